@@ -1,0 +1,365 @@
+//! Verilates the RTL once for each device variant and compiles the models, the Verilator runtime and the bridge.
+//!
+//! What has not changed is not compiled again: a model is known by a hash of its generated C++ and its flags, so an
+//! RTL edit recompiles the models it reaches, and the runtime only once.
+
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+
+#[path = "src/dut/variants.rs"]
+#[allow(dead_code)]
+mod variants;
+use variants::{VARIANTS, Variant};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Runtime sources of Verilator that the models need.
+const RUNTIME: &[&str] = &[
+    "verilated.cpp",
+    "verilated_threads.cpp",
+    "verilated_fst_c.cpp",
+];
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // What a user sees of a failed build script is its standard error.
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn build() -> Result<()> {
+    for path in [
+        "rtl",
+        "sim",
+        "tools/find-verilator.sh",
+        "tools/verilator-version",
+        "build.rs",
+    ] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    println!("cargo:rerun-if-changed=src/dut/variants.rs");
+    println!("cargo:rerun-if-changed=src/dut/bridge.rs");
+    for name in ["NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let verilator = Verilator::find(&root)?;
+
+    // Verilating takes a fraction of a second a variant; compiling takes seconds, on all cores.
+    for variant in VARIANTS {
+        verilator.verilate(variant, &root, &out)?;
+    }
+
+    let mut units: Vec<Unit> = VARIANTS
+        .iter()
+        .map(|variant| Unit::model(variant, &verilator, &out))
+        .collect::<Result<_>>()?;
+    for source in RUNTIME {
+        units.push(Unit::runtime(source, &verilator)?);
+    }
+    let objects = compile_all(&units, &verilator, &out)?;
+
+    write_if_changed(&out.join("variants.inc"), &variants_inc())?;
+    let mut bridge = cxx_build::bridge("src/dut/bridge.rs");
+    configure(&mut bridge, &verilator);
+    bridge.include(&root).include(&out);
+    for variant in VARIANTS {
+        bridge.include(out.join(variant.name));
+    }
+    bridge.file("sim/dut.cpp");
+    for object in objects {
+        bridge.object(object);
+    }
+    bridge.try_compile("nestwalk_sim")?;
+    Ok(())
+}
+
+struct Verilator {
+    binary: PathBuf,
+    root: PathBuf,
+    version: String,
+}
+
+impl Verilator {
+    /// Asks `tools/find-verilator.sh`, which the make targets ask too.
+    fn find(root: &Path) -> Result<Self> {
+        let output = Command::new("sh")
+            .arg(root.join("tools/find-verilator.sh"))
+            .output()
+            .map_err(|e| format!("cannot run tools/find-verilator.sh: {e}"))?;
+        let stdout = String::from_utf8(output.stdout)?;
+        let mut lines = stdout.lines();
+        match (output.status.success(), lines.next(), lines.next(), lines.next()) {
+            (true, Some(binary), Some(root), Some(version)) => Ok(Self {
+                binary: binary.into(),
+                root: root.into(),
+                version: version.into(),
+            }),
+            _ => Err(format!(
+                "no usable Verilator. {}\n  Run `make setup`, which installs one inside the project, or set \
+                 NESTWALK_VERILATOR to the program.",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )
+            .into()),
+        }
+    }
+
+    fn verilate(&self, variant: &Variant, root: &Path, out: &Path) -> Result<()> {
+        let folder = out.join(variant.name);
+        // What an earlier Verilator or RTL left there must not be compiled.
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(root)
+            .env("VERILATOR_ROOT", &self.root)
+            .args([
+                "--cc",
+                "-O3",
+                "-Wall",
+                "--quiet",
+                "--trace-fst",
+                "--trace-structs",
+                "--timescale",
+                "1ns/1ns",
+            ])
+            .args(if variant.checked {
+                ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
+            } else {
+                ["--no-assert", "--x-assign", "fast", "--x-initial", "fast"]
+            })
+            .arg("--prefix")
+            .arg(class(variant))
+            .arg("--Mdir")
+            .arg(&folder)
+            .args([
+                "--top-module",
+                "tb_top",
+                "-f",
+                "rtl/nested_mmu.f",
+                "sim/tb_top.sv",
+            ])
+            .arg(format!("-GFormat={}", variant.format))
+            .arg(format!("-GWalkSlots={}", variant.slots))
+            .arg(format!("-GTlbEntries={}", variant.tlb_entries));
+        let output = command
+            .output()
+            .map_err(|e| format!("cannot run {}: {e}", self.binary.display()))?;
+        if !output.status.success() {
+            return Err(format!(
+                "Verilator refuses the RTL (variant {}):\n{}{}",
+                variant.name,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    fn include(&self) -> PathBuf {
+        self.root.join("include")
+    }
+}
+
+/// One object file, and what it depends on.
+struct Unit {
+    name: String,
+    source: PathBuf,
+    include: Option<PathBuf>,
+    inputs: Vec<PathBuf>,
+}
+
+impl Unit {
+    /// All generated sources of a model in one file: faster to compile than each alone.
+    fn model(variant: &Variant, verilator: &Verilator, out: &Path) -> Result<Self> {
+        let folder = out.join(variant.name);
+        let mut inputs: Vec<PathBuf> = fs::read_dir(&folder)?
+            .map(|entry| entry.map(|e| e.path()))
+            .collect::<std::io::Result<_>>()?;
+        inputs.retain(|p| p.extension().is_some_and(|e| e == "cpp" || e == "h"));
+        inputs.sort();
+        let mut unity = format!("// {}\n", verilator.version);
+        for path in inputs
+            .iter()
+            .filter(|p| p.extension().is_some_and(|e| e == "cpp"))
+        {
+            unity.push_str(&format!("#include \"{}\"\n", file_name(path)?));
+        }
+        let source = out.join(format!("{}_all.cpp", variant.name));
+        write_if_changed(&source, &unity)?;
+        inputs.push(source.clone());
+        Ok(Self {
+            name: variant.name.into(),
+            source,
+            include: Some(folder),
+            inputs,
+        })
+    }
+
+    fn runtime(source: &str, verilator: &Verilator) -> Result<Self> {
+        let source = verilator.include().join(source);
+        if !source.is_file() {
+            return Err(format!("Verilator's runtime lacks {}", source.display()).into());
+        }
+        Ok(Self {
+            name: file_name(&source)?.replace('.', "_"),
+            inputs: vec![source.clone()],
+            source,
+            include: None,
+        })
+    }
+
+    /// Compiles unless the object of the same inputs is there.
+    fn compile(&self, verilator: &Verilator, out: &Path) -> Result<PathBuf> {
+        let mut build = cc::Build::new();
+        configure(&mut build, verilator);
+        if let Some(include) = &self.include {
+            build.include(include);
+        }
+        build.file(&self.source);
+
+        let mut hasher = DefaultHasher::new();
+        verilator.version.hash(&mut hasher);
+        fs::read("build.rs")?.hash(&mut hasher);
+        format!("{:?}", build.try_get_compiler()?.to_command()).hash(&mut hasher);
+        for input in &self.inputs {
+            fs::read(input)?.hash(&mut hasher);
+        }
+        let hash = format!("{:016x}", hasher.finish());
+
+        let folder = out.join("objects").join(&self.name);
+        let object = folder.join(format!("{hash}.o"));
+        if !object.is_file() {
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            fs::create_dir_all(&folder)?;
+            build.out_dir(&folder);
+            let made = build.try_compile_intermediates()?;
+            let [made] = made.as_slice() else {
+                return Err("one source gave more than one object".into());
+            };
+            fs::rename(made, &object)?;
+        }
+        Ok(object)
+    }
+}
+
+/// The longest first, as many at a time as cargo allows.
+fn compile_all(units: &[Unit], verilator: &Verilator, out: &Path) -> Result<Vec<PathBuf>> {
+    let jobs = env::var("NUM_JOBS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut objects = Vec::new();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut made = Vec::new();
+                    loop {
+                        let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let Some(unit) = units.iter().rev().nth(index) else {
+                            return Ok(made);
+                        };
+                        made.push(unit.compile(verilator, out)?);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            let made: Result<Vec<PathBuf>> =
+                worker.join().map_err(|_| "a compile thread panicked")?;
+            objects.extend(made?);
+        }
+        Ok::<(), Box<dyn Error + Send + Sync>>(())
+    })?;
+    objects.sort();
+    Ok(objects)
+}
+
+/// Flags of all C++: the defaults of `cc` (position-independent, frame pointers, debug) cost a third of the speed, and
+/// an unoptimised model is of no use even in a debug build.
+fn configure(build: &mut cc::Build, verilator: &Verilator) {
+    build
+        .cpp(true)
+        .std("c++20")
+        .pic(false)
+        .flag("-fPIE")
+        .force_frame_pointer(false)
+        .debug(false)
+        .opt_level(3)
+        .warnings(false)
+        .include(verilator.include())
+        .include(verilator.include().join("vltstd"));
+    for (name, value) in [
+        ("VERILATOR", "1"),
+        ("VM_COVERAGE", "0"),
+        ("VM_SC", "0"),
+        ("VM_TIMING", "0"),
+        ("VM_TRACE", "1"),
+        ("VM_TRACE_FST", "1"),
+        ("VM_TRACE_VCD", "0"),
+        ("VM_TRACE_SAIF", "0"),
+        ("VL_USER_FATAL", "1"),
+        ("VL_USER_STOP", "1"),
+        ("VL_USER_FINISH", "1"),
+    ] {
+        build.define(name, value);
+    }
+    // zlib and lz4 come with their -sys crates, so FST needs no headers of the system.
+    for name in ["DEP_Z_INCLUDE", "DEP_LZ4_INCLUDE"] {
+        if let Some(folder) = env::var_os(name) {
+            build.include(PathBuf::from(folder));
+        }
+    }
+}
+
+fn class(variant: &Variant) -> String {
+    format!("V{}", variant.name)
+}
+
+fn variants_inc() -> String {
+    let mut text = String::from("// Made by build.rs from src/dut/variants.rs.\n#pragma once\n");
+    for variant in VARIANTS {
+        text.push_str(&format!("#include \"{}.h\"\n", class(variant)));
+    }
+    text.push_str("#define NESTWALK_VARIANTS");
+    for variant in VARIANTS {
+        text.push_str(&format!(
+            " \\\n    NESTWALK_VARIANT({}, {})",
+            variant.name,
+            class(variant)
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name()
+        .and_then(|n| n.to_str())
+        .ok_or_else(|| format!("{} is not UTF-8", path.display()).into())
+}

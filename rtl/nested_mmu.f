@@ -1,0 +1,10 @@
++incdir+rtl
+rtl/nested_mmu_pkg.sv
+rtl/rr_arbiter.sv
+rtl/plru_tree.sv
+rtl/fence_scope.sv
+rtl/walk_step_handout.sv
+rtl/tlb.sv
+rtl/miss_table.sv
+rtl/walk_engine.sv
+rtl/nested_mmu.sv

@@ -1,0 +1,184 @@
+// The rules of paging of the handout's machine, for any geometry of that kind (HANDOUT, CLASSIC32).
+//
+//   start: request                     -> a walk's first state
+//   step:  walk, and the entry it read -> the walk's next state
+//
+// Pure combinational; one instance serves every walk slot. docs/formats.md states the rules in words.
+
+`include "nested_mmu_types.svh"
+
+module walk_step_handout
+  import nested_mmu_pkg::*;
+#(
+  parameter cfg_t Cfg = '0,
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input  query_t     start_query_i,
+  output walk_t      start_walk_o,
+  output walk_next_e start_next_o,
+
+  input  walk_t      step_walk_i,
+  input  pte_t       step_pte_i,
+  input  logic       step_error_i,
+  output walk_t      step_walk_o,
+  output walk_next_e step_next_o
+);
+
+  localparam int unsigned StrideWidth = $clog2(Cfg.PteWidth / 8);
+  localparam level_t      RootLevel   = level_t'(Cfg.Levels - 1);
+
+  // Entry addresses, one bit wider than an address, so that one past the machine's width shows.
+  localparam type gpa_sum_t = logic [Cfg.GpaWidth:0];
+  localparam type hpa_sum_t = logic [Cfg.HpaWidth:0];
+  localparam type index_t   = logic [Cfg.IndexWidth-1:0];
+
+  // Status bits of a leaf, read in rights mode only: bit 0 valid, 1 readable, 2 writable, 3 executable.
+  localparam int unsigned ValidBit  = 0;
+  localparam int unsigned RightsLsb = 1;
+
+  ////////////////
+  // An entry   //
+  ////////////////
+
+  function automatic index_t gva_index(gva_t gva, level_t level);
+    return index_t'(gva >> (Cfg.OffsetWidth + 32'(level) * Cfg.IndexWidth));
+  endfunction
+
+  function automatic index_t gpa_index(gpa_t gpa, level_t level);
+    return index_t'(gpa >> (Cfg.OffsetWidth + 32'(level) * Cfg.IndexWidth));
+  endfunction
+
+  // Bits above the address in an entry are reserved. (None where an address is as wide as an entry.)
+  function automatic logic reserved_set(pte_t pte, stage_e stage);
+    logic [Cfg.PteWidth:0] wide;
+    wide = {1'b0, pte};
+    return (stage == StageHost) ? ((wide >> Cfg.HpaWidth) != '0) : ((wide >> Cfg.GpaWidth) != '0);
+  endfunction
+
+  // An entry address must be a multiple of the entry size and lie within the machine's width. Bases need
+  // not be aligned to their table's size: base and index are added, never joined.
+  function automatic fault_kind_e address_fault(logic misaligned, logic past_width);
+    if (misaligned) return FaultMisaligned;
+    if (past_width) return FaultWidth;
+    return FaultNone;
+  endfunction
+
+  function automatic rights_t leaf_rights(pte_t pte);
+    return rights_t'(pte >> RightsLsb);
+  endfunction
+
+  // What is not valid has no other bits.
+  function automatic fault_kind_e entry_fault(pte_t pte, stage_e stage, logic has_status, access_e access);
+    if (has_status && !pte[ValidBit]) return FaultInvalid;
+    if (reserved_set(pte, stage)) return FaultReserved;
+    if (has_status && !permits(leaf_rights(pte), access)) return FaultPermission;
+    return FaultNone;
+  endfunction
+
+  //////////////////////////
+  // Where to read next   //
+  //////////////////////////
+
+  function automatic walk_t seek_host_entry(walk_t walk, hpa_t base, level_t level);
+    walk_t    next;
+    hpa_sum_t sum;
+    sum = hpa_sum_t'(base) + (hpa_sum_t'(gpa_index(walk.gpa, level)) << StrideWidth);
+    next            = walk;
+    next.stage      = StageHost;
+    next.host_level = level;
+    next.hpa        = hpa_t'(sum);
+    next.fault      = address_fault(sum[StrideWidth-1:0] != '0, sum[Cfg.HpaWidth]);
+    return next;
+  endfunction
+
+  // Every gPA, of a guest entry as of the data, goes through the host's table from its root.
+  function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, logic for_data);
+    walk_t next;
+    next          = walk;
+    next.gpa      = gpa;
+    next.for_data = for_data;
+    return seek_host_entry(next, walk.query.ctx.host_root, RootLevel);
+  endfunction
+
+  function automatic walk_t seek_guest_entry(walk_t walk, gpa_t base, level_t level);
+    walk_t    next;
+    gpa_sum_t sum;
+    sum = gpa_sum_t'(base) + (gpa_sum_t'(gva_index(walk.query.gva, level)) << StrideWidth);
+    next             = walk;
+    next.stage       = StageGuest;
+    next.guest_level = level;
+    next.fault       = address_fault(sum[StrideWidth-1:0] != '0, sum[Cfg.GpaWidth]);
+    if (next.fault != FaultNone) return next;
+    return seek_gpa(next, gpa_t'(sum), 1'b0);
+  endfunction
+
+  ///////////
+  // Start //
+  ///////////
+
+  always_comb begin : p_start
+    walk_t walk;
+    walk              = '0;
+    walk.query        = start_query_i;
+    walk.guest_rights = '1;  // what a guest stage that is off permits
+    start_walk_o = start_query_i.ctx.space.nested
+                 ? seek_guest_entry(walk, start_query_i.ctx.guest_root, RootLevel)
+                 : seek_gpa(walk, gpa_t'(start_query_i.gva), 1'b1);
+    start_next_o = (start_walk_o.fault == FaultNone) ? WalkRead : WalkFault;
+  end
+
+  //////////
+  // Step //
+  //////////
+
+  // A guest entry has been read: a pointer leads to the next guest table, a leaf to the data's gPA.
+  function automatic walk_t take_guest_entry(walk_t walk, pte_t pte);
+    walk_t next;
+    logic  leaf;
+    leaf       = (walk.guest_level == '0);
+    next       = walk;
+    next.fault = entry_fault(pte, StageGuest, leaf && walk.query.ctx.space.rights, walk.query.access);
+    if (next.fault != FaultNone) return next;
+    if (!leaf) return seek_guest_entry(next, gpa_t'(pte), walk.guest_level - 1'b1);
+    next.guest_rights = leaf_rights(pte);
+    return seek_gpa(next, {gppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.query.gva)}, 1'b1);
+  endfunction
+
+  // A host entry has been read: a pointer leads to the next host table, a leaf to the entry or the data
+  // at walk.gpa. The walk's own read of a guest entry is a load, whatever the access is.
+  function automatic walk_t take_host_entry(walk_t walk, pte_t pte);
+    walk_t next;
+    logic  leaf;
+    leaf       = (walk.host_level == '0);
+    next       = walk;
+    next.fault = entry_fault(pte, StageHost, leaf && walk.query.ctx.space.rights,
+                             walk.for_data ? walk.query.access : AccessLoad);
+    if (next.fault != FaultNone) return next;
+    if (!leaf) return seek_host_entry(next, hpa_t'(pte), walk.host_level - 1'b1);
+    next.hpa = {hppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.gpa)};
+    if (walk.for_data) next.host_rights = leaf_rights(pte);
+    else               next.stage       = StageGuest;
+    return next;
+  endfunction
+
+  always_comb begin : p_step
+    if (step_error_i) begin
+      step_walk_o       = step_walk_i;
+      step_walk_o.fault = FaultMemory;
+    end else if (step_walk_i.stage == StageGuest) begin
+      step_walk_o = take_guest_entry(step_walk_i, step_pte_i);
+    end else begin
+      step_walk_o = take_host_entry(step_walk_i, step_pte_i);
+    end
+
+    if (step_walk_o.fault != FaultNone) begin
+      step_next_o = WalkFault;
+    end else if (step_walk_i.stage == StageHost && step_walk_i.host_level == '0
+                 && step_walk_i.for_data) begin
+      step_next_o = WalkDone;
+    end else begin
+      step_next_o = WalkRead;
+    end
+  end
+
+endmodule

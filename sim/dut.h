@@ -1,0 +1,36 @@
+// What any device under test fulfils: reset, one call a clock, and waves on demand.
+//
+// Inputs and Outputs are the plain structs of the bridge (src/dut/bridge.rs).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "rust/cxx.h"
+
+namespace nestwalk {
+
+struct Inputs;
+struct Outputs;
+
+class Dut {
+public:
+    virtual ~Dut() = default;
+
+    // Puts the device into its reset state. Waves go on in the next cycle number.
+    virtual void reset() = 0;
+
+    // One clock cycle: drives the inputs, lets the logic settle, samples the outputs, then gives the rising edge.
+    // A valid and its ready that are both high in the sample are a transfer.
+    virtual void tick(const Inputs& in, Outputs& out) = 0;
+
+    // Records every following cycle into a new FST file, at the cycle's number.
+    virtual void trace_open(rust::Str path) = 0;
+    virtual void trace_close() = 0;
+};
+
+// Makes a built-in variant by its name; `seed` draws what the RTL leaves open in checked variants.
+// Throws std::invalid_argument for an unknown name.
+std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed);
+
+}  // namespace nestwalk

@@ -1,0 +1,152 @@
+// nested_mmu with flat ports, for C++: every struct taken apart, the event as one row of bits.
+
+`include "nested_mmu_types.svh"
+
+module tb_top
+  import nested_mmu_pkg::*;
+#(
+  parameter format_e     Format     = FormatHandout,
+  parameter int unsigned TlbEntries = 16,
+  parameter int unsigned WalkSlots  = 4,
+  localparam int unsigned MissEntries = 2 * WalkSlots,
+  localparam int unsigned IdWidth     = 8,
+  localparam int unsigned AsidWidth   = 16,
+  localparam int unsigned VmidWidth   = 14,
+  localparam int unsigned EventWidth  = 256,
+  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
+                                  IdWidth, AsidWidth, VmidWidth),
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  input  logic        req_valid_i,
+  output logic        req_ready_o,
+  input  id_t         req_id_i,
+  input  access_e     req_access_i,
+  input  gva_t        req_gva_i,
+  input  logic        req_nested_i,
+  input  logic        req_rights_i,
+  input  asid_t       req_asid_i,
+  input  vmid_t       req_vmid_i,
+  input  gpa_t        req_guest_root_i,
+  input  hpa_t        req_host_root_i,
+
+  output logic        rsp_valid_o,
+  input  logic        rsp_ready_i,
+  output id_t         rsp_id_o,
+  output logic        rsp_hit_o,
+  output gva_t        rsp_gva_o,
+  output hpa_t        rsp_hpa_o,
+  output log2_t       rsp_page_size_o,
+  output fault_kind_e rsp_fault_kind_o,
+  output stage_e      rsp_fault_stage_o,
+  output level_t      rsp_fault_level_o,
+  output logic        rsp_fault_for_data_o,
+  output level_t      rsp_fault_for_level_o,
+  output gpa_t        rsp_fault_gpa_o,
+
+  input  logic        fence_valid_i,
+  output logic        fence_ready_o,
+  input  logic        fence_use_gva_i,
+  input  logic        fence_use_gpa_i,
+  input  logic        fence_use_asid_i,
+  input  logic        fence_use_vmid_i,
+  input  gva_t        fence_gva_i,
+  input  gpa_t        fence_gpa_i,
+  input  asid_t       fence_asid_i,
+  input  vmid_t       fence_vmid_i,
+
+  output logic        mem_req_valid_o,
+  input  logic        mem_req_ready_i,
+  output slot_t       mem_req_id_o,
+  output hpa_t        mem_req_hpa_o,
+
+  input  logic        mem_rsp_valid_i,
+  output logic        mem_rsp_ready_o,
+  input  slot_t       mem_rsp_id_i,
+  input  logic        mem_rsp_error_i,
+  input  pte_t        mem_rsp_data_i,
+
+  output logic                  event_valid_o,
+  output logic [EventWidth-1:0] event_o
+);
+
+  req_t     req;
+  rsp_t     rsp;
+  fence_t   fence;
+  mem_req_t mem_req;
+  mem_rsp_t mem_rsp;
+  event_t   walk_event;
+
+  assign req = '{
+    id: req_id_i,
+    query: '{
+      access: req_access_i,
+      gva: req_gva_i,
+      ctx: '{
+        space: '{nested: req_nested_i, rights: req_rights_i, asid: req_asid_i, vmid: req_vmid_i},
+        guest_root: req_guest_root_i,
+        host_root: req_host_root_i
+      }
+    }
+  };
+
+  assign rsp_id_o              = rsp.id;
+  assign rsp_hit_o             = rsp.hit;
+  assign rsp_gva_o             = rsp.gva;
+  assign rsp_hpa_o             = rsp.hpa;
+  assign rsp_page_size_o       = rsp.page_size;
+  assign rsp_fault_kind_o      = rsp.fault.kind;
+  assign rsp_fault_stage_o     = rsp.fault.stage;
+  assign rsp_fault_level_o     = rsp.fault.level;
+  assign rsp_fault_for_data_o  = rsp.fault.for_data;
+  assign rsp_fault_for_level_o = rsp.fault.for_level;
+  assign rsp_fault_gpa_o       = rsp.fault.gpa;
+
+  assign fence = '{
+    use_gva: fence_use_gva_i,
+    use_gpa: fence_use_gpa_i,
+    gva: fence_gva_i,
+    gpa: fence_gpa_i,
+    scope: '{use_asid: fence_use_asid_i, use_vmid: fence_use_vmid_i, asid: fence_asid_i,
+             vmid: fence_vmid_i}
+  };
+
+  assign mem_req_id_o  = mem_req.id;
+  assign mem_req_hpa_o = mem_req.hpa;
+  assign mem_rsp       = '{id: mem_rsp_id_i, error: mem_rsp_error_i, data: mem_rsp_data_i};
+
+  assign event_valid_o = walk_event.miss_valid || walk_event.done_valid || walk_event.step.valid;
+  assign event_o       = EventWidth'(walk_event);
+
+  nested_mmu #(
+    .Format      (Format),
+    .TlbEntries  (TlbEntries),
+    .WalkSlots   (WalkSlots),
+    .MissEntries (MissEntries),
+    .IdWidth     (IdWidth),
+    .AsidWidth   (AsidWidth),
+    .VmidWidth   (VmidWidth)
+  ) u_mmu (
+    .clk_i,
+    .rst_ni,
+    .req_valid_i,
+    .req_ready_o,
+    .req_i           (req),
+    .rsp_valid_o,
+    .rsp_ready_i,
+    .rsp_o           (rsp),
+    .fence_valid_i,
+    .fence_ready_o,
+    .fence_i         (fence),
+    .mem_req_valid_o,
+    .mem_req_ready_i,
+    .mem_req_o       (mem_req),
+    .mem_rsp_valid_i,
+    .mem_rsp_ready_o,
+    .mem_rsp_i       (mem_rsp),
+    .event_o         (walk_event)
+  );
+
+endmodule

@@ -1,0 +1,150 @@
+// The contract of dut.h over a Verilated tb_top, once for every variant.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "nestwalk/src/dut/bridge.rs.h"
+#include "sim/dut.h"
+#include "verilated.h"
+#include "verilated_fst_c.h"
+
+namespace nestwalk {
+
+template <class Model>
+class VerilatedDut final : public Dut {
+public:
+    explicit VerilatedDut(std::uint32_t seed) {
+        // Before the model is made, or it cannot be traced.
+        context_->traceEverOn(true);
+        context_->randReset(2);
+        context_->randSeed(static_cast<int>(seed & 0x7fffffff));
+        model_ = std::make_unique<Model>(context_.get(), "");
+        // The very first evaluation with the clock high would not be a rising edge.
+        model_->clk_i = 0;
+        model_->rst_ni = 0;
+        model_->eval();
+    }
+
+    ~VerilatedDut() override {
+        trace_close();
+        model_->final();
+    }
+
+    void reset() override {
+        Inputs idle{};
+        drive(idle);
+        model_->rst_ni = 0;
+        edge();
+        edge();
+        model_->rst_ni = 1;
+    }
+
+    void tick(const Inputs& in, Outputs& out) override {
+        Model& m = *model_;
+        drive(in);
+        m.clk_i = 0;
+        m.eval();
+        sample(out);
+        if (trace_) trace_->dump(context_->time());
+        context_->timeInc(1);
+        m.clk_i = 1;
+        m.eval();
+    }
+
+    void trace_open(rust::Str path) override {
+        trace_close();
+        trace_ = std::make_unique<VerilatedFstC>();
+        model_->trace(trace_.get(), 99);
+        trace_->open(std::string(path).c_str());
+        if (!trace_->isOpen()) {
+            trace_.reset();
+            throw std::runtime_error("cannot create the wave file");
+        }
+    }
+
+    void trace_close() override {
+        if (trace_) trace_->close();
+        trace_.reset();
+    }
+
+private:
+    void edge() {
+        model_->clk_i = 0;
+        model_->eval();
+        model_->clk_i = 1;
+        model_->eval();
+    }
+
+    void drive(const Inputs& in) {
+        Model& m = *model_;
+        m.req_valid_i = in.req_valid;
+        if (in.req_valid) {
+            m.req_id_i = in.req_id;
+            m.req_access_i = in.req_access;
+            m.req_gva_i = in.req_gva;
+            m.req_nested_i = in.req_nested;
+            m.req_rights_i = in.req_rights;
+            m.req_asid_i = in.req_asid;
+            m.req_vmid_i = in.req_vmid;
+            m.req_guest_root_i = in.req_guest_root;
+            m.req_host_root_i = in.req_host_root;
+        }
+        m.rsp_ready_i = in.rsp_ready;
+        m.fence_valid_i = in.fence_valid;
+        if (in.fence_valid) {
+            m.fence_use_gva_i = in.fence_use_gva;
+            m.fence_use_gpa_i = in.fence_use_gpa;
+            m.fence_use_asid_i = in.fence_use_asid;
+            m.fence_use_vmid_i = in.fence_use_vmid;
+            m.fence_gva_i = in.fence_gva;
+            m.fence_gpa_i = in.fence_gpa;
+            m.fence_asid_i = in.fence_asid;
+            m.fence_vmid_i = in.fence_vmid;
+        }
+        m.mem_req_ready_i = in.mem_req_ready;
+        m.mem_rsp_valid_i = in.mem_rsp_valid;
+        if (in.mem_rsp_valid) {
+            m.mem_rsp_id_i = in.mem_rsp_id;
+            m.mem_rsp_error_i = in.mem_rsp_error;
+            m.mem_rsp_data_i = in.mem_rsp_data;
+        }
+    }
+
+    void sample(Outputs& out) const {
+        const Model& m = *model_;
+        out.req_ready = m.req_ready_o;
+        out.rsp_valid = m.rsp_valid_o;
+        if (m.rsp_valid_o) {
+            out.rsp_id = m.rsp_id_o;
+            out.rsp_hit = m.rsp_hit_o;
+            out.rsp_gva = m.rsp_gva_o;
+            out.rsp_hpa = m.rsp_hpa_o;
+            out.rsp_page_size = m.rsp_page_size_o;
+            out.rsp_fault_kind = m.rsp_fault_kind_o;
+            out.rsp_fault_stage = m.rsp_fault_stage_o;
+            out.rsp_fault_level = m.rsp_fault_level_o;
+            out.rsp_fault_for_data = m.rsp_fault_for_data_o;
+            out.rsp_fault_for_level = m.rsp_fault_for_level_o;
+            out.rsp_fault_gpa = m.rsp_fault_gpa_o;
+        }
+        out.fence_ready = m.fence_ready_o;
+        out.mem_req_valid = m.mem_req_valid_o;
+        if (m.mem_req_valid_o) {
+            out.mem_req_id = m.mem_req_id_o;
+            out.mem_req_hpa = m.mem_req_hpa_o;
+        }
+        out.mem_rsp_ready = m.mem_rsp_ready_o;
+        out.event_valid = m.event_valid_o;
+        if (m.event_valid_o) {
+            for (std::size_t i = 0; i < out.event.size(); ++i) out.event[i] = m.event_o[i];
+        }
+    }
+
+    // In this order: the model uses the context, the trace uses both.
+    std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
+    std::unique_ptr<Model> model_;
+    std::unique_ptr<VerilatedFstC> trace_;
+};
+
+}  // namespace nestwalk

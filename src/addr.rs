@@ -1,0 +1,56 @@
+//! Addresses that cannot be mixed up.
+//!
+//! A guest physical address handed to host memory does not compile:
+//!
+//! ```compile_fail
+//! use nestwalk::{addr::{Gpa, Hpa}, memory::HostMemory};
+//! let memory = HostMemory::new();
+//! memory.read(Gpa(0x2000));
+//! ```
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+macro_rules! address {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// A byte address. It is as wide as the machine's address of that kind; whoever makes one sees to that.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "0x{:05X}", self.0)
+            }
+        }
+
+        impl fmt::LowerHex for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::LowerHex::fmt(&self.0, f)
+            }
+        }
+
+        /// As a string, `"0x02008"`: JSON has no hexadecimal numbers.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    };
+}
+
+address! {
+    /// Guest virtual address (gVA), what a program uses.
+    Gva
+}
+address! {
+    /// Guest physical address (gPA), what the guest's tables hold; to the host it is a virtual one.
+    Gpa
+}
+address! {
+    /// Host physical address (hPA), where memory is.
+    Hpa
+}

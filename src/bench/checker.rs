@@ -1,0 +1,728 @@
+//! Holds all that a device does against the golden model.
+//!
+//! - A walk must be the golden walk over the very words that the device was given: then it has read what the walk calls
+//!   for, in that order and no more, and its answer follows from it, whatever was edited meanwhile.
+//! - A hit must be what some earlier walk found and no fence has named since: the legal answers are those of a TLB without
+//!   limits. A page that cannot have left the TLB must hit.
+//! - A walk that a fence has overtaken fills nothing and is not shared by later requests; equal misses share one.
+//! - Every request has one answer.
+
+use std::fmt;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::addr::Hpa;
+use crate::dut::{Done, Miss, Outputs};
+use crate::format::Format;
+use crate::golden::{self, EntrySource, Mapping};
+use crate::mmu::{Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome};
+
+/// A read that the device made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Where.
+    pub at: Hpa,
+    /// What memory gave; none for an error.
+    pub word: Option<u32>,
+    /// When memory took it.
+    pub cycle: u64,
+}
+
+/// The check that found a mismatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// A walk's reads: addresses, order, number.
+    Reads,
+    /// A walk's answer.
+    Answer,
+    /// A hit's answer: not what any walk has found since the fences that name it.
+    Hit,
+    /// A request that had to hit, and missed.
+    MustHit,
+    /// What may go into the TLB, and what must.
+    Fill,
+    /// An equal walk was under way, and another was started.
+    WalkedTwice,
+    /// A request was given to a walk that is not its own.
+    WrongWalk,
+    /// A request was given to a walk that a fence before it had overtaken.
+    Overtaken,
+    /// A response for no request, or a second one.
+    Response,
+    /// The port rules: what is offered stays, and no request is taken beside a fence.
+    Port,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Check::Reads => "reads of a walk",
+            Check::Answer => "answer of a walk",
+            Check::Hit => "answer of a hit",
+            Check::MustHit => "a miss where the TLB must hit",
+            Check::Fill => "fill of the TLB",
+            Check::WalkedTwice => "equal misses walked twice",
+            Check::WrongWalk => "request given to another's walk",
+            Check::Overtaken => "request given to a walk that a fence had overtaken",
+            Check::Response => "response without a request",
+            Check::Port => "port rules",
+        })
+    }
+}
+
+/// What a device did and should not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch {
+    /// Which check.
+    pub check: Check,
+    /// When it was noticed.
+    pub cycle: u64,
+    /// The scenario's op that is concerned, by index.
+    pub op: Option<usize>,
+    /// The request that is concerned.
+    pub query: Option<Query>,
+    /// What was expected.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+    /// The reads of the device's walk, if there was one.
+    pub reads: Vec<Read>,
+    /// The number of the first read that is wrong, from 0.
+    pub wrong_read: Option<usize>,
+}
+
+struct Request {
+    op: usize,
+    query: Query,
+    /// Fences before it.
+    fences: u64,
+    walk: Option<usize>,
+    must_hit: bool,
+    accepted: u64,
+}
+
+#[derive(Default)]
+struct Walk {
+    query: Option<Query>,
+    reads: Vec<Read>,
+    /// Fences since it was started, with their numbers.
+    fences: Vec<(u64, Fence)>,
+    /// Requests that wait for it.
+    requests: u32,
+    ended: bool,
+    found: Option<Result<Mapping, Fault>>,
+}
+
+type Key = (Space, u64);
+
+#[derive(Clone, Copy)]
+struct Legal {
+    mapping: Mapping,
+    /// Number of the fence that named it, if one has.
+    fenced: u64,
+}
+
+const LIVE: u64 = u64::MAX;
+
+pub(super) struct Checker {
+    format: Format,
+    tlb_entries: usize,
+    requests: Vec<Option<Request>>,
+    outstanding: usize,
+    walks: Vec<Walk>,
+    free_walks: Vec<usize>,
+    /// The walk of each slot.
+    slots: Vec<Option<usize>>,
+    fences: u64,
+    /// Answers that a hit may give.
+    legal: FxHashMap<Key, Vec<Legal>>,
+    fenced_in_legal: bool,
+    /// Pages that the TLB may hold, and those of them that it must: known while the former all fit.
+    may_hold: FxHashSet<Key>,
+    must_hold: FxHashSet<Key>,
+    may_hold_is_known: bool,
+    stalled_response: Option<Outputs>,
+    stalled_read: Option<(u8, u64)>,
+}
+
+/// The words that a device was given, as memory for the golden walk.
+struct Served<'a> {
+    reads: &'a [Read],
+    next: usize,
+    wrong: Option<Hpa>,
+}
+
+impl EntrySource for Served<'_> {
+    fn read_entry(&mut self, at: Hpa) -> Option<u32> {
+        match self.reads.get(self.next) {
+            Some(read) if read.at == at => {
+                self.next += 1;
+                read.word
+            }
+            _ => {
+                self.wrong = Some(at);
+                None
+            }
+        }
+    }
+}
+
+impl Checker {
+    pub fn new(format: Format, slots: u32, tlb_entries: u32) -> Self {
+        Self {
+            format,
+            tlb_entries: tlb_entries as usize,
+            requests: (0..256).map(|_| None).collect(),
+            outstanding: 0,
+            walks: Vec::new(),
+            free_walks: Vec::new(),
+            slots: vec![None; slots as usize],
+            fences: 0,
+            legal: FxHashMap::default(),
+            fenced_in_legal: false,
+            may_hold: FxHashSet::default(),
+            must_hold: FxHashSet::default(),
+            may_hold_is_known: true,
+            stalled_response: None,
+            stalled_read: None,
+        }
+    }
+
+    fn key(&self, query: &Query) -> Key {
+        let page = query.gva.0 >> self.format.geometry().offset_width;
+        (query.context.space(), page)
+    }
+
+    /// Requests without an answer.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// The request that has waited longest: its id, op and cycle of acceptance.
+    pub fn oldest(&self) -> Option<(usize, u64)> {
+        self.requests
+            .iter()
+            .flatten()
+            .map(|r| (r.op, r.accepted))
+            .min_by_key(|&(_, accepted)| accepted)
+    }
+
+    pub fn accepted(&mut self, id: u8, op: usize, query: &Query, cycle: u64) {
+        let key = self.key(query);
+        self.requests[usize::from(id)] = Some(Request {
+            op,
+            query: *query,
+            fences: self.fences,
+            walk: None,
+            must_hit: self.may_hold_is_known && self.must_hold.contains(&key),
+            accepted: cycle,
+        });
+        self.outstanding += 1;
+    }
+
+    pub fn fence(&mut self, fence: &Fence) {
+        self.fences += 1;
+        let (format, number) = (self.format, self.fences);
+        let offset = format.geometry().offset_width;
+        for walk in &mut self.walks {
+            if walk.requests > 0 && !walk.ended {
+                walk.fences.push((number, *fence));
+            }
+        }
+        let mut stays = |key: &Key, legal: &mut Vec<Legal>| {
+            let gva = crate::addr::Gva(key.1 << offset);
+            for one in legal.iter_mut().filter(|one| one.fenced == LIVE) {
+                if fence.names(format, key.0, gva, one.mapping.gpa) {
+                    one.fenced = number;
+                    self.fenced_in_legal = true;
+                }
+            }
+            legal.iter().any(|one| one.fenced == LIVE)
+        };
+        let mut left = Vec::new();
+        for (key, legal) in &mut self.legal {
+            if !stays(key, legal) {
+                left.push(*key);
+            }
+        }
+        for key in &left {
+            self.may_hold.remove(key);
+            self.must_hold.remove(key);
+        }
+        if *fence == Fence::default() {
+            self.may_hold.clear();
+            self.must_hold.clear();
+            self.may_hold_is_known = true;
+        }
+        self.forget_fenced();
+    }
+
+    /// What was fenced before every request that waits is of no more use.
+    fn forget_fenced(&mut self) {
+        if self.outstanding == 0 && self.fenced_in_legal {
+            self.legal.retain(|_, legal| {
+                legal.retain(|one| one.fenced == LIVE);
+                !legal.is_empty()
+            });
+            self.fenced_in_legal = false;
+        }
+    }
+
+    pub fn read(&mut self, slot: u8, read: Read) -> Result<(), Box<Mismatch>> {
+        match self.slots.get(usize::from(slot)).copied().flatten() {
+            Some(walk) if !self.walks[walk].ended => {
+                self.walks[walk].reads.push(read);
+                Ok(())
+            }
+            _ => Err(Box::new(Mismatch {
+                check: Check::Reads,
+                cycle: read.cycle,
+                op: None,
+                query: None,
+                expected: format!("no read by slot {slot}, which has no walk"),
+                got: format!("a read of hPA {}", read.at),
+                reads: vec![read],
+                wrong_read: Some(0),
+            })),
+        }
+    }
+
+    pub fn miss(&mut self, miss: &Miss, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let slot = usize::from(miss.slot);
+        let Some(request) = &self.requests[usize::from(miss.id)] else {
+            return Err(self.no_request(miss.id, cycle, "a miss"));
+        };
+        let (query, fences) = (request.query, request.fences);
+        if request.must_hit {
+            let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
+            return Err(mismatch.say("a TLB hit: the page is there", "a miss"));
+        }
+        if miss.merged {
+            let walk = self.slots[slot].filter(|&walk| !self.walks[walk].ended);
+            let Some(walk) = walk else {
+                let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
+                return Err(mismatch.say(
+                    "a walk of its own",
+                    format!("it was given to slot {slot}, which has no walk under way"),
+                ));
+            };
+            self.request_mut(miss.id).walk = Some(walk);
+            if !self.is_equal(walk, &query) {
+                let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
+                return Err(mismatch.say(
+                    "a walk of its own, or of an equal request",
+                    format!(
+                        "it was given to slot {slot}, which walks for {:?}",
+                        self.walks[walk].query
+                    ),
+                ));
+            }
+            let overtaken = self.walks[walk]
+                .fences
+                .iter()
+                .find(|(number, fence)| *number <= fences && self.may_name(fence, &query));
+            if let Some((_, fence)) = overtaken {
+                let got = format!("it shares the walk of slot {slot}, from before the {fence}");
+                let mismatch = self.mismatch(Check::Overtaken, miss.id, cycle);
+                return Err(mismatch.say("a walk from after the fence", got));
+            }
+            self.walks[walk].requests += 1;
+            return Ok(());
+        }
+        if let Some(other) = (0..self.slots.len()).find(|&other| {
+            self.slots[other].is_some_and(|walk| {
+                let walk_state = &self.walks[walk];
+                !walk_state.ended
+                    && walk_state.fences.is_empty()
+                    && self.is_equal(walk, &query)
+            })
+        }) {
+            let mismatch = self.mismatch(Check::WalkedTwice, miss.id, cycle);
+            return Err(mismatch.say(
+                format!("it shares the walk of slot {other}"),
+                format!("a walk of its own in slot {slot}"),
+            ));
+        }
+        if self.slots[slot].is_some_and(|walk| !self.walks[walk].ended) {
+            let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
+            return Err(mismatch.say(
+                "a free slot",
+                format!("slot {slot}, whose walk has not been answered"),
+            ));
+        }
+        let walk = self.free_walks.pop().unwrap_or_else(|| {
+            self.walks.push(Walk::default());
+            self.walks.len() - 1
+        });
+        let state = &mut self.walks[walk];
+        state.query = Some(query);
+        state.reads.clear();
+        state.fences.clear();
+        state.requests = 1;
+        state.ended = false;
+        state.found = None;
+        self.slots[slot] = Some(walk);
+        self.request_mut(miss.id).walk = Some(walk);
+        Ok(())
+    }
+
+    /// Whether a fence may name a translation whose gPA is not known.
+    fn may_name(&self, fence: &Fence, query: &Query) -> bool {
+        let by_gva = Fence { gpa: None, ..*fence };
+        fence.gpa.is_none()
+            && by_gva.names(self.format, query.context.space(), query.gva, Default::default())
+    }
+
+    fn is_equal(&self, walk: usize, query: &Query) -> bool {
+        self.walks[walk].query.is_some_and(|other| {
+            other.context == query.context
+                && self.key(&other) == self.key(query)
+                && (other.access == query.access || !query.context.rights)
+        })
+    }
+
+    /// A walk's result is given to a request: at the first, the walk is judged.
+    pub fn done(&mut self, done: &Done, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let Some(request) = &self.requests[usize::from(done.id)] else {
+            return Err(self.no_request(done.id, cycle, "a walk's result"));
+        };
+        let walk = self.slots[usize::from(done.slot)];
+        let (Some(walk), true) = (walk, request.walk == walk) else {
+            let mismatch = self.mismatch(Check::WrongWalk, done.id, cycle);
+            return Err(mismatch.say(
+                "the result of its own walk",
+                format!("that of slot {}", done.slot),
+            ));
+        };
+        let query = request.query;
+        if self.walks[walk].found.is_none() {
+            let found = self.judge(walk, done.id, &query, cycle)?;
+            self.walks[walk].found = Some(found);
+            let fill_is_legal = found.is_ok_and(|mapping| self.remember(walk, &query, &mapping));
+            if done.fill && !fill_is_legal {
+                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
+                return Err(mismatch.say(
+                    "no fill: the walk has faulted, or a fence that names it has overtaken it",
+                    "a fill",
+                ));
+            }
+            if !done.fill && found.is_ok() && self.walks[walk].fences.is_empty() {
+                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
+                return Err(mismatch.say("a fill: nothing has overtaken the walk", "no fill"));
+            }
+        } else if done.fill {
+            let mismatch = self.mismatch(Check::Fill, done.id, cycle);
+            return Err(mismatch.say("one fill for a walk", "another"));
+        }
+        self.walks[walk].requests -= 1;
+        if self.walks[walk].requests == 0 {
+            self.walks[walk].ended = true;
+        }
+        Ok(())
+    }
+
+    /// The golden walk over the words that the device was given.
+    fn judge(
+        &self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+    ) -> Result<Result<Mapping, Fault>, Box<Mismatch>> {
+        let reads = &self.walks[walk].reads;
+        let mut served = Served {
+            reads,
+            next: 0,
+            wrong: None,
+        };
+        let found = golden::walk(self.format, query, &mut served, &mut ());
+        let (next, wrong) = (served.next, served.wrong);
+        let wrong_read = match (wrong, reads.get(next)) {
+            (Some(at), Some(read)) => Some((
+                format!("read {} of hPA {at}", next + 1),
+                format!("read {} of hPA {} in cycle {}", next + 1, read.at, read.cycle),
+            )),
+            (Some(at), None) => Some((
+                format!("read {} of hPA {at}", next + 1),
+                format!("the end of the walk after {next} reads"),
+            )),
+            (None, Some(read)) => Some((
+                format!("the end of the walk after {next} reads"),
+                format!("read {} of hPA {} in cycle {}", next + 1, read.at, read.cycle),
+            )),
+            (None, None) => None,
+        };
+        match wrong_read {
+            None => Ok(found),
+            Some((expected, got)) => {
+                let mut mismatch = self.mismatch(Check::Reads, id, cycle).say(expected, got);
+                mismatch.wrong_read = Some(next);
+                Err(mismatch)
+            }
+        }
+    }
+
+    /// Remembers what a walk has found as what a hit may say, and says whether the TLB may take it.
+    fn remember(&mut self, walk: usize, query: &Query, mapping: &Mapping) -> bool {
+        let key = self.key(query);
+        let space = query.context.space();
+        let fences = &self.walks[walk].fences;
+        let fenced = fences
+            .iter()
+            .find(|(_, fence)| fence.names(self.format, space, query.gva, mapping.gpa))
+            .map_or(LIVE, |(number, _)| *number);
+        let in_scope = fences.iter().any(|(_, fence)| fence.names_space(space));
+        if fenced != LIVE {
+            self.fenced_in_legal = true;
+        }
+        let geometry = self.format.geometry();
+        let mut mapping = *mapping;
+        mapping.gpa.0 -= geometry.offset(mapping.gpa.0);
+        mapping.hpa.0 -= geometry.offset(mapping.hpa.0);
+        let legal = self.legal.entry(key).or_default();
+        if !legal.iter().any(|one| one.mapping == mapping && one.fenced == fenced) {
+            legal.push(Legal { mapping, fenced });
+        }
+        if self.may_hold_is_known && fenced == LIVE {
+            self.may_hold.insert(key);
+            if !in_scope {
+                self.must_hold.insert(key);
+            }
+            if self.may_hold.len() > self.tlb_entries {
+                self.may_hold_is_known = false;
+                self.may_hold.clear();
+                self.must_hold.clear();
+            }
+        }
+        fenced == LIVE
+    }
+
+    /// Judges a response, and gives the op that it ends, the answer, and whether the TLB gave it.
+    pub fn response(
+        &mut self,
+        outputs: &Outputs,
+        cycle: u64,
+    ) -> Result<(usize, Outcome, bool), Box<Mismatch>> {
+        let id = outputs.rsp_id;
+        let Some(request) = &self.requests[usize::from(id)] else {
+            return Err(self.no_request(id, cycle, "a response"));
+        };
+        let (op, query, fences) = (request.op, request.query, request.fences);
+        let outcome = match outputs.outcome() {
+            Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
+            Ok(_) => {
+                let mismatch = self.mismatch(Check::Answer, id, cycle);
+                let got = format!("gVA 0x{:X}", outputs.rsp_gva);
+                return Err(mismatch.say(format!("gVA {}", query.gva), got));
+            }
+            Err(what) => {
+                let mismatch = self.mismatch(Check::Answer, id, cycle);
+                return Err(mismatch.say("an answer", what));
+            }
+        };
+        match (outputs.rsp_hit, request.walk) {
+            (true, None) => self.check_hit(id, &query, fences, &outcome, cycle)?,
+            (false, Some(walk)) => {
+                if self.walks[walk].found.is_none() {
+                    let mismatch = self.mismatch(Check::Response, id, cycle);
+                    return Err(mismatch.say("no answer before its walk has ended", "an answer"));
+                }
+                let found = self.judge(walk, id, &query, cycle)?;
+                let expected = golden::answer(self.format, &found);
+                if expected != outcome {
+                    let mismatch = self.mismatch(Check::Answer, id, cycle);
+                    return Err(mismatch.say(
+                        describe_outcome(&expected, self.format),
+                        describe_outcome(&outcome, self.format),
+                    ));
+                }
+                self.check_not_stale(walk, id, &query, fences, &found, cycle)?;
+            }
+            (true, Some(_)) => {
+                let mismatch = self.mismatch(Check::Response, id, cycle);
+                return Err(mismatch.say("an answer of its walk", "one marked as a hit"));
+            }
+            (false, None) => {
+                let mismatch = self.mismatch(Check::Response, id, cycle);
+                return Err(mismatch.say("a hit, or a walk", "an answer without either"));
+            }
+        }
+        self.release(id);
+        Ok((op, outcome, outputs.rsp_hit))
+    }
+
+    /// A shared walk must not be older than a fence before the request that names what it found.
+    fn check_not_stale(
+        &self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        fences: u64,
+        found: &Result<Mapping, Fault>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let gpa = match found {
+            Ok(mapping) => Some(mapping.gpa),
+            Err(Fault {
+                at:
+                    Position::Host {
+                        gpa,
+                        purpose: Purpose::Data,
+                        ..
+                    },
+                ..
+            }) => Some(*gpa),
+            Err(_) => None,
+        };
+        let space = query.context.space();
+        let stale = self.walks[walk].fences.iter().find(|(number, fence)| {
+            *number <= fences
+                && gpa.is_some_and(|gpa| fence.names(self.format, space, query.gva, gpa))
+        });
+        match stale {
+            None => Ok(()),
+            Some((_, fence)) => {
+                let got = format!("the answer of a walk from before the {fence}");
+                let mismatch = self.mismatch(Check::Overtaken, id, cycle);
+                Err(mismatch.say("an answer from after the fence", got))
+            }
+        }
+    }
+
+    fn check_hit(
+        &self,
+        id: u8,
+        query: &Query,
+        fences: u64,
+        outcome: &Outcome,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let legal = self.legal.get(&self.key(query)).map_or(&[][..], Vec::as_slice);
+        let mut expected = Vec::new();
+        for one in legal.iter().filter(|one| one.fenced > fences) {
+            let answer = golden::answer_from(self.format, query, &one.mapping);
+            if answer == *outcome {
+                return Ok(());
+            }
+            expected.push(describe_outcome(&answer, self.format));
+        }
+        let expected = if !expected.is_empty() {
+            expected.join(", or ")
+        } else if legal.is_empty() {
+            "a miss: no walk has found this page yet".to_owned()
+        } else {
+            "a miss: a fence has named this page since it was walked".to_owned()
+        };
+        let got = format!("a hit: {}", describe_outcome(outcome, self.format));
+        Err(self.mismatch(Check::Hit, id, cycle).say(expected, got))
+    }
+
+    fn release(&mut self, id: u8) {
+        if let Some(request) = self.requests[usize::from(id)].take() {
+            self.outstanding -= 1;
+            if let Some(walk) = request.walk {
+                self.release_walk(walk);
+            }
+        }
+        self.forget_fenced();
+    }
+
+    /// A walk's record serves again when its last request has been answered.
+    fn release_walk(&mut self, walk: usize) {
+        let waited_for = self.requests.iter().flatten().any(|r| r.walk == Some(walk));
+        if self.walks[walk].ended && !waited_for {
+            for slot in self.slots.iter_mut().filter(|slot| **slot == Some(walk)) {
+                *slot = None;
+            }
+            self.free_walks.push(walk);
+        }
+    }
+
+    /// What a port offers and is not taken stays as it is.
+    pub fn ports(
+        &mut self,
+        outputs: &Outputs,
+        rsp_taken: bool,
+        read_taken: bool,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        if let Some(stalled) = self.stalled_response.take() {
+            let same = outputs.rsp_valid
+                && stalled.rsp_id == outputs.rsp_id
+                && stalled.rsp_hit == outputs.rsp_hit
+                && stalled.rsp_gva == outputs.rsp_gva
+                && stalled.outcome() == outputs.outcome();
+            if !same {
+                return Err(self.port_mismatch("the response that was not taken stays", cycle));
+            }
+        }
+        if outputs.rsp_valid && !rsp_taken {
+            self.stalled_response = Some(outputs.clone());
+        }
+        if let Some(stalled) = self.stalled_read.take()
+            && (!outputs.mem_req_valid || stalled != (outputs.mem_req_id, outputs.mem_req_hpa))
+        {
+            return Err(self.port_mismatch("the read that was not taken stays", cycle));
+        }
+        if outputs.mem_req_valid && !read_taken {
+            self.stalled_read = Some((outputs.mem_req_id, outputs.mem_req_hpa));
+        }
+        Ok(())
+    }
+
+    pub fn port_mismatch(&self, rule: &str, cycle: u64) -> Box<Mismatch> {
+        Box::new(Mismatch {
+            check: Check::Port,
+            cycle,
+            op: None,
+            query: None,
+            expected: rule.into(),
+            got: "it does not".into(),
+            reads: Vec::new(),
+            wrong_read: None,
+        })
+    }
+
+    fn request_mut(&mut self, id: u8) -> &mut Request {
+        self.requests[usize::from(id)]
+            .as_mut()
+            .expect("the caller has looked it up")
+    }
+
+    fn no_request(&self, id: u8, cycle: u64, what: &str) -> Box<Mismatch> {
+        Box::new(Mismatch {
+            check: Check::Response,
+            cycle,
+            op: None,
+            query: None,
+            expected: format!("nothing for id {id}: no request of that id waits"),
+            got: what.into(),
+            reads: Vec::new(),
+            wrong_read: None,
+        })
+    }
+
+    fn mismatch(&self, check: Check, id: u8, cycle: u64) -> Box<Mismatch> {
+        let request = self.requests[usize::from(id)].as_ref();
+        let walk = request.and_then(|r| r.walk);
+        Box::new(Mismatch {
+            check,
+            cycle,
+            op: request.map(|r| r.op),
+            query: request.map(|r| r.query),
+            expected: String::new(),
+            got: String::new(),
+            reads: walk.map_or_else(Vec::new, |walk| self.walks[walk].reads.clone()),
+            wrong_read: None,
+        })
+    }
+}
+
+impl Mismatch {
+    fn say(mut self: Box<Self>, expected: impl Into<String>, got: impl Into<String>) -> Box<Self> {
+        self.expected = expected.into();
+        self.got = got.into();
+        self
+    }
+}

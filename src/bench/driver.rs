@@ -1,0 +1,453 @@
+//! Clocks a device through a scenario.
+
+use std::collections::VecDeque;
+
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::checker::{Checker, Mismatch, Read};
+use super::memory_server::{MemoryServer, chance};
+use crate::addr::Hpa;
+use crate::dut::{Dut, DutError, Event, Inputs, Outputs};
+use crate::memory::HostMemory;
+use crate::mmu::{Fence, Outcome, Query};
+use crate::scenario::{Op, Scenario, Timing};
+
+/// Cycles without anything to do after the last answer, in which nothing may come any more.
+const TAIL: u64 = 24;
+/// How often the bench looks for requests that have waited too long, in cycles.
+const LOOK_FOR_HANG: u64 = 256;
+
+/// Watches a run. Every method may be left out.
+#[allow(unused_variables)]
+pub trait Observer {
+    /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
+    const EVENTS: bool = false;
+
+    /// The device has taken the request of an op.
+    fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
+    /// The device has answered the request of an op.
+    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {}
+    /// The device has taken a fence.
+    fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
+    /// Memory has taken a read.
+    fn read(&mut self, slot: u8, read: &Read) {}
+    /// An event of the device.
+    fn event(&mut self, cycle: u64, event: &Event) {}
+}
+
+/// Nobody watches.
+impl Observer for () {}
+
+/// Figures of a run, or of many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stats {
+    /// Clock cycles.
+    pub cycles: u64,
+    /// Accesses answered.
+    pub accesses: u64,
+    /// Of them, by the TLB.
+    pub hits: u64,
+    /// Of them, with a fault.
+    pub faults: u64,
+    /// Walks.
+    pub walks: u64,
+    /// Requests that shared a walk under way.
+    pub merged: u64,
+    /// Reads of table entries.
+    pub reads: u64,
+    /// Fences.
+    pub fences: u64,
+    /// Edits of memory.
+    pub edits: u64,
+}
+
+impl Stats {
+    /// Adds the figures of another run.
+    pub fn add(&mut self, other: &Stats) {
+        self.cycles += other.cycles;
+        self.accesses += other.accesses;
+        self.hits += other.hits;
+        self.faults += other.faults;
+        self.walks += other.walks;
+        self.merged += other.merged;
+        self.reads += other.reads;
+        self.fences += other.fences;
+        self.edits += other.edits;
+    }
+}
+
+/// Why a run ended early.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The device did something wrong.
+    #[error("{}: expected {}, got {}", .0.check, .0.expected, .0.got)]
+    Mismatch(Box<Mismatch>),
+    /// The device does not go on.
+    #[error("the device hangs: in cycle {cycle}, op {op} has waited since cycle {since}")]
+    Hang {
+        /// When it was given up.
+        cycle: u64,
+        /// The op that waits, by index.
+        op: usize,
+        /// Since when.
+        since: u64,
+    },
+    /// An RTL assertion failed.
+    #[error("in cycle {cycle}: {error}")]
+    Device {
+        /// When.
+        cycle: u64,
+        /// What.
+        error: DutError,
+    },
+}
+
+impl Failure {
+    /// When it was noticed.
+    pub fn cycle(&self) -> u64 {
+        match self {
+            Failure::Mismatch(mismatch) => mismatch.cycle,
+            Failure::Hang { cycle, .. } | Failure::Device { cycle, .. } => *cycle,
+        }
+    }
+}
+
+/// A run that ended early.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Why.
+    pub failure: Failure,
+    /// The figures until then.
+    pub stats: Stats,
+    /// The op that was begun last, or was the next to begin.
+    pub begun: usize,
+    /// Memory as it was then.
+    pub memory: HostMemory,
+}
+
+impl From<Box<Mismatch>> for Failure {
+    fn from(mismatch: Box<Mismatch>) -> Self {
+        Failure::Mismatch(mismatch)
+    }
+}
+
+/// What the requester does by chance.
+struct Requester {
+    rng: Xoshiro256PlusPlus,
+    idle: u32,
+    response_busy: u32,
+}
+
+impl Requester {
+    fn new(timing: &Timing) -> Self {
+        Self {
+            // Not the memory's stream, though of the same seed.
+            rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed ^ 0x9E37_79B9_7F4A_7C15),
+            idle: timing.request_idle,
+            response_busy: timing.response_busy,
+        }
+    }
+}
+
+/// Cycles that a request may wait for its answer, with the timing at hand, before the device counts as dead: many times
+/// what the slowest device needs that gives each of 16 slots its turn.
+fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
+    let levels = u64::from(scenario.machine.format.geometry().levels);
+    let reads = (levels + 1) * (levels + 1) - 1;
+    let slots = u64::from(scenario.machine.slots);
+    let a_read = u64::from(*timing.latency.end()) + slots + 4;
+    let memory_free = u64::from(100 - timing.memory_busy.min(99));
+    let response_free = u64::from(100 - timing.response_busy.min(99));
+    1000 + 16 * reads * a_read * 100 / memory_free * 100 / response_free
+}
+
+/// Runs a scenario on a device, from its reset state, with all checks.
+///
+/// # Errors
+/// The first thing that the device does wrong.
+pub fn run<O: Observer>(
+    dut: &mut Dut,
+    scenario: &Scenario,
+    observer: &mut O,
+) -> Result<Stats, Box<Failed>> {
+    let mut run = Run::new(scenario);
+    match run.to_the_end(dut, observer) {
+        Ok(()) => Ok(run.stats),
+        Err(failure) => Err(Box::new(Failed {
+            failure,
+            stats: run.stats,
+            begun: run.op,
+            memory: run.memory,
+        })),
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    memory: HostMemory,
+    server: MemoryServer,
+    requester: Requester,
+    checker: Checker,
+    stats: Stats,
+    inputs: Inputs,
+    cycle: u64,
+    patience: u64,
+    /// The next op to begin, and since when it is the next.
+    op: usize,
+    op_since: u64,
+    /// Cycles that a wait still takes.
+    waiting: u32,
+    /// The op whose request is on the port.
+    requesting: Option<usize>,
+    fencing: bool,
+    free_ids: VecDeque<u8>,
+    /// Cycles since there has been nothing to do.
+    tail: u64,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let machine = &scenario.machine;
+        Self {
+            scenario,
+            memory: scenario.memory.clone(),
+            server: MemoryServer::new(&scenario.timing),
+            requester: Requester::new(&scenario.timing),
+            checker: Checker::new(machine.format, machine.slots, machine.tlb_entries),
+            stats: Stats::default(),
+            inputs: Inputs::default(),
+            cycle: 0,
+            patience: patience(scenario, &scenario.timing),
+            op: 0,
+            op_since: 0,
+            waiting: 0,
+            requesting: None,
+            fencing: false,
+            free_ids: (0..=255).collect(),
+            tail: 0,
+        }
+    }
+
+    fn to_the_end<O: Observer>(
+        &mut self,
+        dut: &mut Dut,
+        observer: &mut O,
+    ) -> Result<(), Failure> {
+        let device = |cycle| move |error| Failure::Device { cycle, error };
+        dut.reset().map_err(device(0))?;
+        let mut outputs = Outputs::default();
+        while self.prepare() {
+            dut.tick(&self.inputs, &mut outputs)
+                .map_err(device(self.cycle))?;
+            self.conclude(dut, &outputs, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the inputs of the next cycle; false when the run is over.
+    fn prepare(&mut self) -> bool {
+        self.begin_timeless_ops();
+        let ops = &self.scenario.ops;
+        if self.op == ops.len() && self.checker.outstanding() == 0 {
+            self.tail += 1;
+            if self.tail > TAIL {
+                return false;
+            }
+        }
+
+        self.inputs.fence_valid = false;
+        self.fencing = false;
+        let mut access = self.op;
+        if self.waiting == 0
+            && let Some(Op::Fence(fence)) = ops.get(self.op)
+        {
+            self.inputs.set_fence(fence);
+            self.fencing = true;
+            // A request behind the fence is on its port already: the device must not take it yet.
+            access += 1;
+        }
+        if self.requesting.is_none() {
+            self.inputs.req_valid = false;
+            if self.waiting == 0
+                && let Some(Op::Access(op)) = ops.get(access)
+                && let Some(&id) = self.free_ids.front()
+                && !chance(&mut self.requester.rng, self.requester.idle)
+            {
+                self.free_ids.pop_front();
+                self.inputs.set_request(id, &self.query(op));
+                self.requesting = Some(access);
+            }
+        }
+
+        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy);
+        self.inputs.mem_req_ready = self.server.ready();
+        match self.server.offer(self.cycle) {
+            Some(reply) => {
+                self.inputs.mem_rsp_valid = true;
+                self.inputs.mem_rsp_id = reply.id;
+                self.inputs.mem_rsp_error = reply.word.is_none();
+                // What comes with an error means nothing, and should look it.
+                self.inputs.mem_rsp_data = reply.word.unwrap_or(0x0DEA_DBEF).into();
+            }
+            None => self.inputs.mem_rsp_valid = false,
+        }
+        true
+    }
+
+    fn query(&self, op: &crate::scenario::AccessOp) -> Query {
+        Query {
+            context: self.scenario.contexts[op.context].context,
+            gva: op.gva,
+            access: op.access,
+        }
+    }
+
+    /// Does the ops that take no cycle.
+    fn begin_timeless_ops(&mut self) {
+        while let Some(op) = self.scenario.ops.get(self.op) {
+            match op {
+                _ if self.waiting > 0 => {
+                    self.waiting -= 1;
+                    if self.waiting > 0 {
+                        return;
+                    }
+                }
+                Op::Write { at, word } => {
+                    match word {
+                        Some(word) => self.memory.write(*at, *word),
+                        None => self.memory.remove(*at),
+                    }
+                    self.stats.edits += 1;
+                }
+                Op::Timing(timing) => {
+                    self.server.set_timing(timing);
+                    self.requester = Requester::new(timing);
+                    self.patience = self.patience.max(patience(self.scenario, timing));
+                }
+                Op::Wait(cycles) if *cycles > 0 => {
+                    self.waiting = *cycles;
+                    return;
+                }
+                Op::Wait(_) => {}
+                Op::Drain if self.checker.outstanding() == 0 => {}
+                Op::Drain | Op::Access(_) | Op::Fence(_) => return,
+            }
+            self.next_op();
+        }
+    }
+
+    fn next_op(&mut self) {
+        self.op += 1;
+        self.op_since = self.cycle;
+    }
+
+    /// Takes what the device showed.
+    fn conclude<O: Observer>(
+        &mut self,
+        dut: &Dut,
+        outputs: &Outputs,
+        observer: &mut O,
+    ) -> Result<(), Failure> {
+        let cycle = self.cycle;
+
+        if self.inputs.mem_rsp_valid
+            && outputs.mem_rsp_ready
+            && let Some(reply) = self.server.offer(cycle).copied()
+        {
+            self.server.taken(&reply);
+        }
+
+        if self.fencing && outputs.fence_ready {
+            if self.inputs.req_valid && outputs.req_ready {
+                let rule = "no request is taken in the cycle of a fence";
+                return Err(self.checker.port_mismatch(rule, cycle).into());
+            }
+            if let Some(Op::Fence(fence)) = self.scenario.ops.get(self.op) {
+                self.checker.fence(fence);
+                observer.fenced(cycle, self.op, fence);
+                self.stats.fences += 1;
+            }
+            self.next_op();
+        } else if let (Some(op), true) = (self.requesting, outputs.req_ready)
+            && let Some(Op::Access(access)) = self.scenario.ops.get(op)
+        {
+            let id = self.inputs.req_id;
+            self.checker.accepted(id, op, &self.query(access), cycle);
+            observer.accepted(cycle, op, id);
+            self.requesting = None;
+            self.next_op();
+        }
+
+        if outputs.mem_req_valid && self.inputs.mem_req_ready {
+            let (slot, at) = (outputs.mem_req_id, Hpa(outputs.mem_req_hpa));
+            let word = self.server.grant(slot, at, cycle, &self.memory);
+            let read = Read { at, word, cycle };
+            observer.read(slot, &read);
+            self.stats.reads += 1;
+            self.checker.read(slot, read)?;
+        }
+
+        if outputs.event_valid {
+            let (miss, done) = dut.requests_of_event(outputs);
+            if O::EVENTS
+                && let Some(event) = dut.event(outputs)
+            {
+                observer.event(cycle, &event);
+            }
+            if let Some(miss) = miss {
+                self.checker.miss(&miss, cycle)?;
+                if miss.merged {
+                    self.stats.merged += 1;
+                } else {
+                    self.stats.walks += 1;
+                }
+            }
+            if let Some(done) = done {
+                self.checker.done(&done, cycle)?;
+            }
+        }
+
+        let response_taken = outputs.rsp_valid && self.inputs.rsp_ready;
+        if response_taken {
+            let (op, outcome, hit) = self.checker.response(outputs, cycle)?;
+            observer.answered(cycle, op, &outcome, hit);
+            self.free_ids.push_back(outputs.rsp_id);
+            self.stats.accesses += 1;
+            self.stats.hits += u64::from(hit);
+            self.stats.faults += u64::from(outcome.is_err());
+        }
+        self.checker
+            .ports(outputs, response_taken, self.inputs.mem_req_ready, cycle)?;
+
+        self.cycle += 1;
+        self.stats.cycles += 1;
+        if self.cycle.is_multiple_of(LOOK_FOR_HANG) {
+            self.look_for_hang()?;
+        }
+        Ok(())
+    }
+
+    fn look_for_hang(&self) -> Result<(), Failure> {
+        let hang = |op, since| Failure::Hang {
+            cycle: self.cycle,
+            op,
+            since,
+        };
+        if let Some((op, since)) = self.checker.oldest()
+            && self.cycle - since > self.patience
+        {
+            return Err(hang(op, since));
+        }
+        let waits_for_device = self.waiting == 0
+            && matches!(
+                self.scenario.ops.get(self.op),
+                Some(Op::Access(_) | Op::Fence(_))
+            );
+        if waits_for_device && self.cycle - self.op_since > self.patience {
+            return Err(hang(self.op, self.op_since));
+        }
+        Ok(())
+    }
+}

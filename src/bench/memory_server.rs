@@ -1,0 +1,94 @@
+//! Host physical memory as the device sees it: late, busy, out of order and with errors, as the scenario says.
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::addr::Hpa;
+use crate::memory::HostMemory;
+use crate::scenario::Timing;
+
+/// A read on its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub id: u8,
+    /// None: an error.
+    pub word: Option<u32>,
+    due: u64,
+    order: u64,
+}
+
+pub(super) struct MemoryServer {
+    timing: Timing,
+    rng: Xoshiro256PlusPlus,
+    under_way: Vec<Reply>,
+    granted: u64,
+}
+
+/// True in `percent` of a hundred draws.
+pub(super) fn chance(rng: &mut Xoshiro256PlusPlus, percent: u32) -> bool {
+    percent > 0 && below(rng, 100) < percent
+}
+
+/// A number in `0..n`.
+fn below(rng: &mut Xoshiro256PlusPlus, n: u32) -> u32 {
+    ((u64::from(rng.next_u32()) * u64::from(n)) >> 32) as u32
+}
+
+impl MemoryServer {
+    pub fn new(timing: &Timing) -> Self {
+        Self {
+            timing: timing.clone(),
+            rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed),
+            under_way: Vec::new(),
+            granted: 0,
+        }
+    }
+
+    /// Behaves otherwise from now on; what is under way keeps its time.
+    pub fn set_timing(&mut self, timing: &Timing) {
+        if self.timing.seed != timing.seed {
+            self.rng = Xoshiro256PlusPlus::seed_from_u64(timing.seed);
+        }
+        self.timing = timing.clone();
+    }
+
+    /// Whether it takes a read in this cycle.
+    pub fn ready(&mut self) -> bool {
+        !chance(&mut self.rng, self.timing.memory_busy)
+    }
+
+    /// Takes a read: the word is that of this moment, whenever it arrives.
+    pub fn grant(&mut self, id: u8, at: Hpa, cycle: u64, memory: &HostMemory) -> Option<u32> {
+        let error = self.timing.errors > 0 && below(&mut self.rng, 1000) < self.timing.errors;
+        let word = if error { None } else { memory.read(at).ok() };
+        let (least, most) = (*self.timing.latency.start(), *self.timing.latency.end());
+        let latency = if least == most {
+            least
+        } else {
+            least + below(&mut self.rng, most - least + 1)
+        };
+        self.under_way.push(Reply {
+            id,
+            word,
+            due: cycle + u64::from(latency),
+            order: self.granted,
+        });
+        self.granted += 1;
+        word
+    }
+
+    /// The reply that memory offers in a cycle.
+    pub fn offer(&self, cycle: u64) -> Option<&Reply> {
+        let next = if self.timing.reorder {
+            self.under_way.iter().min_by_key(|r| (r.due, r.order))
+        } else {
+            self.under_way.iter().min_by_key(|r| r.order)
+        };
+        next.filter(|reply| reply.due <= cycle)
+    }
+
+    /// The offered reply has been taken.
+    pub fn taken(&mut self, reply: &Reply) {
+        self.under_way.retain(|r| r.order != reply.order);
+    }
+}

@@ -1,0 +1,8 @@
+//! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
+
+mod checker;
+mod driver;
+mod memory_server;
+
+pub use checker::{Check, Mismatch, Read};
+pub use driver::{Failed, Failure, Observer, Stats, run};

@@ -1,0 +1,203 @@
+//! `nestwalk run`: a scenario on the RTL, each step with its cycle.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{CliError, Verdict};
+use crate::addr::Hpa;
+use crate::bench::{self, Failed, Read, Stats};
+use crate::mmu::describe_outcome;
+use crate::report::{self, GoldenAccess, Recorder, json as as_json, text};
+use crate::scenario::Scenario;
+use crate::wave;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Record the run into this FST file
+    #[arg(long, value_name = "FILE")]
+    wave: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A scenario's run on both sides.
+pub(super) struct Both<'a> {
+    pub golden: Vec<GoldenAccess<'a>>,
+    pub recorder: Recorder,
+    pub result: Result<Stats, Box<Failed>>,
+    /// For each access, where the device differs from what the scenario expects.
+    differences: Vec<Vec<String>>,
+}
+
+impl<'a> Both<'a> {
+    /// Runs it; with `wave`, recorded into that FST file.
+    pub fn run(scenario: &'a Scenario, wave: Option<&Path>) -> Result<Self, CliError> {
+        let golden = report::golden_accesses(scenario);
+        let mut dut = super::device(scenario)?;
+        let mut recorder = Recorder::new(scenario);
+        let result = match wave {
+            Some(path) => wave::record(&mut dut, scenario, &mut recorder, path)
+                .map_err(CliError::write(path))?,
+            None => bench::run(&mut dut, scenario, &mut recorder),
+        };
+        let differences = golden
+            .iter()
+            .map(|access| differences(scenario, &recorder, access))
+            .collect();
+        Ok(Self {
+            golden,
+            recorder,
+            result,
+            differences,
+        })
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        match &self.result {
+            Err(failed) => Verdict::of(&failed.failure),
+            Ok(_) if self.differing() > 0 => Verdict::Mismatch,
+            Ok(_) => Verdict::Agree,
+        }
+    }
+
+    fn differing(&self) -> usize {
+        self.golden
+            .iter()
+            .zip(&self.differences)
+            .filter(|(access, device)| !access.differences.is_empty() || !device.is_empty())
+            .count()
+    }
+
+    /// The report that `nestwalk run` prints.
+    pub fn text(&self, scenario: &Scenario) -> String {
+        let format = scenario.machine.format;
+        let mut out = format!("{}\n", scenario.title);
+        for (number, (golden, differences)) in self.golden.iter().zip(&self.differences).enumerate()
+        {
+            let device = &self.recorder.accesses[golden.op];
+            let _ = writeln!(
+                out,
+                "\naccess {}: {}",
+                number + 1,
+                text::query(&golden.query)
+            );
+            let Some(accepted) = device.accepted else {
+                out.push_str("  not taken by the device\n");
+                continue;
+            };
+            let _ = write!(out, "  taken in cycle {accepted}, ");
+            let Some((cycle, outcome, hit)) = &device.answered else {
+                out.push_str("not answered\n");
+                continue;
+            };
+            let _ = writeln!(
+                out,
+                "answered in cycle {cycle} ({} later): {}",
+                cycle - accepted,
+                describe_outcome(outcome, format)
+            );
+            if *hit {
+                out.push_str("  TLB hit: no reads\n");
+            } else {
+                if device.merged {
+                    out.push_str("  by the walk of an equal miss that was under way:\n");
+                }
+                let reads = self.recorder.reads(golden.op);
+                let (steps, found) =
+                    report::golden_beside(format, &golden.query, reads, &scenario.memory);
+                out.push_str(&text::walk(format, &steps, &found, Some(reads)));
+            }
+            for (side, differences) in [
+                ("golden model", &golden.differences),
+                ("device", differences),
+            ] {
+                for difference in differences {
+                    let line = super::walk::line(golden.access.line);
+                    let _ = writeln!(out, "  NOT AS EXPECTED{line}, {side}: {difference}");
+                }
+            }
+            let expected = golden.access.expect.is_some();
+            if expected && golden.differences.is_empty() && differences.is_empty() {
+                out.push_str("  as expected, on golden model and device\n");
+            }
+        }
+        out.push('\n');
+        match &self.result {
+            Ok(stats) => {
+                let expected = self
+                    .golden
+                    .iter()
+                    .filter(|a| a.access.expect.is_some())
+                    .count();
+                let _ = writeln!(out, "{}", text::stats(stats));
+                let _ = writeln!(
+                    out,
+                    "device and golden model agree; {} of {expected} accesses with expectations are as expected",
+                    expected - self.differing()
+                );
+            }
+            Err(failed) => out.push_str(&text::failure(scenario, failed)),
+        }
+        out
+    }
+
+    /// The same as JSON.
+    pub fn json(&self, scenario: &Scenario) -> Value {
+        let format = scenario.machine.format;
+        json!({
+            "title": scenario.title,
+            "format": format,
+            "variant": scenario.machine.variant().map(|variant| variant.name),
+            "agree": self.verdict() == Verdict::Agree,
+            "failure": self.result.as_ref().err().map(|failed| as_json::failure(scenario, failed)),
+            "stats": self.result.as_ref().map_or_else(|failed| failed.stats, |stats| *stats),
+            "accesses": self
+                .golden
+                .iter()
+                .zip(&self.differences)
+                .map(|(golden, differences)| {
+                    let device = &self.recorder.accesses[golden.op];
+                    json!({
+                        "golden": as_json::golden_access(golden, format),
+                        "device": as_json::device_access(device, &self.recorder, differences, format),
+                    })
+                })
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn differences(scenario: &Scenario, recorder: &Recorder, access: &GoldenAccess<'_>) -> Vec<String> {
+    let device = &recorder.accesses[access.op];
+    let (Some(expect), Some((_, outcome, hit))) = (&access.access.expect, &device.answered) else {
+        return Vec::new();
+    };
+    let reads: Vec<(Hpa, Option<u32>)> = recorder
+        .reads(access.op)
+        .iter()
+        .map(|read: &Read| (read.at, read.word))
+        .collect();
+    expect.check_device(scenario.machine.format, outcome, *hit, &reads)
+}
+
+pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+    let scenario = super::load(&args.scenario)?;
+    let both = Both::run(&scenario, args.wave.as_deref())?;
+    if args.json {
+        let mut value = both.json(&scenario);
+        value["scenario"] = json!(args.scenario.display().to_string());
+        value["wave"] = json!(args.wave.as_ref().map(|path| path.display().to_string()));
+        super::print_json(&value)?;
+    } else {
+        super::print(&both.text(&scenario))?;
+        if let Some(path) = &args.wave {
+            super::print(&format!("wave: {}\n", path.display()))?;
+        }
+    }
+    Ok(both.verdict())
+}

@@ -1,0 +1,85 @@
+//! `nestwalk walk`: the golden walk of each access, as a table that a student can follow.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{CliError, Verdict};
+use crate::report::{self, json as as_json, text};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+    let scenario = super::load(&args.scenario)?;
+    let format = scenario.machine.format;
+    let accesses = report::golden_accesses(&scenario);
+    let differing = accesses
+        .iter()
+        .filter(|a| !a.differences.is_empty())
+        .count();
+    let verdict = if differing == 0 {
+        Verdict::Agree
+    } else {
+        Verdict::Mismatch
+    };
+
+    if args.json {
+        super::print_json(&json!({
+            "scenario": args.scenario.display().to_string(),
+            "title": scenario.title,
+            "format": format,
+            "agree": differing == 0,
+            "accesses": accesses
+                .iter()
+                .map(|access| as_json::golden_access(access, format))
+                .collect::<Vec<_>>(),
+        }))?;
+        return Ok(verdict);
+    }
+
+    let mut out = format!("{}\n", scenario.title);
+    for (number, access) in accesses.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "\naccess {}: {}",
+            number + 1,
+            text::query(&access.query)
+        );
+        out.push_str(&text::walk(format, &access.steps, &access.found, None));
+        if access.access.expect.is_some() && access.differences.is_empty() {
+            out.push_str("  as expected\n");
+        }
+        for difference in &access.differences {
+            let _ = writeln!(
+                out,
+                "  NOT AS EXPECTED{}: {difference}",
+                line(access.access.line)
+            );
+        }
+    }
+    let expected = accesses
+        .iter()
+        .filter(|a| a.access.expect.is_some())
+        .count();
+    let _ = writeln!(
+        out,
+        "\n{} accesses; {} of {expected} with expectations are as expected",
+        accesses.len(),
+        expected - differing
+    );
+    super::print(&out)?;
+    Ok(verdict)
+}
+
+/// Where an access stands in its file.
+pub(super) fn line(line: Option<u32>) -> String {
+    line.map_or_else(String::new, |line| format!(" (line {line})"))
+}

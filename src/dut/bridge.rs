@@ -1,0 +1,77 @@
+//! The one place where Rust and C++ meet.
+// The bridge is generated code around C++ calls; what makes it sound is said at each use of `unsafe`.
+#![allow(unsafe_code, missing_docs)]
+
+#[cxx::bridge(namespace = "nestwalk")]
+pub(crate) mod ffi {
+    /// What is driven into the device in a cycle: the ports of `docs/ports.md`, flat.
+    #[derive(Clone, Debug, Default)]
+    struct Inputs {
+        req_gva: u64,
+        req_guest_root: u64,
+        req_host_root: u64,
+        fence_gva: u64,
+        fence_gpa: u64,
+        mem_rsp_data: u64,
+        req_asid: u16,
+        req_vmid: u16,
+        fence_asid: u16,
+        fence_vmid: u16,
+        req_id: u8,
+        req_access: u8,
+        mem_rsp_id: u8,
+        req_valid: bool,
+        req_nested: bool,
+        req_rights: bool,
+        rsp_ready: bool,
+        fence_valid: bool,
+        fence_use_gva: bool,
+        fence_use_gpa: bool,
+        fence_use_asid: bool,
+        fence_use_vmid: bool,
+        mem_req_ready: bool,
+        mem_rsp_valid: bool,
+        mem_rsp_error: bool,
+    }
+
+    /// What the device showed in a cycle. A payload is renewed only while its `valid` is set.
+    #[derive(Clone, Debug, Default)]
+    struct Outputs {
+        rsp_gva: u64,
+        rsp_hpa: u64,
+        rsp_fault_gpa: u64,
+        mem_req_hpa: u64,
+        event: [u32; 8],
+        rsp_id: u8,
+        rsp_page_size: u8,
+        rsp_fault_kind: u8,
+        rsp_fault_stage: u8,
+        rsp_fault_level: u8,
+        rsp_fault_for_level: u8,
+        mem_req_id: u8,
+        rsp_fault_for_data: bool,
+        req_ready: bool,
+        rsp_valid: bool,
+        rsp_hit: bool,
+        fence_ready: bool,
+        mem_req_valid: bool,
+        mem_rsp_ready: bool,
+        event_valid: bool,
+    }
+
+    unsafe extern "C++" {
+        include!("sim/dut.h");
+
+        type Dut;
+
+        fn make_dut(variant: &str, seed: u32) -> Result<UniquePtr<Dut>>;
+        fn reset(self: Pin<&mut Dut>) -> Result<()>;
+        fn tick(self: Pin<&mut Dut>, inputs: &Inputs, outputs: &mut Outputs) -> Result<()>;
+        fn trace_open(self: Pin<&mut Dut>, path: &str) -> Result<()>;
+        fn trace_close(self: Pin<&mut Dut>) -> Result<()>;
+    }
+}
+
+// SAFETY: a device owns its model, its VerilatedContext and its trace, and they share nothing with another
+// device; the Verilator manual ("Multithreading") allows such a model to be evaluated on any one thread at a time.
+unsafe impl Send for ffi::Dut {}

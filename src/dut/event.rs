@@ -1,0 +1,207 @@
+//! The device's event record: `event_t` of `rtl/nested_mmu_types.svh`, unpacked.
+
+use std::ops::Range;
+
+use bitvec::prelude::*;
+
+use super::variants::Variant;
+use crate::addr::{Gpa, Hpa};
+
+/// What happened in a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// A request has been given to a walk.
+    pub miss: Option<Miss>,
+    /// A request has been given its walk's result.
+    pub done: Option<Done>,
+    /// A walk has taken an entry.
+    pub step: Option<WalkStep>,
+}
+
+/// A request has been given to a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// The request.
+    pub id: u8,
+    /// The walk's slot.
+    pub slot: u8,
+    /// The walk was under way.
+    pub merged: bool,
+}
+
+/// A request has been given its walk's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The request.
+    pub id: u8,
+    /// The walk's slot.
+    pub slot: u8,
+    /// The TLB takes the result.
+    pub fill: bool,
+}
+
+/// What a walk wants after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another entry.
+    Read,
+    /// Nothing: it has the translation.
+    Done,
+    /// Nothing: it has faulted.
+    Fault,
+}
+
+/// A walk has taken an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkStep {
+    /// The walk's slot.
+    pub slot: u8,
+    /// It read the host's table; else the guest's.
+    pub host: bool,
+    /// Guest level where it stands.
+    pub guest_level: u8,
+    /// Host level where it stands.
+    pub host_level: u8,
+    /// It is translating the data's gPA.
+    pub for_data: bool,
+    /// The gPA being translated.
+    pub gpa: Gpa,
+    /// The entry's address.
+    pub hpa: Hpa,
+    /// The memory answered with an error.
+    pub error: bool,
+    /// The entry.
+    pub word: u64,
+    /// What is next.
+    pub next: Next,
+    /// The RTL's number of the fault, 0 without one.
+    pub fault: u8,
+}
+
+/// Where the fields of `event_t` lie for one variant.
+#[derive(Clone, Debug)]
+pub struct EventLayout {
+    miss_valid: usize,
+    miss_merged: usize,
+    miss_id: Range<usize>,
+    miss_slot: Range<usize>,
+    done_valid: usize,
+    done_fill: usize,
+    done_id: Range<usize>,
+    done_slot: Range<usize>,
+    step_valid: usize,
+    step_slot: Range<usize>,
+    step_stage: usize,
+    step_guest_level: Range<usize>,
+    step_host_level: Range<usize>,
+    step_for_data: usize,
+    step_gpa: Range<usize>,
+    step_hpa: Range<usize>,
+    step_error: usize,
+    step_pte: Range<usize>,
+    step_next: Range<usize>,
+    step_fault: Range<usize>,
+}
+
+/// Width of a number below `n`, at least one bit: `index_width` of the RTL package.
+fn index_width(n: u32) -> usize {
+    (n.max(2) - 1).ilog2() as usize + 1
+}
+
+impl EventLayout {
+    /// The layout of a variant. Fields are laid from the last, at bit 0, to the first.
+    pub fn new(variant: &Variant) -> Self {
+        let geometry = variant.paging_format().geometry();
+        let id = 8;
+        let slot = index_width(variant.slots);
+        let level = index_width(geometry.levels);
+        let mut at = 0;
+        let mut field = |width: usize| {
+            at += width;
+            at - width..at
+        };
+        let step_fault = field(3);
+        let step_next = field(2);
+        let step_pte = field(geometry.pte_width as usize);
+        let step_error = field(1).start;
+        let step_hpa = field(geometry.hpa_width as usize);
+        let step_gpa = field(geometry.gpa_width as usize);
+        let step_for_data = field(1).start;
+        let step_host_level = field(level);
+        let step_guest_level = field(level);
+        let step_stage = field(1).start;
+        let step_slot = field(slot);
+        let step_valid = field(1).start;
+        let done_slot = field(slot);
+        let done_id = field(id);
+        let done_fill = field(1).start;
+        let done_valid = field(1).start;
+        let miss_slot = field(slot);
+        let miss_id = field(id);
+        let miss_merged = field(1).start;
+        let miss_valid = field(1).start;
+        Self {
+            miss_valid,
+            miss_merged,
+            miss_id,
+            miss_slot,
+            done_valid,
+            done_fill,
+            done_id,
+            done_slot,
+            step_valid,
+            step_slot,
+            step_stage,
+            step_guest_level,
+            step_host_level,
+            step_for_data,
+            step_gpa,
+            step_hpa,
+            step_error,
+            step_pte,
+            step_next,
+            step_fault,
+        }
+    }
+
+    /// Takes a record apart, without its step.
+    #[inline]
+    pub fn decode_requests(&self, words: &[u32; 8]) -> (Option<Miss>, Option<Done>) {
+        let bits = words.view_bits::<Lsb0>();
+        let miss = bits[self.miss_valid].then(|| Miss {
+            id: bits[self.miss_id.clone()].load_le(),
+            slot: bits[self.miss_slot.clone()].load_le(),
+            merged: bits[self.miss_merged],
+        });
+        let done = bits[self.done_valid].then(|| Done {
+            id: bits[self.done_id.clone()].load_le(),
+            slot: bits[self.done_slot.clone()].load_le(),
+            fill: bits[self.done_fill],
+        });
+        (miss, done)
+    }
+
+    /// Takes a record apart.
+    pub fn decode(&self, words: &[u32; 8]) -> Event {
+        let bits = words.view_bits::<Lsb0>();
+        let (miss, done) = self.decode_requests(words);
+        let step = bits[self.step_valid].then(|| WalkStep {
+            slot: bits[self.step_slot.clone()].load_le(),
+            host: bits[self.step_stage],
+            guest_level: bits[self.step_guest_level.clone()].load_le(),
+            host_level: bits[self.step_host_level.clone()].load_le(),
+            for_data: bits[self.step_for_data],
+            gpa: Gpa(bits[self.step_gpa.clone()].load_le()),
+            hpa: Hpa(bits[self.step_hpa.clone()].load_le()),
+            error: bits[self.step_error],
+            word: bits[self.step_pte.clone()].load_le(),
+            next: match bits[self.step_next.clone()].load_le::<u8>() {
+                0 => Next::Read,
+                1 => Next::Done,
+                _ => Next::Fault,
+            },
+            fault: bits[self.step_fault.clone()].load_le(),
+        });
+        Event { miss, done, step }
+    }
+}

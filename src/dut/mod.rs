@@ -1,0 +1,204 @@
+//! Devices under test: the RTL, compiled, as something that Rust can clock.
+
+mod bridge;
+mod event;
+pub mod variants;
+
+use std::path::Path;
+
+use cxx::UniquePtr;
+
+use crate::addr::{Gpa, Hpa};
+use crate::format::Format;
+use crate::mmu::{Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Translation};
+pub use bridge::ffi::{Inputs, Outputs};
+pub use event::{Done, Event, EventLayout, Miss, Next, WalkStep};
+use variants::Variant;
+
+/// A compiled device. It is driven by one thread at a time, and may move between threads.
+pub struct Dut {
+    inner: UniquePtr<bridge::ffi::Dut>,
+    variant: &'static Variant,
+    layout: EventLayout,
+}
+
+/// The device could not go on: an RTL assertion failed, or the wave file cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DutError(String);
+
+impl DutError {
+    pub(crate) fn no_variant() -> Self {
+        Self("this program has no build of that device".into())
+    }
+}
+
+impl From<cxx::Exception> for DutError {
+    fn from(exception: cxx::Exception) -> Self {
+        Self(exception.what().to_owned())
+    }
+}
+
+impl Dut {
+    /// Makes a device, in its reset state. `seed` draws what the RTL leaves open in a checked variant.
+    ///
+    /// # Errors
+    /// If the program was built without the variant.
+    pub fn new(variant: &'static Variant, seed: u32) -> Result<Self, DutError> {
+        let inner = bridge::ffi::make_dut(variant.name, seed)?;
+        let mut dut = Self {
+            inner,
+            variant,
+            layout: EventLayout::new(variant),
+        };
+        dut.reset()?;
+        Ok(dut)
+    }
+
+    /// What it is a build of.
+    pub fn variant(&self) -> &'static Variant {
+        self.variant
+    }
+
+    /// Puts it back into its reset state.
+    ///
+    /// # Errors
+    /// If an RTL assertion fails.
+    pub fn reset(&mut self) -> Result<(), DutError> {
+        Ok(self.inner.pin_mut().reset()?)
+    }
+
+    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge. A valid and its ready
+    /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
+    ///
+    /// # Errors
+    /// If an RTL assertion fails.
+    #[inline]
+    pub fn tick(&mut self, inputs: &Inputs, outputs: &mut Outputs) -> Result<(), DutError> {
+        Ok(self.inner.pin_mut().tick(inputs, outputs)?)
+    }
+
+    /// Records the cycles that follow into a new FST file. The time of a cycle is the number of ticks before it, since the
+    /// device was made.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn trace_open(&mut self, path: &Path) -> Result<(), DutError> {
+        let path = path
+            .to_str()
+            .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
+        Ok(self.inner.pin_mut().trace_open(path)?)
+    }
+
+    /// Ends the wave file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn trace_close(&mut self) -> Result<(), DutError> {
+        Ok(self.inner.pin_mut().trace_close()?)
+    }
+
+    /// The part of a cycle's event that concerns requests.
+    #[inline]
+    pub fn requests_of_event(&self, outputs: &Outputs) -> (Option<Miss>, Option<Done>) {
+        self.layout.decode_requests(&outputs.event)
+    }
+
+    /// The device's event of a cycle.
+    pub fn event(&self, outputs: &Outputs) -> Option<Event> {
+        outputs
+            .event_valid
+            .then(|| self.layout.decode(&outputs.event))
+    }
+}
+
+impl Inputs {
+    /// Presents a request.
+    pub(crate) fn set_request(&mut self, id: u8, query: &Query) {
+        let context = &query.context;
+        self.req_valid = true;
+        self.req_id = id;
+        self.req_access = query.access as u8;
+        self.req_gva = query.gva.0;
+        self.req_nested = context.guest_root.is_some();
+        self.req_rights = context.rights;
+        self.req_asid = context.asid;
+        self.req_vmid = context.vmid;
+        self.req_guest_root = context.guest_root.unwrap_or_default().0;
+        self.req_host_root = context.host_root.0;
+    }
+
+    /// Presents a fence.
+    pub(crate) fn set_fence(&mut self, fence: &Fence) {
+        self.fence_valid = true;
+        self.fence_use_gva = fence.gva.is_some();
+        self.fence_use_gpa = fence.gpa.is_some();
+        self.fence_use_asid = fence.asid.is_some();
+        self.fence_use_vmid = fence.vmid.is_some();
+        self.fence_gva = fence.gva.unwrap_or_default().0;
+        self.fence_gpa = fence.gpa.unwrap_or_default().0;
+        self.fence_asid = fence.asid.unwrap_or_default();
+        self.fence_vmid = fence.vmid.unwrap_or_default();
+    }
+}
+
+impl Outputs {
+    /// The answer on the response port, every field of it.
+    ///
+    /// # Errors
+    /// In words, if the fields are not those of any answer.
+    pub(crate) fn outcome(&self) -> Result<Outcome, String> {
+        if self.rsp_fault_kind == 0 {
+            if self.rsp_fault_stage != 0
+                || self.rsp_fault_level != 0
+                || self.rsp_fault_for_data
+                || self.rsp_fault_for_level != 0
+                || self.rsp_fault_gpa != 0
+            {
+                return Err("a translation with fault fields that are not 0".into());
+            }
+            return Ok(Ok(Translation {
+                hpa: Hpa(self.rsp_hpa),
+                page_size: self.rsp_page_size.into(),
+            }));
+        }
+        let kind = FaultKind::ALL
+            .into_iter()
+            .find(|&kind| kind as u8 == self.rsp_fault_kind)
+            .ok_or_else(|| format!("fault kind {}, which there is not", self.rsp_fault_kind))?;
+        if self.rsp_hpa != 0 || self.rsp_page_size != 0 {
+            return Err("a fault with a translation beside it".into());
+        }
+        let level = self.rsp_fault_level.into();
+        let at = if self.rsp_fault_stage == 0 {
+            if self.rsp_fault_for_data || self.rsp_fault_for_level != 0 || self.rsp_fault_gpa != 0 {
+                return Err("a guest-stage fault with fields of the host stage".into());
+            }
+            Position::Guest { level }
+        } else {
+            Position::Host {
+                level,
+                gpa: Gpa(self.rsp_fault_gpa),
+                purpose: match (self.rsp_fault_for_data, self.rsp_fault_for_level) {
+                    (true, 0) => Purpose::Data,
+                    (true, _) => return Err("a fault for data and for a guest level".into()),
+                    (false, level) => Purpose::GuestEntry(level.into()),
+                },
+            }
+        };
+        Ok(Err(Fault { kind, at }))
+    }
+}
+
+impl Variant {
+    /// The format that the variant is elaborated for.
+    ///
+    /// # Panics
+    /// Never: the table of variants names formats that there are.
+    pub fn paging_format(&self) -> Format {
+        Format::ALL
+            .into_iter()
+            .find(|&format| format as u32 == self.format)
+            .expect("the table of variants names a format")
+    }
+}

@@ -1,0 +1,69 @@
+//! A nested-paging MMU in SystemVerilog, and the bench that proves it.
+//!
+//! The exercise of MIT's 6.823 handout, on the golden model: gVA 0x61EAC through a guest table whose root is gPA
+//! 0xB29A0, in a virtual machine whose host table is at hPA 0x02000.
+//!
+//! ```
+//! use nestwalk::addr::{Gpa, Gva, Hpa};
+//! use nestwalk::format::Format;
+//! use nestwalk::golden;
+//! use nestwalk::memory::HostMemory;
+//! use nestwalk::mmu::{Access, Context, Query};
+//!
+//! let mut memory = HostMemory::new();
+//! for (at, word) in [
+//!     (0x02004, 0x02010), (0x02008, 0x02038), (0x02010, 0x10084), (0x02040, 0x9FFEE),
+//!     (0x02044, 0x293A4), (0x229A4, 0xA74CC), (0x974D4, 0x41234),
+//! ] {
+//!     memory.write(Hpa(at), word);
+//! }
+//! let query = Query {
+//!     context: Context {
+//!         guest_root: Some(Gpa(0xB29A0)),
+//!         host_root: Hpa(0x02000),
+//!         rights: false,
+//!         asid: 0,
+//!         vmid: 0,
+//!     },
+//!     gva: Gva(0x61EAC),
+//!     access: Access::Load,
+//! };
+//! let mut steps = Vec::new();
+//! let found = golden::walk(Format::Handout, &query, &mut &memory, &mut steps)
+//!     .expect("nothing faults in the exercise");
+//! assert_eq!(found.gpa, Gpa(0x41EAC));
+//! assert_eq!(found.hpa, Hpa(0x11EAC));
+//! let reads: Vec<u64> = steps.iter().filter_map(|step| step.hpa).map(|hpa| hpa.0).collect();
+//! assert_eq!(
+//!     reads,
+//!     [0x02008, 0x02044, 0x229A4, 0x02008, 0x02040, 0x974D4, 0x02004, 0x02010]
+//! );
+//! ```
+//!
+//! - [`golden`] is the nested walk as an executable specification.
+//! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
+//! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
+//! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
+//!
+//! What is not supported: address widths above 32 bits, entries of 64 bits, superpages, accessed and dirty bits. `docs/design.md` says
+//! why things are as they are.
+
+pub mod addr;
+pub mod bench;
+pub mod campaign;
+pub mod cli;
+pub mod dut;
+pub mod format;
+pub mod golden;
+pub mod memory;
+pub mod mmu;
+pub mod report;
+pub mod scenario;
+pub mod shrink;
+pub mod stimulus;
+pub mod tables;
+pub mod wave;
+
+// Linked for the C++ side: Verilator's FST writer compresses with them.
+use libz_sys as _;
+use lz4_sys as _;

@@ -1,0 +1,7 @@
+//! The program: see [`nestwalk::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nestwalk::cli::main()
+}

@@ -1,0 +1,255 @@
+//! Results for people (text) and for programs (JSON).
+
+pub mod json;
+pub mod text;
+
+use crate::bench::{Observer, Read};
+use crate::dut::Event;
+use crate::format::Format;
+use crate::golden::{self, EntrySource, Mapping, Step};
+use crate::memory::HostMemory;
+use crate::mmu::{Fault, Outcome, Query};
+use crate::scenario::{AccessOp, Holes, Op, Scenario};
+
+/// The golden walk of one access of a scenario.
+#[derive(Clone, Debug)]
+pub struct GoldenAccess<'a> {
+    /// Index of its op.
+    pub op: usize,
+    /// The op.
+    pub access: &'a AccessOp,
+    /// What was asked.
+    pub query: Query,
+    /// The steps of the walk.
+    pub steps: Vec<Step>,
+    /// What it found.
+    pub found: Result<Mapping, Fault>,
+    /// Where it differs from what the scenario expects.
+    pub differences: Vec<String>,
+}
+
+/// What `op` asks for.
+pub fn query(scenario: &Scenario, access: &AccessOp) -> Query {
+    Query {
+        context: scenario.contexts[access.context].context,
+        gva: access.gva,
+        access: access.access,
+    }
+}
+
+/// The golden walk of every access, one after the other, each over the memory of its turn and without a TLB.
+pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
+    let format = scenario.machine.format;
+    let mut memory = scenario.memory.clone();
+    let mut accesses = Vec::new();
+    for (op, step) in scenario.ops.iter().enumerate() {
+        match step {
+            Op::Write { at, word } => match word {
+                Some(word) => memory.write(*at, *word),
+                None => memory.remove(*at),
+            },
+            Op::Access(access) => {
+                let query = query(scenario, access);
+                let mut steps = Vec::new();
+                let found = golden::walk(format, &query, &mut &memory, &mut steps);
+                let differences = access
+                    .expect
+                    .as_ref()
+                    .map(|expect| expect.check_golden(format, &steps, &found))
+                    .unwrap_or_default();
+                accesses.push(GoldenAccess {
+                    op,
+                    access,
+                    query,
+                    steps,
+                    found,
+                    differences,
+                });
+            }
+            Op::Fence(_) | Op::Timing(_) | Op::Wait(_) | Op::Drain => {}
+        }
+    }
+    accesses
+}
+
+/// A walk reads a hole, and the scenario does not say that it means to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{place}the walk of {access} gVA {gva} reads hPA {hole} ({table}), where the memory image has a hole\n  \
+     Give the word there; or expect = {{ fault = {{ kind = \"memory\" }} }} for this access; or holes = \"fault\" in [memory]"
+)]
+pub struct HoleInImage {
+    place: String,
+    access: crate::mmu::Access,
+    gva: crate::addr::Gva,
+    hole: crate::addr::Hpa,
+    table: String,
+}
+
+/// Looks for walks that read holes by mistake.
+///
+/// # Errors
+/// The first of them.
+pub fn reject_holes(scenario: &Scenario, accesses: &[GoldenAccess<'_>]) -> Result<(), HoleInImage> {
+    if scenario.holes == Holes::Fault {
+        return Ok(());
+    }
+    for access in accesses {
+        let expects_fault = access
+            .access
+            .expect
+            .as_ref()
+            .and_then(|expect| expect.fault.as_ref())
+            .is_some_and(|fault| fault.kind == crate::mmu::FaultKind::Memory);
+        if expects_fault {
+            continue;
+        }
+        if let Some(step) = access
+            .steps
+            .iter()
+            .find(|s| s.hpa.is_some() && s.word.is_none())
+            && let Some(hole) = step.hpa
+        {
+            return Err(HoleInImage {
+                place: access
+                    .access
+                    .line
+                    .map_or_else(String::new, |line| format!("line {line}: ")),
+                access: access.access.access,
+                gva: access.access.gva,
+                hole,
+                table: step.at.describe(scenario.machine.format),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a device did with one access.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceAccess {
+    /// The cycle in which its request was taken.
+    pub accepted: Option<u64>,
+    /// The cycle, the answer, and whether the TLB gave it.
+    pub answered: Option<(u64, Outcome, bool)>,
+    /// The walk that answers it: index into [`Recorder::walks`].
+    pub walk: Option<usize>,
+    /// The walk was under way already.
+    pub merged: bool,
+}
+
+/// A walk of the device.
+#[derive(Clone, Debug)]
+pub struct DeviceWalk {
+    /// Its slot.
+    pub slot: u8,
+    /// Its reads.
+    pub reads: Vec<Read>,
+}
+
+/// Records all of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// By op.
+    pub accesses: Vec<DeviceAccess>,
+    /// Every walk.
+    pub walks: Vec<DeviceWalk>,
+    /// The cycles in which fences were taken, with their ops.
+    pub fences: Vec<(u64, usize)>,
+    slots: Vec<Option<usize>>,
+    ops: Vec<usize>,
+}
+
+impl Recorder {
+    /// For a run of `scenario`.
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            accesses: vec![DeviceAccess::default(); scenario.ops.len()],
+            walks: Vec::new(),
+            fences: Vec::new(),
+            slots: vec![None; scenario.machine.slots as usize],
+            ops: vec![0; 256],
+        }
+    }
+
+    /// The reads of an access's walk; none without one.
+    pub fn reads(&self, op: usize) -> &[Read] {
+        self.accesses[op]
+            .walk
+            .map_or(&[], |walk| &self.walks[walk].reads)
+    }
+}
+
+impl Observer for Recorder {
+    const EVENTS: bool = true;
+
+    fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
+        self.ops[usize::from(id)] = op;
+        self.accesses[op].accepted = Some(cycle);
+    }
+
+    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
+        self.accesses[op].answered = Some((cycle, *outcome, hit));
+    }
+
+    fn fenced(&mut self, cycle: u64, op: usize, _: &crate::mmu::Fence) {
+        self.fences.push((cycle, op));
+    }
+
+    fn read(&mut self, slot: u8, read: &Read) {
+        if let Some(Some(walk)) = self.slots.get(usize::from(slot)) {
+            self.walks[*walk].reads.push(*read);
+        }
+    }
+
+    fn event(&mut self, _: u64, event: &Event) {
+        let Some(miss) = event.miss else { return };
+        let slot = usize::from(miss.slot);
+        if !miss.merged {
+            self.walks.push(DeviceWalk {
+                slot: miss.slot,
+                reads: Vec::new(),
+            });
+            if let Some(current) = self.slots.get_mut(slot) {
+                *current = Some(self.walks.len() - 1);
+            }
+        }
+        let op = self.ops[usize::from(miss.id)];
+        self.accesses[op].walk = self.slots.get(slot).copied().flatten();
+        self.accesses[op].merged = miss.merged;
+    }
+}
+
+/// The golden walk over the words that a device was given, and over `memory` from where the device left its path.
+pub fn golden_beside(
+    format: Format,
+    query: &Query,
+    reads: &[Read],
+    memory: &HostMemory,
+) -> (Vec<Step>, Result<Mapping, Fault>) {
+    struct Beside<'a> {
+        reads: std::slice::Iter<'a, Read>,
+        memory: &'a HostMemory,
+        left: bool,
+    }
+    impl EntrySource for Beside<'_> {
+        fn read_entry(&mut self, at: crate::addr::Hpa) -> Option<u32> {
+            if !self.left
+                && let Some(read) = self.reads.next()
+                && read.at == at
+            {
+                return read.word;
+            }
+            self.left = true;
+            self.memory.read(at).ok()
+        }
+    }
+    let mut beside = Beside {
+        reads: reads.iter(),
+        memory,
+        left: false,
+    };
+    let mut steps = Vec::new();
+    let found = golden::walk(format, query, &mut beside, &mut steps);
+    (steps, found)
+}

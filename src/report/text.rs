@@ -1,0 +1,305 @@
+//! Walks and failures as text.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::addr::{Gpa, Hpa};
+use crate::bench::{Failed, Failure, Read, Stats};
+use crate::format::Format;
+use crate::golden::{Mapping, Meaning, Step};
+use crate::mmu::{Fault, FaultKind, Position, Purpose, Query};
+use crate::scenario::{Op, Scenario};
+
+/// What a query asks, in a line.
+pub fn query(query: &Query) -> String {
+    let context = &query.context;
+    let mut text = format!("{} gVA {}", query.access, query.gva);
+    match context.guest_root {
+        Some(root) => write!(text, "; guest root gPA {root}, ").expect("writing to a string"),
+        None => text.push_str("; guest table off, "),
+    }
+    write!(
+        text,
+        "host root hPA {}, ASID {}, VMID {}, rights mode {}",
+        context.host_root,
+        context.asid,
+        context.vmid,
+        if context.rights { "on" } else { "off" }
+    )
+    .expect("writing to a string");
+    text
+}
+
+fn table_name(step: &Step, format: Format) -> String {
+    let level = format.level_name(step.at.level());
+    match step.at {
+        Position::Guest { .. } => format!("guest {level}"),
+        Position::Host { .. } => format!("  host {level}"),
+    }
+}
+
+fn arithmetic(step: &Step, format: Format) -> String {
+    format!(
+        "0x{:05X} + {}*{} = 0x{:05X}",
+        step.base,
+        step.index,
+        format.geometry().pte_bytes(),
+        step.entry
+    )
+}
+
+fn gpa(step: &Step) -> Gpa {
+    match step.at {
+        Position::Guest { .. } => Gpa(step.entry),
+        Position::Host { gpa, .. } => gpa,
+    }
+}
+
+/// What a step means, in words.
+pub fn meaning(step: &Step, format: Format) -> String {
+    let next = || format.level_name(step.at.level().saturating_sub(1));
+    match step.meaning {
+        Meaning::GuestTable(at) => format!("guest {} table is at gPA {at}", next()),
+        Meaning::HostTable(at) => format!("host {} table is at hPA {at}", next()),
+        Meaning::DataGpa(gpa) => format!("the data is at gPA {gpa}"),
+        Meaning::Found(hpa) => match step.at {
+            Position::Host {
+                purpose: Purpose::GuestEntry(level),
+                ..
+            } => format!(
+                "the guest {} entry is at hPA {hpa}",
+                format.level_name(level)
+            ),
+            _ => format!("the data is at hPA {hpa}"),
+        },
+        Meaning::Fault(kind) => match kind {
+            FaultKind::Memory => "FAULT memory: no word there, or an error".to_owned(),
+            FaultKind::Misaligned => format!(
+                "FAULT misaligned: not a multiple of {}",
+                format.geometry().pte_bytes()
+            ),
+            FaultKind::Width => "FAULT width: past the machine's addresses".to_owned(),
+            FaultKind::Reserved => "FAULT reserved: bits above the address are set".to_owned(),
+            FaultKind::Invalid => "FAULT invalid: the valid bit is 0".to_owned(),
+            FaultKind::Permission => "FAULT permission: not permitted by the leaf".to_owned(),
+        },
+    }
+}
+
+fn hex(word: Option<u32>) -> String {
+    word.map_or_else(|| "-".to_owned(), |word| format!("0x{word:05X}"))
+}
+
+fn or_dash(hpa: Option<Hpa>) -> String {
+    hpa.map_or_else(|| "-".to_owned(), |hpa| hpa.to_string())
+}
+
+/// The steps of a walk as a table; with `cycles`, each read with the cycle in which a device made it.
+pub fn walk(
+    format: Format,
+    steps: &[Step],
+    found: &Result<Mapping, Fault>,
+    cycles: Option<&[Read]>,
+) -> String {
+    let mut rows = Vec::new();
+    let mut header = vec![
+        "#",
+        "table",
+        "base + index*size = address",
+        "gPA",
+        "hPA",
+        "word",
+        "means",
+    ];
+    if cycles.is_some() {
+        header.insert(1, "cycle");
+    }
+    rows.push(header.into_iter().map(str::to_owned).collect());
+    let mut reads = 0;
+    for step in steps {
+        let mut row = vec![
+            if step.hpa.is_some() {
+                (reads + 1).to_string()
+            } else {
+                "-".to_owned()
+            },
+            table_name(step, format),
+            arithmetic(step, format),
+            gpa(step).to_string(),
+            or_dash(step.hpa),
+            hex(step.word),
+            meaning(step, format),
+        ];
+        if let Some(cycles) = cycles {
+            let cycle = step.hpa.and_then(|_| cycles.get(reads));
+            row.insert(
+                1,
+                cycle.map_or_else(|| "-".to_owned(), |r| r.cycle.to_string()),
+            );
+        }
+        reads += usize::from(step.hpa.is_some());
+        rows.push(row);
+    }
+    if let Ok(mapping) = found {
+        let mut row = vec![
+            (reads + 1).to_string(),
+            "the data".to_owned(),
+            String::new(),
+            mapping.gpa.to_string(),
+            mapping.hpa.to_string(),
+            String::new(),
+            "the access itself, which is not the MMU's".to_owned(),
+        ];
+        if cycles.is_some() {
+            row.insert(1, String::new());
+        }
+        rows.push(row);
+    }
+    let mut text = table(&rows);
+    match found {
+        Ok(mapping) => writeln!(
+            text,
+            "  => hPA {}: {reads} reads for the walk, {} accesses with the data",
+            mapping.hpa,
+            reads + 1
+        ),
+        Err(fault) => writeln!(
+            text,
+            "  => {}: {reads} reads for the walk, no data",
+            fault.describe(format)
+        ),
+    }
+    .expect("writing to a string");
+    text
+}
+
+/// Rows of cells in columns, the first row as a heading.
+fn table(rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for row in rows {
+        table.add_row(row);
+    }
+    if let Some(column) = table.column_mut(0) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        writeln!(text, "{}", line.trim_end()).expect("writing to a string");
+    }
+    text
+}
+
+/// Both walks of a mismatch, read by read.
+fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<usize>) -> String {
+    let golden: Vec<&Step> = steps.iter().filter(|step| step.hpa.is_some()).collect();
+    let header = [
+        "#",
+        "golden model",
+        "hPA",
+        "word",
+        "means",
+        "",
+        "device hPA",
+        "word",
+        "cycle",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for number in 0..golden.len().max(reads.len()) {
+        let mut row = vec![(number + 1).to_string()];
+        match golden.get(number) {
+            Some(step) => row.extend([
+                table_name(step, format),
+                or_dash(step.hpa),
+                hex(step.word),
+                meaning(step, format),
+            ]),
+            None => row.extend(["-", "-", "-", "the walk is over"].map(str::to_owned)),
+        }
+        row.push(if wrong == Some(number) { "<>" } else { "" }.to_owned());
+        match reads.get(number) {
+            Some(read) => row.extend([read.at.to_string(), hex(read.word), read.cycle.to_string()]),
+            None => row.extend(["-", "-", "-"].map(str::to_owned)),
+        }
+        rows.push(row);
+    }
+    if let Some(step) = steps.iter().find(|step| step.hpa.is_none()) {
+        let mut row = vec!["-".to_owned(), table_name(step, format)];
+        row.extend(["-".to_owned(), "-".to_owned(), meaning(step, format)]);
+        rows.push(row);
+    }
+    table(&rows)
+}
+
+/// Why a run failed, with both walks where there are any.
+pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
+    let format = scenario.machine.format;
+    let mut text = String::new();
+    let op_line = |op: usize| match scenario.ops.get(op) {
+        Some(Op::Access(access)) => format!(
+            "op {op}: {} (context {})",
+            query(&super::query(scenario, access)),
+            scenario.contexts[access.context].name
+        ),
+        Some(Op::Fence(fence)) => format!("op {op}: {fence}"),
+        _ => format!("op {op}"),
+    };
+    match &failed.failure {
+        Failure::Mismatch(mismatch) => {
+            let _ = writeln!(
+                text,
+                "MISMATCH in cycle {}: {}",
+                mismatch.cycle, mismatch.check
+            );
+            if let Some(op) = mismatch.op {
+                let _ = writeln!(text, "  {}", op_line(op));
+            }
+            let _ = writeln!(text, "  expected: {}", mismatch.expected);
+            let _ = writeln!(text, "  got:      {}", mismatch.got);
+            if let Some(query) = &mismatch.query {
+                let (steps, found) =
+                    super::golden_beside(format, query, &mismatch.reads, &failed.memory);
+                let _ = writeln!(text, "  both walks:");
+                text.push_str(&side_by_side(
+                    format,
+                    &steps,
+                    &mismatch.reads,
+                    mismatch.wrong_read,
+                ));
+                let _ = match found {
+                    Ok(mapping) => writeln!(text, "  golden model: hPA {}", mapping.hpa),
+                    Err(fault) => writeln!(text, "  golden model: {}", fault.describe(format)),
+                };
+            }
+        }
+        Failure::Hang { cycle, op, since } => {
+            let _ = writeln!(
+                text,
+                "HANG: given up in cycle {cycle}; since cycle {since} this waits:\n  {}",
+                op_line(*op)
+            );
+        }
+        Failure::Device { cycle, error } => {
+            let _ = writeln!(text, "RTL ASSERTION in cycle {cycle}: {error}");
+        }
+    }
+    text
+}
+
+/// Figures of a run in a line.
+pub fn stats(stats: &Stats) -> String {
+    let per = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+    format!(
+        "{} accesses in {} cycles: {:.1} % hits, {} faults, {} walks of {:.2} reads, {} merged; {} fences, {} edits",
+        stats.accesses,
+        stats.cycles,
+        100.0 * per(stats.hits, stats.accesses),
+        stats.faults,
+        stats.walks,
+        per(stats.reads, stats.walks),
+        stats.merged,
+        stats.fences,
+        stats.edits
+    )
+}

@@ -1,0 +1,230 @@
+//! Comparing what the author of a scenario expects of an access with what came of it.
+
+use std::fmt::Display;
+
+use super::{Expect, ExpectEntry, ExpectFault};
+use crate::addr::{Gpa, Hpa};
+use crate::format::Format;
+use crate::golden::{Mapping, Step, answer};
+use crate::mmu::{Fault, Outcome, Position, Purpose, Stage, describe_outcome};
+
+impl Expect {
+    /// What differs, in words, from the walk that the golden model made: its steps, and what it found. Whether a TLB
+    /// answers is not compared.
+    pub fn check_golden(
+        &self,
+        format: Format,
+        steps: &[Step],
+        found: &Result<Mapping, Fault>,
+    ) -> Vec<String> {
+        let mut differences = Vec::from_iter(self.check_outcome(format, &answer(format, found)));
+        if let Some(gpa) = self.gpa {
+            match found {
+                Ok(mapping) if mapping.gpa == gpa => {}
+                Ok(mapping) => differences.push(expected(
+                    format_args!("gPA {gpa}"),
+                    format_args!("gPA {}", mapping.gpa),
+                )),
+                Err(fault) => {
+                    differences.push(expected(format_args!("gPA {gpa}"), fault.describe(format)))
+                }
+            }
+        }
+        let reads: Vec<(&Step, Hpa)> = steps
+            .iter()
+            .filter_map(|step| Some((step, step.hpa?)))
+            .collect();
+        let addresses: Vec<Hpa> = reads.iter().map(|&(_, hpa)| hpa).collect();
+        differences.extend(self.check_reads(&addresses, found.is_ok()));
+        for entry in &self.entries {
+            differences.extend(check_entry(format, entry, &reads));
+        }
+        differences
+    }
+
+    /// What differs, in words, from what a device shows: its answer, whether its TLB gave it, and, where a walk did,
+    /// the table entries that it read and what memory answered (none for an error).
+    pub fn check_device(
+        &self,
+        format: Format,
+        outcome: &Outcome,
+        hit: bool,
+        reads: &[(Hpa, Option<u32>)],
+    ) -> Vec<String> {
+        let mut differences = Vec::from_iter(self.check_outcome(format, outcome));
+        if self.hit.is_some_and(|expected| expected != hit) {
+            let name = |hit| {
+                if hit {
+                    "the TLB's answer"
+                } else {
+                    "a walk's answer"
+                }
+            };
+            differences.push(expected(name(!hit), name(hit)));
+        }
+        if hit {
+            return differences;
+        }
+        let addresses: Vec<Hpa> = reads.iter().map(|&(hpa, _)| hpa).collect();
+        differences.extend(self.check_reads(&addresses, outcome.is_ok()));
+        for entry in &self.entries {
+            let is_read = (1..).zip(reads).any(|(access, &(hpa, word))| {
+                agrees(entry.hpa, hpa)
+                    && agrees(entry.access, access)
+                    && entry.word.is_none_or(|expected| word == Some(expected))
+            });
+            if !is_read {
+                let entry = describe_expected(format, entry);
+                let reads: Vec<String> = (1..)
+                    .zip(reads)
+                    .map(|(access, &(hpa, word))| describe_read(access, hpa, word))
+                    .collect();
+                differences.push(format!("expected {entry}; read {}", list(&reads)));
+            }
+        }
+        differences
+    }
+
+    fn check_outcome(&self, format: Format, outcome: &Outcome) -> Option<String> {
+        let what = match (self.hpa, &self.fault, outcome) {
+            (Some(hpa), _, Ok(translation)) if translation.hpa == hpa => return None,
+            (Some(hpa), _, _) => format!("hPA {hpa}"),
+            (None, Some(fault), Err(found)) if fault_agrees(fault, found) => return None,
+            (None, Some(fault), _) => describe_expected_fault(format, fault),
+            (None, None, _) => return None,
+        };
+        Some(expected(what, describe_outcome(outcome, format)))
+    }
+
+    fn check_reads(&self, reads: &[Hpa], translated: bool) -> Vec<String> {
+        let mut differences = Vec::new();
+        if let Some(wanted) = &self.reads
+            && wanted != reads
+        {
+            let at = (0..)
+                .zip(wanted.iter().zip(reads))
+                .find(|(_, (wanted, read))| wanted != read)
+                .map_or(wanted.len().min(reads.len()), |(at, _)| at);
+            differences.push(format!(
+                "expected reads of {}, found {}; read {} is the first that differs",
+                list(wanted),
+                list(reads),
+                at + 1
+            ));
+        }
+        // The data is not accessed after a fault.
+        let accesses = reads.len() as u32 + u32::from(translated);
+        if let Some(wanted) = self.accesses
+            && wanted != accesses
+        {
+            differences.push(expected(
+                format_args!("{wanted} memory accesses"),
+                format_args!("{accesses}"),
+            ));
+        }
+        differences
+    }
+}
+
+fn expected(expected: impl Display, found: impl Display) -> String {
+    format!("expected {expected}, found {found}")
+}
+
+fn agrees<T: PartialEq>(expected: Option<T>, found: T) -> bool {
+    expected.is_none_or(|expected| expected == found)
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "nothing".to_owned();
+    }
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    items.join(", ")
+}
+
+fn fault_agrees(expected: &ExpectFault, found: &Fault) -> bool {
+    let (gpa, purpose) = match found.at {
+        Position::Guest { .. } => (None, None),
+        Position::Host { gpa, purpose, .. } => (Some(gpa), Some(purpose)),
+    };
+    expected.kind == found.kind
+        && agrees(expected.stage, found.at.stage())
+        && agrees(expected.level, found.at.level())
+        && (expected.gpa.is_none() || expected.gpa == gpa)
+        && (expected.purpose.is_none() || expected.purpose == purpose)
+}
+
+/// As [`Fault::describe`], as far as it is known.
+fn describe_expected_fault(format: Format, fault: &ExpectFault) -> String {
+    let mut words = format!("{} fault", fault.kind);
+    let place: Vec<String> = fault
+        .stage
+        .iter()
+        .map(Stage::to_string)
+        .chain(fault.level.map(|level| format.level_name(level)))
+        .collect();
+    if !place.is_empty() {
+        words += &format!(" at {}", place.join(" "));
+    }
+    if let Some(gpa) = fault.gpa {
+        words += &format!(", translating gPA {gpa}");
+    }
+    match fault.purpose {
+        Some(Purpose::Data) => words += " of the data",
+        Some(Purpose::GuestEntry(level)) => {
+            words += &format!(" of the guest {} entry", format.level_name(level));
+        }
+        None => {}
+    }
+    words
+}
+
+fn check_entry(format: Format, entry: &ExpectEntry, reads: &[(&Step, Hpa)]) -> Option<String> {
+    let mut found = Vec::new();
+    for (access, &(step, hpa)) in (1..).zip(reads) {
+        if step.at.stage() != entry.stage || step.at.level() != entry.level {
+            continue;
+        }
+        if agrees(entry.hpa, hpa)
+            && (entry.stage == Stage::Host || agrees(entry.gpa, Gpa(step.entry)))
+            && entry.word.is_none_or(|word| step.word == Some(word))
+            && agrees(entry.access, access)
+        {
+            return None;
+        }
+        let mut read = describe_read(access, hpa, step.word);
+        if entry.stage == Stage::Guest {
+            read = format!("gPA 0x{:05X}, {read}", step.entry);
+        }
+        found.push(read);
+    }
+    Some(format!(
+        "expected {}; of that table and level the walk reads {}",
+        describe_expected(format, entry),
+        list(&found)
+    ))
+}
+
+fn describe_expected(format: Format, entry: &ExpectEntry) -> String {
+    let mut words = format!("a {} {} entry", entry.stage, format.level_name(entry.level));
+    if let Some(gpa) = entry.gpa {
+        words += &format!(" at gPA {gpa}");
+    }
+    if let Some(hpa) = entry.hpa {
+        words += &format!(" at hPA {hpa}");
+    }
+    if let Some(word) = entry.word {
+        words += &format!(" that is 0x{word:05X}");
+    }
+    if let Some(access) = entry.access {
+        words += &format!(" as access {access}");
+    }
+    words
+}
+
+fn describe_read(access: u32, hpa: Hpa, word: Option<u32>) -> String {
+    match word {
+        Some(word) => format!("hPA {hpa} that is 0x{word:05X} as access {access}"),
+        None => format!("hPA {hpa}, an error, as access {access}"),
+    }
+}

@@ -1,0 +1,213 @@
+//! A scenario: everything that a run is a function of.
+//!
+//! A scenario comes from a file ([`parse`], the format is in `docs/scenarios.md`) or from a seed ([`crate::stimulus`]), and
+//! [`write`](mod@write) turns either into a file that runs the same, cycle by cycle. What a file says with tables and mappings is lowered
+//! to words and root registers, so that a run needs no more than stands here.
+
+pub mod expect;
+pub mod parse;
+pub mod write;
+
+use std::ops::RangeInclusive;
+
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::dut::variants::{VARIANTS, Variant};
+use crate::format::Format;
+use crate::memory::HostMemory;
+use crate::mmu::{Access, Context, FaultKind, Fence, Purpose, Stage};
+
+/// Everything that a run is a function of.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// One line that says what it is about.
+    pub title: String,
+    /// The device.
+    pub machine: Machine,
+    /// Host physical memory at the start.
+    pub memory: HostMemory,
+    /// What a read of a hole is.
+    pub holes: Holes,
+    /// How memory and requester behave at the start.
+    pub timing: Timing,
+    /// The contexts that accesses name, by index.
+    pub contexts: Vec<NamedContext>,
+    /// What happens, in this order.
+    pub ops: Vec<Op>,
+}
+
+/// The device that a scenario is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The paging format.
+    pub format: Format,
+    /// Walk slots.
+    pub slots: u32,
+    /// TLB entries.
+    pub tlb_entries: u32,
+    /// A build with RTL assertions on; see [`Variant::checked`].
+    pub checked: bool,
+}
+
+impl Machine {
+    /// The default device of a format.
+    pub fn of(format: Format) -> Self {
+        Self {
+            format,
+            slots: 4,
+            tlb_entries: 16,
+            checked: false,
+        }
+    }
+
+    /// The built-in variant of the device, if there is one.
+    pub fn variant(&self) -> Option<&'static Variant> {
+        VARIANTS.iter().find(|v| {
+            v.format == self.format as u32
+                && v.slots == self.slots
+                && v.tlb_entries == self.tlb_entries
+                && v.checked == self.checked
+        })
+    }
+}
+
+/// What a walk that reads a hole in memory means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holes {
+    /// A mistake in the scenario, unless the access expects a memory fault.
+    Reject,
+    /// A memory fault.
+    Fault,
+}
+
+/// How memory and requester behave, drawn cycle by cycle from a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Seed of all draws.
+    pub seed: u64,
+    /// Cycles from the grant of a read to its data, 1 or more.
+    pub latency: RangeInclusive<u32>,
+    /// Percentage of cycles in which memory takes no read, 0 to 90.
+    pub memory_busy: u32,
+    /// Percentage of cycles in which the requester takes no response, 0 to 90.
+    pub response_busy: u32,
+    /// Percentage of cycles in which the requester makes no request, 0 to 90.
+    pub request_idle: u32,
+    /// Reads in a thousand that memory answers with an error, whatever is there; 0 to 1000.
+    pub errors: u32,
+    /// Data of a later read may come first.
+    pub reorder: bool,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            latency: 1..=1,
+            memory_busy: 0,
+            response_busy: 0,
+            request_idle: 0,
+            errors: 0,
+            reorder: false,
+        }
+    }
+}
+
+/// A context with the name that a scenario gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedContext {
+    /// The name.
+    pub name: String,
+    /// The context.
+    pub context: Context,
+}
+
+/// One thing that happens.
+///
+/// An op is begun when all before it have been begun, not when they are over: accesses overlap, and so do an edit and the
+/// walks before it, unless [`Op::Drain`] stands between.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A request for a translation.
+    Access(AccessOp),
+    /// A fence.
+    Fence(Fence),
+    /// A word of host memory gets a value, or (none) becomes a hole.
+    Write {
+        /// Where.
+        at: Hpa,
+        /// The value.
+        word: Option<u32>,
+    },
+    /// Memory and requester behave like this from now on.
+    Timing(Timing),
+    /// Nothing for some cycles.
+    Wait(u32),
+    /// Nothing until every access before has been answered.
+    Drain,
+}
+
+/// A request, and what its author knows of the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessOp {
+    /// Index into [`Scenario::contexts`].
+    pub context: usize,
+    /// The address.
+    pub gva: Gva,
+    /// The access.
+    pub access: Access,
+    /// What the author expects.
+    pub expect: Option<Box<Expect>>,
+    /// The line of the scenario file, from 1.
+    pub line: Option<u32>,
+}
+
+/// What the author of a scenario expects of an access. What is none is not compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// The translation.
+    pub hpa: Option<Hpa>,
+    /// The data's gPA (golden model only: an MMU does not give it).
+    pub gpa: Option<Gpa>,
+    /// The fault.
+    pub fault: Option<ExpectFault>,
+    /// The addresses of every table entry read, in order (of a walk; a TLB hit reads nothing and is not compared).
+    pub reads: Option<Vec<Hpa>>,
+    /// Memory accesses with the one to the data (of a walk).
+    pub accesses: Option<u32>,
+    /// Entries that the walk reads, among others.
+    pub entries: Vec<ExpectEntry>,
+    /// Whether the TLB answers (device only).
+    pub hit: Option<bool>,
+}
+
+/// An expected fault. What is none is not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectFault {
+    /// Its kind.
+    pub kind: FaultKind,
+    /// Its stage.
+    pub stage: Option<Stage>,
+    /// Its level, counted down to the leaf's, 0.
+    pub level: Option<u32>,
+    /// Host stage: the gPA being translated.
+    pub gpa: Option<Gpa>,
+    /// Host stage: what for.
+    pub purpose: Option<Purpose>,
+}
+
+/// An expected entry of a walk. What is none is not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectEntry {
+    /// Its table.
+    pub stage: Stage,
+    /// Its level, counted down to the leaf's, 0.
+    pub level: u32,
+    /// A guest entry's gPA.
+    pub gpa: Option<Gpa>,
+    /// Its hPA.
+    pub hpa: Option<Hpa>,
+    /// Its content.
+    pub word: Option<u32>,
+    /// Which access of the walk it is, from 1.
+    pub access: Option<u32>,
+}

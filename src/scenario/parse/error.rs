@@ -1,0 +1,181 @@
+//! What is wrong in a scenario file, and how it is shown.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// Bytes of the text.
+pub(super) type Span = Range<usize>;
+
+pub(super) type Result<T> = std::result::Result<T, Box<Problem>>;
+
+/// Something wrong at a place in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    message: String,
+    span: Span,
+    label: String,
+    also: Option<(Span, String)>,
+    help: Option<String>,
+}
+
+impl Problem {
+    /// `message` says what is wrong.
+    pub(super) fn at(span: &Span, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            message: message.into(),
+            span: span.clone(),
+            label: String::new(),
+            also: None,
+            help: None,
+        })
+    }
+
+    /// What would be right, to stand at the place.
+    pub(super) fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
+        self.label = label.into();
+        self
+    }
+
+    /// Another place that has to do with it.
+    pub(super) fn also(mut self: Box<Self>, span: &Span, label: impl Into<String>) -> Box<Self> {
+        self.also = Some((span.clone(), label.into()));
+        self
+    }
+
+    /// What to do about it.
+    pub(super) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The text is no TOML.
+    pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Box<Self> {
+        // An error without a place is about the whole, which means that something is missing at its end.
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let problem = Self::at(&span, format!("not TOML: {}", error.message()));
+        if text[span.start.min(text.len())..].trim().is_empty() {
+            problem.help("the text ends here: has it been cut off?")
+        } else {
+            problem
+        }
+    }
+}
+
+/// Something is wrong in the text of a scenario.
+///
+/// Its [`Display`](fmt::Display) shows the message, the place with the line of the text, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(Box<Shown>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    problem: Problem,
+    name: String,
+    text: String,
+    line: usize,
+    column: usize,
+}
+
+impl ParseError {
+    pub(super) fn new(mut problem: Box<Problem>, text: &str, name: &str) -> Self {
+        problem.span = within(&problem.span, text);
+        if let Some((span, _)) = &mut problem.also {
+            *span = within(span, text);
+        }
+        let before = &text[..problem.span.start];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Self(Box::new(Shown {
+            line: line_of(text, problem.span.start),
+            column: before[line_start..].chars().count() + 1,
+            problem: *problem,
+            name: name.into(),
+            text: text.into(),
+        }))
+    }
+
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.0.problem.message
+    }
+
+    /// What would be right, in a few words; empty if the message says it.
+    pub fn label(&self) -> &str {
+        &self.0.problem.label
+    }
+
+    /// What to do about it, if there is more to say.
+    pub fn help(&self) -> Option<&str> {
+        self.0.problem.help.as_deref()
+    }
+
+    /// The place, in bytes of the text.
+    pub fn span(&self) -> Range<usize> {
+        self.0.problem.span.clone()
+    }
+
+    /// The line of the place, from 1.
+    pub fn line(&self) -> usize {
+        self.0.line
+    }
+
+    /// The column of the place in characters, from 1.
+    pub fn column(&self) -> usize {
+        self.0.column
+    }
+
+    /// The error with the lines of the text that it is about, in colour (ANSI escapes) or plain.
+    pub fn render(&self, colour: bool) -> String {
+        let problem = &self.0.problem;
+        let mut snippet = Snippet::source(&self.0.text).path(&self.0.name).annotation(
+            AnnotationKind::Primary
+                .span(problem.span.clone())
+                .label(some(&problem.label)),
+        );
+        if let Some((span, label)) = &problem.also {
+            let also = AnnotationKind::Context.span(span.clone());
+            snippet = snippet.annotation(also.label(some(label)));
+        }
+        let mut report = Level::ERROR
+            .primary_title(&problem.message)
+            .element(snippet);
+        if let Some(help) = &problem.help {
+            report = report.element(Level::HELP.message(help));
+        }
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        renderer.render(&[report])
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// The line that byte `at` of the text is in, from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The span, on boundaries of characters of the text, and not behind its last line that has something in it.
+fn within(span: &Span, text: &str) -> Span {
+    let last = text.trim_end().len();
+    let start = text.floor_char_boundary(span.start);
+    if start >= last {
+        return last..last;
+    }
+    start..text.ceil_char_boundary(span.end).max(start)
+}

@@ -1,0 +1,155 @@
+//! What an access is expected to come to.
+
+use super::error::{Problem, Result};
+use super::reader::{Field, Table, one_of};
+use crate::addr::{Gpa, Hpa};
+use crate::format::Format;
+use crate::mmu::{FaultKind, Purpose, Stage};
+use crate::scenario::{Expect, ExpectEntry, ExpectFault};
+
+/// No walk of any format makes more accesses than this.
+const MOST_ACCESSES: u32 = 1000;
+
+pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
+    let table = field.table("`expect`")?;
+    table.only(&["hpa", "gpa", "reads", "accesses", "hit", "fault", "entries"])?;
+    let mut expect = Expect {
+        hpa: hpa(&table, "hpa", format)?,
+        gpa: gpa(&table, "gpa", format)?,
+        ..Expect::default()
+    };
+    if let Some(reads) = table.get("reads") {
+        let width = format.geometry().hpa_width;
+        let reads = reads.array("a list of hPAs")?;
+        let reads: Result<Vec<Hpa>> = reads
+            .iter()
+            .map(|read| Ok(Hpa(read.address("hPA", width)?)))
+            .collect();
+        expect.reads = Some(reads?);
+    }
+    if let Some(accesses) = table.get("accesses") {
+        expect.accesses = Some(accesses.number_u32(0, MOST_ACCESSES)?);
+    }
+    if let Some(hit) = table.get("hit") {
+        expect.hit = Some(hit.boolean()?);
+    }
+    if let Some(field) = table.get("fault") {
+        for (key, other) in [("hpa", table.get("hpa")), ("gpa", table.get("gpa"))] {
+            if let Some(other) = other {
+                return Err(Problem::at(
+                    &field.key_span,
+                    format!("`expect` has `{key}` and `fault`"),
+                )
+                .label("an access that ends in a fault is not translated")
+                .also(&other.key_span, "either this"));
+            }
+        }
+        expect.fault = Some(fault(&field, format)?);
+    }
+    if let Some(entries) = table.get("entries") {
+        for item in entries.array("a list of { stage = ..., level = ..., ... }")? {
+            expect.entries.push(entry(&item, format)?);
+        }
+    }
+    Ok(expect)
+}
+
+fn hpa(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Hpa>> {
+    let width = format.geometry().hpa_width;
+    let address = table.get(key).map(|field| field.address("hPA", width));
+    Ok(address.transpose()?.map(Hpa))
+}
+
+fn gpa(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Gpa>> {
+    let width = format.geometry().gpa_width;
+    let address = table.get(key).map(|field| field.address("gPA", width));
+    Ok(address.transpose()?.map(Gpa))
+}
+
+fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
+    let table = field.table("`fault`")?;
+    table.only(&["kind", "stage", "level", "gpa", "for"])?;
+    let kinds = FaultKind::ALL.map(|kind| (kind.name(), kind));
+    let fault = ExpectFault {
+        kind: table
+            .require("kind", &one_of(&kinds.map(|(name, _)| name)))?
+            .choice("kind of fault", &kinds)?,
+        stage: table.get("stage").map(|field| stage(&field)).transpose()?,
+        level: table
+            .get("level")
+            .map(|field| level(&field, format))
+            .transpose()?,
+        gpa: gpa(&table, "gpa", format)?,
+        purpose: table
+            .get("for")
+            .map(|field| purpose(&field, format))
+            .transpose()?,
+    };
+    if fault.stage == Some(Stage::Guest) {
+        for key in ["gpa", "for"] {
+            if let Some(field) = table.get(key) {
+                return Err(Problem::at(
+                    &field.key_span,
+                    format!("`{key}` of a fault of the guest's stage"),
+                )
+                .label("only the host's stage has it: the gPA that it translates"));
+            }
+        }
+    }
+    Ok(fault)
+}
+
+fn entry(field: &Field<'_>, format: Format) -> Result<ExpectEntry> {
+    if !field.is_table() {
+        return Err(field.wrong_kind("{ stage = ..., level = ..., ... }"));
+    }
+    let table = field.table("an entry")?;
+    table.only(&["stage", "level", "gpa", "hpa", "word", "access"])?;
+    let entry = ExpectEntry {
+        stage: stage(&table.require("stage", "whose table it is in, \"guest\" or \"host\"")?)?,
+        level: level(&table.require("level", "the name of its level")?, format)?,
+        gpa: gpa(&table, "gpa", format)?,
+        hpa: hpa(&table, "hpa", format)?,
+        word: table.get("word").map(|field| field.word()).transpose()?,
+        access: table
+            .get("access")
+            .map(|field| field.number_u32(1, MOST_ACCESSES))
+            .transpose()?,
+    };
+    if let (Stage::Host, Some(field)) = (entry.stage, table.get("gpa")) {
+        return Err(
+            Problem::at(&field.key_span, "`gpa` of an entry of the host's table")
+                .label("it has only an hPA"),
+        );
+    }
+    Ok(entry)
+}
+
+fn stage(field: &Field<'_>) -> Result<Stage> {
+    field.choice("stage", &[("guest", Stage::Guest), ("host", Stage::Host)])
+}
+
+fn levels<T>(format: Format, value: impl Fn(u32) -> T) -> Vec<(String, T)> {
+    let levels = (0..format.geometry().levels).rev();
+    levels
+        .map(|level| (format.level_name(level), value(level)))
+        .collect()
+}
+
+fn choice<T: Clone>(field: &Field<'_>, what: &str, options: &[(String, T)]) -> Result<T> {
+    let options: Vec<(&str, T)> = options
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    field.choice(what, &options)
+}
+
+fn level(field: &Field<'_>, format: Format) -> Result<u32> {
+    choice(field, "level", &levels(format, |level| level))
+}
+
+fn purpose(field: &Field<'_>, format: Format) -> Result<Purpose> {
+    let mut options = levels(format, Purpose::GuestEntry);
+    options.insert(0, ("data".to_owned(), Purpose::Data));
+    choice(field, "purpose", &options)
+}

@@ -1,0 +1,359 @@
+//! What stands before the ops and needs no tables: the machine, memory's and requester's behaviour, contexts.
+
+use std::ops::RangeInclusive;
+
+use super::error::{Problem, Result, Span};
+use super::layout::Layout;
+use super::reader::{Field, Table, end_of, one_of};
+use crate::addr::{Gpa, Hpa};
+use crate::dut::variants::VARIANTS;
+use crate::format::Format;
+use crate::memory::WORD_BYTES;
+use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH};
+use crate::scenario::{Holes, Machine, NamedContext, Timing};
+
+/// The largest latency of memory, in cycles.
+const MOST_LATENCY: u32 = 1000;
+/// The largest part of all cycles that memory or requester may be busy, in percent.
+const MOST_BUSY: u32 = 90;
+/// The most words of one image block.
+const MOST_IMAGE_WORDS: u64 = 1 << 20;
+
+pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
+    let formats: Vec<_> = Format::ALL.map(|format| (format.name(), format)).into();
+    let names = formats.iter().map(|&(name, _)| name).collect::<Vec<_>>();
+    let what = format!("a table with `format` = {}", one_of(&names));
+    let field = file.require("machine", &what)?;
+    let table = field.table("[machine]")?;
+    table.only(&["format", "slots", "tlb", "checked"])?;
+    let format = table.require("format", &one_of(&names))?;
+    let mut machine = Machine::of(format.choice("format", &formats)?);
+    let mut place = format.span.clone();
+    if let Some(checked) = table.get("checked") {
+        machine.checked = checked.boolean()?;
+        place = checked.span;
+    }
+    if let Some(tlb) = table.get("tlb") {
+        machine.tlb_entries = tlb.number_u32(1, u32::MAX)?;
+        place = tlb.span;
+    }
+    if let Some(slots) = table.get("slots") {
+        machine.slots = slots.number_u32(1, u32::MAX)?;
+        place = slots.span;
+    }
+    if machine.variant().is_none() {
+        return Err(no_variant(&machine, &place));
+    }
+    Ok(machine)
+}
+
+fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
+    let describe = |slots, tlb, checked| {
+        let checked = if checked { ", checked = true" } else { "" };
+        format!("slots = {slots}, tlb = {tlb}{checked}")
+    };
+    let built: Vec<String> = VARIANTS
+        .iter()
+        .filter(|variant| variant.format == machine.format as u32)
+        .map(|variant| describe(variant.slots, variant.tlb_entries, variant.checked))
+        .collect();
+    let Machine {
+        format,
+        slots,
+        tlb_entries,
+        checked,
+    } = *machine;
+    Problem::at(
+        place,
+        format!(
+            "no {format} machine with {} is built in",
+            describe(slots, tlb_entries, checked)
+        ),
+    )
+    .help(format!("there are: {}", built.join("; ")))
+}
+
+/// `[memory]`.
+pub(super) struct Memory {
+    pub(super) holes: Holes,
+    pub(super) timing: Timing,
+    /// Room for host tables: where, and how many bytes.
+    pub(super) tables: Option<(Hpa, u64)>,
+    /// Where that is said.
+    pub(super) tables_span: Span,
+    /// Sorted by address.
+    pub(super) images: Vec<Image>,
+}
+
+/// `[[memory.image]]`.
+pub(super) struct Image {
+    pub(super) at: u64,
+    pub(super) words: Vec<u32>,
+    pub(super) repeat: u64,
+    pub(super) span: Span,
+}
+
+impl Image {
+    /// The address after the last word.
+    pub(super) fn end(&self) -> u64 {
+        self.at + self.words.len() as u64 * self.repeat * WORD_BYTES
+    }
+}
+
+impl Memory {
+    pub(super) fn read(file: &Table<'_>, format: Format) -> Result<Self> {
+        let mut memory = Self {
+            holes: Holes::Reject,
+            timing: Timing::default(),
+            tables: None,
+            tables_span: 0..0,
+            images: Vec::new(),
+        };
+        let Some(field) = file.get("memory") else {
+            return Ok(memory);
+        };
+        let table = field.table("[memory]")?;
+        table.only(&[
+            "holes", "tables", "seed", "latency", "busy", "errors", "reorder", "image",
+        ])?;
+        if let Some(holes) = table.get("holes") {
+            memory.holes = holes.choice(
+                "rule for holes",
+                &[("reject", Holes::Reject), ("fault", Holes::Fault)],
+            )?;
+        }
+        memory_timing(&table, &mut memory.timing)?;
+        if let Some(tables) = table.get("tables") {
+            memory.tables = Some(table_room(&tables, format)?);
+            memory.tables_span = tables.span;
+        }
+        for image in table.tables("image", "[[memory.image]]")? {
+            memory.images.push(read_image(&image, format)?);
+        }
+        memory.images.sort_by_key(|image| image.at);
+        for pair in memory.images.windows(2) {
+            let [lower, upper] = pair else { continue };
+            if upper.at < lower.end() {
+                let (first, second) = if lower.span.start < upper.span.start {
+                    (lower, upper)
+                } else {
+                    (upper, lower)
+                };
+                return Err(Problem::at(
+                    &second.span,
+                    format!(
+                        "overlapping images: both have a word at hPA 0x{:05X}",
+                        upper.at
+                    ),
+                )
+                .label("this one")
+                .also(&first.span, "and this one"));
+            }
+        }
+        Ok(memory)
+    }
+}
+
+fn table_room(field: &Field<'_>, format: Format) -> Result<(Hpa, u64)> {
+    let geometry = format.geometry();
+    let table = field.table("`tables`")?;
+    table.only(&["from", "bytes"])?;
+    let from = table.require("from", "the hPA where host tables may be put")?;
+    let at = from.address("hPA", geometry.hpa_width)?;
+    from.aligned("hPA", at, geometry.pte_bytes(), "table entries")?;
+    let bytes = table
+        .require("bytes", "how much room there is for host tables")?
+        .number(geometry.table_bytes(), (1 << geometry.hpa_width) - at)?;
+    Ok((Hpa(at), bytes))
+}
+
+fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
+    table.only(&["at", "words", "repeat"])?;
+    let width = format.geometry().hpa_width;
+    let start = table.require("at", "the hPA of the first word")?;
+    let at = start.address("hPA", width)?;
+    start.aligned("hPA", at, WORD_BYTES, "words")?;
+    let field = table.require("words", "a list of words")?;
+    let words = field
+        .array("a list of words")?
+        .iter()
+        .map(Field::word)
+        .collect::<Result<Vec<u32>>>()?;
+    if words.is_empty() {
+        return Err(field.wrong("an image without words", "a list of words"));
+    }
+    let repeat = match table.get("repeat") {
+        Some(repeat) => repeat.number(1, (MOST_IMAGE_WORDS / words.len() as u64).max(1))?,
+        None => 1,
+    };
+    let count = words.len() as u64 * repeat;
+    if end_of(at, count, WORD_BYTES, width).is_none() {
+        return Err(field.wrong(
+            format!("{count} words from hPA 0x{at:05X} on reach past the machine's memory"),
+            format!("an hPA has {width} bits"),
+        ));
+    }
+    Ok(Image {
+        at,
+        words,
+        repeat,
+        span: start.span,
+    })
+}
+
+/// Reads those of memory's keys that say how it behaves; says whether there are any.
+pub(super) fn memory_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()> {
+    if let Some(seed) = table.get("seed") {
+        timing.seed = seed.number(0, u64::MAX)?;
+    }
+    if let Some(field) = table.get("latency") {
+        timing.latency = latency(&field)?;
+    }
+    if let Some(busy) = table.get("busy") {
+        timing.memory_busy = busy.number_u32(0, MOST_BUSY)?;
+    }
+    if let Some(errors) = table.get("errors") {
+        timing.errors = errors.number_u32(0, 1000)?;
+    }
+    if let Some(reorder) = table.get("reorder") {
+        timing.reorder = reorder.boolean()?;
+    }
+    Ok(())
+}
+
+fn latency(field: &Field<'_>) -> Result<RangeInclusive<u32>> {
+    if field.is_integer() {
+        let cycles = field.number_u32(1, MOST_LATENCY)?;
+        return Ok(cycles..=cycles);
+    }
+    let expected = format!("cycles, 1 to {MOST_LATENCY}, or a list of the least and the most");
+    let [least, most] = &field.array(&expected)?[..] else {
+        return Err(field.wrong("`latency` is a list, but not of two", expected));
+    };
+    let least = least.number_u32(1, MOST_LATENCY)?;
+    let most_cycles = most.number_u32(1, MOST_LATENCY)?;
+    if most_cycles < least {
+        return Err(most.wrong(
+            format!("`latency` is {least} at least, but {most_cycles} at most"),
+            format!("{least} to {MOST_LATENCY}"),
+        ));
+    }
+    Ok(least..=most_cycles)
+}
+
+/// `[requests]`. Returns whether there is one access at a time.
+pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
+    let Some(field) = file.get("requests") else {
+        return Ok(false);
+    };
+    let table = field.table("[requests]")?;
+    table.only(&["idle", "response_busy", "one_at_a_time"])?;
+    request_timing(&table, timing)?;
+    table
+        .get("one_at_a_time")
+        .map_or(Ok(false), |field| field.boolean())
+}
+
+/// Reads those of the requester's keys that say how it behaves.
+pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()> {
+    if let Some(idle) = table.get("idle") {
+        timing.request_idle = idle.number_u32(0, MOST_BUSY)?;
+    }
+    if let Some(busy) = table.get("response_busy") {
+        timing.response_busy = busy.number_u32(0, MOST_BUSY)?;
+    }
+    Ok(())
+}
+
+/// `[[context]]`.
+pub(super) fn contexts(
+    file: &Table<'_>,
+    format: Format,
+    layout: &Layout<'_>,
+) -> Result<Vec<NamedContext>> {
+    let mut contexts: Vec<NamedContext> = Vec::new();
+    let mut names: Vec<(&str, Span)> = Vec::new();
+    for table in file.tables("context", "[[context]]")? {
+        table.only(&["name", "host", "guest", "rights", "asid", "vmid"])?;
+        let name = unique_name(&table, "context", &mut names)?;
+        let host_root = host_root(&table, format, layout)?;
+        let guest_root = guest_root(&table, format, layout, host_root)?;
+        let number = |key, width: u32| {
+            let most = (1u32 << width) - 1;
+            table
+                .get(key)
+                .map_or(Ok(0), |field| field.number_u16(most as u16))
+        };
+        let context = Context {
+            guest_root,
+            host_root,
+            rights: table.get("rights").map_or(Ok(false), |f| f.boolean())?,
+            asid: number("asid", ASID_WIDTH)?,
+            vmid: number("vmid", VMID_WIDTH)?,
+        };
+        contexts.push(NamedContext {
+            name: name.to_owned(),
+            context,
+        });
+    }
+    Ok(contexts)
+}
+
+/// The `name` of a table, which no other of its kind has.
+pub(super) fn unique_name<'a>(
+    table: &Table<'a>,
+    kind: &str,
+    names: &mut Vec<(&'a str, Span)>,
+) -> Result<&'a str> {
+    let field = table.require("name", "what the rest of the file calls it")?;
+    let name = field.string("a name, in quotes")?;
+    if let Some((_, first)) = names.iter().find(|&&(other, _)| other == name) {
+        return Err(Problem::at(
+            &field.span,
+            format!("a second {kind} with the name `{name}`"),
+        )
+        .also(first, "the first"));
+    }
+    names.push((name, field.span));
+    Ok(name)
+}
+
+fn host_root(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Hpa> {
+    let what = "the name of a [[host]], or the host table base register";
+    let field = table.require("host", what)?;
+    if field.is_integer() {
+        let root = field.address("hPA", format.geometry().hpa_width)?;
+        return Ok(Hpa(root));
+    }
+    let index = layout.host_index(&field, field.string(what)?)?;
+    Ok(layout.host(index).root())
+}
+
+fn guest_root(
+    table: &Table<'_>,
+    format: Format,
+    layout: &Layout<'_>,
+    host_root: Hpa,
+) -> Result<Option<Gpa>> {
+    let Some(field) = table.get("guest") else {
+        return Ok(None);
+    };
+    if field.is_integer() {
+        let root = field.address("gPA", format.geometry().gpa_width)?;
+        return Ok(Some(Gpa(root)));
+    }
+    let name = field.string("the name of a [[guest]], or the guest table base register")?;
+    let guest = layout.guest_index(&field, name)?;
+    if layout.root_of_guests_host(guest) != host_root {
+        return Err(field
+            .wrong(
+                format!("guest table `{name}` is not in this host's memory"),
+                "a guest table that has the same `host`",
+            )
+            .help(format!(
+                "if that is meant, give its root register: guest = 0x{:05X}",
+                layout.guest(guest).root().0
+            )));
+    }
+    Ok(Some(layout.guest(guest).root()))
+}

@@ -1,0 +1,126 @@
+//! Reads a scenario from a file; the format is in `docs/scenarios.md`.
+//!
+//! What a file says with tables and mappings becomes words and root registers here, and a change of a mapping becomes
+//! the words that change: [`crate::tables`] does it, in the order of the file.
+
+mod error;
+mod expect;
+mod head;
+mod layout;
+mod ops;
+mod reader;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::Scenario;
+use error::{Problem, Result};
+use layout::Layout;
+use reader::Table;
+
+pub use error::ParseError;
+
+/// Why a scenario file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// It is no text.
+    #[error(
+        "{} is not UTF-8 text, from byte {at} of line {line} on: is it a scenario file?",
+        path.display()
+    )]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first byte that is no text, from 1.
+        line: usize,
+        /// Which byte of that line it is, from 1.
+        at: usize,
+    },
+    /// It is no scenario.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+/// Reads the scenario file at `path`.
+///
+/// # Errors
+/// [`LoadError`], which says which file it is and, where it is about the text, at which line.
+pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
+    let bytes = fs::read(path).map_err(|source| LoadError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line_start = before
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |i| i + 1);
+        LoadError::NotText {
+            path: path.into(),
+            line: before.iter().filter(|&&b| b == b'\n').count() + 1,
+            at: before.len() - line_start + 1,
+        }
+    })?;
+    Ok(parse(&text, &path.to_string_lossy())?)
+}
+
+/// Reads the scenario in `text`. Errors call it `name`.
+///
+/// # Errors
+/// [`ParseError`] for the first thing that is wrong.
+pub fn parse(text: &str, name: &str) -> std::result::Result<Scenario, ParseError> {
+    read(text).map_err(|problem| ParseError::new(problem, text, name))
+}
+
+fn read(text: &str) -> Result<Scenario> {
+    let document = DeTable::parse(text).map_err(|error| Problem::syntax(&error, text))?;
+    let file = Table::document(document.get_ref());
+    file.only(&[
+        "title", "machine", "memory", "requests", "host", "guest", "context", "op",
+    ])?;
+    let title = file.require("title", "one line that says what it is about")?;
+    let title = title
+        .string("one line that says what it is about")?
+        .to_owned();
+    let machine = head::machine(&file)?;
+    let memory = head::Memory::read(&file, machine.format)?;
+    let mut timing = memory.timing.clone();
+    let one_at_a_time = head::requests(&file, &mut timing)?;
+
+    let mut layout = Layout::new(machine.format, &memory, text)?;
+    layout.lay_hosts(&file)?;
+    layout.lay_guests(&file)?;
+    let contexts = head::contexts(&file, machine.format, &layout)?;
+    let at_start = layout.take_memory();
+
+    let ops = ops::Lowering::new(
+        text,
+        machine.format,
+        &contexts,
+        layout,
+        &timing,
+        one_at_a_time,
+    )
+    .lower(&file)?;
+    Ok(Scenario {
+        title,
+        machine,
+        memory: at_start,
+        holes: memory.holes,
+        timing,
+        contexts,
+        ops,
+    })
+}

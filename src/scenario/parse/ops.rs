@@ -1,0 +1,454 @@
+//! Ops: from what a file says to what a run does.
+
+use super::error::{Problem, Result, Span, line_of};
+use super::expect;
+use super::head::{memory_timing, request_timing};
+use super::layout::{Kind, Layout, Mapping};
+use super::reader::{Field, Table, one_of};
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::format::Format;
+use crate::memory::WORD_BYTES;
+use crate::mmu::{ASID_WIDTH, Access, Context, Fence, VMID_WIDTH};
+use crate::scenario::{AccessOp, NamedContext, Op, Timing};
+use crate::tables::FenceOwed;
+
+const ACTIONS: [&str; 11] = [
+    "load", "store", "fetch", "switch", "fence", "write", "map", "unmap", "memory", "requests",
+    "wait",
+];
+/// Keys that say more of an action.
+const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
+/// The most cycles of one `wait`.
+const MOST_WAIT: u32 = 1_000_000_000;
+
+/// Ops made so far, and all that the next one depends on.
+pub(super) struct Lowering<'a> {
+    text: &'a str,
+    format: Format,
+    contexts: &'a [NamedContext],
+    layout: Layout<'a>,
+    timing: Timing,
+    one_at_a_time: bool,
+    /// Index of the context of accesses that name none.
+    current: usize,
+    /// Whether there was an edit since the last fence of everything owed.
+    edited: bool,
+    /// What the edits since then owe.
+    owed: Vec<Fence>,
+    ops: Vec<Op>,
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(
+        text: &'a str,
+        format: Format,
+        contexts: &'a [NamedContext],
+        layout: Layout<'a>,
+        timing: &Timing,
+        one_at_a_time: bool,
+    ) -> Self {
+        Self {
+            text,
+            format,
+            contexts,
+            layout,
+            timing: timing.clone(),
+            one_at_a_time,
+            current: 0,
+            edited: false,
+            owed: Vec::new(),
+            ops: Vec::new(),
+        }
+    }
+
+    /// `[[op]]`.
+    pub(super) fn lower(mut self, file: &Table<'a>) -> Result<Vec<Op>> {
+        let tables = file.tables("op", "[[op]]")?;
+        for table in &tables {
+            self.op(table)?;
+        }
+        if self.ops.is_empty() {
+            // At the last of the ops that do nothing, or where they should be.
+            let end = self.text.len();
+            let place = tables.last().map_or(end..end, |table| table.span.clone());
+            return Err(Problem::at(&place, "nothing happens in this scenario")
+                .label("an [[op]] with an access is missing")
+                .help("for example: [[op]] and, on the next line, load = 0x12345"));
+        }
+        Ok(self.ops)
+    }
+
+    fn op(&mut self, table: &Table<'a>) -> Result<()> {
+        let known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
+        table.only(&known)?;
+        let (action, field) = the_action(table)?;
+        let access = Access::ALL
+            .into_iter()
+            .find(|access| access.name() == action);
+        if access.is_none() {
+            for key in ["context", "expect"] {
+                if let Some(other) = table.get(key) {
+                    return Err(Problem::at(
+                        &other.key_span,
+                        format!("`{key}` with `{action}`, which is no access"),
+                    )
+                    .label("goes with `load`, `store` or `fetch`"));
+                }
+            }
+        }
+        let waits_for_nothing = matches!(action, "switch" | "wait") || access.is_some();
+        match table.get("race") {
+            Some(race) if waits_for_nothing => {
+                return Err(Problem::at(
+                    &race.key_span,
+                    format!("`race` with `{action}`, which never waits for the accesses before"),
+                )
+                .label("goes with `fence`, `write`, `map`, `unmap`, `memory` or `requests`"));
+            }
+            Some(race) if race.boolean()? => {}
+            _ if waits_for_nothing => {}
+            _ => self.drain(),
+        }
+        match (access, action) {
+            (Some(access), _) => self.access(access, &field, table),
+            (_, "switch") => {
+                self.current = self.context(&field)?;
+                Ok(())
+            }
+            (_, "fence") => self.fence(&field),
+            (_, "write") => self.write(&field),
+            (_, "map") => self.edit(&field, true),
+            (_, "unmap") => self.edit(&field, false),
+            (_, "wait") => self.wait(&field),
+            _ => self.behave(table),
+        }
+    }
+
+    /// Waits for the accesses before, if there can be any.
+    fn drain(&mut self) {
+        if !matches!(self.ops.last(), None | Some(Op::Drain)) {
+            self.ops.push(Op::Drain);
+        }
+    }
+
+    fn access(&mut self, access: Access, field: &Field<'a>, table: &Table<'a>) -> Result<()> {
+        let gva = Gva(field.address("gVA", self.format.geometry().gva_width)?);
+        if self.contexts.is_empty() {
+            return Err(Problem::at(
+                &field.key_span,
+                "an access, but no [[context]] to make it in",
+            )
+            .help("add a [[context]] with `name` and `host` before the first [[op]]"));
+        }
+        let context = match table.get("context") {
+            Some(name) => self.context(&name)?,
+            None => self.current,
+        };
+        let expect = table
+            .get("expect")
+            .map(|field| expect::expect(&field, self.format))
+            .transpose()?;
+        if self.one_at_a_time {
+            self.drain();
+        }
+        self.ops.push(Op::Access(AccessOp {
+            context,
+            gva,
+            access,
+            expect: expect.map(Box::new),
+            line: Some(line_of(self.text, field.key_span.start) as u32),
+        }));
+        Ok(())
+    }
+
+    fn context(&self, field: &Field<'_>) -> Result<usize> {
+        let name = field.string("the name of a [[context]]")?;
+        self.contexts
+            .iter()
+            .position(|context| context.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.contexts.iter().map(|c| c.name.as_str()).collect();
+                field.unknown("context", name, &names)
+            })
+    }
+
+    fn fence(&mut self, field: &Field<'_>) -> Result<()> {
+        if field.is_string() {
+            let owed = field.choice("fence", &[("all", false), ("owed", true)])?;
+            if owed && !self.edited {
+                return Err(field.wrong(
+                    "no fence is owed here",
+                    "there was no `map`, `unmap` or `write` since the last one",
+                ));
+            }
+            let owed_fences = std::mem::take(&mut self.owed);
+            self.edited = false;
+            if owed {
+                self.ops.extend(owed_fences.into_iter().map(Op::Fence));
+            } else {
+                self.ops.push(Op::Fence(Fence::default()));
+            }
+            return Ok(());
+        }
+        let expected =
+            "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }";
+        if !field.is_table() {
+            return Err(field.wrong_kind(expected));
+        }
+        let table = field.table("`fence`")?;
+        table.only(&["gva", "gpa", "asid", "vmid"])?;
+        if table.keys().is_empty() {
+            return Err(field
+                .wrong("a fence of nothing in particular", expected)
+                .help("a fence of everything is: fence = \"all\""));
+        }
+        let geometry = self.format.geometry();
+        let number = |key, width: u32| {
+            table
+                .get(key)
+                .map(|field| field.number_u16(((1u32 << width) - 1) as u16))
+                .transpose()
+        };
+        let fence = Fence {
+            gva: table
+                .get("gva")
+                .map(|field| field.address("gVA", geometry.gva_width))
+                .transpose()?
+                .map(Gva),
+            gpa: table
+                .get("gpa")
+                .map(|field| field.address("gPA", geometry.gpa_width))
+                .transpose()?
+                .map(Gpa),
+            asid: number("asid", ASID_WIDTH)?,
+            vmid: number("vmid", VMID_WIDTH)?,
+        };
+        self.ops.push(Op::Fence(fence));
+        Ok(())
+    }
+
+    fn write(&mut self, field: &Field<'_>) -> Result<()> {
+        let table = field.table("`write`")?;
+        table.only(&["at", "word", "hole"])?;
+        let at_field = table.require("at", "the hPA of a word")?;
+        let at = at_field.address("hPA", self.format.geometry().hpa_width)?;
+        at_field.aligned("hPA", at, WORD_BYTES, "words")?;
+        let at = Hpa(at);
+        let word = match (table.get("word"), table.get("hole")) {
+            (Some(word), None) => Some(word.word()?),
+            (None, Some(hole)) => {
+                if !hole.boolean()? {
+                    return Err(hole.wrong("`hole` = false says nothing", "true, or give `word`"));
+                }
+                None
+            }
+            (Some(_), Some(hole)) => {
+                return Err(Problem::at(&hole.key_span, "`write` has `word` and `hole`")
+                    .label("one of the two"));
+            }
+            (None, None) => {
+                return Err(Problem::at(&field.span, "`write` does not say what")
+                    .label("`word` is missing, or `hole` = true"));
+            }
+        };
+        let line = line_of(self.text, field.key_span.start);
+        self.layout.write(at, word, line);
+        self.ops.push(Op::Write { at, word });
+        // What the word means to whom is not known.
+        self.owe(Fence::default());
+        self.edited = true;
+        Ok(())
+    }
+
+    /// `map` and `unmap`.
+    fn edit(&mut self, field: &Field<'_>, map: bool) -> Result<()> {
+        let (name, known) = if map {
+            (
+                "`map`",
+                &["guest", "host", "from", "to", "pages", "rights"][..],
+            )
+        } else {
+            ("`unmap`", &["guest", "host", "from", "pages"][..])
+        };
+        let table = field.table(name)?;
+        table.only(known)?;
+        let (kind, of) = match (table.get("host"), table.get("guest")) {
+            (Some(host), None) => (Kind::Host, host),
+            (None, Some(guest)) => (Kind::Guest, guest),
+            (Some(_), Some(guest)) => {
+                return Err(
+                    Problem::at(&guest.key_span, format!("{name} has `host` and `guest`"))
+                        .label("one of the two"),
+                );
+            }
+            (None, None) => {
+                return Err(Problem::at(
+                    &field.span,
+                    format!("{name} does not say of which table"),
+                )
+                .label("`host` or `guest` is missing, with a name"));
+            }
+        };
+        let table_name = of.string("the name of a table, in quotes")?;
+        let index = match kind {
+            Kind::Host => self.layout.host_index(&of, table_name)?,
+            Kind::Guest => self.layout.guest_index(&of, table_name)?,
+        };
+        if !map {
+            self.must_have_rights_mode(kind, index, &of)?;
+        }
+        let mapping = Mapping::read(&table, kind, map, self.format)?;
+        match kind {
+            Kind::Host => {
+                for (_, owed) in self.layout.map_host(index, &mapping)? {
+                    self.owe_of_host(index, owed);
+                }
+            }
+            Kind::Guest => {
+                for (_, owed) in self.layout.map_guest(index, &mapping)? {
+                    self.owe_of_guest(index, owed);
+                }
+            }
+        }
+        let written = self.layout.take_written();
+        self.ops
+            .extend(written.into_iter().map(|(at, word)| Op::Write {
+                at,
+                word: Some(word),
+            }));
+        self.edited = true;
+        Ok(())
+    }
+
+    /// Contexts that translate through a table.
+    fn users(&self, kind: Kind, index: usize) -> impl Iterator<Item = &'a NamedContext> {
+        let (host_root, guest_root) = match kind {
+            Kind::Host => (self.layout.host(index).root(), None),
+            Kind::Guest => (
+                self.layout.root_of_guests_host(index),
+                Some(self.layout.guest(index).root()),
+            ),
+        };
+        self.contexts.iter().filter(move |context| {
+            context.context.host_root == host_root
+                && (guest_root.is_none() || context.context.guest_root == guest_root)
+        })
+    }
+
+    fn must_have_rights_mode(&self, kind: Kind, index: usize, of: &Field<'_>) -> Result<()> {
+        match self.users(kind, index).find(|user| !user.context.rights) {
+            None => Ok(()),
+            Some(user) => Err(Problem::at(
+                &of.span,
+                format!("`unmap`, but context `{}` has no rights mode", user.name),
+            )
+            .label("used by that context")
+            .help(
+                "with `rights` = false no entry is ever invalid, and one that is 0 means page 0: set `rights` = true in \
+                 the context, or `map` the page to another",
+            )),
+        }
+    }
+
+    fn owe_of_host(&mut self, index: usize, owed: FenceOwed) {
+        let users: Vec<Context> = self.users(Kind::Host, index).map(|c| c.context).collect();
+        for context in users {
+            let owed = owed.of_vmid(context.vmid);
+            // Of a guest table that only a register tells of, it is not known which pages it lies in.
+            let unknown = context
+                .guest_root
+                .is_some_and(|root| !self.layout.knows_guest(context.host_root, root));
+            self.owe(if unknown { owed.of_every_page() } else { owed }.fence());
+        }
+    }
+
+    fn owe_of_guest(&mut self, index: usize, owed: FenceOwed) {
+        let users: Vec<Context> = self.users(Kind::Guest, index).map(|c| c.context).collect();
+        for context in users {
+            self.owe(owed.of_asid(context.asid).of_vmid(context.vmid).fence());
+        }
+    }
+
+    /// Adds to what is owed, unless that is owed already.
+    fn owe(&mut self, fence: Fence) {
+        if !self.owed.iter().any(|owed| covers(owed, &fence)) {
+            self.owed.retain(|owed| !covers(&fence, owed));
+            self.owed.push(fence);
+        }
+    }
+
+    /// `memory` and `requests`.
+    fn behave(&mut self, table: &Table<'a>) -> Result<()> {
+        let something = |table: &Table<'_>, span: &Span| {
+            if table.keys().is_empty() {
+                return Err(Problem::at(span, format!("{} changes nothing", table.name))
+                    .label("a key is missing"));
+            }
+            Ok(())
+        };
+        if let Some(field) = table.get("memory") {
+            let table = field.table("`memory`")?;
+            table.only(&["seed", "latency", "busy", "errors", "reorder"])?;
+            something(&table, &field.span)?;
+            memory_timing(&table, &mut self.timing)?;
+        }
+        if let Some(field) = table.get("requests") {
+            let table = field.table("`requests`")?;
+            table.only(&["idle", "response_busy"])?;
+            something(&table, &field.span)?;
+            request_timing(&table, &mut self.timing)?;
+        }
+        self.ops.push(Op::Timing(self.timing.clone()));
+        Ok(())
+    }
+
+    fn wait(&mut self, field: &Field<'_>) -> Result<()> {
+        if field.is_string() {
+            field.choice("end of a wait", &[("idle", ())])?;
+            self.ops.push(Op::Drain);
+        } else if field.is_integer() {
+            self.ops.push(Op::Wait(field.number_u32(0, MOST_WAIT)?));
+        } else {
+            return Err(field.wrong_kind("a number of cycles, or \"idle\""));
+        }
+        Ok(())
+    }
+}
+
+/// The one action of an op. (`memory` and `requests` together are one.)
+fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
+    let mut actions: Vec<(&str, Field<'a>)> = ACTIONS
+        .into_iter()
+        .filter_map(|action| Some((action, table.get(action)?)))
+        .collect();
+    actions.sort_by_key(|(_, field)| field.key_span.start);
+    match &actions[..] {
+        [] => Err(Problem::at(&table.span, "an [[op]] that does nothing")
+            .label("what it does is missing")
+            .help(format!("one of {}", one_of(&ACTIONS)))),
+        [only] => Ok(only.clone()),
+        [first, second, ..] => {
+            let names = [first.0, second.0];
+            if actions.len() == 2 && names.contains(&"memory") && names.contains(&"requests") {
+                return Ok(first.clone());
+            }
+            Err(Problem::at(
+                &second.1.key_span,
+                format!(
+                    "an [[op]] that does two things, `{}` and `{}`",
+                    names[0], names[1]
+                ),
+            )
+            .label("start another [[op]] before this")
+            .also(&first.1.key_span, "the first"))
+        }
+    }
+}
+
+/// Whether `one` forgets all that `other` does.
+fn covers(one: &Fence, other: &Fence) -> bool {
+    (one.gva.is_none() || one.gva == other.gva)
+        && (one.gpa.is_none() || one.gpa == other.gpa)
+        && (one.asid.is_none() || one.asid == other.asid)
+        && (one.vmid.is_none() || one.vmid == other.vmid)
+}

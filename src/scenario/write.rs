@@ -1,0 +1,364 @@
+//! Writes a scenario as a file that runs the same, cycle by cycle: [`parse`](super::parse::parse) gives it back, but for
+//! the lines of the accesses.
+//!
+//! It is the raw form: words of memory, not mappings, and every wait for accesses is an op.
+
+use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
+
+use super::{AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Op, Scenario, Timing};
+use crate::addr::Hpa;
+use crate::format::Format;
+use crate::memory::WORD_BYTES;
+use crate::mmu::{Fence, Purpose};
+
+/// Words on a line.
+const LINE_WORDS: usize = 8;
+/// So many equal words are written once.
+const RUN_WORDS: usize = 16;
+/// The most words that a file may give in this way.
+const MOST_RUN_WORDS: usize = 1 << 20;
+
+/// The scenario as a file.
+pub fn to_toml(scenario: &Scenario) -> String {
+    to_toml_with_header(scenario, "")
+}
+
+/// The scenario as a file that starts with a comment: the lines of `header`.
+pub fn to_toml_with_header(scenario: &Scenario, header: &str) -> String {
+    let mut writer = Writer {
+        out: String::new(),
+        format: scenario.machine.format,
+    };
+    // Writing to a string does not fail.
+    let _ = writer.scenario(scenario, header);
+    writer.out
+}
+
+struct Writer {
+    out: String,
+    format: Format,
+}
+
+/// In hexadecimal digits of one width.
+struct Hex(u64, usize);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:0width$X}", self.0, width = self.1)
+    }
+}
+
+fn string(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// `{ a = 1, b = 2 }`.
+fn inline(pairs: &[Option<String>]) -> String {
+    let pairs: Vec<&str> = pairs.iter().flatten().map(String::as_str).collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+impl Writer {
+    fn address(&self, address: u64) -> Hex {
+        // All three kinds of address have the same number of digits in a file, which lets columns line up.
+        let geometry = self.format.geometry();
+        let width = geometry
+            .gva_width
+            .max(geometry.gpa_width)
+            .max(geometry.hpa_width);
+        Hex(address, width.div_ceil(4) as usize)
+    }
+
+    fn word(&self, word: u32) -> Hex {
+        self.address(word.into())
+    }
+
+    fn scenario(&mut self, scenario: &Scenario, header: &str) -> fmt::Result {
+        for line in header.lines() {
+            writeln!(self.out, "{}", format!("# {line}").trim_end())?;
+        }
+        if !header.is_empty() {
+            writeln!(self.out)?;
+        }
+        writeln!(self.out, "title = {}", string(&scenario.title))?;
+        let machine = &scenario.machine;
+        writeln!(self.out, "\n[machine]")?;
+        writeln!(self.out, "format = {}", string(machine.format.name()))?;
+        writeln!(self.out, "slots = {}", machine.slots)?;
+        writeln!(self.out, "tlb = {}", machine.tlb_entries)?;
+        writeln!(self.out, "checked = {}", machine.checked)?;
+
+        let holes = match scenario.holes {
+            Holes::Reject => "reject",
+            Holes::Fault => "fault",
+        };
+        writeln!(self.out, "\n[memory]\nholes = {}", string(holes))?;
+        let default = Timing::default();
+        for pair in memory_pairs(&default, &scenario.timing) {
+            writeln!(self.out, "{pair}")?;
+        }
+        let requests = request_pairs(&default, &scenario.timing);
+        if !requests.is_empty() {
+            writeln!(self.out, "\n[requests]\n{}", requests.join("\n"))?;
+        }
+        self.images(&scenario.memory.words())?;
+
+        for named in &scenario.contexts {
+            let context = &named.context;
+            writeln!(self.out, "\n[[context]]\nname = {}", string(&named.name))?;
+            writeln!(self.out, "host = {}", self.address(context.host_root.0))?;
+            if let Some(root) = context.guest_root {
+                writeln!(self.out, "guest = {}", self.address(root.0))?;
+            }
+            writeln!(self.out, "rights = {}", context.rights)?;
+            writeln!(self.out, "asid = {}", context.asid)?;
+            writeln!(self.out, "vmid = {}", context.vmid)?;
+        }
+        let mut timing = &scenario.timing;
+        for op in &scenario.ops {
+            writeln!(self.out, "\n[[op]]")?;
+            match op {
+                Op::Access(access) => self.access(access, scenario)?,
+                Op::Fence(fence) => self.fence(fence)?,
+                Op::Write { at, word } => {
+                    let what = match word {
+                        Some(word) => format!("word = {}", self.word(*word)),
+                        None => "hole = true".to_owned(),
+                    };
+                    writeln!(
+                        self.out,
+                        "write = {{ at = {}, {what} }}",
+                        self.address(at.0)
+                    )?;
+                    writeln!(self.out, "race = true")?;
+                }
+                Op::Timing(next) => {
+                    self.timing(timing, next)?;
+                    timing = next;
+                }
+                Op::Wait(cycles) => writeln!(self.out, "wait = {cycles}")?,
+                Op::Drain => writeln!(self.out, "wait = \"idle\"")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn images(&mut self, words: &[(Hpa, u32)]) -> fmt::Result {
+        let is_next = |a: &(Hpa, u32), b: &(Hpa, u32)| b.0.0 == a.0.0 + WORD_BYTES;
+        for block in words.chunk_by(is_next) {
+            let mut start = 0;
+            let mut end = 0;
+            for run in block.chunk_by(|a, b| a.1 == b.1) {
+                let run_start = end;
+                end += run.len();
+                if run.len() >= RUN_WORDS {
+                    self.image(&block[start..run_start])?;
+                    for part in run.chunks(MOST_RUN_WORDS) {
+                        self.run(part)?;
+                    }
+                    start = end;
+                }
+            }
+            self.image(&block[start..])?;
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, block: &[(Hpa, u32)]) -> fmt::Result {
+        let Some((at, _)) = block.first() else {
+            return Ok(());
+        };
+        let (indent, end) = if block.len() <= LINE_WORDS {
+            ("", "")
+        } else {
+            ("\n    ", ",\n")
+        };
+        let at = self.address(at.0);
+        write!(self.out, "\n[[memory.image]]\nat = {at}\nwords = [")?;
+        for (i, line) in block.chunks(LINE_WORDS).enumerate() {
+            let words: Vec<String> = line.iter().map(|w| self.word(w.1).to_string()).collect();
+            let comma = if i == 0 { "" } else { "," };
+            write!(self.out, "{comma}{indent}{}", words.join(", "))?;
+        }
+        writeln!(self.out, "{end}]")
+    }
+
+    fn run(&mut self, run: &[(Hpa, u32)]) -> fmt::Result {
+        let Some(&(at, word)) = run.first() else {
+            return Ok(());
+        };
+        let (at, word) = (self.address(at.0), self.word(word));
+        writeln!(self.out, "\n[[memory.image]]\nat = {at}")?;
+        writeln!(self.out, "words = [{word}]\nrepeat = {}", run.len())
+    }
+
+    fn access(&mut self, op: &AccessOp, scenario: &Scenario) -> fmt::Result {
+        let gva = self.address(op.gva.0);
+        writeln!(self.out, "{} = {gva}", op.access.name())?;
+        if scenario.contexts.len() > 1
+            && let Some(context) = scenario.contexts.get(op.context)
+        {
+            writeln!(self.out, "context = {}", string(&context.name))?;
+        }
+        match &op.expect {
+            Some(expect) if **expect == Expect::default() => writeln!(self.out, "expect = {{}}"),
+            Some(expect) => self.expect(expect),
+            None => Ok(()),
+        }
+    }
+
+    fn expect(&mut self, expect: &Expect) -> fmt::Result {
+        if let Some(hpa) = expect.hpa {
+            writeln!(self.out, "expect.hpa = {}", self.address(hpa.0))?;
+        }
+        if let Some(gpa) = expect.gpa {
+            writeln!(self.out, "expect.gpa = {}", self.address(gpa.0))?;
+        }
+        if let Some(reads) = &expect.reads {
+            let reads: Vec<String> = reads
+                .iter()
+                .map(|read| self.address(read.0).to_string())
+                .collect();
+            writeln!(self.out, "expect.reads = [{}]", reads.join(", "))?;
+        }
+        if let Some(accesses) = expect.accesses {
+            writeln!(self.out, "expect.accesses = {accesses}")?;
+        }
+        if let Some(hit) = expect.hit {
+            writeln!(self.out, "expect.hit = {hit}")?;
+        }
+        if let Some(fault) = &expect.fault {
+            writeln!(self.out, "expect.fault = {}", self.fault(fault))?;
+        }
+        if !expect.entries.is_empty() {
+            writeln!(self.out, "expect.entries = [")?;
+            for entry in &expect.entries {
+                writeln!(self.out, "    {},", self.entry(entry))?;
+            }
+            writeln!(self.out, "]")?;
+        }
+        Ok(())
+    }
+
+    fn level(&self, level: u32) -> String {
+        string(&self.format.level_name(level))
+    }
+
+    fn fault(&self, fault: &ExpectFault) -> String {
+        inline(&[
+            Some(format!("kind = {}", string(fault.kind.name()))),
+            fault.stage.map(|stage| format!("stage = \"{stage}\"")),
+            fault
+                .level
+                .map(|level| format!("level = {}", self.level(level))),
+            fault
+                .gpa
+                .map(|gpa| format!("gpa = {}", self.address(gpa.0))),
+            fault.purpose.map(|purpose| match purpose {
+                Purpose::Data => "for = \"data\"".to_owned(),
+                Purpose::GuestEntry(level) => format!("for = {}", self.level(level)),
+            }),
+        ])
+    }
+
+    fn entry(&self, entry: &ExpectEntry) -> String {
+        inline(&[
+            Some(format!("stage = \"{}\"", entry.stage)),
+            Some(format!("level = {}", self.level(entry.level))),
+            entry
+                .gpa
+                .map(|gpa| format!("gpa = {}", self.address(gpa.0))),
+            entry
+                .hpa
+                .map(|hpa| format!("hpa = {}", self.address(hpa.0))),
+            entry.word.map(|word| format!("word = {}", self.word(word))),
+            entry.access.map(|access| format!("access = {access}")),
+        ])
+    }
+
+    fn fence(&mut self, fence: &Fence) -> fmt::Result {
+        let what = if *fence == Fence::default() {
+            string("all")
+        } else {
+            inline(&[
+                fence
+                    .gva
+                    .map(|gva| format!("gva = {}", self.address(gva.0))),
+                fence
+                    .gpa
+                    .map(|gpa| format!("gpa = {}", self.address(gpa.0))),
+                fence.asid.map(|asid| format!("asid = {asid}")),
+                fence.vmid.map(|vmid| format!("vmid = {vmid}")),
+            ])
+        };
+        writeln!(self.out, "fence = {what}\nrace = true")
+    }
+
+    /// What changes from `before` to `timing`.
+    fn timing(&mut self, before: &Timing, timing: &Timing) -> fmt::Result {
+        let mut memory = memory_pairs(before, timing);
+        let requests = request_pairs(before, timing);
+        if memory.is_empty() && requests.is_empty() {
+            memory.push(format!("seed = {}", timing.seed));
+        }
+        for (key, pairs) in [("memory", memory), ("requests", requests)] {
+            if !pairs.is_empty() {
+                writeln!(self.out, "{key} = {{ {} }}", pairs.join(", "))?;
+            }
+        }
+        writeln!(self.out, "race = true")
+    }
+}
+
+fn latency(cycles: &RangeInclusive<u32>) -> String {
+    let (least, most) = (cycles.start(), cycles.end());
+    if least == most {
+        least.to_string()
+    } else {
+        format!("[{least}, {most}]")
+    }
+}
+
+fn changed<T: PartialEq>(
+    key: &str,
+    before: &T,
+    after: &T,
+    show: impl Fn(&T) -> String,
+) -> Option<String> {
+    (before != after).then(|| format!("{key} = {}", show(after)))
+}
+
+fn memory_pairs(before: &Timing, after: &Timing) -> Vec<String> {
+    let pairs = [
+        changed("seed", &before.seed, &after.seed, u64::to_string),
+        changed("latency", &before.latency, &after.latency, latency),
+        changed(
+            "busy",
+            &before.memory_busy,
+            &after.memory_busy,
+            u32::to_string,
+        ),
+        changed("errors", &before.errors, &after.errors, u32::to_string),
+        changed("reorder", &before.reorder, &after.reorder, bool::to_string),
+    ];
+    pairs.into_iter().flatten().collect()
+}
+
+fn request_pairs(before: &Timing, after: &Timing) -> Vec<String> {
+    let pairs = [
+        changed(
+            "idle",
+            &before.request_idle,
+            &after.request_idle,
+            u32::to_string,
+        ),
+        changed(
+            "response_busy",
+            &before.response_busy,
+            &after.response_busy,
+            u32::to_string,
+        ),
+    ];
+    pairs.into_iter().flatten().collect()
+}

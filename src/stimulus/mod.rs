@@ -1,0 +1,396 @@
+//! Random scenarios from a seed.
+//!
+//! A campaign is a sequence of scenarios; scenario `n` of a seed is the same whoever makes it and whatever was made before. Any
+//! memory is a legal one for the checker, so the generator need not keep its tables consistent: it only has to see
+//! to it that interesting things happen often. How often stands in [`weights`].
+
+mod world;
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::addr::{Gpa, Gva};
+use crate::dut::variants::VARIANTS;
+use crate::format::Format;
+use crate::mmu::{Access, Fence};
+use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
+use world::World;
+
+/// How often things happen. Percentages unless stated.
+pub mod weights {
+    /// Accesses in a scenario.
+    pub const ACCESSES: u64 = 500;
+
+    /// What an op is.
+    pub const ACCESS: u32 = 82;
+    /// Several equal accesses in a row.
+    pub const EQUAL_ACCESSES: u32 = 3;
+    /// A fence.
+    pub const FENCE: u32 = 4;
+    /// An edit of a table word.
+    pub const EDIT: u32 = 5;
+    /// A wait of a few cycles.
+    pub const WAIT: u32 = 3;
+    /// A wait for every answer.
+    pub const DRAIN: u32 = 2;
+    /// Another behaviour of memory and requester. (The rest of a hundred.)
+    pub const TIMING: u32 = 1;
+
+    /// An access is in another context than the one before.
+    pub const SWITCH: u32 = 20;
+    /// An access is to a page among the few used last.
+    pub const AGAIN: u32 = 65;
+    /// An access is to any address at all.
+    pub const WILD: u32 = 3;
+    /// A fence has no operand.
+    pub const FENCE_ALL: u32 = 25;
+    /// An edit is followed at once by a fence.
+    pub const EDIT_FENCED: u32 = 60;
+    /// An edit waits for the accesses before it.
+    pub const EDIT_DRAINED: u32 = 30;
+
+    /// Per mille: a table's base is not a multiple of 4.
+    pub const BASE_MISALIGNED: u32 = 6;
+    /// Per mille: a table's base is so high that some entries lie past the machine's width.
+    pub const BASE_HIGH: u32 = 8;
+    /// A table's base is no multiple of the table's size.
+    pub const BASE_UNALIGNED: u32 = 25;
+    /// A guest table straddles two pages.
+    pub const STRADDLE: u32 = 20;
+    /// Per mille: an entry has a reserved bit set.
+    pub const RESERVED: u32 = 6;
+    /// Per mille: an entry is a hole in memory.
+    pub const HOLE: u32 = 5;
+    /// Per mille: an entry is any word at all.
+    pub const ANY_WORD: u32 = 4;
+    /// Rights mode: a leaf is not valid.
+    pub const INVALID: u32 = 3;
+    /// Rights mode: a leaf permits something not, for each right.
+    pub const NOT_PERMITTED: u32 = 8;
+}
+
+/// What a campaign is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The paging format.
+    pub format: Format,
+    /// Rights mode: on in most contexts, else off in all.
+    pub rights: bool,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 4] = [
+        Profile {
+            format: Format::Handout,
+            rights: false,
+        },
+        Profile {
+            format: Format::Handout,
+            rights: true,
+        },
+        Profile {
+            format: Format::Classic32,
+            rights: false,
+        },
+        Profile {
+            format: Format::Classic32,
+            rights: true,
+        },
+    ];
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}{}",
+            self.format,
+            if self.rights { "-rights" } else { "" }
+        )
+    }
+}
+
+/// A name that no profile has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown profile {name:?}: there are {known}")]
+pub struct UnknownProfile {
+    name: String,
+    known: String,
+}
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Profile::ALL
+            .into_iter()
+            .find(|profile| profile.to_string() == name)
+            .ok_or_else(|| UnknownProfile {
+                name: name.into(),
+                known: Profile::ALL.map(|p| p.to_string()).join(", "),
+            })
+    }
+}
+
+/// A random stream.
+struct Draw(Xoshiro256PlusPlus);
+
+impl Draw {
+    /// A number in `0..n`.
+    fn below(&mut self, n: u64) -> u64 {
+        self.0.random_range(0..n)
+    }
+
+    fn percent(&mut self, percent: u32) -> bool {
+        self.below(100) < u64::from(percent)
+    }
+
+    fn per_mille(&mut self, per_mille: u32) -> bool {
+        self.below(1000) < u64::from(per_mille)
+    }
+
+    fn of<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+
+    fn word(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+}
+
+/// Scenario `number` of a campaign, with `accesses` accesses.
+pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scenario {
+    // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
+    let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let key = first.next_u64() ^ number.wrapping_mul(0xD134_2543_DE82_EF95);
+    let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
+    let machine = draw_machine(profile.format, &mut draw);
+    let timing = draw_timing(&mut draw);
+    let world = World::new(profile, &mut draw);
+    let mut ops = Ops {
+        profile,
+        world: &world,
+        draw,
+        ops: Vec::with_capacity(accesses as usize * 5 / 4),
+        context: 0,
+        recent: Vec::new(),
+    };
+    ops.fill(accesses);
+    let ops = ops.ops;
+    Scenario {
+        title: format!("fuzz --profile {profile} --seed {seed}, scenario {number}"),
+        machine,
+        memory: world.memory,
+        holes: Holes::Fault,
+        timing,
+        contexts: world.contexts,
+        ops,
+    }
+}
+
+/// The default device in half of the scenarios, each other one in the rest.
+fn draw_machine(format: Format, draw: &mut Draw) -> Machine {
+    let variants: Vec<_> = VARIANTS
+        .iter()
+        .filter(|v| v.paging_format() == format)
+        .collect();
+    let variant = if draw.percent(50) {
+        variants[0]
+    } else {
+        draw.of(&variants)
+    };
+    Machine {
+        format,
+        slots: variant.slots,
+        tlb_entries: variant.tlb_entries,
+        checked: variant.checked,
+    }
+}
+
+fn draw_timing(draw: &mut Draw) -> Timing {
+    let latency = match draw.below(4) {
+        0 => 1..=1,
+        1 => 1..=3,
+        2 => 1..=24,
+        _ => {
+            let fixed = 1 + draw.below(12) as u32;
+            fixed..=fixed
+        }
+    };
+    let busy = |draw: &mut Draw| match draw.below(4) {
+        0 | 1 => 0,
+        2 => 25,
+        _ => 70,
+    };
+    Timing {
+        seed: draw.0.next_u64() >> 1,
+        latency,
+        memory_busy: busy(draw),
+        response_busy: busy(draw),
+        request_idle: busy(draw),
+        errors: if draw.percent(20) { 8 } else { 0 },
+        reorder: draw.percent(60),
+    }
+}
+
+struct Ops<'a> {
+    profile: Profile,
+    world: &'a World,
+    draw: Draw,
+    ops: Vec<Op>,
+    context: usize,
+    /// Pages used last, with their contexts.
+    recent: Vec<(usize, u64)>,
+}
+
+impl Ops<'_> {
+    fn fill(&mut self, accesses: u64) {
+        let mut left = accesses;
+        while left > 0 {
+            let mut kind = self.draw.below(100) as u32;
+            let mut is = |weight: u32| {
+                let is = kind < weight;
+                kind = kind.wrapping_sub(weight);
+                is
+            };
+            if is(weights::ACCESS) {
+                self.access();
+                left -= 1;
+            } else if is(weights::EQUAL_ACCESSES) {
+                let equal = (2 + self.draw.below(8)).min(left);
+                self.equal_accesses(equal);
+                left -= equal;
+            } else if is(weights::FENCE) {
+                let fence = self.fence();
+                self.ops.push(Op::Fence(fence));
+            } else if is(weights::EDIT) {
+                self.edit();
+            } else if is(weights::WAIT) {
+                let cycles = 1 + self.draw.below(30) as u32;
+                self.ops.push(Op::Wait(cycles));
+            } else if is(weights::DRAIN) {
+                self.ops.push(Op::Drain);
+            } else {
+                let timing = draw_timing(&mut self.draw);
+                self.ops.push(Op::Timing(timing));
+            }
+        }
+    }
+
+    fn page(&mut self) -> (usize, u64) {
+        let geometry = self.profile.format.geometry();
+        if !self.recent.is_empty() && self.draw.percent(weights::AGAIN) {
+            return *self.draw.of(&self.recent);
+        }
+        if self.draw.percent(weights::SWITCH) {
+            self.context = self.draw.below(self.world.contexts.len() as u64) as usize;
+        }
+        let pages = &self.world.gva_pages[self.context];
+        let page = if pages.is_empty() || self.draw.percent(weights::WILD) {
+            self.draw
+                .below(1 << (geometry.gva_width - geometry.offset_width))
+        } else {
+            *self.draw.of(pages)
+        };
+        let used = (self.context, page);
+        if self.recent.len() < 6 {
+            self.recent.push(used);
+        } else {
+            let oldest = self.draw.below(6) as usize;
+            self.recent[oldest] = used;
+        }
+        used
+    }
+
+    fn access_kind(&mut self) -> Access {
+        *self
+            .draw
+            .of(&[Access::Load, Access::Load, Access::Store, Access::Fetch])
+    }
+
+    fn push_access(&mut self, context: usize, page: u64, access: Access) {
+        let geometry = self.profile.format.geometry();
+        let offset = self.draw.below(geometry.page_bytes());
+        self.ops.push(Op::Access(AccessOp {
+            context,
+            gva: Gva((page << geometry.offset_width) + offset),
+            access,
+            expect: None,
+            line: None,
+        }));
+    }
+
+    fn access(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind();
+        self.push_access(context, page, access);
+    }
+
+    fn equal_accesses(&mut self, count: u64) {
+        let (context, page) = self.page();
+        let access = self.access_kind();
+        for _ in 0..count {
+            // Now and then one that differs in nothing but the access.
+            let access = if self.draw.percent(10) {
+                self.access_kind()
+            } else {
+                access
+            };
+            self.push_access(context, page, access);
+        }
+    }
+
+    fn fence(&mut self) -> Fence {
+        if self.draw.percent(weights::FENCE_ALL) {
+            return Fence::default();
+        }
+        let geometry = self.profile.format.geometry();
+        let (context, page) = match self.recent.as_slice() {
+            [] => (0, 0),
+            recent => *self.draw.of(recent),
+        };
+        let space = self.world.contexts[context].context.space();
+        let operands = self.draw.below(16);
+        let offset = self.draw.below(geometry.page_bytes());
+        let vm = self.world.vm_of_context[context];
+        let gpa_page = match self.world.gpa_pages[vm].as_slice() {
+            [] => page,
+            pages => *self.draw.of(pages),
+        };
+        // Mostly what names a page in use, now and then its neighbour.
+        let mut other = |value: u16, width: u32| {
+            if self.draw.percent(15) {
+                value ^ (1 << self.draw.below(width.into()))
+            } else {
+                value
+            }
+        };
+        Fence {
+            gva: (operands & 1 != 0).then(|| Gva((page << geometry.offset_width) + offset)),
+            gpa: (operands & 2 != 0).then(|| Gpa((gpa_page << geometry.offset_width) + offset)),
+            asid: (operands & 4 != 0).then(|| other(space.asid, crate::mmu::ASID_WIDTH)),
+            vmid: (operands & 8 != 0).then(|| other(space.vmid, crate::mmu::VMID_WIDTH)),
+        }
+    }
+
+    fn edit(&mut self) {
+        let entry = *self.draw.of(&self.world.entries);
+        let word = self.world.draw_word(self.profile, &mut self.draw, &entry);
+        if self.draw.percent(weights::EDIT_DRAINED) {
+            self.ops.push(Op::Drain);
+        }
+        self.ops.push(Op::Write { at: entry.at, word });
+        if self.draw.percent(weights::EDIT_FENCED) {
+            let fence = if self.draw.percent(50) {
+                Fence::default()
+            } else {
+                self.fence()
+            };
+            self.ops.push(Op::Fence(fence));
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The tables of a random scenario: some virtual machines, some guests in each, and contexts that use them.
+
+use super::{Draw, Profile, weights};
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::format::Geometry;
+use crate::format::handout::{leaf, pointer};
+use crate::golden;
+use crate::memory::HostMemory;
+use crate::mmu::{Access, Context, Query, Rights};
+use crate::scenario::NamedContext;
+
+/// A table word, for edits.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub at: Hpa,
+    kind: Kind,
+    /// The virtual machine.
+    vm: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    HostPointer,
+    HostLeaf,
+    GuestPointer,
+    GuestLeaf,
+}
+
+pub(super) struct World {
+    pub memory: HostMemory,
+    pub contexts: Vec<NamedContext>,
+    pub vm_of_context: Vec<usize>,
+    /// Page numbers that each context's tables lead somewhere.
+    pub gva_pages: Vec<Vec<u64>>,
+    /// Page numbers that each virtual machine's host table leads somewhere.
+    pub gpa_pages: Vec<Vec<u64>>,
+    pub entries: Vec<Entry>,
+    /// Host leaf tables, to point elsewhere.
+    host_tables: Vec<u64>,
+    /// Guest leaf tables of each virtual machine.
+    guest_tables: Vec<Vec<u64>>,
+}
+
+impl World {
+    pub fn new(profile: Profile, draw: &mut Draw) -> Self {
+        let mut world = World {
+            memory: HostMemory::new(),
+            contexts: Vec::new(),
+            vm_of_context: Vec::new(),
+            gva_pages: Vec::new(),
+            gpa_pages: Vec::new(),
+            entries: Vec::new(),
+            host_tables: Vec::new(),
+            guest_tables: Vec::new(),
+        };
+        let vms = 1 + draw.below(3) as usize;
+        let mut guests = Vec::new();
+        let mut roots = Vec::new();
+        for vm in 0..vms {
+            roots.push(world.add_host_table(profile, draw, vm));
+            world.guest_tables.push(Vec::new());
+            for _ in 0..1 + draw.below(2) {
+                let (root, pages) = world.add_guest_table(profile, draw, vm, roots[vm]);
+                guests.push((vm, root, pages));
+            }
+        }
+
+        // Few tags, so that contexts meet in them.
+        let asids = [0, 1, draw.below(1 << 16) as u16, 0xFFFF];
+        let vmids = [0, 1, draw.below(1 << 14) as u16, 0x3FFF];
+        for number in 0..2 + draw.below(6) {
+            let (vm, guest_root, pages) = if draw.percent(80) {
+                let (vm, root, pages) = draw.of(&guests);
+                (*vm, Some(*root), pages.clone())
+            } else {
+                let vm = draw.below(vms as u64) as usize;
+                (vm, None, world.gpa_pages[vm].clone())
+            };
+            world.contexts.push(NamedContext {
+                name: format!("c{number}"),
+                context: Context {
+                    guest_root,
+                    host_root: roots[vm],
+                    rights: profile.rights && draw.percent(85),
+                    asid: *draw.of(&asids),
+                    vmid: *draw.of(&vmids),
+                },
+            });
+            world.vm_of_context.push(vm);
+            world.gva_pages.push(pages);
+        }
+        world
+    }
+
+    /// A word for an entry: mostly what it should be, now and then a fault of some class.
+    pub fn draw_word(&self, profile: Profile, draw: &mut Draw, entry: &Entry) -> Option<u32> {
+        let geometry = profile.format.geometry();
+        if draw.per_mille(weights::HOLE) {
+            return None;
+        }
+        if draw.per_mille(weights::ANY_WORD) {
+            return Some(draw.word());
+        }
+        let (mut word, width) = match entry.kind {
+            Kind::HostPointer => (pointer(*draw.of(&self.host_tables)), geometry.hpa_width),
+            Kind::GuestPointer => {
+                let tables = &self.guest_tables[entry.vm];
+                let table = if tables.is_empty() {
+                    0
+                } else {
+                    *draw.of(tables)
+                };
+                (pointer(table), geometry.gpa_width)
+            }
+            Kind::HostLeaf => {
+                let frames = 1 << (geometry.hpa_width - geometry.offset_width);
+                let page = draw.below(frames) << geometry.offset_width;
+                (draw_leaf(profile, draw, page), geometry.hpa_width)
+            }
+            Kind::GuestLeaf => {
+                let page = self.draw_gpa_page(draw, entry.vm, &geometry);
+                (draw_leaf(profile, draw, page), geometry.gpa_width)
+            }
+        };
+        if width < 32 && draw.per_mille(weights::RESERVED) {
+            word |= 1 << (u64::from(width) + draw.below(u64::from(32 - width)));
+        }
+        Some(word)
+    }
+
+    /// The address of a gPA page, mostly one that the host's table leads somewhere.
+    fn draw_gpa_page(&self, draw: &mut Draw, vm: usize, geometry: &Geometry) -> u64 {
+        let pages = &self.gpa_pages[vm];
+        let page = if pages.is_empty() || draw.percent(weights::WILD) {
+            draw.below(1 << (geometry.gpa_width - geometry.offset_width))
+        } else {
+            *draw.of(pages)
+        };
+        page << geometry.offset_width
+    }
+
+    fn put(&mut self, profile: Profile, draw: &mut Draw, entry: Entry) {
+        if let Some(word) = self.draw_word(profile, draw, &entry) {
+            self.memory.write(entry.at, word);
+        }
+        self.entries.push(entry);
+    }
+
+    /// A host table: its root. Its leaf tables are spread over memory and may be shared with others.
+    fn add_host_table(&mut self, profile: Profile, draw: &mut Draw, vm: usize) -> Hpa {
+        let geometry = profile.format.geometry();
+        let root = draw_base(draw, &geometry, geometry.hpa_width);
+        let mut pages = Vec::new();
+        for upper in draw_indexes(draw, &geometry) {
+            let table = draw_base(draw, &geometry, geometry.hpa_width);
+            self.host_tables.push(table);
+            let at = root + upper * geometry.pte_bytes();
+            if let Some(at) = word_address(at, geometry.hpa_width) {
+                self.memory.write(at, pointer(table));
+                self.entries.push(Entry {
+                    at,
+                    kind: Kind::HostPointer,
+                    vm,
+                });
+            }
+            for lower in draw_indexes(draw, &geometry) {
+                pages.push((upper << geometry.index_width) + lower);
+                let at = table + lower * geometry.pte_bytes();
+                if let Some(at) = word_address(at, geometry.hpa_width) {
+                    let kind = Kind::HostLeaf;
+                    self.put(profile, draw, Entry { at, kind, vm });
+                }
+            }
+        }
+        self.gpa_pages.push(pages);
+        Hpa(root)
+    }
+
+    /// A guest table in the guest physical memory of a virtual machine: its root, and the pages it leads somewhere.
+    fn add_guest_table(
+        &mut self,
+        profile: Profile,
+        draw: &mut Draw,
+        vm: usize,
+        host_root: Hpa,
+    ) -> (Gpa, Vec<u64>) {
+        let geometry = profile.format.geometry();
+        let root = self.draw_guest_base(draw, vm, &geometry);
+        let mut pages = Vec::new();
+        for upper in draw_indexes(draw, &geometry) {
+            let table = self.draw_guest_base(draw, vm, &geometry);
+            self.guest_tables[vm].push(table);
+            let at = Gpa(root + upper * geometry.pte_bytes());
+            if let Some(at) = self.guest_word(profile, at, host_root) {
+                self.memory.write(at, pointer(table));
+                self.entries.push(Entry {
+                    at,
+                    kind: Kind::GuestPointer,
+                    vm,
+                });
+            }
+            for lower in draw_indexes(draw, &geometry) {
+                pages.push((upper << geometry.index_width) + lower);
+                let at = Gpa(table + lower * geometry.pte_bytes());
+                if let Some(at) = self.guest_word(profile, at, host_root) {
+                    let kind = Kind::GuestLeaf;
+                    self.put(profile, draw, Entry { at, kind, vm });
+                }
+            }
+        }
+        (Gpa(root), pages)
+    }
+
+    fn draw_guest_base(&self, draw: &mut Draw, vm: usize, geometry: &Geometry) -> u64 {
+        let base = draw_base(draw, geometry, geometry.gpa_width);
+        if !crate::format::fits(base + geometry.table_bytes(), geometry.gpa_width) {
+            return base;
+        }
+        if draw.percent(weights::STRADDLE) {
+            // Where the host's table knows both pages, if there are such.
+            let pages = &self.gpa_pages[vm];
+            let first = match pages
+                .windows(2)
+                .filter(|w| w[0] + 1 == w[1])
+                .nth(draw.below(3) as usize)
+            {
+                Some(pair) => pair[0] << geometry.offset_width,
+                None => self.draw_gpa_page(draw, vm, geometry),
+            };
+            let entries = 1 + draw.below(geometry.table_entries() - 1);
+            return first + geometry.page_bytes() - entries * geometry.pte_bytes();
+        }
+        self.draw_gpa_page(draw, vm, geometry) + geometry.offset(base)
+    }
+
+    /// Where the host's table puts a guest word, if anywhere.
+    fn guest_word(&self, profile: Profile, at: Gpa, host_root: Hpa) -> Option<Hpa> {
+        let geometry = profile.format.geometry();
+        word_address(at.0, geometry.gpa_width)?;
+        let query = Query {
+            context: Context {
+                guest_root: None,
+                host_root,
+                rights: false,
+                asid: 0,
+                vmid: 0,
+            },
+            gva: Gva(at.0),
+            access: Access::Load,
+        };
+        let found = golden::walk(profile.format, &query, &mut &self.memory, &mut ());
+        found.ok().map(|mapping| mapping.hpa)
+    }
+}
+
+fn word_address(at: u64, width: u32) -> Option<Hpa> {
+    (at.is_multiple_of(4) && crate::format::fits(at, width)).then_some(Hpa(at))
+}
+
+/// A table's base: aligned to its size or only to a word, seldom not even that, seldom at the end of the width.
+fn draw_base(draw: &mut Draw, geometry: &Geometry, width: u32) -> u64 {
+    if draw.per_mille(weights::BASE_HIGH) {
+        let entries = 1 + draw.below(geometry.table_entries());
+        return (1u64 << width) - entries * geometry.pte_bytes();
+    }
+    let size = geometry.table_bytes();
+    let mut base = draw.below((1u64 << width) / size - 1) * size;
+    if draw.percent(weights::BASE_UNALIGNED) {
+        base += draw.below(geometry.table_entries()) * geometry.pte_bytes();
+    }
+    if draw.per_mille(weights::BASE_MISALIGNED) {
+        base += 1 + draw.below(3);
+    }
+    base
+}
+
+/// Some indexes into a table, all where there are few.
+fn draw_indexes(draw: &mut Draw, geometry: &Geometry) -> Vec<u64> {
+    let entries = geometry.table_entries();
+    if entries <= 4 {
+        return (0..entries).collect();
+    }
+    let mut indexes: Vec<u64> = (0..2 + draw.below(3))
+        .map(|_| draw.below(entries))
+        .collect();
+    // Neighbours, for tables that straddle two pages.
+    for index in indexes.clone() {
+        if index + 1 < entries && draw.percent(60) {
+            indexes.push(index + 1);
+        }
+    }
+    // The ends of a table, where an addition carries furthest.
+    if draw.percent(30) {
+        indexes.push(entries - 1);
+    }
+    indexes.sort_unstable();
+    indexes.dedup();
+    indexes
+}
+
+fn draw_leaf(profile: Profile, draw: &mut Draw, page: u64) -> u32 {
+    let geometry = profile.format.geometry();
+    let mut right = || !draw.percent(weights::NOT_PERMITTED);
+    let rights = Rights {
+        read: right(),
+        write: right(),
+        execute: right(),
+    };
+    let mut word = leaf(page, rights);
+    if draw.percent(weights::INVALID) {
+        word &= !1;
+    }
+    // Status bits that mean nothing.
+    word | (draw.word() & ((1 << geometry.offset_width) - 1) & !0xF)
+}

@@ -1,0 +1,359 @@
+//! Waves: the run of a scenario as an FST file, with views for GTKWave (`.gtkw`) and Surfer (`.sucl`).
+//!
+//! A cycle is a unit of time, and its one sample is what the device shows before the rising edge: registers, inputs and what follows
+//! from both. The clock itself therefore never moves in it.
+//!
+//! One description of groups and signals ([`groups`]) makes both views.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::bench::{self, Failed, Observer, Stats};
+use crate::dut::Dut;
+use crate::mmu::describe_outcome;
+use crate::report::Recorder;
+use crate::scenario::{Op, Scenario};
+
+/// Name of the wave file in its folder.
+pub const FST: &str = "wave.fst";
+/// Name of the view for GTKWave.
+pub const GTKW: &str = "wave.gtkw";
+/// Name of the view for Surfer.
+pub const SUCL: &str = "wave.sucl";
+/// Every file of a folder of waves.
+pub const FILES: [&str; 3] = [FST, GTKW, SUCL];
+
+/// Runs a scenario and records it into an FST file, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn record<O: Observer>(
+    dut: &mut Dut,
+    scenario: &Scenario,
+    observer: &mut O,
+    path: &Path,
+) -> io::Result<Result<Stats, Box<Failed>>> {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let draft = tempfile::Builder::new()
+        .prefix(".wave")
+        .suffix(".fst")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)?
+        .into_temp_path();
+    dut.trace_open(&draft).map_err(io::Error::other)?;
+    let result = bench::run(dut, scenario, observer);
+    dut.trace_close().map_err(io::Error::other)?;
+    draft.persist(path).map_err(|error| error.error)?;
+    Ok(result)
+}
+
+/// How a signal is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Radix {
+    Hex,
+    Decimal,
+    /// One bit.
+    Bit,
+    /// The names of an enumeration.
+    Name,
+}
+
+/// A signal of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signal {
+    /// What the view calls it.
+    label: String,
+    /// Its path in the FST file, without range.
+    path: String,
+    /// Its width in bits, if it is declared as a vector.
+    width: Option<u32>,
+    radix: Radix,
+}
+
+/// Signals that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Group {
+    name: String,
+    signals: Vec<Signal>,
+}
+
+fn signal(label: &str, path: &str, width: Option<u32>, radix: Radix) -> Signal {
+    Signal {
+        label: label.to_owned(),
+        path: format!("tb_top.{path}"),
+        width,
+        radix,
+    }
+}
+
+/// What a view of a scenario's device shows.
+fn groups(scenario: &Scenario) -> Vec<Group> {
+    use Radix::{Bit, Decimal, Hex, Name};
+    let geometry = scenario.machine.format.geometry();
+    let slots = scenario.machine.slots;
+    let width_of = |n: u32| Some((n.max(2) - 1).ilog2() + 1);
+    let (slot, level) = (width_of(slots), width_of(geometry.levels));
+    let (gva, gpa, hpa) = (
+        Some(geometry.gva_width),
+        Some(geometry.gpa_width),
+        Some(geometry.hpa_width),
+    );
+    let (asid, vmid, id) = (Some(16), Some(14), Some(8));
+    let group = |name: &str, signals: Vec<Signal>| Group {
+        name: name.to_owned(),
+        signals,
+    };
+
+    let mut groups = vec![
+        group(
+            "request",
+            vec![
+                signal("req valid", "req_valid_i", None, Bit),
+                signal("req ready", "req_ready_o", None, Bit),
+                signal("req id", "req_id_i", id, Decimal),
+                signal("req access", "req_access_i", Some(2), Name),
+                signal("req gVA", "req_gva_i", gva, Hex),
+                signal("req nested", "req_nested_i", None, Bit),
+                signal("req rights mode", "req_rights_i", None, Bit),
+                signal("req ASID", "req_asid_i", asid, Decimal),
+                signal("req VMID", "req_vmid_i", vmid, Decimal),
+                signal("req guest root", "req_guest_root_i", gpa, Hex),
+                signal("req host root", "req_host_root_i", hpa, Hex),
+            ],
+        ),
+        group(
+            "response",
+            vec![
+                signal("rsp valid", "rsp_valid_o", None, Bit),
+                signal("rsp ready", "rsp_ready_i", None, Bit),
+                signal("rsp id", "rsp_id_o", id, Decimal),
+                signal("rsp hit", "rsp_hit_o", None, Bit),
+                signal("rsp gVA", "rsp_gva_o", gva, Hex),
+                signal("rsp hPA", "rsp_hpa_o", hpa, Hex),
+            ],
+        ),
+        group(
+            "fault",
+            vec![
+                signal("fault kind", "rsp_fault_kind_o", Some(3), Name),
+                signal("fault stage (1 host)", "rsp_fault_stage_o", None, Bit),
+                signal("fault level", "rsp_fault_level_o", level, Decimal),
+                signal("fault for data", "rsp_fault_for_data_o", None, Bit),
+                signal(
+                    "fault for guest level",
+                    "rsp_fault_for_level_o",
+                    level,
+                    Decimal,
+                ),
+                signal("fault gPA", "rsp_fault_gpa_o", gpa, Hex),
+            ],
+        ),
+    ];
+    for number in 0..slots {
+        let of = |field: &str| format!("u_mmu.u_walks.walk_q.[{number}].{field}");
+        let state = format!("u_mmu.u_walks.state_q.state_q[{number}]");
+        let label = |what: &str| format!("slot {number} {what}");
+        groups.push(group(
+            &format!("walk slot {number}"),
+            vec![
+                signal(&label("state"), &state, Some(2), Name),
+                signal(&label("stage (1 host)"), &of("stage"), None, Bit),
+                signal(&label("guest level"), &of("guest_level"), level, Decimal),
+                signal(&label("host level"), &of("host_level"), level, Decimal),
+                signal(&label("for data"), &of("for_data"), None, Bit),
+                signal(&label("gVA"), &of("query.gva"), gva, Hex),
+                signal(&label("gPA"), &of("gpa"), gpa, Hex),
+                signal(&label("hPA"), &of("hpa"), hpa, Hex),
+                signal(&label("fault"), &of("fault"), Some(3), Name),
+            ],
+        ));
+    }
+    groups.extend([
+        group(
+            "memory port",
+            vec![
+                signal("read valid", "mem_req_valid_o", None, Bit),
+                signal("read ready", "mem_req_ready_i", None, Bit),
+                signal("read slot", "mem_req_id_o", slot, Decimal),
+                signal("read hPA", "mem_req_hpa_o", hpa, Hex),
+                signal("data valid", "mem_rsp_valid_i", None, Bit),
+                signal("data slot", "mem_rsp_id_i", slot, Decimal),
+                signal("data error", "mem_rsp_error_i", None, Bit),
+                signal("data", "mem_rsp_data_i", Some(geometry.pte_width), Hex),
+            ],
+        ),
+        group(
+            "TLB",
+            vec![
+                signal("look-up", "u_mmu.lookup_valid", None, Bit),
+                signal("hit", "u_mmu.hit", None, Bit),
+                signal("fill", "u_mmu.u_tlb.fill_valid_i", None, Bit),
+                signal(
+                    "valid entries",
+                    "u_mmu.u_tlb.valid_q",
+                    Some(scenario.machine.tlb_entries),
+                    Hex,
+                ),
+            ],
+        ),
+        group(
+            "fence",
+            vec![
+                signal("fence valid", "fence_valid_i", None, Bit),
+                signal("by gVA", "fence_use_gva_i", None, Bit),
+                signal("by gPA", "fence_use_gpa_i", None, Bit),
+                signal("by ASID", "fence_use_asid_i", None, Bit),
+                signal("by VMID", "fence_use_vmid_i", None, Bit),
+                signal("fence gVA", "fence_gva_i", gva, Hex),
+                signal("fence gPA", "fence_gpa_i", gpa, Hex),
+            ],
+        ),
+    ]);
+    groups
+}
+
+/// The cycles to mark, with what happens there: each access, and where a run failed.
+pub fn markers(
+    scenario: &Scenario,
+    recorder: &Recorder,
+    failed_at: Option<u64>,
+) -> Vec<(u64, String)> {
+    let format = scenario.machine.format;
+    let mut markers = Vec::new();
+    for (op, device) in recorder.accesses.iter().enumerate() {
+        if let (Some(Op::Access(access)), Some(cycle)) = (scenario.ops.get(op), device.accepted) {
+            let answer = match &device.answered {
+                Some((cycle, outcome, hit)) => format!(
+                    "{}{}, in cycle {cycle}",
+                    describe_outcome(outcome, format),
+                    if *hit { " (hit)" } else { "" }
+                ),
+                None => "not answered".to_owned(),
+            };
+            let what = format!(
+                "{} gVA {} in {}: {answer}",
+                access.access, access.gva, scenario.contexts[access.context].name
+            );
+            markers.push((cycle, what));
+        }
+    }
+    if let Some(cycle) = failed_at {
+        markers.push((cycle, "FAILS HERE".to_owned()));
+    }
+    markers.sort_by_key(|(cycle, _)| *cycle);
+    markers
+}
+
+/// Writes the views of a scenario's wave into its folder.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write_views(
+    folder: &Path,
+    scenario: &Scenario,
+    recorder: &Recorder,
+    failed_at: Option<u64>,
+) -> io::Result<()> {
+    let groups = groups(scenario);
+    let markers = markers(scenario, recorder, failed_at);
+    fs::write(folder.join(GTKW), gtkw(&groups, &markers, failed_at))?;
+    fs::write(folder.join(SUCL), sucl(&groups, &markers, failed_at))
+}
+
+/// The line that opens a folder of waves.
+pub fn open_line(folder: &Path) -> String {
+    format!(
+        "gtkwave {} {}   (or: surfer {} -c {})",
+        folder.join(FST).display(),
+        folder.join(GTKW).display(),
+        folder.join(FST).display(),
+        folder.join(SUCL).display()
+    )
+}
+
+/// Where a view begins: some cycles before the failure, else at the first marker.
+fn view_start(markers: &[(u64, String)], failed_at: Option<u64>) -> u64 {
+    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
+    failed_at.map_or(first.saturating_sub(2), |cycle| cycle.saturating_sub(40))
+}
+
+/// GTKWave has 26 named markers besides the primary one.
+const GTKWAVE_MARKERS: usize = 26;
+
+/// The save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after it.
+fn gtkw(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> String {
+    let mut text = String::from("[*] View of a nestwalk wave: a time unit is a clock cycle\n");
+    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
+    // The primary marker; then A to Z, of which a failure's neighbourhood is the part that matters.
+    let _ = write!(text, "*-1.600000 {}", failed_at.unwrap_or(first));
+    let from = markers.len().saturating_sub(GTKWAVE_MARKERS);
+    let shown = match failed_at {
+        Some(_) => &markers[from..],
+        None => &markers[..markers.len().min(GTKWAVE_MARKERS)],
+    };
+    for number in 0..GTKWAVE_MARKERS {
+        match shown.get(number) {
+            Some((cycle, _)) => {
+                let _ = write!(text, " {cycle}");
+            }
+            None => text.push_str(" -1"),
+        }
+    }
+    let _ = writeln!(text, "\n[timestart] {}", view_start(markers, failed_at));
+    text.push_str("[size] 1500 1000\n[sst_expanded] 0\n[signals_width] 300\n");
+    for group in groups {
+        let _ = writeln!(text, "@800200\n-{}", group.name);
+        for signal in &group.signals {
+            let flags = match signal.radix {
+                Radix::Hex => "22",
+                Radix::Decimal => "24",
+                Radix::Bit => "28",
+                Radix::Name => "100000028",
+            };
+            // GTKWave names a vector of one bit like a bit.
+            let range = match signal.width {
+                None | Some(1) => String::new(),
+                Some(width) => format!("[{}:0]", width - 1),
+            };
+            let _ = writeln!(
+                text,
+                "@{flags}\n+{{{}}} {}{range}",
+                signal.label, signal.path
+            );
+        }
+        let _ = writeln!(text, "@1000200\n-{}", group.name);
+    }
+    text.push_str("@200\n-\n");
+    for (number, (cycle, what)) in shown.iter().enumerate() {
+        let letter = char::from(b'A' + number as u8);
+        let _ = writeln!(text, "-{letter}: cycle {cycle}, {what}");
+    }
+    text
+}
+
+/// The command file of Surfer.
+fn sucl(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> String {
+    let mut text = String::new();
+    for group in groups {
+        let _ = writeln!(text, "divider_add {}", group.name.replace(' ', "_"));
+        for signal in &group.signals {
+            let _ = writeln!(text, "variable_add {}", signal.path);
+        }
+    }
+    for (number, (cycle, what)) in markers.iter().enumerate() {
+        let name = match what.as_str() {
+            "FAILS HERE" => "FAILS_HERE".to_owned(),
+            _ => format!("access_{}", number + 1),
+        };
+        let _ = writeln!(text, "marker_set {name} {cycle}");
+    }
+    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
+    let _ = writeln!(text, "zoom_fit\ncursor_set {}", failed_at.unwrap_or(first));
+    text
+}

