@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all build cosim fmt-check clippy lint rtl-read cargo-test setup-test test bench clean distclean
+.PHONY: help setup setup-all build cosim fmt-check clippy lint rtl-read cargo-test setup-test test bench mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run ever
 
 bench: setup ## run the benchmarks
 	$(CARGO) bench --locked
+
+mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
+	@tools/mutants.sh
 
 clean: ## remove what was built
 	$(CARGO) clean

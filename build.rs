@@ -126,16 +126,9 @@ impl Verilator {
         command
             .current_dir(root)
             .env("VERILATOR_ROOT", &self.root)
-            .args([
-                "--cc",
-                "-O3",
-                "-Wall",
-                "--quiet",
-                "--trace-fst",
-                "--trace-structs",
-                "--timescale",
-                "1ns/1ns",
-            ])
+            .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
+            // Warnings are for `make lint`: half-done RTL must run all the same.
+            .args(["-Wno-fatal", "--timescale", "1ns/1ns"])
             .args(if variant.checked {
                 ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
             } else {

@@ -17,6 +17,7 @@ use nestwalk::scenario::write::{to_toml, to_toml_with_header};
 use nestwalk::scenario::{
     AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Machine, NamedContext, Op, Scenario, Timing,
 };
+use nestwalk::stimulus::{self, Profile};
 
 mod holding {
     //! Files of `scenarios/`, against the golden model.
@@ -127,6 +128,15 @@ mod holding {
             let scenario = load(&file).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(differences(&scenario), [""; 0], "{}", file.display());
         }
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_holds() {
+        let docs = include_str!("../docs/scenarios.md");
+        let (_, example) = docs.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let scenario = parse(example, "docs/scenarios.md").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(differences(&scenario), [""; 0]);
     }
 
     #[test]
@@ -520,6 +530,15 @@ mod writing {
         })];
         let text = round_trip(&scenario);
         assert!(text.contains("load = 0xFFFFFFFF\n"), "{text}");
+    }
+
+    #[test]
+    fn random_scenarios_of_every_profile_come_back() {
+        for profile in Profile::ALL {
+            for number in 0..50 {
+                round_trip(&stimulus::scenario(profile, 1, number, 100));
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nestwalk::format::Format;
 use nestwalk::format::handout::{leaf, pointer};
 use nestwalk::golden::answer;
 use nestwalk::memory::HostMemory;
-use nestwalk::mmu::{Access, Context, Fence, Outcome, Position, Purpose, Rights};
+use nestwalk::mmu::{Access, Context, Fence, Outcome, Rights};
 use nestwalk::report::{Recorder, golden_accesses, text};
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
@@ -159,27 +159,6 @@ impl Nest {
             vmid: self.vmid,
         }
     }
-
-    /// Where the walk stands at each of the eight entries.
-    pub fn positions(&self) -> [Position; 8] {
-        let [first, second, data] = self.gpas().map(Gpa);
-        let guest = |level| Position::Guest { level };
-        let host = |level, gpa, purpose| Position::Host {
-            level,
-            gpa,
-            purpose,
-        };
-        [
-            host(1, first, Purpose::GuestEntry(1)),
-            host(0, first, Purpose::GuestEntry(1)),
-            guest(1),
-            host(1, second, Purpose::GuestEntry(0)),
-            host(0, second, Purpose::GuestEntry(0)),
-            guest(0),
-            host(1, data, Purpose::Data),
-            host(0, data, Purpose::Data),
-        ]
-    }
 }
 
 pub fn scenario(
@@ -234,6 +213,7 @@ pub struct Ran {
     /// By access.
     pub answers: Vec<Answer>,
     /// The cycles in which fences were taken.
+    #[allow(dead_code)] // Not every test has any.
     pub fences: Vec<u64>,
     /// The cycles in which the results of walks were given, and whether the TLB took them.
     pub results: Vec<(u64, bool)>,

@@ -1,7 +1,6 @@
 //! The program, run as a user runs it.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 
 use assert_cmd::cargo::cargo_bin_cmd;
 
@@ -22,10 +21,7 @@ impl Ran {
 
 /// Runs `nestwalk`. Whatever it is asked, it does not panic.
 pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
-    let output = cargo_bin_cmd!("nestwalk")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = cargo_bin_cmd!("nestwalk").args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let ran = Ran {
         code: output.status.code().unwrap(),
@@ -34,11 +30,4 @@ pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
     };
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     ran
-}
-
-/// A file of `scenarios/`.
-pub fn scenario_file(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "scenarios", name]
-        .iter()
-        .collect()
 }

@@ -79,7 +79,7 @@ struct Shown {
 }
 
 impl ParseError {
-    pub(super) fn new(mut problem: Box<Problem>, text: &str, name: &str) -> Self {
+    pub(super) fn new(mut problem: Problem, text: &str, name: &str) -> Self {
         problem.span = within(&problem.span, text);
         if let Some((span, _)) = &mut problem.also {
             *span = within(span, text);
@@ -87,9 +87,9 @@ impl ParseError {
         let before = &text[..problem.span.start];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         Self(Box::new(Shown {
-            line: line_of(text, problem.span.start),
+            line: Lines::new(text).line_of(problem.span.start),
             column: before[line_start..].chars().count() + 1,
-            problem: *problem,
+            problem,
             name: name.into(),
             text: text.into(),
         }))
@@ -160,10 +160,30 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// The line that byte `at` of the text is in, from 1.
-pub(super) fn line_of(text: &str, at: usize) -> usize {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    before.iter().filter(|&&byte| byte == b'\n').count() + 1
+/// Where the lines of a text are.
+pub(super) struct Lines {
+    /// Where each line ends.
+    ends: Vec<usize>,
+    end: usize,
+}
+
+impl Lines {
+    pub(super) fn new(text: &str) -> Self {
+        Self {
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
+            end: text.len(),
+        }
+    }
+
+    /// The line that byte `at` is in, from 1.
+    pub(super) fn line_of(&self, at: usize) -> usize {
+        self.ends.partition_point(|&end| end < at) + 1
+    }
+
+    /// Bytes of the text.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
 }
 
 fn some(text: &str) -> Option<&str> {
@@ -173,9 +193,11 @@ fn some(text: &str) -> Option<&str> {
 /// The span, on boundaries of characters of the text, and not behind its last line that has something in it.
 fn within(span: &Span, text: &str) -> Span {
     let last = text.trim_end().len();
-    let start = text.floor_char_boundary(span.start);
-    if start >= last {
+    if span.start >= last {
         return last..last;
     }
-    start..text.ceil_char_boundary(span.end).max(start)
+    let boundary = |at: &usize| text.is_char_boundary(*at);
+    let start = (0..=span.start).rev().find(boundary).unwrap_or(0);
+    let end = (span.end..text.len()).find(boundary);
+    start..end.unwrap_or(text.len()).max(start)
 }

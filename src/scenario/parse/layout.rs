@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::error::{Problem, Result, Span, line_of};
+use super::error::{Lines, Problem, Result, Span};
 use super::head::{Image, Memory, unique_name};
 use super::reader::{Field, Table, end_of};
 use crate::addr::{Gpa, Gva, Hpa};
@@ -35,7 +35,7 @@ enum Owner {
 }
 
 impl Ledger {
-    fn new(images: &[Image], text: &str) -> Self {
+    fn new(images: &[Image], lines: &Lines) -> Self {
         let mut memory = HostMemory::new();
         for image in images {
             let words = image.words.iter().cycle();
@@ -48,7 +48,7 @@ impl Ledger {
         }
         let images = images
             .iter()
-            .map(|image| (image.at, image.end(), line_of(text, image.span.start)))
+            .map(|image| (image.at, image.end(), lines.line_of(image.span.start)))
             .collect();
         Self {
             memory,
@@ -279,7 +279,7 @@ pub(super) struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(format: Format, memory: &Memory, text: &str) -> Result<Self> {
+    pub(super) fn new(format: Format, memory: &Memory, lines: &Lines) -> Result<Self> {
         let frames = memory
             .tables
             .map(|(from, bytes)| TableFrames::new(format, from, bytes))
@@ -287,7 +287,7 @@ impl<'a> Layout<'a> {
             .map_err(|error| Problem::at(&memory.tables_span, error.to_string()))?;
         Ok(Self {
             format,
-            ledger: Ledger::new(&memory.images, text),
+            ledger: Ledger::new(&memory.images, lines),
             frames,
             hosts: Vec::new(),
             guests: Vec::new(),
@@ -318,7 +318,7 @@ impl<'a> Layout<'a> {
             self.hosts.push(Host { name, table, owner });
             let index = self.hosts.len() - 1;
             for mapping in &mappings {
-                for (_, owed) in self.map_host(index, mapping)? {
+                for owed in self.map_host(index, mapping)? {
                     owed.ignore();
                 }
             }
@@ -369,7 +369,7 @@ impl<'a> Layout<'a> {
             });
             let last = self.guests.len() - 1;
             for mapping in &plan.mappings {
-                for (_, owed) in self.map_guest(last, mapping)? {
+                for owed in self.map_guest(last, mapping)? {
                     owed.ignore();
                 }
             }
@@ -456,11 +456,7 @@ impl<'a> Layout<'a> {
     }
 
     /// Maps, or unmaps, in a host table; what is owed, page by page.
-    pub(super) fn map_host(
-        &mut self,
-        index: usize,
-        mapping: &Mapping,
-    ) -> Result<Vec<(Gpa, FenceOwed)>> {
+    pub(super) fn map_host(&mut self, index: usize, mapping: &Mapping) -> Result<Vec<FenceOwed>> {
         let Host { name, table, owner } = &mut self.hosts[index];
         self.ledger.writer = *owner;
         let mut owed = Vec::new();
@@ -473,17 +469,13 @@ impl<'a> Layout<'a> {
                 _ => table.unmap(&mut self.ledger, from),
             };
             let changed = changed.map_err(|error| host_problem(&mapping.span, name, &error))?;
-            owed.push((from, changed));
+            owed.push(changed);
         }
         Ok(owed)
     }
 
     /// Maps, or unmaps, in a guest table; what is owed, page by page.
-    pub(super) fn map_guest(
-        &mut self,
-        index: usize,
-        mapping: &Mapping,
-    ) -> Result<Vec<(Gva, FenceOwed)>> {
+    pub(super) fn map_guest(&mut self, index: usize, mapping: &Mapping) -> Result<Vec<FenceOwed>> {
         let Guest {
             name,
             host,
@@ -500,7 +492,7 @@ impl<'a> Layout<'a> {
                 None => table.unmap(&mut self.ledger, host, from),
             };
             let changed = changed.map_err(|error| guest_problem(&mapping.span, name, &error))?;
-            owed.push((from, changed));
+            owed.push(changed);
         }
         Ok(owed)
     }

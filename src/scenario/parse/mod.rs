@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::Scenario;
-use error::{Problem, Result};
+use error::{Lines, Problem, Result};
 use layout::Layout;
 use reader::Table;
 
@@ -81,10 +81,11 @@ pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
 /// # Errors
 /// [`ParseError`] for the first thing that is wrong.
 pub fn parse(text: &str, name: &str) -> std::result::Result<Scenario, ParseError> {
-    read(text).map_err(|problem| ParseError::new(problem, text, name))
+    read(text).map_err(|problem| ParseError::new(*problem, text, name))
 }
 
 fn read(text: &str) -> Result<Scenario> {
+    let lines = Lines::new(text);
     let document = DeTable::parse(text).map_err(|error| Problem::syntax(&error, text))?;
     let file = Table::document(document.get_ref());
     file.only(&[
@@ -99,14 +100,14 @@ fn read(text: &str) -> Result<Scenario> {
     let mut timing = memory.timing.clone();
     let one_at_a_time = head::requests(&file, &mut timing)?;
 
-    let mut layout = Layout::new(machine.format, &memory, text)?;
+    let mut layout = Layout::new(machine.format, &memory, &lines)?;
     layout.lay_hosts(&file)?;
     layout.lay_guests(&file)?;
     let contexts = head::contexts(&file, machine.format, &layout)?;
     let at_start = layout.take_memory();
 
     let ops = ops::Lowering::new(
-        text,
+        &lines,
         machine.format,
         &contexts,
         layout,

@@ -1,6 +1,6 @@
 //! Ops: from what a file says to what a run does.
 
-use super::error::{Problem, Result, Span, line_of};
+use super::error::{Lines, Problem, Result, Span};
 use super::expect;
 use super::head::{memory_timing, request_timing};
 use super::layout::{Kind, Layout, Mapping};
@@ -21,9 +21,12 @@ const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
 /// The most cycles of one `wait`.
 const MOST_WAIT: u32 = 1_000_000_000;
 
+/// An edit of more pages owes one fence of all pages rather than one of each, as operating systems do it.
+const MOST_PAGE_FENCES: u64 = 32;
+
 /// Ops made so far, and all that the next one depends on.
 pub(super) struct Lowering<'a> {
-    text: &'a str,
+    lines: &'a Lines,
     format: Format,
     contexts: &'a [NamedContext],
     layout: Layout<'a>,
@@ -40,7 +43,7 @@ pub(super) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(
-        text: &'a str,
+        lines: &'a Lines,
         format: Format,
         contexts: &'a [NamedContext],
         layout: Layout<'a>,
@@ -48,7 +51,7 @@ impl<'a> Lowering<'a> {
         one_at_a_time: bool,
     ) -> Self {
         Self {
-            text,
+            lines,
             format,
             contexts,
             layout,
@@ -69,7 +72,7 @@ impl<'a> Lowering<'a> {
         }
         if self.ops.is_empty() {
             // At the last of the ops that do nothing, or where they should be.
-            let end = self.text.len();
+            let end = self.lines.end();
             let place = tables.last().map_or(end..end, |table| table.span.clone());
             return Err(Problem::at(&place, "nothing happens in this scenario")
                 .label("an [[op]] with an access is missing")
@@ -156,7 +159,7 @@ impl<'a> Lowering<'a> {
             gva,
             access,
             expect: expect.map(Box::new),
-            line: Some(line_of(self.text, field.key_span.start) as u32),
+            line: Some(self.lines.line_of(field.key_span.start) as u32),
         }));
         Ok(())
     }
@@ -251,7 +254,7 @@ impl<'a> Lowering<'a> {
                     .label("`word` is missing, or `hole` = true"));
             }
         };
-        let line = line_of(self.text, field.key_span.start);
+        let line = self.lines.line_of(field.key_span.start);
         self.layout.write(at, word, line);
         self.ops.push(Op::Write { at, word });
         // What the word means to whom is not known.
@@ -298,16 +301,17 @@ impl<'a> Lowering<'a> {
             self.must_have_rights_mode(kind, index, &of)?;
         }
         let mapping = Mapping::read(&table, kind, map, self.format)?;
-        match kind {
-            Kind::Host => {
-                for (_, owed) in self.layout.map_host(index, &mapping)? {
-                    self.owe_of_host(index, owed);
-                }
+        let owed = match kind {
+            Kind::Host => self.layout.map_host(index, &mapping)?,
+            Kind::Guest => self.layout.map_guest(index, &mapping)?,
+        };
+        if mapping.pages > MOST_PAGE_FENCES {
+            for owed in owed.into_iter().take(1) {
+                self.owe_of(kind, index, owed.of_every_page());
             }
-            Kind::Guest => {
-                for (_, owed) in self.layout.map_guest(index, &mapping)? {
-                    self.owe_of_guest(index, owed);
-                }
+        } else {
+            for owed in owed {
+                self.owe_of(kind, index, owed);
             }
         }
         let written = self.layout.take_written();
@@ -350,23 +354,25 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn owe_of_host(&mut self, index: usize, owed: FenceOwed) {
-        let users: Vec<Context> = self.users(Kind::Host, index).map(|c| c.context).collect();
+    /// What a change of a table owes to the contexts that use it.
+    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
+        let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
         for context in users {
             let owed = owed.of_vmid(context.vmid);
-            // Of a guest table that only a register tells of, it is not known which pages it lies in.
-            let unknown = context
-                .guest_root
-                .is_some_and(|root| !self.layout.knows_guest(context.host_root, root));
-            self.owe(if unknown { owed.of_every_page() } else { owed }.fence());
+            let owed = match kind {
+                Kind::Guest => owed.of_asid(context.asid),
+                // Of a guest table that only a register tells of, it is not known which pages it lies in.
+                Kind::Host if self.has_unknown_guest(&context) => owed.of_every_page(),
+                Kind::Host => owed,
+            };
+            self.owe(owed.fence());
         }
     }
 
-    fn owe_of_guest(&mut self, index: usize, owed: FenceOwed) {
-        let users: Vec<Context> = self.users(Kind::Guest, index).map(|c| c.context).collect();
-        for context in users {
-            self.owe(owed.of_asid(context.asid).of_vmid(context.vmid).fence());
-        }
+    fn has_unknown_guest(&self, context: &Context) -> bool {
+        context
+            .guest_root
+            .is_some_and(|root| !self.layout.knows_guest(context.host_root, root))
     }
 
     /// Adds to what is owed, unless that is owed already.

@@ -1,0 +1,10 @@
+//! Files of the project.
+
+use std::path::PathBuf;
+
+/// A file of `scenarios/`.
+pub fn scenario_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "scenarios", name]
+        .iter()
+        .collect()
+}

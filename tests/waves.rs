@@ -1,0 +1,453 @@
+//! Waves: the FST file holds what the views name and what the run reports, cycle by cycle.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use wellen::simple::{Waveform, read};
+use wellen::{Var, VarRef};
+
+mod common {
+    pub mod files;
+    pub mod program;
+}
+use common::files::scenario_file;
+use common::program::nestwalk;
+
+/// An FST file.
+struct Wave {
+    waveform: Waveform,
+    /// By path, without range.
+    vars: HashMap<String, VarRef>,
+}
+
+/// The reader puts the index of an array's element into a scope of its own.
+fn path_of(written: &str) -> String {
+    written.replace(".[", "[")
+}
+
+impl Wave {
+    fn open(file: &Path) -> Self {
+        let waveform = read(file).unwrap();
+        let hierarchy = waveform.hierarchy();
+        let vars = hierarchy
+            .all_vars()
+            .map(|var| (path_of(&hierarchy[var].full_name(hierarchy)), var))
+            .collect();
+        Self { waveform, vars }
+    }
+
+    fn var(&self, path: &str) -> Option<&Var> {
+        let var = self.vars.get(&path_of(path))?;
+        Some(&self.waveform.hierarchy()[*var])
+    }
+
+    fn width(&self, path: &str) -> Option<u32> {
+        self.var(path)?.length(self.waveform.hierarchy())
+    }
+
+    /// The names of a signal's enumeration, by value.
+    fn names(&self, path: &str) -> HashMap<String, String> {
+        let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
+        let (_, names) = var
+            .enum_type(self.waveform.hierarchy())
+            .unwrap_or_else(|| panic!("{path} has no names"));
+        names
+            .into_iter()
+            .map(|(value, name)| (value.to_owned(), name.to_owned()))
+            .collect()
+    }
+
+    /// A signal's bits in a cycle.
+    fn bits(&mut self, path: &str, cycle: u64) -> String {
+        let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
+        let signal = var.signal_ref();
+        self.waveform.load_signals(&[signal]);
+        let times = self.waveform.time_table();
+        // The last change up to the cycle.
+        let index = times.partition_point(|&time| time <= cycle) as u32 - 1;
+        let signal = self.waveform.get_signal(signal).unwrap();
+        let offset = signal.get_offset(index).unwrap();
+        let last = offset.elements - 1;
+        signal.get_value_at(&offset, last).to_bit_string().unwrap()
+    }
+
+    fn value(&mut self, path: &str, cycle: u64) -> u64 {
+        u64::from_str_radix(&self.bits(path, cycle), 2).unwrap()
+    }
+
+    /// The name of an enumeration's value in a cycle.
+    fn name(&mut self, path: &str, cycle: u64) -> String {
+        let bits = self.bits(path, cycle);
+        self.names(path)[&bits].clone()
+    }
+}
+
+/// The names of the files in a folder, hidden ones too.
+fn files(folder: &Path) -> BTreeSet<String> {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let ran = nestwalk(arguments);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.json()
+}
+
+fn hex(value: &Value) -> u64 {
+    let digits = value.as_str().unwrap().strip_prefix("0x").unwrap();
+    u64::from_str_radix(digits, 16).unwrap()
+}
+
+/// The scenarios to look at, with their walk slots: the exercise, as it is and with 16 slots, and one of CLASSIC32.
+fn scenarios(folder: &Path) -> Vec<(String, u32)> {
+    let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
+    let machine = "format = \"handout\"\n";
+    assert_eq!(exercise.matches(machine).count(), 1);
+    let sixteen = folder.join("sixteen.toml");
+    let slots = format!("{machine}slots = 16\n");
+    fs::write(&sixteen, exercise.replace(machine, &slots)).unwrap();
+    [
+        (scenario_file("exercise.toml"), 4),
+        (sixteen, 16),
+        (scenario_file("classic32.toml"), 4),
+    ]
+    .map(|(path, slots)| (path.to_str().unwrap().to_owned(), slots))
+    .into()
+}
+
+#[test]
+fn a_folder_of_waves_has_the_wave_and_two_views_of_signals_that_are_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (scenario, slots)) in scenarios(folder.path()).into_iter().enumerate() {
+        let output = folder.path().join(format!("deep/wave{number}"));
+        let written = json(&["wave", &scenario, "-o", output.to_str().unwrap(), "--json"]);
+        let names = ["wave.fst", "wave.gtkw", "wave.sucl"];
+        assert_eq!(files(&output), names.map(String::from).into());
+        let said: Vec<&str> = written["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file.as_str().unwrap())
+            .collect();
+        assert_eq!(
+            said,
+            names.map(|name| output.join(name).to_str().unwrap().to_owned())
+        );
+
+        let wave = Wave::open(&output.join("wave.fst"));
+        let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
+        let mut in_gtkw = Vec::new();
+        let mut labels = BTreeSet::new();
+        for line in gtkw.lines().filter(|line| line.starts_with('+')) {
+            let (label, path) = line[2..].split_once("} ").unwrap();
+            assert!(labels.insert(label.to_owned()), "{label} is there twice");
+            // A vector is named with its range.
+            let (path, width) = match path.strip_suffix(":0]").and_then(|p| p.rsplit_once('[')) {
+                Some((path, high)) => (path, high.parse::<u32>().unwrap() + 1),
+                None => (path, 1),
+            };
+            assert_eq!(wave.width(path), Some(width), "{scenario}: {line}");
+            in_gtkw.push(path.to_owned());
+        }
+        let sucl = fs::read_to_string(output.join("wave.sucl")).unwrap();
+        let in_sucl: Vec<String> = sucl
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("variable_add ")?.to_owned()))
+            .collect();
+        for path in &in_sucl {
+            assert!(wave.var(path).is_some(), "{scenario}: {path}");
+        }
+        assert_eq!(in_gtkw, in_sucl);
+
+        for slot in 0..slots {
+            for what in [
+                "state",
+                "gVA",
+                "gPA",
+                "hPA",
+                "guest level",
+                "host level",
+                "fault",
+            ] {
+                let label = format!("slot {slot} {what}");
+                assert!(labels.contains(&label), "{scenario}: {label}");
+            }
+        }
+        let of_slots = labels
+            .iter()
+            .filter(|label| label.ends_with(" state"))
+            .count();
+        assert_eq!(of_slots, slots as usize, "{scenario}");
+    }
+}
+
+#[test]
+fn enumerations_have_their_names_in_the_wave() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (scenario, slots)) in scenarios(folder.path()).into_iter().enumerate() {
+        let output = folder.path().join(number.to_string());
+        json(&["wave", &scenario, "-o", output.to_str().unwrap(), "--json"]);
+        let wave = Wave::open(&output.join("wave.fst"));
+        let has = |path: &str, expected: &[&str]| {
+            let names: BTreeSet<String> = wave.names(path).into_values().collect();
+            let expected: BTreeSet<String> = expected.iter().map(|&name| name.into()).collect();
+            assert!(names.is_superset(&expected), "{path}: {names:?}");
+        };
+        let faults = [
+            "FaultNone",
+            "FaultMemory",
+            "FaultMisaligned",
+            "FaultWidth",
+            "FaultReserved",
+            "FaultInvalid",
+            "FaultPermission",
+        ];
+        has("tb_top.rsp_fault_kind_o", &faults);
+        for slot in 0..slots {
+            has(
+                &format!("tb_top.u_mmu.u_walks.state_q.state_q[{slot}]"),
+                &["SlotIdle", "SlotRead", "SlotWait", "SlotDone"],
+            );
+            has(
+                &format!("tb_top.u_mmu.u_walks.walk_q.[{slot}].fault"),
+                &faults,
+            );
+        }
+        // Every signal that a view shows by name has names.
+        let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
+        let lines: Vec<&str> = gtkw.lines().collect();
+        let mut named = 0;
+        for pair in lines.windows(2).filter(|pair| pair[0] == "@100000028") {
+            let (_, path) = pair[1].split_once("} ").unwrap();
+            let (path, _) = path.rsplit_once('[').unwrap();
+            assert!(wave.names(path).len() > 1, "{path}");
+            named += 1;
+        }
+        assert_eq!(named, 2 + 2 * slots, "{scenario}");
+    }
+}
+
+#[test]
+fn the_wave_shows_each_request_and_answer_in_the_cycle_that_the_run_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (scenario, _)) in scenarios(folder.path()).into_iter().enumerate() {
+        let output = folder.path().join(number.to_string());
+        let run = json(&["run", &scenario, "--json"]);
+        let waved = json(&["wave", &scenario, "-o", output.to_str().unwrap(), "--json"]);
+        assert_eq!(waved["run"]["accesses"], run["accesses"]);
+        let mut wave = Wave::open(&output.join("wave.fst"));
+        let accesses = run["accesses"].as_array().unwrap();
+        assert!(accesses.len() >= 5, "{scenario}");
+        let mut faults = 0;
+        for access in accesses {
+            let (asked, device) = (&access["golden"]["query"], &access["device"]);
+            let accepted = device["accepted"].as_u64().unwrap();
+            assert_eq!(wave.value("tb_top.req_valid_i", accepted), 1);
+            assert_eq!(wave.value("tb_top.req_ready_o", accepted), 1);
+            assert_eq!(wave.value("tb_top.req_gva_i", accepted), hex(&asked["gva"]));
+            assert_eq!(wave.value("tb_top.req_asid_i", accepted), asked["asid"]);
+            assert_eq!(
+                wave.value("tb_top.req_nested_i", accepted) == 1,
+                !asked["guest_root"].is_null()
+            );
+
+            let answered = device["answered"].as_u64().unwrap();
+            assert_eq!(wave.value("tb_top.rsp_valid_o", answered), 1);
+            assert_eq!(wave.value("tb_top.rsp_ready_i", answered), 1);
+            assert_eq!(wave.value("tb_top.rsp_gva_o", answered), hex(&asked["gva"]));
+            assert_eq!(wave.value("tb_top.rsp_hit_o", answered) == 1, device["hit"]);
+            let kind = wave.name("tb_top.rsp_fault_kind_o", answered);
+            match &device["outcome"]["hpa"] {
+                Value::Null => {
+                    let fault = device["outcome"]["fault"]["kind"].as_str().unwrap();
+                    assert_eq!(kind.to_lowercase(), format!("fault{fault}"));
+                    faults += 1;
+                }
+                hpa => {
+                    assert_eq!(wave.value("tb_top.rsp_hpa_o", answered), hex(hpa));
+                    assert_eq!(kind, "FaultNone");
+                }
+            }
+
+            for read in device["reads"].as_array().into_iter().flatten() {
+                let cycle = read["cycle"].as_u64().unwrap();
+                assert_eq!(wave.value("tb_top.mem_req_valid_o", cycle), 1);
+                assert_eq!(wave.value("tb_top.mem_req_ready_i", cycle), 1);
+                assert_eq!(wave.value("tb_top.mem_req_hpa_o", cycle), hex(&read["hpa"]));
+                assert_eq!(wave.value("tb_top.mem_req_id_o", cycle), device["slot"]);
+                if !read["word"].is_null() {
+                    let data = wave.value("tb_top.mem_rsp_data_i", cycle + 1);
+                    assert_eq!(data, hex(&read["word"]));
+                }
+            }
+        }
+        assert!(faults > 0, "{scenario}");
+    }
+}
+
+#[test]
+fn a_slot_reads_and_waits_in_turn_for_each_entry_of_its_walk() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (scenario, _)) in scenarios(folder.path()).into_iter().enumerate() {
+        let output = folder.path().join(number.to_string());
+        let run = json(&["wave", &scenario, "-o", output.to_str().unwrap(), "--json"]);
+        let mut wave = Wave::open(&output.join("wave.fst"));
+        let mut longest = 0;
+        for access in run["run"]["accesses"].as_array().unwrap() {
+            let device = &access["device"];
+            let Some(reads) = device["reads"].as_array() else {
+                assert_eq!(device["hit"], true);
+                continue;
+            };
+            longest = longest.max(reads.len());
+            let accepted = device["accepted"].as_u64().unwrap();
+            let mut expected = ["SlotRead", "SlotWait"].repeat(reads.len());
+            expected.insert(0, "SlotIdle");
+            expected.extend(["SlotDone", "SlotIdle"]);
+            let slot = device["slot"].as_u64().unwrap();
+            let path = format!("tb_top.u_mmu.u_walks.state_q.state_q[{slot}]");
+            let states: Vec<String> = (accepted..)
+                .take(expected.len())
+                .map(|cycle| wave.name(&path, cycle))
+                .collect();
+            assert_eq!(states, expected, "{scenario}");
+            // The last of them is the cycle of the answer.
+            assert_eq!(device["answered"], accepted + expected.len() as u64 - 1);
+        }
+        assert_eq!(longest, 8, "{scenario}");
+    }
+}
+
+#[test]
+fn the_markers_of_both_views_are_the_cycles_in_which_requests_were_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (scenario, _)) in scenarios(folder.path()).into_iter().enumerate() {
+        let output = folder.path().join(number.to_string());
+        let run = json(&["wave", &scenario, "-o", output.to_str().unwrap(), "--json"]);
+        let accepted: Vec<u64> = run["run"]["accesses"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|access| access["device"]["accepted"].as_u64().unwrap())
+            .collect();
+
+        let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
+        let line = gtkw.lines().find(|line| line.starts_with('*')).unwrap();
+        // The zoom; the primary marker; A to Z, of which those not in use are -1.
+        let numbers: Vec<&str> = line.split(' ').skip(1).collect();
+        assert_eq!(numbers.len(), 27);
+        let (primary, named) = numbers.split_first().unwrap();
+        assert_eq!(primary.parse::<u64>(), Ok(accepted[0]));
+        let marks: Vec<u64> = named.iter().map_while(|mark| mark.parse().ok()).collect();
+        assert_eq!(marks, accepted[..accepted.len().min(26)], "{scenario}");
+        assert!(named[marks.len()..].iter().all(|&mark| mark == "-1"));
+
+        let sucl = fs::read_to_string(output.join("wave.sucl")).unwrap();
+        let marks: Vec<u64> = sucl
+            .lines()
+            .filter_map(|line| line.strip_prefix("marker_set ")?.split(' ').nth(1))
+            .map(|cycle| cycle.parse().unwrap())
+            .collect();
+        assert_eq!(marks, accepted, "{scenario}");
+    }
+}
+
+#[test]
+fn run_with_a_wave_writes_that_file_alone_and_shows_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("of my own.fst");
+    let exercise = scenario_file("exercise.toml");
+    let exercise = exercise.to_str().unwrap();
+    let run = json(&["run", exercise, "--json"]);
+    let mut waved = json(&["run", exercise, "--wave", file.to_str().unwrap(), "--json"]);
+    assert_eq!(files(folder.path()), ["of my own.fst".to_owned()].into());
+    assert_eq!(waved["wave"], file.to_str().unwrap());
+    waved["wave"] = Value::Null;
+    assert_eq!(waved, run);
+
+    let output = folder.path().join("views");
+    json(&["wave", exercise, "-o", output.to_str().unwrap(), "--json"]);
+    let (mut one, mut other) = (Wave::open(&file), Wave::open(&output.join("wave.fst")));
+    let last = run["stats"]["cycles"].as_u64().unwrap() - 1;
+    for path in [
+        "req_valid_i",
+        "req_gva_i",
+        "rsp_valid_o",
+        "rsp_hpa_o",
+        "mem_req_hpa_o",
+    ] {
+        let path = format!("tb_top.{path}");
+        for cycle in 0..=last {
+            assert_eq!(
+                one.bits(&path, cycle),
+                other.bits(&path, cycle),
+                "{path}, {cycle}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_second_wave_takes_the_place_of_the_first_and_leaves_other_files_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let wave = |scenario: &str, output: &Path| {
+        let scenario = scenario_file(scenario);
+        let arguments = [
+            "wave",
+            scenario.to_str().unwrap(),
+            "-o",
+            output.to_str().unwrap(),
+            "--json",
+        ];
+        json(&arguments)
+    };
+    wave("exercise.toml", &output);
+    fs::write(output.join("notes.txt"), "mine").unwrap();
+    wave("classic32.toml", &output);
+    let names = ["notes.txt", "wave.fst", "wave.gtkw", "wave.sucl"];
+    assert_eq!(files(&output), names.map(String::from).into());
+    assert_eq!(
+        fs::read_to_string(output.join("notes.txt")).unwrap(),
+        "mine"
+    );
+
+    let fresh = folder.path().join("fresh");
+    wave("classic32.toml", &fresh);
+    for view in ["wave.gtkw", "wave.sucl"] {
+        let read = |folder: &Path| fs::read_to_string(folder.join(view)).unwrap();
+        assert_eq!(read(&output), read(&fresh));
+    }
+    // CLASSIC32 has addresses of 32 bits.
+    let width = Wave::open(&output.join("wave.fst")).width("tb_top.req_gva_i");
+    assert_eq!(width, Some(32));
+}
+
+#[test]
+fn a_run_that_is_not_as_expected_has_its_wave_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
+    let wrong = exercise.replace("expect.hpa = 0x11EAC", "expect.hpa = 0x51EAC");
+    assert_ne!(wrong, exercise);
+    let scenario = folder.path().join("wrong.toml");
+    fs::write(&scenario, wrong).unwrap();
+    let output = folder.path().join("out");
+    let ran = nestwalk(&[
+        "wave",
+        scenario.to_str().unwrap(),
+        "-o",
+        output.to_str().unwrap(),
+    ]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(files(&output).len(), 3);
+    assert!(
+        Wave::open(&output.join("wave.fst"))
+            .var("tb_top.clk_i")
+            .is_some()
+    );
+}
