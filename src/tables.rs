@@ -1,8 +1,8 @@
 //! Guest and host page tables, built into memory from mappings.
 //!
-//! A [`HostTable`] maps gPA=>hPA, a [`GuestTable`] gVA=>gPA. Both lie in host physical memory, but only the host knows where: a guest
-//! table has addresses in guest physical memory, and each of its words is put where the host maps that word's own gPA.
-//! So a guest table may straddle pages that the host keeps far apart.
+//! A [`HostTable`] maps gPA=>hPA, a [`GuestTable`] gVA=>gPA. Both lie in host physical memory, but only the host knows
+//! where: a guest table has addresses in guest physical memory, and each of its words is put where the host maps that
+//! word's own gPA. So a guest table may straddle pages that the host keeps far apart.
 //!
 //! An entry that a walk can reach is never a hole. A pointer with nothing mapped below it points to a table that all
 //! such pointers of its level share, and whose leaves are 0: not valid in rights mode. With rights mode off no leaf is

@@ -343,7 +343,9 @@ fn sucl(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> 
     for group in groups {
         let _ = writeln!(text, "divider_add {}", group.name.replace(' ', "_"));
         for signal in &group.signals {
-            let _ = writeln!(text, "variable_add {}", signal.path);
+            // Surfer reads an array's element as a scope with nothing but the index for a name.
+            let path = signal.path.replace("state_q.state_q[", "state_q.[");
+            let _ = writeln!(text, "variable_add {path}");
         }
     }
     for (number, (cycle, what)) in markers.iter().enumerate() {

@@ -940,7 +940,7 @@ load = 0x12345
         wrong("title = @@test\n", &["not TOML"]);
         wrong(
             "title = \"a\"\n@@title = \"b\"\n",
-            &["not TOML", "duplicate key"],
+            &["not TOML", "duplicate key", "[[op]]"],
         );
         wrong("@@", &["no `title`"]);
     }
@@ -1076,18 +1076,21 @@ load = 0x12345
 
     #[test]
     fn a_value_of_the_wrong_kind_is_told_the_right_one() {
-        wrong("title = @@5\n", &["`title` is an integer", "one line"]);
+        wrong(
+            "title = @@5\n",
+            &["`title` cannot be an integer", "one line"],
+        );
         wrong(
             "title = \"test\"\nmachine = @@\"handout\"\n",
-            &["`machine` is a string", "a table"],
+            &["`machine` cannot be a string", "a table"],
         );
         wrong(
             &machine("slots = @@\"4\"\n"),
-            &["`slots` is a string", "without quotes"],
+            &["`slots` cannot be a string", "without quotes"],
         );
         wrong(
             &machine("checked = @@1\n"),
-            &["`checked` is an integer", "true or false"],
+            &["`checked` cannot be an integer", "true or false"],
         );
         wrong(
             &machine("[@@op]\nload = 0\n"),
@@ -1095,43 +1098,43 @@ load = 0x12345
         );
         wrong(
             &machine("[[context]]\nname = @@1\nhost = 0\n"),
-            &["`name` is an integer", "in quotes"],
+            &["`name` cannot be an integer", "in quotes"],
         );
         wrong(
             &machine("[[context]]\nname = \"a\"\nhost = @@1.5\n"),
-            &["`host` is a float", "[[host]]"],
+            &["`host` cannot be a float", "[[host]]"],
         );
         wrong(
             &machine("[[memory.image]]\nat = 0x0\nwords = @@0x1\n"),
-            &["`words` is an integer", "a list of words"],
+            &["`words` cannot be an integer", "a list of words"],
         );
         wrong(
             &machine("[memory]\nlatency = @@\"fast\"\n"),
-            &["`latency` is a string", "cycles, 1 to 1000"],
+            &["`latency` cannot be a string", "cycles, 1 to 1000"],
         );
         wrong_op(
             "[[op]]\nload = @@\"0x1\"\n",
-            &["`load` is a string", "numbers stand without quotes"],
+            &["`load` cannot be a string", "numbers stand without quotes"],
         );
         wrong_op(
             "[[op]]\nfence = @@5\n",
-            &["`fence` is an integer", "\"owed\""],
+            &["`fence` cannot be an integer", "\"owed\""],
         );
         wrong_op(
             "[[op]]\nwait = @@true\n",
-            &["`wait` is a boolean", "\"idle\""],
+            &["`wait` cannot be a boolean", "\"idle\""],
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect = @@0x1\n",
-            &["`expect` is an integer", "a table"],
+            &["`expect` cannot be an integer", "a table"],
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.entries = [@@0x1]\n",
-            &["`entries` is an integer", "stage"],
+            &["`entries` cannot be an integer", "stage"],
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.reads = @@0x1\n",
-            &["`reads` is an integer", "a list of hPAs"],
+            &["`reads` cannot be an integer", "a list of hPAs"],
         );
     }
 

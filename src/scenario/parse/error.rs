@@ -55,8 +55,11 @@ impl Problem {
         // An error without a place is about the whole, which means that something is missing at its end.
         let span = error.span().unwrap_or(text.len()..text.len());
         let problem = Self::at(&span, format!("not TOML: {}", error.message()));
-        if text[span.start.min(text.len())..].trim().is_empty() {
+        let rest = text.get(span.start..).unwrap_or_default();
+        if rest.trim().is_empty() {
             problem.help("the text ends here: has it been cut off?")
+        } else if error.message().starts_with("duplicate key") {
+            problem.help("is the head of another table missing before it, such as [[op]]?")
         } else {
             problem
         }

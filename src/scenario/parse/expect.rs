@@ -41,7 +41,7 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
                     format!("`expect` has `{key}` and `fault`"),
                 )
                 .label("an access that ends in a fault is not translated")
-                .also(&other.key_span, "either this"));
+                .also(&other.key_span, "what it would be translated to"));
             }
         }
         expect.fault = Some(fault(&field, format)?);

@@ -104,7 +104,7 @@ impl<'a> Field<'a> {
     pub(super) fn wrong_kind(&self, expected: &str) -> Box<Problem> {
         let problem = Problem::at(
             &self.span,
-            format!("`{}` is {}, which it cannot be", self.name, self.kind()),
+            format!("`{}` cannot be {}", self.name, self.kind()),
         )
         .label(format!("expected {expected}"));
         match self.value {
@@ -194,7 +194,7 @@ impl<'a> Field<'a> {
 
     fn integer(&self, least: u64, most: u64, legal: impl Fn() -> String) -> Result<u64> {
         let DeValue::Integer(number) = self.value else {
-            return Err(self.wrong_kind(&format!("a number, {}", legal())));
+            return Err(self.wrong_kind(&format!("a number: {}", legal())));
         };
         match u64::from_str_radix(number.as_str(), number.radix()) {
             Ok(value) if (least..=most).contains(&value) => Ok(value),
