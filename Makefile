@@ -53,7 +53,7 @@ setup-test:
 test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run every check
 
 bench: setup ## run the benchmarks
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --features cpp-harness
 
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
 	@tools/mutants.sh

@@ -72,13 +72,22 @@ fn build() -> Result<()> {
     let objects = compile_all(&units, &verilator, &out)?;
 
     write_if_changed(&out.join("variants.inc"), &variants_inc())?;
-    let mut bridge = cxx_build::bridge("src/dut/bridge.rs");
+    let with_harness = env::var_os("CARGO_FEATURE_CPP_HARNESS").is_some();
+    let mut bridges = vec!["src/dut/bridge.rs"];
+    if with_harness {
+        println!("cargo:rerun-if-changed=benches");
+        bridges.push("benches/harness.rs");
+    }
+    let mut bridge = cxx_build::bridges(bridges);
     configure(&mut bridge, &verilator);
     bridge.include(&root).include(&out);
     for variant in VARIANTS {
         bridge.include(out.join(variant.name));
     }
     bridge.file("sim/dut.cpp");
+    if with_harness {
+        bridge.file("benches/harness.cpp");
+    }
     for object in objects {
         bridge.object(object);
     }
@@ -300,6 +309,7 @@ fn configure(build: &mut cc::Build, verilator: &Verilator) {
         .warnings(false)
         .include(verilator.include())
         .include(verilator.include().join("vltstd"));
+    build.flag("-include").flag("sim/print.h");
     for (name, value) in [
         ("VERILATOR", "1"),
         ("VM_COVERAGE", "0"),
@@ -312,6 +322,7 @@ fn configure(build: &mut cc::Build, verilator: &Verilator) {
         ("VL_USER_FATAL", "1"),
         ("VL_USER_STOP", "1"),
         ("VL_USER_FINISH", "1"),
+        ("VL_PRINTF", "nestwalk::sim_print"),
     ] {
         build.define(name, value);
     }

@@ -180,7 +180,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
         cases.push(Case::new(kind, entry, what, nest));
     };
     // The host's root is the base of several entries: the first of them that is wrong is at fault.
-    if entry % 3 != 0 || entry == first {
+    if !entry.is_multiple_of(3) || entry == first {
         let base = *base(&mut nest.clone(), entry);
         for low in 1..4 {
             with_base(FaultKind::Misaligned, &format!("+{low}"), base + low);

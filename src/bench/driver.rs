@@ -1,5 +1,6 @@
 //! Clocks a device through a scenario.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use rand::SeedableRng;
@@ -8,7 +9,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::checker::{Checker, Mismatch, Read};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
-use crate::dut::{Dut, DutError, Event, Inputs, Outputs};
+use crate::dut::{Clocked, Dut, DutError, Event, Inputs, Outputs};
 use crate::memory::HostMemory;
 use crate::mmu::{Fence, Outcome, Query};
 use crate::scenario::{Op, Scenario, Timing};
@@ -17,10 +18,16 @@ use crate::scenario::{Op, Scenario, Timing};
 const TAIL: u64 = 24;
 /// How often the bench looks for requests that have waited too long, in cycles.
 const LOOK_FOR_HANG: u64 = 256;
+/// Cycles that are checked together where nobody watches. A model fills the instruction cache by itself, so code that runs
+/// in turns with it is slow. [`LOOK_FOR_HANG`] is a multiple of it.
+const BATCH: usize = 16;
 
 /// Watches a run. Every method may be left out.
 #[allow(unused_variables)]
 pub trait Observer {
+    /// Whether the device must stop in the very cycle of a mismatch, and the other methods be called in the cycle that they
+    /// are about. If not, both may come some cycles later. A run comes to the same either way.
+    const LIVE: bool = true;
     /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
     const EVENTS: bool = false;
 
@@ -37,7 +44,9 @@ pub trait Observer {
 }
 
 /// Nobody watches.
-impl Observer for () {}
+impl Observer for () {
+    const LIVE: bool = false;
+}
 
 /// Figures of a run, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -172,27 +181,62 @@ pub fn run<O: Observer>(
     observer: &mut O,
 ) -> Result<Stats, Box<Failed>> {
     let mut run = Run::new(scenario);
-    match run.to_the_end(dut, observer) {
+    match run.finish(dut, observer) {
         Ok(()) => Ok(run.stats),
         Err(failure) => Err(Box::new(Failed {
             failure,
             stats: run.stats,
             begun: run.op,
-            memory: run.memory,
+            memory: run.memory.into_owned(),
         })),
     }
 }
 
-/// A run under way.
+/// All that a cycle is judged by.
+#[derive(Debug, Default)]
+struct Seen {
+    outputs: Outputs,
+    /// The device took the request of op `taken`, which has the id.
+    request_taken: bool,
+    id: u8,
+    /// The device took the fence of op `taken`.
+    fence_taken: bool,
+    taken: usize,
+    /// What memory took, and will give.
+    read: Option<Read>,
+    read_ready: bool,
+    rsp_ready: bool,
+    /// The op to begin next, after this cycle.
+    op: usize,
+}
+
+/// An edit that can be undone.
+struct Edit {
+    cycle: u64,
+    at: Hpa,
+    before: Option<u32>,
+}
+
+/// A run under way: the part that answers the device in each cycle, and, up to [`BATCH`] cycles behind it, the part that
+/// judges what was seen.
 struct Run<'a> {
     scenario: &'a Scenario,
-    memory: HostMemory,
+    /// That of the scenario until the first edit.
+    memory: Cow<'a, HostMemory>,
     server: MemoryServer,
     requester: Requester,
     checker: Checker,
+    /// The figures up to the last cycle that was judged; but the edits are those of all.
     stats: Stats,
     inputs: Inputs,
     cycle: u64,
+    /// Cycles that were seen and not judged.
+    seen: Vec<Seen>,
+    unjudged: usize,
+    /// Edits in them.
+    edits: Vec<Edit>,
+    /// Requests without an answer.
+    outstanding: usize,
     patience: u64,
     /// The next op to begin, and since when it is the next.
     op: usize,
@@ -201,7 +245,6 @@ struct Run<'a> {
     waiting: u32,
     /// The op whose request is on the port.
     requesting: Option<usize>,
-    fencing: bool,
     free_ids: VecDeque<u8>,
     /// Cycles since there has been nothing to do.
     tail: u64,
@@ -212,75 +255,57 @@ impl<'a> Run<'a> {
         let machine = &scenario.machine;
         Self {
             scenario,
-            memory: scenario.memory.clone(),
+            memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing),
             checker: Checker::new(machine.format, machine.slots, machine.tlb_entries),
             stats: Stats::default(),
             inputs: Inputs::default(),
             cycle: 0,
+            seen: Vec::new(),
+            unjudged: 0,
+            edits: Vec::new(),
+            outstanding: 0,
             patience: patience(scenario, &scenario.timing),
             op: 0,
             op_since: 0,
             waiting: 0,
             requesting: None,
-            fencing: false,
             free_ids: (0..=255).collect(),
             tail: 0,
         }
     }
 
-    fn to_the_end<O: Observer>(
-        &mut self,
-        dut: &mut Dut,
-        observer: &mut O,
-    ) -> Result<(), Failure> {
+    fn finish<O: Observer>(&mut self, dut: &mut Dut, observer: &mut O) -> Result<(), Failure> {
         let device = |cycle| move |error| Failure::Device { cycle, error };
         dut.reset().map_err(device(0))?;
-        let mut outputs = Outputs::default();
+        let mut dut = dut.clocked();
+        let batch = if O::LIVE { 1 } else { BATCH };
+        self.seen.resize_with(batch, Seen::default);
         while self.prepare() {
-            dut.tick(&self.inputs, &mut outputs)
-                .map_err(device(self.cycle))?;
-            self.conclude(dut, &outputs, observer)?;
+            let outputs = &mut self.seen[self.unjudged].outputs;
+            if let Err(error) = dut.tick(&self.inputs, outputs) {
+                self.judge(&dut, observer)?;
+                return Err(device(self.cycle)(error));
+            }
+            self.react();
+            if self.unjudged == batch {
+                self.judge(&dut, observer)?;
+                if self.cycle.is_multiple_of(LOOK_FOR_HANG) {
+                    self.look_for_hang()?;
+                }
+            }
         }
-        Ok(())
+        self.judge(&dut, observer)
     }
 
     /// Sets the inputs of the next cycle; false when the run is over.
+    #[inline(always)]
     fn prepare(&mut self) -> bool {
-        self.begin_timeless_ops();
-        let ops = &self.scenario.ops;
-        if self.op == ops.len() && self.checker.outstanding() == 0 {
-            self.tail += 1;
-            if self.tail > TAIL {
-                return false;
-            }
+        // In most cycles there is nothing to begin: a request is on its port.
+        if self.requesting != Some(self.op) && !self.begin_ops() {
+            return false;
         }
-
-        self.inputs.fence_valid = false;
-        self.fencing = false;
-        let mut access = self.op;
-        if self.waiting == 0
-            && let Some(Op::Fence(fence)) = ops.get(self.op)
-        {
-            self.inputs.set_fence(fence);
-            self.fencing = true;
-            // A request behind the fence is on its port already: the device must not take it yet.
-            access += 1;
-        }
-        if self.requesting.is_none() {
-            self.inputs.req_valid = false;
-            if self.waiting == 0
-                && let Some(Op::Access(op)) = ops.get(access)
-                && let Some(&id) = self.free_ids.front()
-                && !chance(&mut self.requester.rng, self.requester.idle)
-            {
-                self.free_ids.pop_front();
-                self.inputs.set_request(id, &self.query(op));
-                self.requesting = Some(access);
-            }
-        }
-
         self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy);
         self.inputs.mem_req_ready = self.server.ready();
         match self.server.offer(self.cycle) {
@@ -296,6 +321,42 @@ impl<'a> Run<'a> {
         true
     }
 
+    /// Begins what can begin in the next cycle; false when the run is over.
+    fn begin_ops(&mut self) -> bool {
+        let ops = &self.scenario.ops;
+        let is_timed = matches!(ops.get(self.op), Some(Op::Access(_) | Op::Fence(_)));
+        if self.waiting > 0 || !is_timed {
+            self.begin_timeless_ops();
+        }
+        if self.op == ops.len() && self.outstanding == 0 {
+            self.tail += 1;
+            if self.tail > TAIL {
+                return false;
+            }
+        }
+
+        let mut access = self.op;
+        if self.waiting == 0
+            && let Some(Op::Fence(fence)) = ops.get(self.op)
+        {
+            self.inputs.set_fence(fence);
+            // A request behind the fence is on its port already: the device must not take it yet.
+            access += 1;
+        }
+        if self.requesting.is_none()
+            && self.waiting == 0
+            && let Some(Op::Access(op)) = ops.get(access)
+            && let Some(&id) = self.free_ids.front()
+            && !chance(&mut self.requester.rng, self.requester.idle)
+        {
+            self.free_ids.pop_front();
+            self.inputs.set_request(id, &self.query(op));
+            self.requesting = Some(access);
+        }
+        true
+    }
+
+    #[inline]
     fn query(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
             context: self.scenario.contexts[op.context].context,
@@ -315,10 +376,12 @@ impl<'a> Run<'a> {
                     }
                 }
                 Op::Write { at, word } => {
-                    match word {
-                        Some(word) => self.memory.write(*at, *word),
-                        None => self.memory.remove(*at),
-                    }
+                    self.edits.push(Edit {
+                        cycle: self.cycle,
+                        at: *at,
+                        before: self.memory.read(*at).ok(),
+                    });
+                    self.edit(*at, *word);
                     self.stats.edits += 1;
                 }
                 Op::Timing(timing) => {
@@ -331,7 +394,7 @@ impl<'a> Run<'a> {
                     return;
                 }
                 Op::Wait(_) => {}
-                Op::Drain if self.checker.outstanding() == 0 => {}
+                Op::Drain if self.outstanding == 0 => {}
                 Op::Drain | Op::Access(_) | Op::Fence(_) => return,
             }
             self.next_op();
@@ -343,50 +406,122 @@ impl<'a> Run<'a> {
         self.op_since = self.cycle;
     }
 
-    /// Takes what the device showed.
-    fn conclude<O: Observer>(
-        &mut self,
-        dut: &Dut,
-        outputs: &Outputs,
-        observer: &mut O,
-    ) -> Result<(), Failure> {
+    fn edit(&mut self, at: Hpa, word: Option<u32>) {
+        let memory = self.memory.to_mut();
+        match word {
+            Some(word) => memory.write(at, word),
+            None => memory.remove(at),
+        }
+    }
+
+    /// Takes what the device showed, as memory and requester.
+    #[inline(always)]
+    fn react(&mut self) {
         let cycle = self.cycle;
+        let seen = &mut self.seen[self.unjudged];
+        let outputs = &seen.outputs;
 
-        if self.inputs.mem_rsp_valid
-            && outputs.mem_rsp_ready
-            && let Some(reply) = self.server.offer(cycle).copied()
-        {
-            self.server.taken(&reply);
+        if self.inputs.mem_rsp_valid && outputs.mem_rsp_ready {
+            self.server.taken();
         }
 
-        if self.fencing && outputs.fence_ready {
-            if self.inputs.req_valid && outputs.req_ready {
-                let rule = "no request is taken in the cycle of a fence";
-                return Err(self.checker.port_mismatch(rule, cycle).into());
+        seen.id = self.inputs.req_id;
+        seen.taken = self.op;
+        seen.fence_taken = self.inputs.fence_valid && outputs.fence_ready;
+        seen.request_taken = self.inputs.req_valid && outputs.req_ready;
+        if seen.fence_taken {
+            // A request beside it is a mismatch, which is yet to be found.
+            if !seen.request_taken {
+                self.inputs.fence_valid = false;
+                self.op += 1;
+                self.op_since = cycle;
             }
-            if let Some(Op::Fence(fence)) = self.scenario.ops.get(self.op) {
-                self.checker.fence(fence);
-                observer.fenced(cycle, self.op, fence);
-                self.stats.fences += 1;
-            }
-            self.next_op();
-        } else if let (Some(op), true) = (self.requesting, outputs.req_ready)
-            && let Some(Op::Access(access)) = self.scenario.ops.get(op)
-        {
-            let id = self.inputs.req_id;
-            self.checker.accepted(id, op, &self.query(access), cycle);
-            observer.accepted(cycle, op, id);
+        } else if seen.request_taken {
+            self.inputs.req_valid = false;
             self.requesting = None;
-            self.next_op();
+            self.outstanding += 1;
+            self.op += 1;
+            self.op_since = cycle;
         }
 
-        if outputs.mem_req_valid && self.inputs.mem_req_ready {
-            let (slot, at) = (outputs.mem_req_id, Hpa(outputs.mem_req_hpa));
-            let word = self.server.grant(slot, at, cycle, &self.memory);
-            let read = Read { at, word, cycle };
-            observer.read(slot, &read);
+        seen.read = (outputs.mem_req_valid && self.inputs.mem_req_ready).then(|| {
+            let at = Hpa(outputs.mem_req_hpa);
+            let word = self
+                .server
+                .grant(outputs.mem_req_id, at, cycle, &self.memory);
+            Read { at, word, cycle }
+        });
+
+        if outputs.rsp_valid && self.inputs.rsp_ready {
+            self.free_ids.push_back(outputs.rsp_id);
+            // One too many is a mismatch, which is yet to be found.
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+
+        seen.read_ready = self.inputs.mem_req_ready;
+        seen.rsp_ready = self.inputs.rsp_ready;
+        seen.op = self.op;
+        self.unjudged += 1;
+        self.cycle += 1;
+    }
+
+    /// Judges the cycles that have not been.
+    fn judge<O: Observer>(&mut self, dut: &Clocked<'_>, observer: &mut O) -> Result<(), Failure> {
+        let first = self.cycle - self.unjudged as u64;
+        for index in 0..self.unjudged {
+            let cycle = first + index as u64;
+            if let Err(mismatch) = self.judge_cycle(dut, index, cycle, observer) {
+                self.go_back(index, cycle);
+                return Err(mismatch.into());
+            }
+        }
+        self.unjudged = 0;
+        self.edits.clear();
+        Ok(())
+    }
+
+    /// Puts the state that a failure tells of back to what it was in a cycle.
+    fn go_back(&mut self, index: usize, cycle: u64) {
+        self.op = self.seen[index].op;
+        while let Some(edit) = self.edits.pop_if(|edit| edit.cycle > cycle) {
+            self.edit(edit.at, edit.before);
+            self.stats.edits -= 1;
+        }
+    }
+
+    /// Judges what the device showed in a cycle.
+    #[inline]
+    fn judge_cycle<O: Observer>(
+        &mut self,
+        dut: &Clocked<'_>,
+        index: usize,
+        cycle: u64,
+        observer: &mut O,
+    ) -> Result<(), Box<Mismatch>> {
+        let seen = &self.seen[index];
+        let outputs = &seen.outputs;
+        if seen.request_taken {
+            if seen.fence_taken {
+                let rule = "no request is taken in the cycle of a fence";
+                return Err(self.checker.port_mismatch(rule, cycle));
+            }
+            if let Some(Op::Access(access)) = self.scenario.ops.get(seen.taken) {
+                let query = self.query(access);
+                self.checker.accepted(seen.id, seen.taken, &query, cycle);
+                observer.accepted(cycle, seen.taken, seen.id);
+            }
+        } else if seen.fence_taken
+            && let Some(Op::Fence(fence)) = self.scenario.ops.get(seen.taken)
+        {
+            self.checker.fence(fence, cycle);
+            observer.fenced(cycle, seen.taken, fence);
+            self.stats.fences += 1;
+        }
+
+        if let Some(read) = &seen.read {
+            observer.read(outputs.mem_req_id, read);
             self.stats.reads += 1;
-            self.checker.read(slot, read)?;
+            self.checker.read(outputs.mem_req_id, read)?;
         }
 
         if outputs.event_valid {
@@ -409,23 +544,17 @@ impl<'a> Run<'a> {
             }
         }
 
-        let response_taken = outputs.rsp_valid && self.inputs.rsp_ready;
+        let response_taken = outputs.rsp_valid && seen.rsp_ready;
         if response_taken {
             let (op, outcome, hit) = self.checker.response(outputs, cycle)?;
             observer.answered(cycle, op, &outcome, hit);
-            self.free_ids.push_back(outputs.rsp_id);
             self.stats.accesses += 1;
             self.stats.hits += u64::from(hit);
             self.stats.faults += u64::from(outcome.is_err());
         }
         self.checker
-            .ports(outputs, response_taken, self.inputs.mem_req_ready, cycle)?;
-
-        self.cycle += 1;
+            .ports(outputs, response_taken, seen.read_ready, cycle)?;
         self.stats.cycles += 1;
-        if self.cycle.is_multiple_of(LOOK_FOR_HANG) {
-            self.look_for_hang()?;
-        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Host physical memory as the device sees it: late, busy, out of order and with errors, as the scenario says.
 
+use std::collections::VecDeque;
+
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -14,14 +16,15 @@ pub(super) struct Reply {
     /// None: an error.
     pub word: Option<u32>,
     due: u64,
-    order: u64,
 }
 
 pub(super) struct MemoryServer {
     timing: Timing,
     rng: Xoshiro256PlusPlus,
-    under_way: Vec<Reply>,
-    granted: u64,
+    /// In the order of their grants.
+    under_way: VecDeque<Reply>,
+    /// Of them, the one that was offered last.
+    offered: usize,
 }
 
 /// True in `percent` of a hundred draws.
@@ -39,8 +42,8 @@ impl MemoryServer {
         Self {
             timing: timing.clone(),
             rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed),
-            under_way: Vec::new(),
-            granted: 0,
+            under_way: VecDeque::new(),
+            offered: 0,
         }
     }
 
@@ -58,6 +61,7 @@ impl MemoryServer {
     }
 
     /// Takes a read: the word is that of this moment, whenever it arrives.
+    #[inline]
     pub fn grant(&mut self, id: u8, at: Hpa, cycle: u64, memory: &HostMemory) -> Option<u32> {
         let error = self.timing.errors > 0 && below(&mut self.rng, 1000) < self.timing.errors;
         let word = if error { None } else { memory.read(at).ok() };
@@ -67,28 +71,28 @@ impl MemoryServer {
         } else {
             least + below(&mut self.rng, most - least + 1)
         };
-        self.under_way.push(Reply {
+        self.under_way.push_back(Reply {
             id,
             word,
             due: cycle + u64::from(latency),
-            order: self.granted,
         });
-        self.granted += 1;
         word
     }
 
     /// The reply that memory offers in a cycle.
-    pub fn offer(&self, cycle: u64) -> Option<&Reply> {
-        let next = if self.timing.reorder {
-            self.under_way.iter().min_by_key(|r| (r.due, r.order))
+    pub fn offer(&mut self, cycle: u64) -> Option<&Reply> {
+        self.offered = if self.timing.reorder {
+            let by_time = |&at: &usize| (self.under_way[at].due, at);
+            (0..self.under_way.len()).min_by_key(by_time).unwrap_or(0)
         } else {
-            self.under_way.iter().min_by_key(|r| r.order)
+            0
         };
+        let next = self.under_way.get(self.offered);
         next.filter(|reply| reply.due <= cycle)
     }
 
-    /// The offered reply has been taken.
-    pub fn taken(&mut self, reply: &Reply) {
-        self.under_way.retain(|r| r.order != reply.order);
+    /// The reply that was offered last has been taken.
+    pub fn taken(&mut self) {
+        self.under_way.remove(self.offered);
     }
 }

@@ -3,6 +3,7 @@
 mod checker;
 mod driver;
 mod memory_server;
+mod requests;
 
 pub use checker::{Check, Mismatch, Read};
 pub use driver::{Failed, Failure, Observer, Stats, run};

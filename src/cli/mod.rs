@@ -99,10 +99,6 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(verdict) => ExitCode::from(verdict as u8),
-        // Whoever reads our output has had enough: no reason to complain.
-        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
         // These come rendered, with the place in the file.
         Err(CliError::Load(parse::LoadError::Parse(error))) => {
             eprintln!("{error}");
@@ -118,9 +114,11 @@ pub fn main() -> ExitCode {
 /// Prints a result.
 fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(CliError::Output)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads our output has had enough: no reason to complain, and the verdict stands.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(CliError::Output),
+    }
 }
 
 fn print_json(value: &Value) -> Result<(), CliError> {

@@ -1,6 +1,7 @@
 //! `nestwalk wave`: a scenario's run as waves, with views.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -25,6 +26,14 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let scenario = super::load(&args.scenario)?;
     fs::create_dir_all(&args.output).map_err(CliError::write(&args.output))?;
+    // What would stop the last file must stop the first.
+    for name in wave::FILES {
+        let target = args.output.join(name);
+        if target.is_dir() {
+            let source = io::Error::from(io::ErrorKind::IsADirectory);
+            return Err(CliError::write(&target)(source));
+        }
+    }
     // Made beside, moved when whole.
     let draft = tempfile::Builder::new()
         .prefix(".draft")

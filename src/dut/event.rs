@@ -81,14 +81,7 @@ pub struct WalkStep {
 /// Where the fields of `event_t` lie for one variant.
 #[derive(Clone, Debug)]
 pub struct EventLayout {
-    miss_valid: usize,
-    miss_merged: usize,
-    miss_id: Range<usize>,
-    miss_slot: Range<usize>,
-    done_valid: usize,
-    done_fill: usize,
-    done_id: Range<usize>,
-    done_slot: Range<usize>,
+    requests: RequestsLayout,
     step_valid: usize,
     step_slot: Range<usize>,
     step_stage: usize,
@@ -101,6 +94,40 @@ pub struct EventLayout {
     step_pte: Range<usize>,
     step_next: Range<usize>,
     step_fault: Range<usize>,
+}
+
+/// Where the fields about requests lie. They are the top of the record, next to one another, and are looked at in nearly
+/// every cycle: so they are taken out together, and apart by shifts.
+#[derive(Clone, Debug)]
+struct RequestsLayout {
+    start: usize,
+    miss_valid: Field,
+    miss_merged: Field,
+    miss_id: Field,
+    miss_slot: Field,
+    done_valid: Field,
+    done_fill: Field,
+    done_id: Field,
+    done_slot: Field,
+}
+
+/// A field of up to 8 bits in a word.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    shift: u32,
+    mask: u32,
+}
+
+impl Field {
+    #[inline]
+    fn of(self, word: u32) -> u8 {
+        ((word >> self.shift) & self.mask) as u8
+    }
+
+    #[inline]
+    fn is_set(self, word: u32) -> bool {
+        self.of(word) != 0
+    }
 }
 
 /// Width of a number below `n`, at least one bit: `index_width` of the RTL package.
@@ -132,23 +159,34 @@ impl EventLayout {
         let step_stage = field(1).start;
         let step_slot = field(slot);
         let step_valid = field(1).start;
+        let start = step_valid + 1;
+        let mut field = |width: usize| {
+            let field = field(width);
+            Field {
+                shift: (field.start - start) as u32,
+                mask: (1 << width) - 1,
+            }
+        };
         let done_slot = field(slot);
         let done_id = field(id);
-        let done_fill = field(1).start;
-        let done_valid = field(1).start;
+        let done_fill = field(1);
+        let done_valid = field(1);
         let miss_slot = field(slot);
         let miss_id = field(id);
-        let miss_merged = field(1).start;
-        let miss_valid = field(1).start;
+        let miss_merged = field(1);
+        let miss_valid = field(1);
         Self {
-            miss_valid,
-            miss_merged,
-            miss_id,
-            miss_slot,
-            done_valid,
-            done_fill,
-            done_id,
-            done_slot,
+            requests: RequestsLayout {
+                start,
+                miss_valid,
+                miss_merged,
+                miss_id,
+                miss_slot,
+                done_valid,
+                done_fill,
+                done_id,
+                done_slot,
+            },
             step_valid,
             step_slot,
             step_stage,
@@ -167,16 +205,22 @@ impl EventLayout {
     /// Takes a record apart, without its step.
     #[inline]
     pub fn decode_requests(&self, words: &[u32; 8]) -> (Option<Miss>, Option<Done>) {
-        let bits = words.view_bits::<Lsb0>();
-        let miss = bits[self.miss_valid].then(|| Miss {
-            id: bits[self.miss_id.clone()].load_le(),
-            slot: bits[self.miss_slot.clone()].load_le(),
-            merged: bits[self.miss_merged],
+        let at = &self.requests;
+        let low = at.start / 32;
+        let pair = u64::from(words[low]) | (u64::from(words[(low + 1) % 8]) << 32);
+        let word = (pair >> (at.start % 32)) as u32;
+        if !at.miss_valid.is_set(word) && !at.done_valid.is_set(word) {
+            return (None, None);
+        }
+        let miss = at.miss_valid.is_set(word).then(|| Miss {
+            id: at.miss_id.of(word),
+            slot: at.miss_slot.of(word),
+            merged: at.miss_merged.is_set(word),
         });
-        let done = bits[self.done_valid].then(|| Done {
-            id: bits[self.done_id.clone()].load_le(),
-            slot: bits[self.done_slot.clone()].load_le(),
-            fill: bits[self.done_fill],
+        let done = at.done_valid.is_set(word).then(|| Done {
+            id: at.done_id.of(word),
+            slot: at.done_slot.of(word),
+            fill: at.done_fill.is_set(word),
         });
         (miss, done)
     }

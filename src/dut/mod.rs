@@ -5,6 +5,7 @@ mod event;
 pub mod variants;
 
 use std::path::Path;
+use std::pin::Pin;
 
 use cxx::UniquePtr;
 
@@ -26,6 +27,15 @@ pub struct Dut {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DutError(String);
+
+/// The fields of a response are not those of any answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    #[error("{0}")]
+    Fields(&'static str),
+    #[error("fault kind {0}, which there is not")]
+    FaultKind(u8),
+}
 
 impl DutError {
     pub(crate) fn no_variant() -> Self {
@@ -68,14 +78,20 @@ impl Dut {
         Ok(self.inner.pin_mut().reset()?)
     }
 
-    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge. A valid and its ready
-    /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
+    /// The device, to be clocked.
+    pub fn clocked(&mut self) -> Clocked<'_> {
+        Clocked {
+            inner: self.inner.pin_mut(),
+            layout: &self.layout,
+        }
+    }
+
+    /// One cycle of [`Clocked::tick`].
     ///
     /// # Errors
     /// If an RTL assertion fails.
-    #[inline]
     pub fn tick(&mut self, inputs: &Inputs, outputs: &mut Outputs) -> Result<(), DutError> {
-        Ok(self.inner.pin_mut().tick(inputs, outputs)?)
+        self.clocked().tick(inputs, outputs)
     }
 
     /// Records the cycles that follow into a new FST file. The time of a cycle is the number of ticks before it, since the
@@ -96,6 +112,24 @@ impl Dut {
     /// If it cannot be written.
     pub fn trace_close(&mut self) -> Result<(), DutError> {
         Ok(self.inner.pin_mut().trace_close()?)
+    }
+}
+
+/// A device that is being clocked: its pointer is looked up once, not in every cycle.
+pub struct Clocked<'a> {
+    inner: Pin<&'a mut bridge::ffi::Dut>,
+    layout: &'a EventLayout,
+}
+
+impl Clocked<'_> {
+    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge. A valid and its ready
+    /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
+    ///
+    /// # Errors
+    /// If an RTL assertion fails.
+    #[inline]
+    pub fn tick(&mut self, inputs: &Inputs, outputs: &mut Outputs) -> Result<(), DutError> {
+        Ok(self.inner.as_mut().tick(inputs, outputs)?)
     }
 
     /// The part of a cycle's event that concerns requests.
@@ -146,8 +180,9 @@ impl Outputs {
     /// The answer on the response port, every field of it.
     ///
     /// # Errors
-    /// In words, if the fields are not those of any answer.
-    pub(crate) fn outcome(&self) -> Result<Outcome, String> {
+    /// If the fields are not those of any answer.
+    #[inline]
+    pub(crate) fn outcome(&self) -> Result<Outcome, NoAnswer> {
         if self.rsp_fault_kind == 0 {
             if self.rsp_fault_stage != 0
                 || self.rsp_fault_level != 0
@@ -155,7 +190,9 @@ impl Outputs {
                 || self.rsp_fault_for_level != 0
                 || self.rsp_fault_gpa != 0
             {
-                return Err("a translation with fault fields that are not 0".into());
+                return Err(NoAnswer::Fields(
+                    "a translation with fault fields that are not 0",
+                ));
             }
             return Ok(Ok(Translation {
                 hpa: Hpa(self.rsp_hpa),
@@ -165,14 +202,16 @@ impl Outputs {
         let kind = FaultKind::ALL
             .into_iter()
             .find(|&kind| kind as u8 == self.rsp_fault_kind)
-            .ok_or_else(|| format!("fault kind {}, which there is not", self.rsp_fault_kind))?;
+            .ok_or(NoAnswer::FaultKind(self.rsp_fault_kind))?;
         if self.rsp_hpa != 0 || self.rsp_page_size != 0 {
-            return Err("a fault with a translation beside it".into());
+            return Err(NoAnswer::Fields("a fault with a translation beside it"));
         }
         let level = self.rsp_fault_level.into();
         let at = if self.rsp_fault_stage == 0 {
             if self.rsp_fault_for_data || self.rsp_fault_for_level != 0 || self.rsp_fault_gpa != 0 {
-                return Err("a guest-stage fault with fields of the host stage".into());
+                return Err(NoAnswer::Fields(
+                    "a guest-stage fault with fields of the host stage",
+                ));
             }
             Position::Guest { level }
         } else {
@@ -181,7 +220,9 @@ impl Outputs {
                 gpa: Gpa(self.rsp_fault_gpa),
                 purpose: match (self.rsp_fault_for_data, self.rsp_fault_for_level) {
                     (true, 0) => Purpose::Data,
-                    (true, _) => return Err("a fault for data and for a guest level".into()),
+                    (true, _) => {
+                        return Err(NoAnswer::Fields("a fault for data and for a guest level"));
+                    }
                     (false, level) => Purpose::GuestEntry(level.into()),
                 },
             }

@@ -53,9 +53,9 @@ pub mod weights {
     pub const EDIT_DRAINED: u32 = 30;
 
     /// Per mille: a table's base is not a multiple of 4.
-    pub const BASE_MISALIGNED: u32 = 6;
+    pub const BASE_MISALIGNED: u32 = 10;
     /// Per mille: a table's base is so high that some entries lie past the machine's width.
-    pub const BASE_HIGH: u32 = 8;
+    pub const BASE_HIGH: u32 = 14;
     /// A table's base is no multiple of the table's size.
     pub const BASE_UNALIGNED: u32 = 25;
     /// A guest table straddles two pages.
@@ -166,7 +166,10 @@ impl Draw {
 pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scenario {
     // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
     let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let key = first.next_u64() ^ number.wrapping_mul(0xD134_2543_DE82_EF95);
+    let profile_number = (profile.format as u64) << 1 | u64::from(profile.rights);
+    let key = first.next_u64()
+        ^ number.wrapping_mul(0xD134_2543_DE82_EF95)
+        ^ profile_number.wrapping_mul(0xA24B_AED4_963E_E407);
     let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
     let machine = draw_machine(profile.format, &mut draw);
     let timing = draw_timing(&mut draw);
@@ -378,8 +381,11 @@ impl Ops<'_> {
     }
 
     fn edit(&mut self) {
+        if self.world.entries.is_empty() {
+            return;
+        }
         let entry = *self.draw.of(&self.world.entries);
-        let word = self.world.draw_word(self.profile, &mut self.draw, &entry);
+        let word = self.world.draw_edit(self.profile, &mut self.draw, &entry);
         if self.draw.percent(weights::EDIT_DRAINED) {
             self.ops.push(Op::Drain);
         }

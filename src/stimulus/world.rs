@@ -92,40 +92,23 @@ impl World {
         world
     }
 
-    /// A word for an entry: mostly what it should be, now and then a fault of some class.
-    pub fn draw_word(&self, profile: Profile, draw: &mut Draw, entry: &Entry) -> Option<u32> {
+    /// A new word for an entry: mostly one that leads somewhere.
+    pub fn draw_edit(&self, profile: Profile, draw: &mut Draw, entry: &Entry) -> Option<u32> {
         let geometry = profile.format.geometry();
-        if draw.per_mille(weights::HOLE) {
-            return None;
-        }
-        if draw.per_mille(weights::ANY_WORD) {
-            return Some(draw.word());
-        }
-        let (mut word, width) = match entry.kind {
-            Kind::HostPointer => (pointer(*draw.of(&self.host_tables)), geometry.hpa_width),
-            Kind::GuestPointer => {
-                let tables = &self.guest_tables[entry.vm];
-                let table = if tables.is_empty() {
-                    0
-                } else {
-                    *draw.of(tables)
-                };
-                (pointer(table), geometry.gpa_width)
-            }
+        let word = match entry.kind {
+            Kind::HostPointer => pointer(*draw.of(&self.host_tables)),
+            Kind::GuestPointer => pointer(*draw.of(&self.guest_tables[entry.vm])),
             Kind::HostLeaf => {
                 let frames = 1 << (geometry.hpa_width - geometry.offset_width);
                 let page = draw.below(frames) << geometry.offset_width;
-                (draw_leaf(profile, draw, page), geometry.hpa_width)
+                draw_leaf(profile, draw, page)
             }
             Kind::GuestLeaf => {
                 let page = self.draw_gpa_page(draw, entry.vm, &geometry);
-                (draw_leaf(profile, draw, page), geometry.gpa_width)
+                draw_leaf(profile, draw, page)
             }
         };
-        if width < 32 && draw.per_mille(weights::RESERVED) {
-            word |= 1 << (u64::from(width) + draw.below(u64::from(32 - width)));
-        }
-        Some(word)
+        spoil(profile, draw, entry, word)
     }
 
     /// The address of a gPA page, mostly one that the host's table leads somewhere.
@@ -139,8 +122,17 @@ impl World {
         page << geometry.offset_width
     }
 
-    fn put(&mut self, profile: Profile, draw: &mut Draw, entry: Entry) {
-        if let Some(word) = self.draw_word(profile, draw, &entry) {
+    /// Lays out a leaf.
+    fn put_leaf(&mut self, profile: Profile, draw: &mut Draw, entry: Entry) {
+        if let Some(word) = self.draw_edit(profile, draw, &entry) {
+            self.memory.write(entry.at, word);
+        }
+        self.entries.push(entry);
+    }
+
+    /// Lays out a pointer to a table.
+    fn put_pointer(&mut self, profile: Profile, draw: &mut Draw, entry: Entry, table: u64) {
+        if let Some(word) = spoil(profile, draw, &entry, pointer(table)) {
             self.memory.write(entry.at, word);
         }
         self.entries.push(entry);
@@ -156,19 +148,15 @@ impl World {
             self.host_tables.push(table);
             let at = root + upper * geometry.pte_bytes();
             if let Some(at) = word_address(at, geometry.hpa_width) {
-                self.memory.write(at, pointer(table));
-                self.entries.push(Entry {
-                    at,
-                    kind: Kind::HostPointer,
-                    vm,
-                });
+                let kind = Kind::HostPointer;
+                self.put_pointer(profile, draw, Entry { at, kind, vm }, table);
             }
             for lower in draw_indexes(draw, &geometry) {
                 pages.push((upper << geometry.index_width) + lower);
                 let at = table + lower * geometry.pte_bytes();
                 if let Some(at) = word_address(at, geometry.hpa_width) {
                     let kind = Kind::HostLeaf;
-                    self.put(profile, draw, Entry { at, kind, vm });
+                    self.put_leaf(profile, draw, Entry { at, kind, vm });
                 }
             }
         }
@@ -192,19 +180,15 @@ impl World {
             self.guest_tables[vm].push(table);
             let at = Gpa(root + upper * geometry.pte_bytes());
             if let Some(at) = self.guest_word(profile, at, host_root) {
-                self.memory.write(at, pointer(table));
-                self.entries.push(Entry {
-                    at,
-                    kind: Kind::GuestPointer,
-                    vm,
-                });
+                let kind = Kind::GuestPointer;
+                self.put_pointer(profile, draw, Entry { at, kind, vm }, table);
             }
             for lower in draw_indexes(draw, &geometry) {
                 pages.push((upper << geometry.index_width) + lower);
                 let at = Gpa(table + lower * geometry.pte_bytes());
                 if let Some(at) = self.guest_word(profile, at, host_root) {
                     let kind = Kind::GuestLeaf;
-                    self.put(profile, draw, Entry { at, kind, vm });
+                    self.put_leaf(profile, draw, Entry { at, kind, vm });
                 }
             }
         }
@@ -250,6 +234,24 @@ impl World {
         };
         let found = golden::walk(profile.format, &query, &mut &self.memory, &mut ());
         found.ok().map(|mapping| mapping.hpa)
+    }
+}
+
+/// Now and then, a word that is a fault of some class in place of the right one; none is a hole.
+fn spoil(profile: Profile, draw: &mut Draw, entry: &Entry, word: u32) -> Option<u32> {
+    let geometry = profile.format.geometry();
+    let width = match entry.kind {
+        Kind::HostPointer | Kind::HostLeaf => geometry.hpa_width,
+        Kind::GuestPointer | Kind::GuestLeaf => geometry.gpa_width,
+    };
+    if draw.per_mille(weights::HOLE) {
+        None
+    } else if draw.per_mille(weights::ANY_WORD) {
+        Some(draw.word())
+    } else if width < 32 && draw.per_mille(weights::RESERVED) {
+        Some(word | 1 << (u64::from(width) + draw.below(u64::from(32 - width))))
+    } else {
+        Some(word)
     }
 }
 

@@ -27,7 +27,7 @@ pub use error::ParseError;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}\n  Name a scenario file; docs/scenarios.md says what is in one.", path.display())]
     Read {
         /// The file.
         path: PathBuf,

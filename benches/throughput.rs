@@ -1,0 +1,511 @@
+//! Translations a second of the bench, all checks on, beside a hand-written C++ harness over the same Verilated model.
+//!
+//! `docs/performance.md` says how it measures. Both sides run the same queries over the same memory, in turns, and must come
+//! to the same cycles, hits and reads; what is printed are medians over the rounds.
+
+mod harness;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::ProgressBar;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use harness::ffi::{Harness, HarnessFigures, HarnessQuery, HarnessWord, make_harness};
+use nestwalk::addr::{Gpa, Gva, Hpa};
+use nestwalk::bench::{self, Stats};
+use nestwalk::campaign::Devices;
+use nestwalk::dut::Dut;
+use nestwalk::format::Format;
+use nestwalk::memory::HostMemory;
+use nestwalk::mmu::{Access, Context, Rights};
+use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
+use nestwalk::tables::{GuestRoom, GuestTable, HostTable, TableError, TableFrames};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const VMS: u64 = 4;
+const PROCESSES: u64 = 4;
+/// Tables that a VM's host table, and a process's guest table, may have.
+const TABLES: u64 = 8;
+/// Pages of a process, if the format has as many.
+const PAGES: u64 = 64;
+/// Pages used last, of which a workload with hits uses one again.
+const RECENT: usize = 8;
+
+/// Translations a second of the bench, beside a hand-written C++ harness.
+#[derive(Parser)]
+struct Options {
+    /// Turns of each side.
+    #[arg(long, default_value_t = 41, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Translations in a turn.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    translations: u64,
+    /// A few short turns: whether it works, not how fast it is.
+    #[arg(long)]
+    quick: bool,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+struct Workload {
+    name: &'static str,
+    format: Format,
+    latency: u32,
+    /// Percentage of accesses to a page used shortly before.
+    again: u32,
+}
+
+const fn workload(name: &'static str, format: Format, latency: u32, again: u32) -> Workload {
+    Workload {
+        name,
+        format,
+        latency,
+        again,
+    }
+}
+
+const WORKLOADS: [Workload; 6] = [
+    workload("walks", Format::Handout, 1, 0),
+    workload("walks", Format::Handout, 10, 0),
+    workload("mix", Format::Handout, 1, 93),
+    workload("walks", Format::Classic32, 1, 0),
+    workload("walks", Format::Classic32, 10, 0),
+    workload("mix", Format::Classic32, 1, 93),
+];
+
+fn main() -> ExitCode {
+    match measure(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let (rounds, translations) = if options.quick {
+        (3, options.translations.min(1000))
+    } else {
+        (options.rounds, options.translations)
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!(
+        "{translations} translations in a turn, {rounds} turns of each, medians; {cores} cores.\n\
+         C++ checks the address or the fault kind of every answer against its own walk of both tables.\n\
+         Rust checks all that `nestwalk fuzz` does: every read of every walk, every field of every answer, hits,\n\
+         fills, shared walks and port rules.\n\
+         In every turn the two must agree in cycles, hits and reads.\n"
+    );
+
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "device",
+        "workload",
+        "latency",
+        "hits",
+        "cycles each",
+        "C++ transl/s",
+        "Rust transl/s",
+        "Rust cycles/s",
+        "Rust/C++",
+        "(quartiles)",
+        "fastest",
+        "2 threads/1",
+        "(quartiles)",
+        "fastest",
+    ]);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    // Draws nothing where the output is no terminal.
+    let progress = ProgressBar::new(WORKLOADS.len() as u64 * u64::from(rounds));
+    for workload in WORKLOADS.iter().filter(|w| {
+        std::env::var("TP_W").is_err()
+            || std::env::var("TP_W").unwrap() == format!("{}-{}-{}", w.format, w.name, w.latency)
+    }) {
+        let result = workload.measure(rounds, translations, &progress)?;
+        table.add_row(result.row(workload));
+    }
+    progress.finish_and_clear();
+    println!("{table}");
+    Ok(())
+}
+
+/// What the rounds came to.
+struct Measured {
+    stats: Stats,
+    cpp: Vec<Duration>,
+    rust: Vec<Duration>,
+    /// One thread, both streams one after the other.
+    alone: Vec<Duration>,
+    /// Two threads, a stream each.
+    together: Vec<Duration>,
+    /// C++ time over Rust time, of each round.
+    ratios: Vec<f64>,
+    /// Of each round, what two threads did in a time over what one did.
+    threads: Vec<f64>,
+}
+
+impl Measured {
+    fn row(&self, workload: &Workload) -> Vec<String> {
+        let rate = |n: u64, times: &[Duration]| {
+            let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
+            n as f64 / quantile(&seconds, 0.5)
+        };
+        let spread = |values: &[f64]| {
+            format!(
+                "({:.2}-{:.2})",
+                quantile(values, 0.25),
+                quantile(values, 0.75)
+            )
+        };
+        let fastest = |times: &[Duration]| times.iter().min().map_or(0.0, Duration::as_secs_f64);
+        let per_access = |n: u64| n as f64 / self.stats.accesses as f64;
+        vec![
+            workload.format.to_string(),
+            workload.name.into(),
+            workload.latency.to_string(),
+            format!("{:.0} %", 100.0 * per_access(self.stats.hits)),
+            format!("{:.1}", per_access(self.stats.cycles)),
+            format!("{:.0}", rate(self.stats.accesses, &self.cpp)),
+            format!("{:.0}", rate(self.stats.accesses, &self.rust)),
+            format!("{:.2} M", rate(self.stats.cycles, &self.rust) / 1e6),
+            format!("{:.3}", quantile(&self.ratios, 0.5)),
+            spread(&self.ratios),
+            format!("{:.3}", fastest(&self.cpp) / fastest(&self.rust)),
+            format!("{:.2}", quantile(&self.threads, 0.5)),
+            spread(&self.threads),
+            format!("{:.2}", fastest(&self.alone) / fastest(&self.together)),
+        ]
+    }
+}
+
+/// A quantile of values that there are.
+fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
+}
+
+impl Workload {
+    fn measure(&self, rounds: u32, translations: u64, progress: &ProgressBar) -> Result<Measured> {
+        let first = self.scenario(1, translations)?;
+        let second = self.scenario(2, translations)?;
+        let mut harness = make_harness_for(&first, self.latency)?;
+        let mut devices = (Devices::make(&first)?, Devices::make(&second)?);
+        // A turn of each that does not count: caches, branch predictors, first allocations.
+        let (_, stats) = run_rust(&mut devices.0, &first)?;
+        run_rust(&mut devices.1, &second)?;
+        run_cpp(&mut harness, &stats)?;
+
+        if let Ok(only) = std::env::var("TP_ONLY") {
+            let w = std::env::var("TP_W").unwrap();
+            if w != format!("{}-{}-{}", self.format, self.name, self.latency) {
+                return Ok(Measured {
+                    stats,
+                    cpp: vec![],
+                    rust: vec![],
+                    alone: vec![],
+                    together: vec![],
+                    ratios: vec![],
+                    threads: vec![],
+                });
+            }
+            let t = Instant::now();
+            for _ in 0..rounds {
+                if only == "rust" {
+                    run_rust(&mut devices.0, &first)?;
+                } else {
+                    run_cpp(&mut harness, &stats)?;
+                }
+            }
+            eprintln!(
+                "{only} {:.1} ns/cycle",
+                t.elapsed().as_secs_f64() * 1e9 / f64::from(rounds) / stats.cycles as f64
+            );
+            std::process::exit(0);
+        }
+        let mut measured = Measured {
+            stats,
+            cpp: Vec::new(),
+            rust: Vec::new(),
+            alone: Vec::new(),
+            together: Vec::new(),
+            ratios: Vec::new(),
+            threads: Vec::new(),
+        };
+        for round in 0..rounds {
+            // Who is first in a round changes, so that a drift of the machine is shared out.
+            let (cpp, rust) = if round.is_multiple_of(2) {
+                let cpp = run_cpp(&mut harness, &stats)?;
+                (cpp, run_rust(&mut devices.0, &first)?.0)
+            } else {
+                let rust = run_rust(&mut devices.0, &first)?.0;
+                (run_cpp(&mut harness, &stats)?, rust)
+            };
+            let alone = rust + run_rust(&mut devices.1, &second)?.0;
+            let together = run_two(&mut devices, &first, &second)?;
+            measured.ratios.push(cpp.as_secs_f64() / rust.as_secs_f64());
+            measured
+                .threads
+                .push(alone.as_secs_f64() / together.as_secs_f64());
+            measured.alone.push(alone);
+            measured.together.push(together);
+            measured.cpp.push(cpp);
+            measured.rust.push(rust);
+            progress.inc(1);
+        }
+        Ok(measured)
+    }
+
+    /// The workload as a scenario: accesses of several processes in several VMs, none of which faults.
+    fn scenario(&self, seed: u64, translations: u64) -> Result<Scenario> {
+        let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let world = World::new(self.format, &mut draw)?;
+        let geometry = self.format.geometry();
+        let mut recent: Vec<(usize, Gva)> = Vec::new();
+        let ops = (0..translations)
+            .map(|_| {
+                let (context, page) =
+                    if recent.len() == RECENT && draw.below(100) < self.again.into() {
+                        recent[draw.below(RECENT as u64) as usize]
+                    } else {
+                        let context = draw.below(world.contexts.len() as u64) as usize;
+                        let pages = &world.pages[context];
+                        let used = (context, pages[draw.below(pages.len() as u64) as usize]);
+                        if recent.len() == RECENT {
+                            recent.remove(0);
+                        }
+                        recent.push(used);
+                        used
+                    };
+                Op::Access(AccessOp {
+                    context,
+                    gva: Gva(page.0 + draw.below(geometry.page_bytes())),
+                    access: Access::ALL[draw.below(3) as usize],
+                    expect: None,
+                    line: None,
+                })
+            })
+            .collect();
+        Ok(Scenario {
+            title: format!("{} {}, latency {}", self.format, self.name, self.latency),
+            machine: Machine::of(self.format),
+            memory: world.memory,
+            holes: Holes::Reject,
+            timing: Timing {
+                latency: self.latency..=self.latency,
+                ..Timing::default()
+            },
+            contexts: world.contexts,
+            ops,
+        })
+    }
+}
+
+fn run_rust(dut: &mut Dut, scenario: &Scenario) -> Result<(Duration, Stats)> {
+    let start = Instant::now();
+    let result = bench::run(dut, scenario, &mut ());
+    let time = start.elapsed();
+    match result {
+        Ok(stats) if stats.faults == 0 => Ok((time, stats)),
+        Ok(stats) => Err(format!("{}: {} faults", scenario.title, stats.faults).into()),
+        Err(failed) => Err(format!("{}: {}", scenario.title, failed.failure).into()),
+    }
+}
+
+/// Runs the C++ harness, which must come to the figures of the Rust bench.
+fn run_cpp(harness: &mut cxx::UniquePtr<Harness>, stats: &Stats) -> Result<Duration> {
+    let start = Instant::now();
+    let figures = harness.pin_mut().run()?;
+    let time = start.elapsed();
+    let expected = HarnessFigures {
+        cycles: stats.cycles,
+        translations: stats.accesses,
+        hits: stats.hits,
+        reads: stats.reads,
+    };
+    if figures != expected {
+        return Err(format!("C++ came to {figures:?}, Rust to {expected:?}").into());
+    }
+    Ok(time)
+}
+
+/// Runs two scenarios at once, each on a thread and a device of its own; the time until both are over.
+fn run_two(devices: &mut (Dut, Dut), first: &Scenario, second: &Scenario) -> Result<Duration> {
+    let barrier = Barrier::new(2);
+    let turn = |dut: &mut Dut, scenario: &Scenario| {
+        barrier.wait();
+        let start = Instant::now();
+        let result = run_rust(dut, scenario).map_err(|e| e.to_string());
+        result.map(|_| (start, Instant::now()))
+    };
+    let (here, there) = (&mut devices.0, &mut devices.1);
+    let (one, two) = std::thread::scope(|scope| {
+        let two = scope.spawn(|| turn(there, second));
+        (turn(here, first), two.join())
+    });
+    let ((start_1, end_1), (start_2, end_2)) = (one?, two.map_err(|_| "a thread panicked")??);
+    Ok(end_1.max(end_2) - start_1.min(start_2))
+}
+
+fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<Harness>> {
+    let words: Vec<HarnessWord> = scenario
+        .memory
+        .words()
+        .into_iter()
+        .map(|(at, word)| HarnessWord { at: at.0, word })
+        .collect();
+    let queries: Vec<HarnessQuery> = scenario
+        .ops
+        .iter()
+        .filter_map(|op| match op {
+            Op::Access(access) => Some(access),
+            _ => None,
+        })
+        .map(|access| {
+            let context = &scenario.contexts[access.context].context;
+            HarnessQuery {
+                gva: access.gva.0,
+                guest_root: context.guest_root.unwrap_or_default().0,
+                host_root: context.host_root.0,
+                asid: context.asid,
+                vmid: context.vmid,
+                access: access.access as u8,
+                nested: context.guest_root.is_some(),
+                rights: context.rights,
+            }
+        })
+        .collect();
+    let device = scenario
+        .machine
+        .variant()
+        .ok_or("there is no such device")?;
+    Ok(make_harness(device.name, &words, &queries, latency)?)
+}
+
+/// A random stream.
+struct Draw(Xoshiro256PlusPlus);
+
+impl Draw {
+    /// A number in `0..n`.
+    fn below(&mut self, n: u64) -> u64 {
+        self.0.random_range(0..n)
+    }
+
+    /// `n` different numbers in `0..of`, or all if there are fewer.
+    fn some(&mut self, n: u64, of: u64) -> Vec<u64> {
+        if of <= n {
+            return (0..of).collect();
+        }
+        let mut some = Vec::new();
+        while (some.len() as u64) < n {
+            let one = self.below(of);
+            if !some.contains(&one) {
+                some.push(one);
+            }
+        }
+        some
+    }
+
+    /// Page numbers below few tables of the root's.
+    fn pages(&mut self, format: Format) -> Vec<u64> {
+        let entries = format.geometry().table_entries();
+        let upper = self.some(4, entries);
+        let numbers = self.some(PAGES, upper.len() as u64 * entries);
+        numbers
+            .into_iter()
+            .map(|n| upper[(n / entries) as usize] * entries + n % entries)
+            .collect()
+    }
+}
+
+/// VMs and their processes, all their tables in low memory.
+struct World {
+    memory: HostMemory,
+    contexts: Vec<NamedContext>,
+    /// Pages of each context's process.
+    pages: Vec<Vec<Gva>>,
+}
+
+impl World {
+    fn new(format: Format, draw: &mut Draw) -> std::result::Result<Self, TableError> {
+        let geometry = format.geometry();
+        let host_room = VMS * TABLES * geometry.table_bytes();
+        let guest_room = TABLES * geometry.table_bytes();
+        // Guest tables are at the start of a VM's memory, which has pages of its own right after the host's tables.
+        let table_pages = (PROCESSES * guest_room).div_ceil(geometry.page_bytes());
+        let first_page = host_room.div_ceil(geometry.page_bytes());
+        let all_pages = 1 << (geometry.hpa_width - geometry.offset_width);
+
+        let mut memory = HostMemory::new();
+        let mut frames = TableFrames::new(format, Hpa(0), host_room)?;
+        let mut contexts = Vec::new();
+        let mut pages = Vec::new();
+        for vm in 0..VMS {
+            let mut host = HostTable::new(format, &mut memory, &mut frames)?;
+            let mut map = |host: &mut HostTable, memory: &mut HostMemory, gpa: u64, hpa: u64| {
+                let page = geometry.page_bytes();
+                let (gpa, hpa) = (Gpa(gpa * page), Hpa(hpa * page));
+                host.map(memory, &mut frames, gpa, hpa, Rights::ALL)
+                    .map(|owed| owed.ignore())
+            };
+            for page in 0..table_pages {
+                map(
+                    &mut host,
+                    &mut memory,
+                    page,
+                    first_page + vm * table_pages + page,
+                )?;
+            }
+            let mut data = draw.pages(format);
+            data.retain(|&page| page >= table_pages);
+            for &page in &data {
+                map(&mut host, &mut memory, page, draw.below(all_pages))?;
+            }
+            for process in 0..PROCESSES {
+                let room = GuestRoom::from(Gpa(process * guest_room));
+                let mut guest = GuestTable::new(format, &mut memory, &mut host, room)?;
+                let used: Vec<Gva> = draw
+                    .pages(format)
+                    .into_iter()
+                    .map(|page| Gva(page * geometry.page_bytes()))
+                    .collect();
+                for &gva in &used {
+                    let to = data[draw.below(data.len() as u64) as usize];
+                    let to = Gpa(to * geometry.page_bytes());
+                    guest
+                        .map(&mut memory, &mut host, gva, to, Rights::ALL)?
+                        .ignore();
+                }
+                contexts.push(NamedContext {
+                    name: format!("vm{vm}-process{process}"),
+                    context: Context {
+                        guest_root: Some(guest.root()),
+                        host_root: host.root(),
+                        // Both modes: status bits looked at, and not.
+                        rights: process.is_multiple_of(2),
+                        asid: process as u16,
+                        vmid: vm as u16,
+                    },
+                });
+                pages.push(used);
+            }
+        }
+        Ok(Self {
+            memory,
+            contexts,
+            pages,
+        })
+    }
+}
