@@ -42,10 +42,10 @@ const RECENT: usize = 8;
 #[derive(Parser)]
 struct Options {
     /// Turns of each side.
-    #[arg(long, default_value_t = 41, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 61, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Translations in a turn.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     translations: u64,
     /// A few short turns: whether it works, not how fast it is.
     #[arg(long)]
@@ -106,39 +106,53 @@ fn measure(options: &Options) -> Result<()> {
          In every turn the two must agree in cycles, hits and reads.\n"
     );
 
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "device",
-        "workload",
-        "latency",
+    let mut one = table(&[
         "hits",
-        "cycles each",
+        "cycles",
         "C++ transl/s",
         "Rust transl/s",
         "Rust cycles/s",
         "Rust/C++",
-        "(quartiles)",
-        "fastest",
-        "2 threads/1",
-        "(quartiles)",
+        "quartiles",
         "fastest",
     ]);
+    let mut two = table(&[
+        "1 thread, transl/s",
+        "2 threads, transl/s",
+        "2/1",
+        "quartiles",
+        "fastest",
+    ]);
+    let (mut ratios, mut threads) = (Vec::new(), Vec::new());
+    // Draws nothing where the output is no terminal.
+    let progress = ProgressBar::new(WORKLOADS.len() as u64 * u64::from(rounds));
+    for workload in &WORKLOADS {
+        let measured = workload.measure(rounds, translations, &progress)?;
+        one.add_row([workload.cells(), measured.one_thread()].concat());
+        two.add_row([workload.cells(), measured.two_threads()].concat());
+        ratios.push(quantile(&measured.ratios, 0.5));
+        threads.push(quantile(&measured.threads, 0.5));
+    }
+    progress.finish_and_clear();
+    println!(
+        "One thread:\n{one}\n\nTwo threads, each with a scenario and a device of its own:\n{two}\n"
+    );
+    println!(
+        "Geometric means: Rust on one thread {:.2} of C++, on two threads {:.2} of that on one.",
+        geometric_mean(&ratios),
+        geometric_mean(&threads)
+    );
+    Ok(())
+}
+
+fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([&["device", "workload", "latency"], columns].concat());
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    // Draws nothing where the output is no terminal.
-    let progress = ProgressBar::new(WORKLOADS.len() as u64 * u64::from(rounds));
-    for workload in WORKLOADS.iter().filter(|w| {
-        std::env::var("TP_W").is_err()
-            || std::env::var("TP_W").unwrap() == format!("{}-{}-{}", w.format, w.name, w.latency)
-    }) {
-        let result = workload.measure(rounds, translations, &progress)?;
-        table.add_row(result.row(workload));
-    }
-    progress.finish_and_clear();
-    println!("{table}");
-    Ok(())
+    table
 }
 
 /// What the rounds came to.
@@ -157,37 +171,53 @@ struct Measured {
 }
 
 impl Measured {
-    fn row(&self, workload: &Workload) -> Vec<String> {
-        let rate = |n: u64, times: &[Duration]| {
-            let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
-            n as f64 / quantile(&seconds, 0.5)
-        };
-        let spread = |values: &[f64]| {
-            format!(
-                "({:.2}-{:.2})",
-                quantile(values, 0.25),
-                quantile(values, 0.75)
-            )
-        };
-        let fastest = |times: &[Duration]| times.iter().min().map_or(0.0, Duration::as_secs_f64);
+    fn one_thread(&self) -> Vec<String> {
         let per_access = |n: u64| n as f64 / self.stats.accesses as f64;
         vec![
-            workload.format.to_string(),
-            workload.name.into(),
-            workload.latency.to_string(),
             format!("{:.0} %", 100.0 * per_access(self.stats.hits)),
             format!("{:.1}", per_access(self.stats.cycles)),
             format!("{:.0}", rate(self.stats.accesses, &self.cpp)),
             format!("{:.0}", rate(self.stats.accesses, &self.rust)),
             format!("{:.2} M", rate(self.stats.cycles, &self.rust) / 1e6),
             format!("{:.3}", quantile(&self.ratios, 0.5)),
-            spread(&self.ratios),
+            quartiles(&self.ratios),
             format!("{:.3}", fastest(&self.cpp) / fastest(&self.rust)),
+        ]
+    }
+
+    fn two_threads(&self) -> Vec<String> {
+        // The second scenario has as many accesses as the first.
+        let accesses = 2 * self.stats.accesses;
+        vec![
+            format!("{:.0}", rate(accesses, &self.alone)),
+            format!("{:.0}", rate(accesses, &self.together)),
             format!("{:.2}", quantile(&self.threads, 0.5)),
-            spread(&self.threads),
+            quartiles(&self.threads),
             format!("{:.2}", fastest(&self.alone) / fastest(&self.together)),
         ]
     }
+}
+
+/// `n` in the median of the times, a second.
+fn rate(n: u64, times: &[Duration]) -> f64 {
+    let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
+    n as f64 / quantile(&seconds, 0.5)
+}
+
+fn fastest(times: &[Duration]) -> f64 {
+    times.iter().min().map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+fn quartiles(values: &[f64]) -> String {
+    format!(
+        "{:.2}-{:.2}",
+        quantile(values, 0.25),
+        quantile(values, 0.75)
+    )
+}
+
+fn geometric_mean(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
 /// A quantile of values that there are.
@@ -198,6 +228,14 @@ fn quantile(values: &[f64], q: f64) -> f64 {
 }
 
 impl Workload {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.format.to_string(),
+            self.name.into(),
+            self.latency.to_string(),
+        ]
+    }
+
     fn measure(&self, rounds: u32, translations: u64, progress: &ProgressBar) -> Result<Measured> {
         let first = self.scenario(1, translations)?;
         let second = self.scenario(2, translations)?;
@@ -208,33 +246,6 @@ impl Workload {
         run_rust(&mut devices.1, &second)?;
         run_cpp(&mut harness, &stats)?;
 
-        if let Ok(only) = std::env::var("TP_ONLY") {
-            let w = std::env::var("TP_W").unwrap();
-            if w != format!("{}-{}-{}", self.format, self.name, self.latency) {
-                return Ok(Measured {
-                    stats,
-                    cpp: vec![],
-                    rust: vec![],
-                    alone: vec![],
-                    together: vec![],
-                    ratios: vec![],
-                    threads: vec![],
-                });
-            }
-            let t = Instant::now();
-            for _ in 0..rounds {
-                if only == "rust" {
-                    run_rust(&mut devices.0, &first)?;
-                } else {
-                    run_cpp(&mut harness, &stats)?;
-                }
-            }
-            eprintln!(
-                "{only} {:.1} ns/cycle",
-                t.elapsed().as_secs_f64() * 1e9 / f64::from(rounds) / stats.cycles as f64
-            );
-            std::process::exit(0);
-        }
         let mut measured = Measured {
             stats,
             cpp: Vec::new(),

@@ -1,6 +1,5 @@
 //! Host physical memory: sparse words, with holes.
 
-use bitvec::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
@@ -11,16 +10,16 @@ pub const WORD_BYTES: u64 = 4;
 const PAGE_WORDS: usize = 1024;
 const PAGE_SHIFT: u32 = 12;
 
-#[derive(Clone, Debug)]
-struct Page {
-    words: Box<[u32; PAGE_WORDS]>,
-    present: BitArr!(for PAGE_WORDS, in u64),
-}
+/// Pages below this number are found without a hash: a device reads memory in nearly every cycle.
+const LOW_PAGES: u64 = 4096;
+
+type Page = Box<[Option<u32>; PAGE_WORDS]>;
 
 /// Memory of 32-bit words at addresses that are multiples of 4. A word that was never given is a hole.
 #[derive(Clone, Debug, Default)]
 pub struct HostMemory {
-    pages: FxHashMap<u64, Page>,
+    low: Vec<Option<Page>>,
+    high: FxHashMap<u64, Page>,
 }
 
 /// There is no memory at the address.
@@ -41,14 +40,23 @@ impl HostMemory {
         )
     }
 
+    fn page(&self, number: u64) -> Option<&Page> {
+        if number < LOW_PAGES {
+            self.low.get(number as usize)?.as_ref()
+        } else {
+            self.high.get(&number)
+        }
+    }
+
     /// The word at `at`.
     ///
     /// # Errors
     /// [`Hole`] where there is none; an address that is not a multiple of 4 has none.
+    #[inline]
     pub fn read(&self, at: Hpa) -> Result<u32, Hole> {
         let (page, word) = Self::split(at);
-        match self.pages.get(&page) {
-            Some(p) if p.present[word] && at.0.is_multiple_of(WORD_BYTES) => Ok(p.words[word]),
+        match self.page(page) {
+            Some(page) if at.0.is_multiple_of(WORD_BYTES) => page[word].ok_or(Hole(at)),
             _ => Err(Hole(at)),
         }
     }
@@ -63,32 +71,48 @@ impl HostMemory {
             "{at} is no address of a word"
         );
         let (page, word) = Self::split(at);
-        let page = self.pages.entry(page).or_insert_with(|| Page {
-            words: Box::new([0; PAGE_WORDS]),
-            present: BitArray::ZERO,
-        });
-        page.words[word] = value;
-        page.present.set(word, true);
+        let blank = || Box::new([None; PAGE_WORDS]);
+        let page = if page < LOW_PAGES {
+            let page = page as usize;
+            if self.low.len() <= page {
+                self.low.resize(page + 1, None);
+            }
+            self.low[page].get_or_insert_with(blank)
+        } else {
+            self.high.entry(page).or_insert_with(blank)
+        };
+        page[word] = Some(value);
     }
 
     /// Makes a hole at `at`.
     pub fn remove(&mut self, at: Hpa) {
         let (page, word) = Self::split(at);
-        if let Some(page) = self.pages.get_mut(&page) {
-            page.present.set(word, false);
+        let page = if page < LOW_PAGES {
+            self.low.get_mut(page as usize).and_then(Option::as_mut)
+        } else {
+            self.high.get_mut(&page)
+        };
+        if let Some(page) = page {
+            page[word] = None;
         }
     }
 
     /// Every word that is there, by address.
     pub fn words(&self) -> Vec<(Hpa, u32)> {
-        let mut numbers: Vec<_> = self.pages.keys().copied().collect();
-        numbers.sort_unstable();
+        let mut high: Vec<_> = self
+            .high
+            .iter()
+            .map(|(number, page)| (*number, page))
+            .collect();
+        high.sort_unstable_by_key(|(number, _)| *number);
+        let low = (0..)
+            .zip(&self.low)
+            .filter_map(|(number, page)| Some((number, page.as_ref()?)));
         let mut words = Vec::new();
-        for number in numbers {
-            let page = &self.pages[&number];
-            for index in page.present.iter_ones() {
-                let at = (number << PAGE_SHIFT) + index as u64 * WORD_BYTES;
-                words.push((Hpa(at), page.words[index]));
+        for (number, page) in low.chain(high) {
+            for (index, word) in (0..).zip(page.iter()) {
+                let at = Hpa((number << PAGE_SHIFT) + index * WORD_BYTES);
+                words.extend(word.map(|word| (at, word)));
             }
         }
         words
@@ -113,10 +137,10 @@ mod tests {
     #[test]
     fn words_come_in_the_order_of_their_addresses() {
         let mut memory = HostMemory::new();
-        for at in [0xFFFF_FFFC, 0, 0x2000, 0x1FFC] {
+        for at in [0xFFFF_FFFC, 0, 0x2000, 0x1FFC, 0x100_0000, 0xFF_FFFC] {
             memory.write(Hpa(at), at as u32);
         }
         let at: Vec<u64> = memory.words().iter().map(|(at, _)| at.0).collect();
-        assert_eq!(at, [0, 0x1FFC, 0x2000, 0xFFFF_FFFC]);
+        assert_eq!(at, [0, 0x1FFC, 0x2000, 0xFF_FFFC, 0x100_0000, 0xFFFF_FFFC]);
     }
 }

@@ -332,7 +332,9 @@ fn gtkw(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> 
     text.push_str("@200\n-\n");
     for (number, (cycle, what)) in shown.iter().enumerate() {
         let letter = char::from(b'A' + number as u8);
-        let _ = writeln!(text, "-{letter}: cycle {cycle}, {what}");
+        // The list of signals is as wide as its widest line, so no more than what it is.
+        let what = what.split(" in ").next().unwrap_or(what);
+        let _ = writeln!(text, "-{letter}: {what}, cycle {cycle}");
     }
     text
 }

@@ -9,57 +9,65 @@
 
 use bitvec::prelude::*;
 
-use super::Geometry;
+use super::{Geometry, fits};
 use crate::mmu::Rights;
 
 /// A table entry of either kind, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     word: u32,
-    address_width: usize,
-    offset_width: usize,
+    address_width: u32,
+    offset_width: u32,
 }
 
 impl Entry {
     /// Reads `word` as an entry whose addresses are `address_width` bits wide.
+    #[inline]
     pub fn new(word: u32, address_width: u32, geometry: &Geometry) -> Self {
         Self {
             word,
-            address_width: address_width as usize,
-            offset_width: geometry.offset_width as usize,
+            address_width,
+            offset_width: geometry.offset_width,
         }
     }
 
-    fn bits(&self) -> &BitSlice<u32, Lsb0> {
-        self.word.view_bits()
+    // By shifts: the checker takes millions of entries apart in a second.
+    #[inline]
+    fn bit(&self, bit: u32) -> bool {
+        (self.word >> bit) & 1 != 0
     }
 
     /// Whether a bit above the address is set.
+    #[inline]
     pub fn reserved_set(&self) -> bool {
-        self.bits()[self.address_width..].any()
+        !fits(self.word.into(), self.address_width)
     }
 
     /// A pointer's table, a byte address.
+    #[inline]
     pub fn table(&self) -> u64 {
-        self.bits()[..self.address_width].load_le::<u64>()
+        u64::from(self.word) & ((1 << self.address_width) - 1)
     }
 
     /// A leaf's page, the byte address of its start.
+    #[inline]
     pub fn page(&self) -> u64 {
-        self.bits()[self.offset_width..self.address_width].load_le::<u64>() << self.offset_width
+        self.table() >> self.offset_width << self.offset_width
     }
 
     /// A leaf's valid bit.
+    #[inline]
     pub fn valid(&self) -> bool {
-        self.bits()[0]
+        self.bit(0)
     }
 
     /// A leaf's rights.
+    #[inline]
     pub fn rights(&self) -> Rights {
         Rights {
-            read: self.bits()[1],
-            write: self.bits()[2],
-            execute: self.bits()[3],
+            read: self.bit(1),
+            write: self.bit(2),
+            execute: self.bit(3),
         }
     }
 }
