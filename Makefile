@@ -52,7 +52,7 @@ setup-test:
 
 test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run every check
 
-bench: setup ## run the benchmarks
+bench: setup ## measure the bench beside a hand-written C++ harness
 	$(CARGO) bench --locked --features cpp-harness
 
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
