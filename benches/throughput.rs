@@ -33,6 +33,8 @@ const VMS: u64 = 4;
 const PROCESSES: u64 = 4;
 /// Tables that a VM's host table, and a process's guest table, may have.
 const TABLES: u64 = 8;
+/// Where the first table is: as in the handout, not at a multiple of a table's size.
+const FIRST_TABLE: u64 = 8;
 /// Pages of a process, if the format has as many.
 const PAGES: u64 = 64;
 /// Pages used last, of which a workload with hits uses one again.
@@ -456,11 +458,11 @@ impl World {
         let guest_room = TABLES * geometry.table_bytes();
         // Guest tables are at the start of a VM's memory, which has pages of its own right after the host's tables.
         let table_pages = (PROCESSES * guest_room).div_ceil(geometry.page_bytes());
-        let first_page = host_room.div_ceil(geometry.page_bytes());
+        let first_page = (FIRST_TABLE + host_room).div_ceil(geometry.page_bytes());
         let all_pages = 1 << (geometry.hpa_width - geometry.offset_width);
 
         let mut memory = HostMemory::new();
-        let mut frames = TableFrames::new(format, Hpa(0), host_room)?;
+        let mut frames = TableFrames::new(format, Hpa(FIRST_TABLE), host_room)?;
         let mut contexts = Vec::new();
         let mut pages = Vec::new();
         for vm in 0..VMS {
@@ -485,7 +487,7 @@ impl World {
                 map(&mut host, &mut memory, page, draw.below(all_pages))?;
             }
             for process in 0..PROCESSES {
-                let room = GuestRoom::from(Gpa(process * guest_room));
+                let room = GuestRoom::from(Gpa(FIRST_TABLE + process * guest_room));
                 let mut guest = GuestTable::new(format, &mut memory, &mut host, room)?;
                 let used: Vec<Gva> = draw
                     .pages(format)

@@ -580,3 +580,57 @@ impl<'a> Run<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dut::variants::VARIANTS;
+    use crate::scenario::Machine;
+    use crate::stimulus::{self, Profile};
+
+    /// Wants every cycle judged at once.
+    struct Live;
+
+    impl Observer for Live {}
+
+    #[test]
+    fn a_run_comes_to_the_same_whether_or_not_cycles_are_judged_at_once() {
+        let small = VARIANTS.iter().find(|v| v.tlb_entries < 16).unwrap();
+        let mut dut = Dut::new(small, 1).unwrap();
+        let format = small.paging_format();
+        let profile = Profile {
+            format,
+            rights: false,
+        };
+        let (mut passed, mut failed, mut undone) = (0, 0, 0);
+        for number in 0..100 {
+            let mut scenario = stimulus::scenario(profile, 1, number, 200);
+            // The checker believes in a larger TLB than the device has, and so finds pages that should have hit.
+            scenario.machine = Machine::of(format);
+            let live = run(&mut dut, &scenario, &mut Live);
+            let batched = run(&mut dut, &scenario, &mut ());
+            match (live, batched) {
+                (Ok(live), Ok(batched)) => {
+                    assert_eq!(live, batched, "scenario {number}");
+                    passed += 1;
+                }
+                (Err(live), Err(batched)) => {
+                    assert_eq!(live.failure, batched.failure, "scenario {number}");
+                    assert_eq!(live.stats, batched.stats, "scenario {number}");
+                    assert_eq!(live.begun, batched.begun, "scenario {number}");
+                    assert!(
+                        live.memory.words() == batched.memory.words(),
+                        "scenario {number}"
+                    );
+                    failed += 1;
+                    undone += u64::from(!live.stats.cycles.is_multiple_of(BATCH as u64));
+                }
+                (live, batched) => panic!("scenario {number}: {live:?} and {batched:?}"),
+            }
+        }
+        assert!(
+            failed > 20 && undone > 10,
+            "{passed} passed, {failed} failed, {undone} undone"
+        );
+    }
+}
