@@ -52,8 +52,9 @@ setup-test:
 
 test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run every check
 
-bench: setup ## measure the bench beside a hand-written C++ harness
-	$(CARGO) bench --locked --features cpp-harness
+bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
+	$(CARGO) bench --locked --features cpp-harness --bench throughput
+	$(CARGO) bench --locked --features cpp-harness --bench golden
 
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
 	@tools/mutants.sh

@@ -47,9 +47,10 @@ fn build() -> Result<()> {
     ] {
         println!("cargo:rerun-if-changed={path}");
     }
+    let variants = variants_to_build()?;
     println!("cargo:rerun-if-changed=src/dut/variants.rs");
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
-    for name in ["NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
+    for name in [FORMATS, "NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
 
@@ -58,20 +59,22 @@ fn build() -> Result<()> {
     let verilator = Verilator::find(&root)?;
 
     // Verilating takes a fraction of a second a variant; compiling takes seconds, on all cores.
-    for variant in VARIANTS {
+    for variant in &variants {
         verilator.verilate(variant, &root, &out)?;
     }
 
-    let mut units: Vec<Unit> = VARIANTS
-        .iter()
-        .map(|variant| Unit::model(variant, &verilator, &out))
-        .collect::<Result<_>>()?;
+    let mut units = Vec::new();
+    for part in [Part::Slow, Part::Fast] {
+        for variant in &variants {
+            units.push(Unit::model(variant, part, &verilator, &out)?);
+        }
+    }
     for source in RUNTIME {
         units.push(Unit::runtime(source, &verilator)?);
     }
     let objects = compile_all(&units, &verilator, &out)?;
 
-    write_if_changed(&out.join("variants.inc"), &variants_inc())?;
+    write_if_changed(&out.join("variants.inc"), &variants_inc(&variants))?;
     let with_harness = env::var_os("CARGO_FEATURE_CPP_HARNESS").is_some();
     let mut bridges = vec!["src/dut/bridge.rs"];
     if with_harness {
@@ -81,7 +84,7 @@ fn build() -> Result<()> {
     let mut bridge = cxx_build::bridges(bridges);
     configure(&mut bridge, &verilator);
     bridge.include(&root).include(&out);
-    for variant in VARIANTS {
+    for variant in &variants {
         bridge.include(out.join(variant.name));
     }
     bridge.file("sim/dut.cpp");
@@ -177,17 +180,27 @@ impl Verilator {
     }
 }
 
+/// The halves of a model, as Verilator tells them apart by name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What runs in every cycle.
+    Fast,
+    /// What runs once: to optimise it would take half of the time.
+    Slow,
+}
+
 /// One object file, and what it depends on.
 struct Unit {
     name: String,
     source: PathBuf,
     include: Option<PathBuf>,
     inputs: Vec<PathBuf>,
+    opt_level: u32,
 }
 
 impl Unit {
-    /// All generated sources of a model in one file: faster to compile than each alone.
-    fn model(variant: &Variant, verilator: &Verilator, out: &Path) -> Result<Self> {
+    /// All generated sources of a part of a model in one file: faster to compile than each alone.
+    fn model(variant: &Variant, part: Part, verilator: &Verilator, out: &Path) -> Result<Self> {
         let folder = out.join(variant.name);
         let mut inputs: Vec<PathBuf> = fs::read_dir(&folder)?
             .map(|entry| entry.map(|e| e.path()))
@@ -195,17 +208,23 @@ impl Unit {
         inputs.retain(|p| p.extension().is_some_and(|e| e == "cpp" || e == "h"));
         inputs.sort();
         let mut unity = format!("// {}\n", verilator.version);
-        for path in inputs
-            .iter()
-            .filter(|p| p.extension().is_some_and(|e| e == "cpp"))
-        {
+        let is_source = |p: &Path| p.extension().is_some_and(|e| e == "cpp");
+        let is_slow = |p: &Path| file_name(p).is_ok_and(|name| name.ends_with("__Slow.cpp"));
+        inputs.retain(|p| !is_source(p) || is_slow(p) == (part == Part::Slow));
+        for path in inputs.iter().filter(|p| is_source(p)) {
             unity.push_str(&format!("#include \"{}\"\n", file_name(path)?));
         }
-        let source = out.join(format!("{}_all.cpp", variant.name));
+        let (suffix, opt_level) = match part {
+            Part::Fast => ("", 3),
+            Part::Slow => ("_slow", 0),
+        };
+        let name = format!("{}{suffix}", variant.name);
+        let source = out.join(format!("{name}_all.cpp"));
         write_if_changed(&source, &unity)?;
         inputs.push(source.clone());
         Ok(Self {
-            name: variant.name.into(),
+            name,
+            opt_level,
             source,
             include: Some(folder),
             inputs,
@@ -222,6 +241,7 @@ impl Unit {
             inputs: vec![source.clone()],
             source,
             include: None,
+            opt_level: 3,
         })
     }
 
@@ -229,6 +249,7 @@ impl Unit {
     fn compile(&self, verilator: &Verilator, out: &Path) -> Result<PathBuf> {
         let mut build = cc::Build::new();
         configure(&mut build, verilator);
+        build.opt_level(self.opt_level);
         if let Some(include) = &self.include {
             build.include(include);
         }
@@ -338,13 +359,35 @@ fn class(variant: &Variant) -> String {
     format!("V{}", variant.name)
 }
 
-fn variants_inc() -> String {
+/// Formats to build devices of, by name, with blanks between; all, if it is not set. To build one alone is for whoever edits RTL.
+const FORMATS: &str = "NESTWALK_FORMATS";
+
+fn variants_to_build() -> Result<Vec<Variant>> {
+    let Ok(wanted) = env::var(FORMATS) else {
+        return Ok(VARIANTS.to_vec());
+    };
+    // A variant's name begins with that of its format.
+    let format = |variant: &Variant| variant.name.split('_').next().unwrap_or_default();
+    for name in wanted.split_whitespace() {
+        if !VARIANTS.iter().any(|variant| format(variant) == name) {
+            return Err(format!("{FORMATS}: there is no format {name:?}").into());
+        }
+    }
+    let is_wanted = |variant: &&Variant| {
+        wanted
+            .split_whitespace()
+            .any(|name| name == format(variant))
+    };
+    Ok(VARIANTS.iter().filter(is_wanted).copied().collect())
+}
+
+fn variants_inc(variants: &[Variant]) -> String {
     let mut text = String::from("// Made by build.rs from src/dut/variants.rs.\n#pragma once\n");
-    for variant in VARIANTS {
+    for variant in variants {
         text.push_str(&format!("#include \"{}.h\"\n", class(variant)));
     }
     text.push_str("#define NESTWALK_VARIANTS");
-    for variant in VARIANTS {
+    for variant in variants {
         text.push_str(&format!(
             " \\\n    NESTWALK_VARIANT({}, {})",
             variant.name,

@@ -15,6 +15,9 @@
 namespace nestwalk {
 namespace {
 
+// Of either table.
+constexpr unsigned levels = 2;
+
 struct Handout {
     static constexpr unsigned address_width = 20;
     static constexpr unsigned offset_width = 16;
@@ -70,7 +73,7 @@ public:
         std::uint64_t gpa = query.gva;
         if (query.nested) {
             std::uint64_t table = query.guest_root;
-            for (unsigned level = 2; level-- > 0;) {
+            for (unsigned level = levels; level-- > 0;) {
                 const Answer at = entry_address(table, query.gva, level);
                 if (at.fault) return at;
                 const Answer found = host(at.address, access_load, query);
@@ -89,7 +92,7 @@ private:
 
     Answer host(std::uint64_t gpa, std::uint8_t access, const HarnessQuery& query) const {
         Answer answer{query.host_root, fault_none};
-        for (unsigned level = 2; level-- > 0;) {
+        for (unsigned level = levels; level-- > 0;) {
             answer = entry_address(answer.address, gpa, level);
             if (answer.fault) return answer;
             answer = follow(answer.address, gpa, level, access, query.rights);
@@ -157,6 +160,18 @@ public:
         m.rsp_ready_i = 1;
         m.mem_req_ready_i = 1;
         m.mem_rsp_error_i = 0;
+        // The host's table is always on; the rest of a context is RISC-V's.
+        m.req_virt_i = 1;
+        m.req_host_levels_i = levels;
+        m.req_user_i = 0;
+        m.req_sum_i = 0;
+        m.req_guest_mxr_i = 0;
+        m.req_host_mxr_i = 0;
+        m.req_guest_adue_i = 0;
+        m.req_host_adue_i = 0;
+        m.req_guest_pbmte_i = 0;
+        m.req_host_pbmte_i = 0;
+        m.req_napot_i = 0;
         std::size_t next = 0;
         std::uint64_t tail = 0;
         std::uint64_t last_answer = 0;
@@ -171,7 +186,7 @@ public:
                 m.req_id_i = id;
                 m.req_access_i = query.access;
                 m.req_gva_i = query.gva;
-                m.req_nested_i = query.nested;
+                m.req_guest_levels_i = query.nested ? levels : 0;
                 m.req_rights_i = query.rights;
                 m.req_asid_i = query.asid;
                 m.req_vmid_i = query.vmid;
@@ -196,6 +211,7 @@ public:
             }
             if (m.mem_req_valid_o) {
                 if (reply_count == reads_in_flight) throw std::runtime_error("more reads than walks");
+                if (m.mem_req_update_o) throw std::runtime_error("an update, where there are none");
                 const std::uint64_t at = m.mem_req_hpa_o;
                 const bool error = at % 4 != 0 || !memory_.has(at);
                 replies[(first_reply + reply_count++) % reads_in_flight] = {
@@ -243,6 +259,7 @@ private:
         model_.req_valid_i = 0;
         model_.rsp_ready_i = 0;
         model_.fence_valid_i = 0;
+        model_.fence_virt_i = 1;
         model_.mem_req_ready_i = 0;
         model_.mem_rsp_valid_i = 0;
         model_.rst_ni = 0;

@@ -377,8 +377,11 @@ fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<
         .memory
         .words()
         .into_iter()
-        .map(|(at, word)| HarnessWord { at: at.0, word })
-        .collect();
+        .map(|(at, word)| {
+            let word = u32::try_from(word)?;
+            Ok(HarnessWord { at: at.0, word })
+        })
+        .collect::<Result<_>>()?;
     let queries: Vec<HarnessQuery> = scenario
         .ops
         .iter()
@@ -390,12 +393,12 @@ fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<
             let context = &scenario.contexts[access.context].context;
             HarnessQuery {
                 gva: access.gva.0,
-                guest_root: context.guest_root.unwrap_or_default().0,
-                host_root: context.host_root.0,
+                guest_root: context.guest.root.0,
+                host_root: context.host.root.0,
                 asid: context.asid,
                 vmid: context.vmid,
                 access: access.access as u8,
-                nested: context.guest_root.is_some(),
+                nested: context.guest_root().is_some(),
                 rights: context.rights,
             }
         })
@@ -461,7 +464,7 @@ impl World {
         let first_page = (FIRST_TABLE + host_room).div_ceil(geometry.page_bytes());
         let all_pages = 1 << (geometry.hpa_width - geometry.offset_width);
 
-        let mut memory = HostMemory::new();
+        let mut memory = HostMemory::new(format);
         let mut frames = TableFrames::new(format, Hpa(FIRST_TABLE), host_room)?;
         let mut contexts = Vec::new();
         let mut pages = Vec::new();
@@ -504,12 +507,11 @@ impl World {
                 contexts.push(NamedContext {
                     name: format!("vm{vm}-process{process}"),
                     context: Context {
-                        guest_root: Some(guest.root()),
-                        host_root: host.root(),
                         // Both modes: status bits looked at, and not.
                         rights: process.is_multiple_of(2),
                         asid: process as u16,
                         vmid: vm as u16,
+                        ..Context::handout(Some(guest.root()), host.root())
                     },
                 });
                 pages.push(used);

@@ -1,4 +1,5 @@
-// Whether a fence names an address space: by ASID and VMID, as far as it uses them.
+// Whether a fence names an address space: by ASID and VMID, as far as it uses them, and always by `virt`. What
+// is global belongs to no ASID, and what is outside of virtual machines to no VMID.
 
 `include "nested_mmu_types.svh"
 
@@ -9,12 +10,15 @@ module fence_scope
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  scope_t scope_i,
+  input  logic   virt_i,
+  input  logic   global_i,
   input  asid_t  asid_i,
   input  vmid_t  vmid_i,
   output logic   named_o
 );
 
-  assign named_o = (!scope_i.use_asid || asid_i == scope_i.asid)
-                && (!scope_i.use_vmid || vmid_i == scope_i.vmid);
+  assign named_o = (virt_i == scope_i.virt)
+                && (!scope_i.use_asid || (asid_i == scope_i.asid && !global_i))
+                && (!scope_i.use_vmid || !virt_i || vmid_i == scope_i.vmid);
 
 endmodule

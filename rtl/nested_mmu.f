@@ -4,6 +4,7 @@ rtl/rr_arbiter.sv
 rtl/plru_tree.sv
 rtl/fence_scope.sv
 rtl/walk_step_handout.sv
+rtl/walk_step_riscv.sv
 rtl/tlb.sv
 rtl/miss_table.sv
 rtl/walk_engine.sv

@@ -38,7 +38,7 @@ module nested_mmu
   output logic     fence_ready_o,
   input  fence_t   fence_i,
 
-  // Reads of table entries.
+  // Reads of table entries, and updates of leaves.
   output logic     mem_req_valid_o,
   input  logic     mem_req_ready_i,
   output mem_req_t mem_req_o,
@@ -52,14 +52,12 @@ module nested_mmu
   output event_t   event_o
 );
 
-  localparam log2_t PageSize = log2_t'(Cfg.OffsetWidth);
-
   logic look;         // a look-up may be answered in this cycle
   logic give;         // an ended walk is answered in this cycle
   logic rsp_room;
 
   req_t lookup;
-  logic lookup_valid, hit, miss, missed_out, equal, slot_free, table_full;
+  logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
   slot_t miss_slot;
 
   logic held_valid_q;
@@ -72,10 +70,26 @@ module nested_mmu
   offset_t done_offset;
 
   tlb_key_t  key;
-  tlb_data_t tlb_data;
+  tlb_data_t done_data;
+  place_t    place;
+  grants_t   grants;
 
-  logic rsp_valid_q;
-  rsp_t rsp_q, rsp_d;
+  // An answer, and what its trap record is made of besides.
+  localparam type answer_t = struct packed {
+    id_t         id;
+    logic        hit;
+    gva_t        gva;
+    gpa_t        gpa;
+    hpa_t        hpa;
+    log2_t       page_size;
+    attributes_t attributes;
+    fault_t      fault;
+    access_e     access;
+    logic        virt;
+  };
+
+  logic    rsp_valid_q;
+  answer_t rsp_q, rsp_d;
 
   //////////////////////////////////////
   // What the response register takes //
@@ -104,16 +118,20 @@ module nested_mmu
     .clk_i,
     .rst_ni,
     .key_i         (key),
-    .hit_o         (hit),
-    .data_o        (tlb_data),
+    .hit_o         (found),
+    .place_o       (place),
+    .grants_o      (grants),
     .use_i         (lookup_valid && hit),
     .fill_valid_i  (give && done_fill),
-    .fill_data_i   ('{gppn: gppn_t'(done_walk.gpa >> Cfg.OffsetWidth),
-                      hppn: hppn_t'(done_walk.hpa >> Cfg.OffsetWidth),
-                      guest_rights: done_walk.guest_rights, host_rights: done_walk.host_rights}),
+    .fill_data_i   (done_data),
     .fence_valid_i,
     .fence_i
   );
+
+  // On RISC-V what is not permitted is walked again: memory may permit it by now.
+  assign hit = found && (!Cfg.Riscv || grants_permit(grants,
+                                                       lookup.query.ctx.space.guest_levels != '0,
+                                                       lookup.query.access, lookup.query.ctx.mode.who));
 
   ////////////
   // Misses //
@@ -161,6 +179,7 @@ module nested_mmu
     .done_valid_o  (done_valid),
     .done_slot_o   (done_slot),
     .done_walk_o   (done_walk),
+    .done_data_o   (done_data),
     .done_fill_o   (done_fill),
     .filled_i      (give),
     .retire_i      (give && done_last),
@@ -176,69 +195,88 @@ module nested_mmu
   // Answers //
   /////////////
 
-  // Faults are made here, of walks and of hits. A fault of the data's own translation is at the request's
-  // offset, which is not the walk's where the walk is shared.
+  // Faults are made here, of walks and of hits.
   function automatic fault_t make_fault(fault_kind_e kind, stage_e stage, level_t level,
-                                        logic for_data, level_t for_level, gpa_t gpa);
+                                        purpose_e purpose, level_t for_level);
     fault_t fault;
     fault       = '0;
     fault.kind  = kind;
     fault.stage = stage;
     fault.level = level;
     if (stage == StageHost) begin
-      fault.for_data  = for_data;
-      fault.for_level = for_data ? '0 : for_level;
-      fault.gpa       = gpa;
+      fault.purpose   = purpose;
+      fault.for_level = (purpose == PurposeData) ? '0 : for_level;
     end
     return fault;
   endfunction
 
-  function automatic rsp_t make_rsp(id_t id, logic was_hit, gva_t gva, hppn_t hppn, fault_t fault);
-    rsp_t rsp;
-    rsp       = '0;
-    rsp.id    = id;
-    rsp.hit   = was_hit;
-    rsp.gva   = gva;
-    rsp.fault = fault;
-    if (fault.kind == FaultNone) begin
-      rsp.hpa       = {hppn, offset_t'(gva)};
-      rsp.page_size = PageSize;
+  function automatic log2_t page_size_of(span_t span);
+    log2_t size;
+    size = log2_t'(Cfg.PageLog2[0]);
+    for (int unsigned i = 1; i < Cfg.PageSizes; i++) begin
+      if (span[i-1]) size = log2_t'(Cfg.PageLog2[i]);
     end
-    return rsp;
+    return size;
   endfunction
 
-  // A hit: the rights of both leaves, in the walk's order.
-  rsp_t hit_rsp;
+  function automatic answer_t make_answer(id_t id, logic was_hit, gva_t gva, access_e access, logic virt,
+                                          place_t at, fault_t fault, gpa_t fault_gpa);
+    answer_t answer;
+    answer        = '0;
+    answer.id     = id;
+    answer.hit    = was_hit;
+    answer.gva    = gva;
+    answer.fault  = fault;
+    answer.access = access;
+    answer.virt   = virt;
+    if (fault.kind == FaultNone) begin
+      answer.gpa        = gpa_t'({at.gppn, offset_t'(gva)});
+      answer.hpa        = {at.hppn, offset_t'(gva)};
+      answer.page_size  = page_size_of(at.guest_span & at.host_span);
+      answer.attributes = at.attributes;
+    end else if (fault.stage == StageHost) begin
+      answer.gpa = fault_gpa;
+    end
+    return answer;
+  endfunction
+
+  // A hit. The handout's may fault: the rights of both leaves, in the walk's order.
+  answer_t hit_rsp;
   always_comb begin : p_hit
     fault_t fault;
     fault = '0;
-    if (lookup.query.ctx.space.rights) begin
-      if (!permits(tlb_data.guest_rights, lookup.query.access)) begin
-        fault = make_fault(FaultPermission, StageGuest, '0, 1'b0, '0, '0);
-      end else if (!permits(tlb_data.host_rights, lookup.query.access)) begin
-        fault = make_fault(FaultPermission, StageHost, '0, 1'b1, '0,
-                           {tlb_data.gppn, offset_t'(lookup.query.gva)});
+    if (!Cfg.Riscv && lookup.query.ctx.space.rights) begin
+      if (!permits(grants.guest, lookup.query.access)) begin
+        fault = make_fault(FaultPermission, StageGuest, '0, PurposeRead, '0);
+      end else if (!permits(grants.host, lookup.query.access)) begin
+        fault = make_fault(FaultPermission, StageHost, '0, PurposeData, '0);
       end
     end
-    hit_rsp = make_rsp(lookup.id, 1'b1, lookup.query.gva, tlb_data.hppn, fault);
+    hit_rsp = make_answer(lookup.id, 1'b1, lookup.query.gva, lookup.query.access, lookup.query.ctx.space.virt,
+                          place, fault,
+                          gpa_t'({place.gppn, offset_t'(lookup.query.gva)}));
   end
 
-  rsp_t walk_rsp;
+  // A walk. What its data's own translation says is at the request's offset, which is not the walk's where the
+  // walk is shared.
+  answer_t walk_rsp;
   always_comb begin : p_walk
     fault_t fault;
     gpa_t   gpa;
-    gpa   = done_walk.for_data ? {gppn_t'(done_walk.gpa >> Cfg.OffsetWidth), done_offset}
-                               : done_walk.gpa;
+    gpa   = done_walk.gpa;
+    if (done_walk.purpose == PurposeData) gpa[Cfg.OffsetWidth-1:0] = done_offset;
     fault = '0;
     if (done_walk.fault != FaultNone) begin
       fault = make_fault(done_walk.fault, done_walk.stage,
                          (done_walk.stage == StageHost) ? done_walk.host_level : done_walk.guest_level,
-                         done_walk.for_data, done_walk.guest_level, gpa);
+                         done_walk.purpose, done_walk.guest_level);
     end
-    walk_rsp = make_rsp(done_id, 1'b0,
-                        {vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth), done_offset},
-                        hppn_t'(done_walk.hpa >> Cfg.OffsetWidth), fault);
+    walk_rsp = make_answer(done_id, 1'b0, {vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth), done_offset},
+                           done_walk.query.access, done_walk.query.ctx.space.virt, done_data.place, fault, gpa);
   end
+
+  logic unused_walk;  // what a walk needs no more at its end
+  assign unused_walk = ^done_walk;
 
   assign rsp_d = give ? walk_rsp : hit_rsp;
 
@@ -251,8 +289,53 @@ module nested_mmu
     if (rsp_room) rsp_q <= rsp_d;
   end
 
+  //               | fetch | load | store
+  //   access      |   1   |   5  |   7
+  //   page        |  12   |  13  |  15
+  //   guest page  |  20   |  21  |  23
+  function automatic logic [5:0] trap_cause(logic memory, logic guest_page, access_e access);
+    unique case (access)
+      AccessFetch: return memory ? 6'd1 : guest_page ? 6'd20 : 6'd12;
+      AccessStore: return memory ? 6'd7 : guest_page ? 6'd23 : 6'd15;
+      default:     return memory ? 6'd5 : guest_page ? 6'd21 : 6'd13;
+    endcase
+  endfunction
+
+  // The trap that a fault is on RISC-V. A fault of the memory is no fault of a page: it only keeps the access.
+  function automatic trap_t make_trap(fault_kind_e kind, stage_e stage, purpose_e purpose, gpa_t gpa,
+                                      access_e access, logic virt);
+    trap_t trap;
+    logic  guest_page;
+    trap       = '0;
+    guest_page = (stage == StageHost) && (kind != FaultMemory);
+    if (!Cfg.Riscv || kind == FaultNone) return trap;
+
+    trap.gva   = virt;
+    trap.cause = trap_cause(kind == FaultMemory, guest_page, access);
+    if (guest_page) begin
+      trap.tval2 = gpa >> 2;
+      unique case (purpose)
+        PurposeRead:   trap.tinst = (Cfg.PteWidth == 64) ? 16'h3000 : 16'h2000;
+        PurposeUpdate: trap.tinst = (Cfg.PteWidth == 64) ? 16'h3020 : 16'h2020;
+        default:       trap.tinst = '0;
+      endcase
+    end
+    return trap;
+  endfunction
+
   assign rsp_valid_o = rsp_valid_q;
-  assign rsp_o       = rsp_q;
+  assign rsp_o       = '{
+    id:         rsp_q.id,
+    hit:        rsp_q.hit,
+    gva:        rsp_q.gva,
+    gpa:        rsp_q.gpa,
+    hpa:        rsp_q.hpa,
+    page_size:  rsp_q.page_size,
+    attributes: rsp_q.attributes,
+    fault:      rsp_q.fault,
+    trap:       make_trap(rsp_q.fault.kind, rsp_q.fault.stage, rsp_q.fault.purpose, rsp_q.gpa, rsp_q.access,
+                          rsp_q.virt)
+  };
 
   ////////////
   // Events //
@@ -288,14 +371,19 @@ module nested_mmu
   end
 
 `ifndef SYNTHESIS
-  logic in_reset;
-  assign in_reset = !rst_ni;
+  logic in_reset, fence_of_virt, no_fault;
+  assign in_reset      = !rst_ni;
+  assign fence_of_virt = (fence_i.scope.virt == done_walk.query.ctx.space.virt);
+  assign no_fault      = (rsp_o.fault.kind == FaultNone);
 
   ResponseStays_A: assert property (@(posedge clk_i) disable iff (in_reset)
                                     rsp_valid_o && !rsp_ready_i |=> rsp_valid_o && $stable(rsp_o));
   NoFillInFence_A: assert property (@(posedge clk_i) disable iff (in_reset)
-                                    fence_valid_i && !(fence_i.scope.use_asid || fence_i.scope.use_vmid)
+                                    fence_valid_i && fence_of_virt
+                                    && !(fence_i.scope.use_asid || fence_i.scope.use_vmid)
                                     |-> !(give && done_fill));
+  NoFaultOnHit_A:  assert property (@(posedge clk_i) disable iff (in_reset)
+                                    rsp_valid_o && rsp_o.hit && Cfg.Riscv |-> no_fault);
 `endif
 
 endmodule

@@ -6,52 +6,84 @@
 package nested_mmu_pkg;
 
   // Paging format. The walk step of a format is the only place that knows its rules.
-  typedef enum logic [1:0] {
-    FormatHandout   = 2'd0,  // 20-bit addresses, 2|2|16: the machine of the 6.823 handout
-    FormatClassic32 = 2'd1   // 32-bit addresses, 10|10|12: the same rules on the classic geometry
+  typedef enum int unsigned {
+    FormatHandout   = 0,  // 20-bit addresses, 2|2|16: the machine of the 6.823 handout
+    FormatClassic32 = 1,  // 32-bit addresses, 10|10|12: the same rules on the classic geometry
+    FormatRv32      = 2,  // RISC-V: Sv32, Sv32x4
+    FormatRv64      = 3   // RISC-V: Sv39, Sv48, Sv57, and x4
   } format_e;
+
+  localparam int unsigned MaxPageSizes  = 6;
+  localparam int unsigned PageLog2Width = 6;
 
   // Everything that is fixed when a design is elaborated. Widths in bits.
   typedef struct packed {
     // The format's row of the geometry table.
     int unsigned GvaWidth;
     int unsigned GpaWidth;
+    int unsigned GpaMapWidth;    // gPA that can be mapped: wider ones fault
     int unsigned HpaWidth;
-    int unsigned PteWidth;     // a table entry; its bytes are the stride of a table
-    int unsigned OffsetWidth;  // offset in the smallest page
-    int unsigned IndexWidth;   // index of each level
-    int unsigned Levels;       // of either stage
+    int unsigned PteWidth;       // a table entry; its bytes are the stride of a table
+    int unsigned OffsetWidth;    // offset in the smallest page
+    int unsigned IndexWidth;     // index of each level
+    int unsigned HostRootExtra;  // bits by which the host root's index is wider
+    int unsigned Levels;         // of either stage, at most
+    int unsigned NapotWidth;     // index bits in a NAPOT page's offset; 0: there are none
+    logic        Riscv;          // the rules are RISC-V's, else the handout's
+    // log2 of the bytes of each page size, the smallest first.
+    int unsigned                          PageSizes;
+    logic [MaxPageSizes-1:0][PageLog2Width-1:0] PageLog2;
     // The user's choice.
     int unsigned IdWidth;
     int unsigned AsidWidth;
     int unsigned VmidWidth;
     int unsigned TlbEntries;
     int unsigned WalkSlots;
-    int unsigned MissEntries;  // requests that can wait for a walk
+    int unsigned MissEntries;    // requests that can wait for a walk
   } cfg_t;
 
   // The geometry table: one row a format.
   function automatic cfg_t geometry(format_e format);
     unique case (format)
-      //                              gVA gPA hPA PTE offset index levels
-      FormatHandout:   return geometry_row(20, 20, 20, 32, 16,  2, 2);
-      FormatClassic32: return geometry_row(32, 32, 32, 32, 12, 10, 2);
+      //                                  gVA gPA map hPA PTE offset index extra levels napot RISC-V
+      FormatHandout:   return geometry_row(20, 20, 20, 20, 32, 16,  2, 0, 2, 0, 1'b0);
+      FormatClassic32: return geometry_row(32, 32, 32, 32, 32, 12, 10, 0, 2, 0, 1'b0);
+      FormatRv32:      return geometry_row(32, 34, 34, 34, 32, 12, 10, 2, 2, 0, 1'b1);
+      FormatRv64:      return geometry_row(64, 64, 59, 56, 64, 12,  9, 2, 5, 4, 1'b1);
       default:         return '0;
     endcase
   endfunction
 
-  function automatic cfg_t geometry_row(int unsigned gva, int unsigned gpa, int unsigned hpa,
-                                        int unsigned pte, int unsigned offset,
-                                        int unsigned index, int unsigned levels);
+  function automatic cfg_t geometry_row(int unsigned gva, int unsigned gpa, int unsigned gpa_map,
+                                        int unsigned hpa, int unsigned pte, int unsigned offset,
+                                        int unsigned index, int unsigned extra,
+                                        int unsigned levels, int unsigned napot,
+                                        logic riscv);
     cfg_t row;
-    row             = '0;
-    row.GvaWidth    = gva;
-    row.GpaWidth    = gpa;
-    row.HpaWidth    = hpa;
-    row.PteWidth    = pte;
-    row.OffsetWidth = offset;
-    row.IndexWidth  = index;
-    row.Levels      = levels;
+    row               = '0;
+    row.GvaWidth      = gva;
+    row.GpaWidth      = gpa;
+    row.GpaMapWidth   = gpa_map;
+    row.HpaWidth      = hpa;
+    row.PteWidth      = pte;
+    row.OffsetWidth   = offset;
+    row.IndexWidth    = index;
+    row.HostRootExtra = extra;
+    row.Levels        = levels;
+    row.NapotWidth    = napot;
+    row.Riscv         = riscv;
+
+    // A leaf may be at any level on RISC-V; a NAPOT page is the first's with some of the next index.
+    row.PageSizes   = 1;
+    row.PageLog2[0] = PageLog2Width'(offset);
+    if (napot != 0) begin
+      row.PageLog2[row.PageSizes] = PageLog2Width'(offset + napot);
+      row.PageSizes++;
+    end
+    for (int unsigned level = 1; riscv && level < levels; level++) begin
+      row.PageLog2[row.PageSizes] = PageLog2Width'(offset + level * index);
+      row.PageSizes++;
+    end
     return row;
   endfunction
 
@@ -75,9 +107,10 @@ package nested_mmu_pkg;
   endfunction
 
   typedef enum logic [1:0] {
-    AccessLoad  = 2'd0,
-    AccessStore = 2'd1,
-    AccessFetch = 2'd2
+    AccessLoad        = 2'd0,
+    AccessStore       = 2'd1,
+    AccessFetch       = 2'd2,
+    AccessLoadExecute = 2'd3   // RISC-V HLVX: a load that needs what a fetch needs
   } access_e;
 
   typedef enum logic {
@@ -85,29 +118,45 @@ package nested_mmu_pkg;
     StageHost  = 1'b1   // gPA => hPA
   } stage_e;
 
-  typedef enum logic [2:0] {
-    FaultNone       = 3'd0,
-    FaultMemory     = 3'd1,  // the memory answered the read of an entry with an error
-    FaultMisaligned = 3'd2,  // an entry address is not a multiple of the entry size
-    FaultWidth      = 3'd3,  // an entry address lies past the machine's width
-    FaultReserved   = 3'd4,  // reserved bits of an entry are not zero
-    FaultInvalid    = 3'd5,  // rights mode: the leaf is not valid
-    FaultPermission = 3'd6   // rights mode: the leaf does not permit the access
+  // What a gPA is translated for.
+  typedef enum logic [1:0] {
+    PurposeRead   = 2'd0,  // to read a guest entry
+    PurposeData   = 2'd1,  // the access itself
+    PurposeUpdate = 2'd2   // to set A or D of a guest leaf
+  } purpose_e;
+
+  typedef enum logic [3:0] {
+    FaultNone          = 4'd0,
+    FaultMemory        = 4'd1,  // the memory answered an entry's read or update with an error; no such hPA
+    FaultMisaligned    = 4'd2,  // handout: entry address not a multiple of the entry size; RISC-V: superpage
+    FaultWidth         = 4'd3,  // an address is too wide for its stage
+    FaultReserved      = 4'd4,  // reserved bits of an entry are not zero
+    FaultInvalid       = 4'd5,  // the entry is not valid
+    FaultPermission    = 4'd6,  // the leaf does not permit the access
+    FaultAccessedDirty = 4'd7,  // the leaf's A or D would have to be set, and may not be
+    FaultPointer       = 4'd8   // a pointer where only a leaf can be
   } fault_kind_e;
 
   // What a walk wants next.
   typedef enum logic [1:0] {
-    WalkRead  = 2'd0,  // the entry at walk.hpa
-    WalkDone  = 2'd1,  // nothing: walk.hpa is the translation
-    WalkFault = 2'd2   // nothing: walk.fault says why
+    WalkRead   = 2'd0,  // the entry at walk.hpa
+    WalkDone   = 2'd1,  // nothing: walk.hpa is the translation
+    WalkFault  = 2'd2,  // nothing: walk.fault says why
+    WalkUpdate = 2'd3   // compare-and-swap of the leaf at walk.hpa
   } walk_next_e;
 
   typedef enum logic [1:0] {
     SlotIdle = 2'd0,
     SlotRead = 2'd1,  // waits for the memory port
-    SlotWait = 2'd2,  // its read is in flight
+    SlotWait = 2'd2,  // its read or update is in flight
     SlotDone = 2'd3   // has a result that not every requester has been given
   } slot_state_e;
+
+  // Number of levels of a stage that is on; 0: it is off.
+  typedef logic [2:0] levels_t;
+
+  // Page-based memory type of Svpbmt: 0 as the physical memory's, 1 non-cacheable, 2 I/O.
+  typedef logic [1:0] attributes_t;
 
   // What a leaf permits.
   typedef struct packed {
@@ -118,17 +167,74 @@ package nested_mmu_pkg;
 
   // Rights rule, for a leaf of either stage, on a miss and on a hit:
   //
-  //   access | needs
-  //   load   | r      (also the walk's own read of a guest table, at the host leaf that maps it)
-  //   store  | w
-  //   fetch  | x
+  //   access       | needs
+  //   load         | r      (also the walk's own read of a guest table, at the host leaf that maps it)
+  //   store        | w      (also the walk's own update of a guest leaf)
+  //   fetch        | x
+  //   load-execute | x
   function automatic logic permits(rights_t rights, access_e access);
     unique case (access)
-      AccessLoad:  return rights.r;
-      AccessStore: return rights.w;
-      AccessFetch: return rights.x;
-      default:     return 1'b0;
+      AccessLoad:        return rights.r;
+      AccessStore:       return rights.w;
+      AccessFetch:       return rights.x;
+      AccessLoadExecute: return rights.x;
+      default:           return 1'b0;
     endcase
+  endfunction
+
+  // RISC-V: who makes an access.
+  typedef struct packed {
+    logic user;       // effective privilege is U or VU
+    logic sum;        // the supervisor may load and store in user pages
+    logic guest_mxr;  // what is executable is readable: at the guest stage
+    logic host_mxr;   // and at the host stage
+  } who_t;
+
+  // RISC-V: what of the control registers a translation depends on.
+  typedef struct packed {
+    who_t who;
+    logic guest_adue;   // A and D are set by hardware: at the guest stage
+    logic host_adue;    // and at the host stage
+    logic guest_pbmte;  // leaves have a memory type
+    logic host_pbmte;
+    logic napot;        // Svnapot is there
+  } mode_t;
+
+  // RISC-V user rule:
+  //
+  //   page       | user | supervisor
+  //   user       | yes  | with SUM, not to fetch
+  //   supervisor | no   | yes
+  function automatic logic permits_user(logic user_page, access_e access, logic user, logic sum);
+    if (user) return user_page;
+    return !user_page || (sum && access != AccessFetch);
+  endfunction
+
+  // RISC-V permission rule, for a leaf of either stage, on a miss and on a hit. The host stage takes everybody
+  // for a user.
+  function automatic logic leaf_permits(stage_e stage, rights_t rights, logic user_page, access_e access,
+                                        who_t who);
+    rights_t effective;
+    logic    user_ok;
+    effective   = rights;
+    effective.r = rights.r || (rights.x && ((stage == StageHost) ? who.host_mxr : who.guest_mxr));
+    user_ok     = permits_user(user_page, access, who.user || (stage == StageHost), who.sum);
+    return user_ok && permits(effective, access);
+  endfunction
+
+  // What both leaves of a mapping permit. A stage that is off permits everything.
+  typedef struct packed {
+    rights_t guest;
+    rights_t host;
+    logic    user;   // the guest leaf is a user page
+    logic    dirty;  // no leaf's D is clear
+  } grants_t;
+
+  // RISC-V: whether a walk that found this would permit the access, and not have to set D.
+  function automatic logic grants_permit(grants_t grants, logic guest_on, access_e access, who_t who);
+    return (!guest_on || leaf_permits(StageGuest, grants.guest, grants.user, access, who))
+        && leaf_permits(StageHost, grants.host, 1'b1, access, who)
+        && (grants.dirty || access != AccessStore);
   endfunction
 
 endpackage

@@ -1,8 +1,8 @@
 // TLB of full gVA=>hPA translations, fully associative, tree pseudo-LRU.
 //
-// One key a cycle, for a look-up or for a fill (never both). A fill of a page that is there already takes
-// that entry's place, so that no key ever finds two. A fence is done in the cycle in which it is given; the
-// caller keeps fills that it names out of that cycle.
+// An entry covers the page of the smaller leaf; what is looked up is a smallest page. One key a cycle, for a
+// look-up or for a fill (never both): a fill takes the place of all that overlaps it, so that no key ever finds
+// two. A fence is done in the cycle in which it is given; the caller keeps fills that it names out of that cycle.
 
 `include "nested_mmu_types.svh"
 
@@ -17,7 +17,8 @@ module tlb
 
   input  tlb_key_t  key_i,
   output logic      hit_o,
-  output tlb_data_t data_o,
+  output place_t    place_o,       // of the page that was looked up
+  output grants_t   grants_o,
   input  logic      use_i,         // the hit counts as a use
 
   input  logic      fill_valid_i,
@@ -37,22 +38,99 @@ module tlb
   way_t hit_way, free_way, victim_way, fill_way;
   logic any_free;
 
+  ///////////
+  // Pages //
+  ///////////
+
+  // Page numbers of any kind.
+  localparam type page_t = logic [63-Cfg.OffsetWidth:0];
+
+  // The page number's bits that lie in a page larger than the smallest.
+  function automatic page_t page_mask(span_t span);
+    page_t mask;
+    mask = '0;
+    for (int unsigned size = 1; size < Cfg.PageSizes; size++) begin
+      if (span[size-1]) mask |= (page_t'(1) << (Cfg.PageLog2[size] - Cfg.PageLog2[0])) - page_t'(1);
+    end
+    return mask;
+  endfunction
+
+  // What does not tell an entry's mapping from others: where in the page, the ASID if it is global, and the VMID
+  // outside of virtual machines.
+  function automatic tlb_key_t ignored(span_t span, logic is_global, logic virt);
+    tlb_key_t ignore;
+    ignore            = '0;
+    ignore.vpn        = vpn_t'(page_mask(span));
+    ignore.space.asid = {Cfg.AsidWidth{is_global}};
+    ignore.space.vmid = {Cfg.VmidWidth{!virt}};
+    return ignore;
+  endfunction
+
+  // In a page larger than the smallest the address's own bits tell where.
+  function automatic place_t at_page(place_t place, vpn_t vpn);
+    place_t at;
+    page_t  mask;
+    at      = place;
+    mask    = page_mask(place.guest_span & place.host_span);
+    at.gppn = (place.gppn & ~gppn_t'(mask)) | gppn_t'(page_t'(vpn) & mask);
+    at.hppn = (place.hppn & ~hppn_t'(mask)) | hppn_t'(page_t'(vpn) & mask);
+    return at;
+  endfunction
+
+  // A fill overlaps what is in its page, a look-up what its smallest page is in.
+  tlb_key_t key_ignore;
+  if (Cfg.Riscv) begin : gen_key_ignore
+    assign key_ignore = fill_valid_i ? ignored(fill_data_i.place.guest_span & fill_data_i.place.host_span,
+                                               fill_data_i.is_global, key_i.space.virt)
+                                     : ignored('0, 1'b0, key_i.space.virt);
+  end else begin : gen_no_key_ignore
+    assign key_ignore = '0;
+  end
+
+  vpn_t  fence_vpn;
+  gppn_t fence_gppn;
+  logic  fence_gpa_mappable;
+  assign fence_vpn          = vpn_t'(fence_i.gva >> Cfg.OffsetWidth);
+  assign fence_gppn         = gppn_t'(fence_i.gpa >> Cfg.OffsetWidth);
+  assign fence_gpa_mappable = (fence_i.gpa == gpa_t'({fence_gppn, offset_t'(fence_i.gpa)}));
+
   for (genvar i = 0; i < N; i++) begin : gen_entry
-    assign match[i]  = valid_q[i] && (key_q[i] == key_i);
+    tlb_key_t ignore;
+    vpn_t     guest_mask;
+    gppn_t    host_mask;
+
+    if (Cfg.Riscv) begin : gen_pages
+      assign ignore     = ignored(data_q[i].place.guest_span & data_q[i].place.host_span,
+                                  data_q[i].is_global, key_q[i].space.virt);
+      assign guest_mask = vpn_t'(page_mask(data_q[i].place.guest_span));
+      assign host_mask  = gppn_t'(page_mask(data_q[i].place.host_span));
+    end else begin : gen_one_page
+      assign ignore     = '0;
+      assign guest_mask = '0;
+      assign host_mask  = '0;
+    end
+
+    assign match[i] = valid_q[i] && (((key_q[i] ^ key_i) & ~(ignore | key_ignore)) == '0);
 
     fence_scope #(.Cfg(Cfg)) u_scope (
-      .scope_i (fence_i.scope),
-      .asid_i  (key_q[i].space.asid),
-      .vmid_i  (key_q[i].space.vmid),
-      .named_o (in_scope[i])
+      .scope_i  (fence_i.scope),
+      .virt_i   (key_q[i].space.virt),
+      .global_i (data_q[i].is_global),
+      .asid_i   (key_q[i].space.asid),
+      .vmid_i   (key_q[i].space.vmid),
+      .named_o  (in_scope[i])
     );
+
+    // An address names the whole page of its stage's leaf, however small a part of it the entry covers.
     assign fenced[i] = in_scope[i]
-                    && (!fence_i.use_gva  || key_q[i].vpn == vpn_t'(fence_i.gva >> Cfg.OffsetWidth))
-                    && (!fence_i.use_gpa  || data_q[i].gppn == gppn_t'(fence_i.gpa >> Cfg.OffsetWidth));
+                    && (!fence_i.use_gva || ((key_q[i].vpn ^ fence_vpn) & ~guest_mask) == '0)
+                    && (!fence_i.use_gpa || (fence_gpa_mappable
+                                             && ((data_q[i].place.gppn ^ fence_gppn) & ~host_mask) == '0));
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
       if (!rst_ni)                                           valid_q[i] <= 1'b0;
       else if (fill_valid_i && fill_way == way_t'(i))        valid_q[i] <= 1'b1;
+      else if (fill_valid_i && match[i])                     valid_q[i] <= 1'b0;
       else if (fence_valid_i && fenced[i])                   valid_q[i] <= 1'b0;
     end
 
@@ -75,7 +153,8 @@ module tlb
 
   assign any_free = !(&valid_q);
   assign hit_o    = |match;
-  assign data_o   = data_q[hit_way];
+  assign place_o  = at_page(data_q[hit_way].place, key_i.vpn);
+  assign grants_o = data_q[hit_way].grants;
   assign fill_way = hit_o ? hit_way : any_free ? free_way : victim_way;
 
   plru_tree #(.N(N)) u_plru (
@@ -90,7 +169,7 @@ module tlb
   logic in_reset;
   assign in_reset = !rst_ni;
 
-  OneHotHit_A: assert property (@(posedge clk_i) disable iff (in_reset) $onehot0(match));
+  OneHotHit_A: assert property (@(posedge clk_i) disable iff (in_reset) fill_valid_i || $onehot0(match));
   FillOrUse_A: assert property (@(posedge clk_i) disable iff (in_reset) !(fill_valid_i && use_i));
 `endif
 

@@ -1,4 +1,4 @@
-// The walk slots: takes misses, issues their reads one at a time each, retires their walks.
+// The walk slots: takes misses, issues their reads and updates one at a time each, retires their walks.
 //
 // A slot holds a walk (walk_t) and its state. All slots share one walk step: an entry arrives with its slot's
 // number and the step says what is next. The memory port is given round robin.
@@ -30,6 +30,7 @@ module walk_engine
   output logic      done_valid_o,
   output slot_t     done_slot_o,
   output walk_t     done_walk_o,
+  output tlb_data_t done_data_o,  // what it has found
   output logic      done_fill_o,
   input  logic      filled_i,
   input  logic      retire_i,
@@ -51,6 +52,7 @@ module walk_engine
 
   walk_t       start_walk, step_walk, next_walk;
   walk_next_e  start_next, next;
+  pte_t        update_expected, update_new;
 
   logic [N-1:0] idle, wants_read, done, equal, named;
   slot_t        free_slot, equal_slot, read_slot, done_slot;
@@ -64,14 +66,34 @@ module walk_engine
 
   if (Format == FormatHandout || Format == FormatClassic32) begin : gen_handout
     walk_step_handout #(.Cfg(Cfg)) u_step (
-      .start_query_i (miss_i),
-      .start_walk_o  (start_walk),
-      .start_next_o  (start_next),
-      .step_walk_i   (step_walk),
-      .step_pte_i    (mem_rsp_i.data),
-      .step_error_i  (mem_rsp_i.error),
-      .step_walk_o   (next_walk),
-      .step_next_o   (next)
+      .start_query_i     (miss_i),
+      .start_walk_o      (start_walk),
+      .start_next_o      (start_next),
+      .step_walk_i       (step_walk),
+      .step_pte_i        (mem_rsp_i.data),
+      .step_error_i      (mem_rsp_i.error),
+      .step_walk_o       (next_walk),
+      .step_next_o       (next),
+      .update_expected_o (update_expected),
+      .update_new_o      (update_new),
+      .end_walk_i        (done_walk_o),
+      .end_data_o        (done_data_o)
+    );
+  end else if (Format == FormatRv32 || Format == FormatRv64) begin : gen_riscv
+    walk_step_riscv #(.Cfg(Cfg)) u_step (
+      .start_query_i     (miss_i),
+      .start_walk_o      (start_walk),
+      .start_next_o      (start_next),
+      .step_walk_i       (step_walk),
+      .step_pte_i        (mem_rsp_i.data),
+      .step_error_i      (mem_rsp_i.error),
+      .step_walk_o       (next_walk),
+      .step_next_o       (next),
+      .update_walk_i     (walk_q[read_slot]),
+      .update_expected_o (update_expected),
+      .update_new_o      (update_new),
+      .end_walk_i        (done_walk_o),
+      .end_data_o        (done_data_o)
     );
   end else begin : gen_no_format
     $fatal(1, "walk_engine: no walk step for this format");
@@ -82,7 +104,7 @@ module walk_engine
   ////////////////
 
   function automatic slot_state_e state_of(walk_next_e walk_next);
-    return (walk_next == WalkRead) ? SlotRead : SlotDone;
+    return (walk_next == WalkRead || walk_next == WalkUpdate) ? SlotRead : SlotDone;
   endfunction
 
   for (genvar i = 0; i < N; i++) begin : gen_slot
@@ -93,19 +115,22 @@ module walk_engine
     assign done[i]       = (state_q[i] == SlotDone);
 
     // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
-    // is the same for every access.
+    // of the handout's is the same for every access.
     assign equal[i] = !idle[i] && !done[i] && fill_q[i]
                    && (walk_q[i].query.ctx == miss_i.ctx)
                    && (vpn_t'(walk_q[i].query.gva >> Cfg.OffsetWidth)
                        == vpn_t'(miss_i.gva >> Cfg.OffsetWidth))
-                   && (walk_q[i].query.access == miss_i.access || !miss_i.ctx.space.rights);
+                   && (walk_q[i].query.access == miss_i.access
+                       || (!Cfg.Riscv && !miss_i.ctx.space.rights));
 
-    // By address a walk cannot be told apart before it ends, so ASID and VMID decide.
+    // By address a walk cannot be told apart before it ends, nor whether it is global: ASID and VMID decide.
     fence_scope #(.Cfg(Cfg)) u_scope (
-      .scope_i (fence_scope_i),
-      .asid_i  (walk_q[i].query.ctx.space.asid),
-      .vmid_i  (walk_q[i].query.ctx.space.vmid),
-      .named_o (named[i])
+      .scope_i  (fence_scope_i),
+      .virt_i   (walk_q[i].query.ctx.space.virt),
+      .global_i (1'b0),
+      .asid_i   (walk_q[i].query.ctx.space.asid),
+      .vmid_i   (walk_q[i].query.ctx.space.vmid),
+      .named_o  (named[i])
     );
 
     assign starts  = start_i && free_slot == slot_t'(i);
@@ -165,7 +190,13 @@ module walk_engine
   );
 
   assign mem_req_valid_o = read_valid;
-  assign mem_req_o       = '{id: read_slot, hpa: walk_q[read_slot].hpa};
+  assign mem_req_o       = '{
+    id:       read_slot,
+    hpa:      walk_q[read_slot].hpa,
+    update:   walk_q[read_slot].update,
+    expected: update_expected,
+    updated:  update_new
+  };
 
   ////////////////
   // The ends   //
@@ -182,7 +213,10 @@ module walk_engine
 
   assign done_slot_o = done_slot;
   assign done_walk_o = walk_q[done_slot];
+  // With both stages off there is nothing to keep.
   assign done_fill_o = fill_q[done_slot] && (done_walk_o.fault == FaultNone)
+                    && (done_walk_o.query.ctx.space.guest_levels != '0
+                        || done_walk_o.query.ctx.space.host_levels != '0)
                     && !(fence_valid_i && named[done_slot]);
 
   assign step_o = '{
@@ -191,7 +225,8 @@ module walk_engine
     stage:       step_walk.stage,
     guest_level: step_walk.guest_level,
     host_level:  step_walk.host_level,
-    for_data:    step_walk.for_data,
+    purpose:     step_walk.purpose,
+    update:      step_walk.update,
     gpa:         step_walk.gpa,
     hpa:         step_walk.hpa,
     error:       mem_rsp_i.error,
@@ -201,8 +236,19 @@ module walk_engine
   };
 
 `ifndef SYNTHESIS
-  logic in_reset;
-  assign in_reset = !rst_ni;
+  function automatic logic legal_levels(levels_t levels);
+    return levels != 3'd1 && levels <= levels_t'(Cfg.Levels);
+  endfunction
+
+  // As single bits, so that no assertion samples a walk.
+  logic in_reset, sets_bits, known_levels, issues_fault, ends_early;
+  assign in_reset     = !rst_ni;
+  assign sets_bits    = (mem_req_o.updated != mem_req_o.expected)
+                     && ((mem_req_o.updated & mem_req_o.expected) == mem_req_o.expected);
+  assign known_levels = legal_levels(miss_i.ctx.space.guest_levels)
+                     && legal_levels(miss_i.ctx.space.host_levels);
+  assign issues_fault = (walk_q[read_slot].fault != FaultNone);
+  assign ends_early   = (done_walk_o.fault == FaultNone) && (done_walk_o.purpose != PurposeData);
 
   StartHasSlot_A:     assert property (@(posedge clk_i) disable iff (in_reset) start_i |-> free_o);
   ResponseExpected_A: assert property (@(posedge clk_i) disable iff (in_reset)
@@ -210,6 +256,13 @@ module walk_engine
   RequestStays_A:     assert property (@(posedge clk_i) disable iff (in_reset)
                                        mem_req_valid_o && !mem_req_ready_i
                                        |=> mem_req_valid_o && $stable(mem_req_o));
+  UpdateSetsBits_A:   assert property (@(posedge clk_i) disable iff (in_reset)
+                                       mem_req_valid_o && mem_req_o.update |-> sets_bits);
+  FaultEndsWalk_A:    assert property (@(posedge clk_i) disable iff (in_reset)
+                                       mem_req_valid_o |-> !issues_fault);
+  DoneHasData_A:      assert property (@(posedge clk_i) disable iff (in_reset)
+                                       done_valid_o |-> !ends_early);
+  LevelsKnown_A:      assert property (@(posedge clk_i) disable iff (in_reset) start_i |-> known_levels);
 `endif
 
 endmodule

@@ -1,7 +1,9 @@
 // The rules of paging of the handout's machine, for any geometry of that kind (HANDOUT, CLASSIC32).
 //
-//   start: request                     -> a walk's first state
-//   step:  walk, and the entry it read -> the walk's next state
+//   start:  request                     -> a walk's first state
+//   step:   walk, and the entry it read -> the walk's next state
+//   update: never wanted
+//   end:    walk that is done           -> what it has found
 //
 // Pure combinational; one instance serves every walk slot. docs/formats.md states the rules in words.
 
@@ -21,7 +23,13 @@ module walk_step_handout
   input  pte_t       step_pte_i,
   input  logic       step_error_i,
   output walk_t      step_walk_o,
-  output walk_next_e step_next_o
+  output walk_next_e step_next_o,
+
+  output pte_t       update_expected_o,
+  output pte_t       update_new_o,
+
+  input  walk_t      end_walk_i,
+  output tlb_data_t  end_data_o
 );
 
   localparam int unsigned StrideWidth = $clog2(Cfg.PteWidth / 8);
@@ -92,11 +100,11 @@ module walk_step_handout
   endfunction
 
   // Every gPA, of a guest entry as of the data, goes through the host's table from its root.
-  function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, logic for_data);
+  function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, purpose_e purpose);
     walk_t next;
-    next          = walk;
-    next.gpa      = gpa;
-    next.for_data = for_data;
+    next         = walk;
+    next.gpa     = gpa;
+    next.purpose = purpose;
     return seek_host_entry(next, walk.query.ctx.host_root, RootLevel);
   endfunction
 
@@ -109,7 +117,7 @@ module walk_step_handout
     next.guest_level = level;
     next.fault       = address_fault(sum[StrideWidth-1:0] != '0, sum[Cfg.GpaWidth]);
     if (next.fault != FaultNone) return next;
-    return seek_gpa(next, gpa_t'(sum), 1'b0);
+    return seek_gpa(next, gpa_t'(sum), PurposeRead);
   endfunction
 
   ///////////
@@ -118,12 +126,12 @@ module walk_step_handout
 
   always_comb begin : p_start
     walk_t walk;
-    walk              = '0;
-    walk.query        = start_query_i;
-    walk.guest_rights = '1;  // what a guest stage that is off permits
-    start_walk_o = start_query_i.ctx.space.nested
+    walk            = '0;
+    walk.query      = start_query_i;
+    walk.guest_leaf = '1;  // a guest stage that is off permits everything
+    start_walk_o = (start_query_i.ctx.space.guest_levels != '0)
                  ? seek_guest_entry(walk, start_query_i.ctx.guest_root, RootLevel)
-                 : seek_gpa(walk, gpa_t'(start_query_i.gva), 1'b1);
+                 : seek_gpa(walk, gpa_t'(start_query_i.gva), PurposeData);
     start_next_o = (start_walk_o.fault == FaultNone) ? WalkRead : WalkFault;
   end
 
@@ -140,8 +148,8 @@ module walk_step_handout
     next.fault = entry_fault(pte, StageGuest, leaf && walk.query.ctx.space.rights, walk.query.access);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_guest_entry(next, gpa_t'(pte), walk.guest_level - 1'b1);
-    next.guest_rights = leaf_rights(pte);
-    return seek_gpa(next, {gppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.query.gva)}, 1'b1);
+    next.guest_leaf = leaf_t'(leaf_rights(pte));
+    return seek_gpa(next, {gppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.query.gva)}, PurposeData);
   endfunction
 
   // A host entry has been read: a pointer leads to the next host table, a leaf to the entry or the data
@@ -152,12 +160,12 @@ module walk_step_handout
     leaf       = (walk.host_level == '0);
     next       = walk;
     next.fault = entry_fault(pte, StageHost, leaf && walk.query.ctx.space.rights,
-                             walk.for_data ? walk.query.access : AccessLoad);
+                             (walk.purpose == PurposeData) ? walk.query.access : AccessLoad);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_host_entry(next, hpa_t'(pte), walk.host_level - 1'b1);
     next.hpa = {hppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.gpa)};
-    if (walk.for_data) next.host_rights = leaf_rights(pte);
-    else               next.stage       = StageGuest;
+    if (walk.purpose == PurposeData) next.host_leaf = leaf_t'(leaf_rights(pte));
+    else                             next.stage     = StageGuest;
     return next;
   endfunction
 
@@ -174,11 +182,29 @@ module walk_step_handout
     if (step_walk_o.fault != FaultNone) begin
       step_next_o = WalkFault;
     end else if (step_walk_i.stage == StageHost && step_walk_i.host_level == '0
-                 && step_walk_i.for_data) begin
+                 && step_walk_i.purpose == PurposeData) begin
       step_next_o = WalkDone;
     end else begin
       step_next_o = WalkRead;
     end
   end
+
+  assign update_expected_o = '0;
+  assign update_new_o      = '0;
+
+  /////////
+  // End //
+  /////////
+
+  always_comb begin : p_end
+    end_data_o              = '0;
+    end_data_o.place.gppn   = gppn_t'(end_walk_i.gpa >> Cfg.OffsetWidth);
+    end_data_o.place.hppn   = hppn_t'(end_walk_i.hpa >> Cfg.OffsetWidth);
+    end_data_o.grants.guest = rights_t'(end_walk_i.guest_leaf);
+    end_data_o.grants.host  = rights_t'(end_walk_i.host_leaf);
+  end
+
+  logic unused_end_walk;
+  assign unused_end_walk = ^end_walk_i;
 
 endmodule

@@ -25,29 +25,46 @@ module tb_top
   input  id_t         req_id_i,
   input  access_e     req_access_i,
   input  gva_t        req_gva_i,
-  input  logic        req_nested_i,
+  input  logic        req_virt_i,
   input  logic        req_rights_i,
-  input  asid_t       req_asid_i,
-  input  vmid_t       req_vmid_i,
+  input  levels_t     req_guest_levels_i,
+  input  levels_t     req_host_levels_i,
   input  gpa_t        req_guest_root_i,
   input  hpa_t        req_host_root_i,
+  input  asid_t       req_asid_i,
+  input  vmid_t       req_vmid_i,
+  input  logic        req_user_i,
+  input  logic        req_sum_i,
+  input  logic        req_guest_mxr_i,
+  input  logic        req_host_mxr_i,
+  input  logic        req_guest_adue_i,
+  input  logic        req_host_adue_i,
+  input  logic        req_guest_pbmte_i,
+  input  logic        req_host_pbmte_i,
+  input  logic        req_napot_i,
 
   output logic        rsp_valid_o,
   input  logic        rsp_ready_i,
   output id_t         rsp_id_o,
   output logic        rsp_hit_o,
   output gva_t        rsp_gva_o,
+  output gpa_t        rsp_gpa_o,
   output hpa_t        rsp_hpa_o,
   output log2_t       rsp_page_size_o,
+  output attributes_t rsp_attributes_o,
   output fault_kind_e rsp_fault_kind_o,
   output stage_e      rsp_fault_stage_o,
   output level_t      rsp_fault_level_o,
-  output logic        rsp_fault_for_data_o,
+  output purpose_e    rsp_fault_purpose_o,
   output level_t      rsp_fault_for_level_o,
-  output gpa_t        rsp_fault_gpa_o,
+  output logic [5:0]  rsp_trap_cause_o,
+  output logic        rsp_trap_gva_o,
+  output gpa_t        rsp_trap_tval2_o,
+  output logic [15:0] rsp_trap_tinst_o,
 
   input  logic        fence_valid_i,
   output logic        fence_ready_o,
+  input  logic        fence_virt_i,
   input  logic        fence_use_gva_i,
   input  logic        fence_use_gpa_i,
   input  logic        fence_use_asid_i,
@@ -61,6 +78,9 @@ module tb_top
   input  logic        mem_req_ready_i,
   output slot_t       mem_req_id_o,
   output hpa_t        mem_req_hpa_o,
+  output logic        mem_req_update_o,
+  output pte_t        mem_req_expected_o,
+  output pte_t        mem_req_new_o,
 
   input  logic        mem_rsp_valid_i,
   output logic        mem_rsp_ready_o,
@@ -85,9 +105,29 @@ module tb_top
       access: req_access_i,
       gva: req_gva_i,
       ctx: '{
-        space: '{nested: req_nested_i, rights: req_rights_i, asid: req_asid_i, vmid: req_vmid_i},
+        space: '{
+          virt: req_virt_i,
+          guest_levels: req_guest_levels_i,
+          host_levels: req_host_levels_i,
+          rights: req_rights_i,
+          asid: req_asid_i,
+          vmid: req_vmid_i
+        },
         guest_root: req_guest_root_i,
-        host_root: req_host_root_i
+        host_root: req_host_root_i,
+        mode: '{
+          who: '{
+            user: req_user_i,
+            sum: req_sum_i,
+            guest_mxr: req_guest_mxr_i,
+            host_mxr: req_host_mxr_i
+          },
+          guest_adue: req_guest_adue_i,
+          host_adue: req_host_adue_i,
+          guest_pbmte: req_guest_pbmte_i,
+          host_pbmte: req_host_pbmte_i,
+          napot: req_napot_i
+        }
       }
     }
   };
@@ -95,27 +135,35 @@ module tb_top
   assign rsp_id_o              = rsp.id;
   assign rsp_hit_o             = rsp.hit;
   assign rsp_gva_o             = rsp.gva;
+  assign rsp_gpa_o             = rsp.gpa;
   assign rsp_hpa_o             = rsp.hpa;
   assign rsp_page_size_o       = rsp.page_size;
+  assign rsp_attributes_o      = rsp.attributes;
   assign rsp_fault_kind_o      = rsp.fault.kind;
   assign rsp_fault_stage_o     = rsp.fault.stage;
   assign rsp_fault_level_o     = rsp.fault.level;
-  assign rsp_fault_for_data_o  = rsp.fault.for_data;
+  assign rsp_fault_purpose_o   = rsp.fault.purpose;
   assign rsp_fault_for_level_o = rsp.fault.for_level;
-  assign rsp_fault_gpa_o       = rsp.fault.gpa;
+  assign rsp_trap_cause_o      = rsp.trap.cause;
+  assign rsp_trap_gva_o        = rsp.trap.gva;
+  assign rsp_trap_tval2_o      = rsp.trap.tval2;
+  assign rsp_trap_tinst_o      = rsp.trap.tinst;
 
   assign fence = '{
     use_gva: fence_use_gva_i,
     use_gpa: fence_use_gpa_i,
     gva: fence_gva_i,
     gpa: fence_gpa_i,
-    scope: '{use_asid: fence_use_asid_i, use_vmid: fence_use_vmid_i, asid: fence_asid_i,
-             vmid: fence_vmid_i}
+    scope: '{virt: fence_virt_i, use_asid: fence_use_asid_i, use_vmid: fence_use_vmid_i,
+             asid: fence_asid_i, vmid: fence_vmid_i}
   };
 
-  assign mem_req_id_o  = mem_req.id;
-  assign mem_req_hpa_o = mem_req.hpa;
-  assign mem_rsp       = '{id: mem_rsp_id_i, error: mem_rsp_error_i, data: mem_rsp_data_i};
+  assign mem_req_id_o       = mem_req.id;
+  assign mem_req_hpa_o      = mem_req.hpa;
+  assign mem_req_update_o   = mem_req.update;
+  assign mem_req_expected_o = mem_req.expected;
+  assign mem_req_new_o      = mem_req.updated;
+  assign mem_rsp            = '{id: mem_rsp_id_i, error: mem_rsp_error_i, data: mem_rsp_data_i};
 
   assign event_valid_o = walk_event.miss_valid || walk_event.done_valid || walk_event.step.valid;
   assign event_o       = EventWidth'(walk_event);

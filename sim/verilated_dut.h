@@ -84,15 +84,27 @@ private:
         m.req_id_i = in.req_id;
         m.req_access_i = in.req_access;
         m.req_gva_i = in.req_gva;
-        m.req_nested_i = in.req_nested;
+        m.req_virt_i = in.req_virt;
         m.req_rights_i = in.req_rights;
-        m.req_asid_i = in.req_asid;
-        m.req_vmid_i = in.req_vmid;
+        m.req_guest_levels_i = in.req_guest_levels;
+        m.req_host_levels_i = in.req_host_levels;
         m.req_guest_root_i = in.req_guest_root;
         m.req_host_root_i = in.req_host_root;
+        m.req_asid_i = in.req_asid;
+        m.req_vmid_i = in.req_vmid;
+        m.req_user_i = in.req_user;
+        m.req_sum_i = in.req_sum;
+        m.req_guest_mxr_i = in.req_guest_mxr;
+        m.req_host_mxr_i = in.req_host_mxr;
+        m.req_guest_adue_i = in.req_guest_adue;
+        m.req_host_adue_i = in.req_host_adue;
+        m.req_guest_pbmte_i = in.req_guest_pbmte;
+        m.req_host_pbmte_i = in.req_host_pbmte;
+        m.req_napot_i = in.req_napot;
         m.rsp_ready_i = in.rsp_ready;
         m.fence_valid_i = in.fence_valid;
         if (in.fence_valid) {
+            m.fence_virt_i = in.fence_virt;
             m.fence_use_gva_i = in.fence_use_gva;
             m.fence_use_gpa_i = in.fence_use_gpa;
             m.fence_use_asid_i = in.fence_use_asid;
@@ -117,19 +129,29 @@ private:
             out.rsp_id = m.rsp_id_o;
             out.rsp_hit = m.rsp_hit_o;
             out.rsp_gva = m.rsp_gva_o;
+            out.rsp_gpa = m.rsp_gpa_o;
             out.rsp_hpa = m.rsp_hpa_o;
             out.rsp_page_size = m.rsp_page_size_o;
+            out.rsp_attributes = m.rsp_attributes_o;
             out.rsp_fault_kind = m.rsp_fault_kind_o;
             out.rsp_fault_stage = m.rsp_fault_stage_o;
             out.rsp_fault_level = m.rsp_fault_level_o;
-            out.rsp_fault_for_data = m.rsp_fault_for_data_o;
+            out.rsp_fault_purpose = m.rsp_fault_purpose_o;
             out.rsp_fault_for_level = m.rsp_fault_for_level_o;
-            out.rsp_fault_gpa = m.rsp_fault_gpa_o;
+            out.rsp_trap_cause = m.rsp_trap_cause_o;
+            out.rsp_trap_gva = m.rsp_trap_gva_o;
+            out.rsp_trap_tval2 = m.rsp_trap_tval2_o;
+            out.rsp_trap_tinst = m.rsp_trap_tinst_o;
         }
         out.fence_ready = m.fence_ready_o;
         out.mem_req_valid = m.mem_req_valid_o;
         out.mem_req_id = m.mem_req_id_o;
         out.mem_req_hpa = m.mem_req_hpa_o;
+        out.mem_req_update = m.mem_req_update_o;
+        if (m.mem_req_update_o) {
+            out.mem_req_expected = m.mem_req_expected_o;
+            out.mem_req_new = m.mem_req_new_o;
+        }
         out.mem_rsp_ready = m.mem_rsp_ready_o;
         out.event_valid = m.event_valid_o;
         if (m.event_valid_o) std::memcpy(out.event.data(), m.event_o.data(), sizeof out.event);

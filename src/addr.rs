@@ -3,8 +3,8 @@
 //! A guest physical address handed to host memory does not compile:
 //!
 //! ```compile_fail
-//! use nestwalk::{addr::{Gpa, Hpa}, memory::HostMemory};
-//! let memory = HostMemory::new();
+//! use nestwalk::{addr::{Gpa, Hpa}, format::Format, memory::HostMemory};
+//! let memory = HostMemory::new(Format::Handout);
 //! memory.read(Gpa(0x2000));
 //! ```
 

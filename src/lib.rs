@@ -10,7 +10,7 @@
 //! use nestwalk::memory::HostMemory;
 //! use nestwalk::mmu::{Access, Context, Query};
 //!
-//! let mut memory = HostMemory::new();
+//! let mut memory = HostMemory::new(Format::Handout);
 //! for (at, word) in [
 //!     (0x02004, 0x02010), (0x02008, 0x02038), (0x02010, 0x10084), (0x02040, 0x9FFEE),
 //!     (0x02044, 0x293A4), (0x229A4, 0xA74CC), (0x974D4, 0x41234),
@@ -18,18 +18,12 @@
 //!     memory.write(Hpa(at), word);
 //! }
 //! let query = Query {
-//!     context: Context {
-//!         guest_root: Some(Gpa(0xB29A0)),
-//!         host_root: Hpa(0x02000),
-//!         rights: false,
-//!         asid: 0,
-//!         vmid: 0,
-//!     },
+//!     context: Context::handout(Some(Gpa(0xB29A0)), Hpa(0x02000)),
 //!     gva: Gva(0x61EAC),
 //!     access: Access::Load,
 //! };
 //! let mut steps = Vec::new();
-//! let found = golden::walk(Format::Handout, &query, &mut &memory, &mut steps)
+//! let found = golden::walk(Format::Handout, &query, &mut memory, &mut steps)
 //!     .expect("nothing faults in the exercise");
 //! assert_eq!(found.gpa, Gpa(0x41EAC));
 //! assert_eq!(found.hpa, Hpa(0x11EAC));
@@ -43,10 +37,12 @@
 //! - [`golden`] is the nested walk as an executable specification.
 //! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
 //! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
+//! - [`vectors`] holds translations of other implementations against both.
+//! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
 //!
-//! What is not supported: address widths above 32 bits, entries of 64 bits, superpages, accessed and dirty bits. `docs/design.md` says
-//! why things are as they are.
+//! What is not supported: walk caches, PMP, pointer masking, shadow stacks, extensions of the entry format other than Svnapot and Svpbmt. `docs/design.md` says why
+//! things are as they are.
 
 pub mod addr;
 pub mod bench;
@@ -62,6 +58,8 @@ pub mod scenario;
 pub mod shrink;
 pub mod stimulus;
 pub mod tables;
+pub mod trace;
+pub mod vectors;
 pub mod wave;
 
 // Linked for the C++ side: Verilator's FST writer compresses with them.

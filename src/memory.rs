@@ -1,25 +1,49 @@
 //! Host physical memory: sparse words, with holes.
 
+use bitvec::array::BitArray;
+use bitvec::order::Lsb0;
 use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
+use crate::format::Format;
 
-/// Bytes of a word.
-pub const WORD_BYTES: u64 = 4;
-
-const PAGE_WORDS: usize = 1024;
 const PAGE_SHIFT: u32 = 12;
+/// Words of a page, where they are the smallest.
+const PAGE_WORDS: usize = 1024;
 
 /// Pages below this number are found without a hash: a device reads memory in nearly every cycle.
 const LOW_PAGES: u64 = 4096;
 
-type Page = Box<[Option<u32>; PAGE_WORDS]>;
+/// The words of 4 KiB, and which of them are there.
+#[derive(Clone, Debug)]
+struct Page {
+    words: [u64; PAGE_WORDS],
+    there: BitArray<[u64; PAGE_WORDS / 64], Lsb0>,
+}
 
-/// Memory of 32-bit words at addresses that are multiples of 4. A word that was never given is a hole.
-#[derive(Clone, Debug, Default)]
+impl Page {
+    fn blank() -> Box<Self> {
+        Box::new(Self {
+            words: [0; PAGE_WORDS],
+            there: BitArray::ZERO,
+        })
+    }
+
+    #[inline]
+    fn get(&self, word: usize) -> Option<u64> {
+        let there = (self.there.data[word / 64] >> (word % 64)) & 1 != 0;
+        there.then(|| self.words[word])
+    }
+}
+
+/// Memory of words that are as wide as a format's table entries, at addresses that are multiples of their size. A word that was never
+/// given is a hole.
+#[derive(Clone, Debug)]
 pub struct HostMemory {
-    low: Vec<Option<Page>>,
-    high: FxHashMap<u64, Page>,
+    /// log2 of a word's bytes.
+    word_shift: u32,
+    low: Vec<Option<Box<Page>>>,
+    high: FxHashMap<u64, Box<Page>>,
 }
 
 /// There is no memory at the address.
@@ -28,77 +52,105 @@ pub struct HostMemory {
 pub struct Hole(pub Hpa);
 
 impl HostMemory {
-    /// Memory that is all holes.
-    pub fn new() -> Self {
-        Self::default()
+    /// Memory for a format, all holes.
+    pub fn new(format: Format) -> Self {
+        Self {
+            word_shift: format.geometry().pte_bytes().ilog2(),
+            low: Vec::new(),
+            high: FxHashMap::default(),
+        }
     }
 
-    fn split(at: Hpa) -> (u64, usize) {
+    /// Bytes of a word.
+    pub fn word_bytes(&self) -> u64 {
+        1 << self.word_shift
+    }
+
+    #[inline]
+    fn split(&self, at: Hpa) -> (u64, usize) {
         (
             at.0 >> PAGE_SHIFT,
-            (at.0 / WORD_BYTES) as usize % PAGE_WORDS,
+            ((at.0 & ((1 << PAGE_SHIFT) - 1)) >> self.word_shift) as usize,
         )
     }
 
+    #[inline]
+    fn is_word(&self, at: Hpa) -> bool {
+        at.0 & (self.word_bytes() - 1) == 0
+    }
+
+    #[inline]
     fn page(&self, number: u64) -> Option<&Page> {
         if number < LOW_PAGES {
-            self.low.get(number as usize)?.as_ref()
+            self.low.get(number as usize)?.as_deref()
         } else {
-            self.high.get(&number)
+            self.high.get(&number).map(Box::as_ref)
         }
     }
 
     /// The word at `at`.
     ///
     /// # Errors
-    /// [`Hole`] where there is none; an address that is not a multiple of 4 has none.
+    /// [`Hole`] where there is none; an address that is not a multiple of a word's size has none.
     #[inline]
-    pub fn read(&self, at: Hpa) -> Result<u32, Hole> {
-        let (page, word) = Self::split(at);
+    pub fn read(&self, at: Hpa) -> Result<u64, Hole> {
+        let (page, word) = self.split(at);
         match self.page(page) {
-            Some(page) if at.0.is_multiple_of(WORD_BYTES) => page[word].ok_or(Hole(at)),
+            Some(page) if self.is_word(at) => page.get(word).ok_or(Hole(at)),
             _ => Err(Hole(at)),
         }
     }
 
-    /// Sets the word at `at`, which is there from now on.
+    /// Sets the word at `at`, which is there from now on. Bits past a word's width are dropped.
     ///
     /// # Panics
-    /// If `at` is not a multiple of 4.
-    pub fn write(&mut self, at: Hpa, value: u32) {
-        assert!(
-            at.0.is_multiple_of(WORD_BYTES),
-            "{at} is no address of a word"
-        );
-        let (page, word) = Self::split(at);
-        let blank = || Box::new([None; PAGE_WORDS]);
+    /// If `at` is not a multiple of a word's size.
+    pub fn write(&mut self, at: Hpa, value: u64) {
+        assert!(self.is_word(at), "{at} is no address of a word");
+        let (page, word) = self.split(at);
         let page = if page < LOW_PAGES {
             let page = page as usize;
             if self.low.len() <= page {
                 self.low.resize(page + 1, None);
             }
-            self.low[page].get_or_insert_with(blank)
+            self.low[page].get_or_insert_with(Page::blank)
         } else {
-            self.high.entry(page).or_insert_with(blank)
+            self.high.entry(page).or_insert_with(Page::blank)
         };
-        page[word] = Some(value);
+        let width = 8 << self.word_shift;
+        page.words[word] = value & (u64::MAX >> (64 - width));
+        page.there.set(word, true);
+    }
+
+    /// Sets the word at `at` to `new` if it is `expected`, and gives what was there: a compare-and-swap.
+    ///
+    /// # Errors
+    /// [`Hole`] where there is none.
+    pub fn update(&mut self, at: Hpa, expected: u64, new: u64) -> Result<u64, Hole> {
+        let found = self.read(at)?;
+        if found == expected {
+            self.write(at, new);
+        }
+        Ok(found)
     }
 
     /// Makes a hole at `at`.
     pub fn remove(&mut self, at: Hpa) {
-        let (page, word) = Self::split(at);
+        let (page, word) = self.split(at);
         let page = if page < LOW_PAGES {
-            self.low.get_mut(page as usize).and_then(Option::as_mut)
+            self.low
+                .get_mut(page as usize)
+                .and_then(Option::as_deref_mut)
         } else {
-            self.high.get_mut(&page)
+            self.high.get_mut(&page).map(Box::as_mut)
         };
         if let Some(page) = page {
-            page[word] = None;
+            page.there.set(word, false);
         }
     }
 
     /// Every word that is there, by address.
-    pub fn words(&self) -> Vec<(Hpa, u32)> {
+    pub fn words(&self) -> Vec<(Hpa, u64)> {
         let mut high: Vec<_> = self
             .high
             .iter()
@@ -110,9 +162,9 @@ impl HostMemory {
             .filter_map(|(number, page)| Some((number, page.as_ref()?)));
         let mut words = Vec::new();
         for (number, page) in low.chain(high) {
-            for (index, word) in (0..).zip(page.iter()) {
-                let at = Hpa((number << PAGE_SHIFT) + index * WORD_BYTES);
-                words.extend(word.map(|word| (at, word)));
+            for word in page.there.iter_ones() {
+                let at = Hpa((number << PAGE_SHIFT) + ((word as u64) << self.word_shift));
+                words.push((at, page.words[word]));
             }
         }
         words
@@ -125,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_word_never_given_is_a_hole_also_beside_words_that_are_there() {
-        let mut memory = HostMemory::new();
+        let mut memory = HostMemory::new(Format::Handout);
         memory.write(Hpa(0x1000), 7);
         assert_eq!(memory.read(Hpa(0x1000)), Ok(7));
         assert_eq!(memory.read(Hpa(0x1004)), Err(Hole(Hpa(0x1004))));
@@ -136,11 +188,36 @@ mod tests {
 
     #[test]
     fn words_come_in_the_order_of_their_addresses() {
-        let mut memory = HostMemory::new();
+        let mut memory = HostMemory::new(Format::Handout);
         for at in [0xFFFF_FFFC, 0, 0x2000, 0x1FFC, 0x100_0000, 0xFF_FFFC] {
-            memory.write(Hpa(at), at as u32);
+            memory.write(Hpa(at), at);
         }
         let at: Vec<u64> = memory.words().iter().map(|(at, _)| at.0).collect();
         assert_eq!(at, [0, 0x1FFC, 0x2000, 0xFF_FFFC, 0x100_0000, 0xFFFF_FFFC]);
+    }
+
+    #[test]
+    fn words_are_as_wide_as_the_entries_of_the_format() {
+        let mut memory = HostMemory::new(Format::Rv64);
+        memory.write(Hpa(0x80_0000_1FF8), u64::MAX);
+        assert_eq!(memory.read(Hpa(0x80_0000_1FF8)), Ok(u64::MAX));
+        assert_eq!(
+            memory.read(Hpa(0x80_0000_1FFC)),
+            Err(Hole(Hpa(0x80_0000_1FFC)))
+        );
+        let mut memory = HostMemory::new(Format::Rv32);
+        memory.write(Hpa(0x3_0000_1FFC), u64::MAX);
+        assert_eq!(memory.read(Hpa(0x3_0000_1FFC)), Ok(0xFFFF_FFFF));
+    }
+
+    #[test]
+    fn an_update_writes_only_over_what_it_expects() {
+        let mut memory = HostMemory::new(Format::Rv64);
+        let at = Hpa(0x1000);
+        assert_eq!(memory.update(at, 0, 1), Err(Hole(at)));
+        memory.write(at, 5);
+        assert_eq!(memory.update(at, 4, 1), Ok(5));
+        assert_eq!(memory.update(at, 5, 1), Ok(5));
+        assert_eq!(memory.read(at), Ok(1));
     }
 }

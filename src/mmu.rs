@@ -19,10 +19,13 @@ pub enum Access {
     Store = 1,
     /// Reads an instruction.
     Fetch = 2,
+    /// Reads data with the rights of a fetch (HLVX; the RISC-V formats only).
+    #[serde(rename = "load-execute")]
+    LoadExecute = 3,
 }
 
 impl Access {
-    /// Every access.
+    /// The accesses of every format.
     pub const ALL: [Access; 3] = [Access::Load, Access::Store, Access::Fetch];
 
     /// Its name in scenarios and reports.
@@ -31,6 +34,7 @@ impl Access {
             Access::Load => "load",
             Access::Store => "store",
             Access::Fetch => "fetch",
+            Access::LoadExecute => "load-execute",
         }
     }
 }
@@ -41,7 +45,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// What a leaf permits (rights mode).
+/// What a leaf permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rights {
     /// Loads, and the walk's own reads of a guest table.
@@ -65,19 +69,59 @@ impl Rights {
         match access {
             Access::Load => self.read,
             Access::Store => self.write,
-            Access::Fetch => self.execute,
+            Access::Fetch | Access::LoadExecute => self.execute,
+        }
+    }
+}
+
+/// What a context says of one stage of translation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StageControl<A> {
+    /// Levels of the stage's tables; 0 where the stage is off (Bare). 2 is Sv32 or Sv32x4 and the handout's tables; 3, 4 and
+    /// 5 are Sv39, Sv48 and Sv57, or the same with x4.
+    pub levels: u8,
+    /// The root table, a byte address.
+    pub root: A,
+    /// Loads may read what is executable (MXR).
+    pub mxr: bool,
+    /// The walker sets accessed and dirty bits (Svadu); off, a clear one faults (Svade).
+    pub adue: bool,
+    /// Leaves have a memory type (Svpbmt); off, its bits are reserved.
+    pub pbmte: bool,
+}
+
+impl<A> StageControl<A> {
+    /// The same with another root.
+    pub fn with_root<B>(self, root: B) -> StageControl<B> {
+        StageControl {
+            levels: self.levels,
+            root,
+            mxr: self.mxr,
+            adue: self.adue,
+            pbmte: self.pbmte,
         }
     }
 }
 
 /// All that a translation depends on besides memory; a request carries it.
+///
+/// The handout's machine uses the roots, [`Context::rights`], ASID and VMID ([`Context::handout`]); the RISC-V formats use all but
+/// [`Context::rights`] ([`crate::format::riscv::Csrs::context`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context {
-    /// The guest's root table, a gPA; none where the guest table is off and a gVA is taken for a gPA (Figure 1a).
-    pub guest_root: Option<Gpa>,
-    /// The host's root table.
-    pub host_root: Hpa,
-    /// Rights mode: leaves have status bits. Off, status is ignored, as in the exercise.
+    /// The access is made in a virtual machine (V=1): two stages, and a VMID.
+    pub virt: bool,
+    /// The guest's stage, gVA=>gPA: VS-stage. Without [`Context::virt`] it is the only one, and its root is an hPA.
+    pub guest: StageControl<Gpa>,
+    /// The host's stage, gPA=>hPA: G-stage.
+    pub host: StageControl<Hpa>,
+    /// The access is made in user mode.
+    pub user: bool,
+    /// Loads and stores of supervisor mode may reach user pages of the guest's stage (SUM).
+    pub sum: bool,
+    /// NAPOT pages exist (Svnapot); else the N bit is reserved.
+    pub napot: bool,
+    /// Rights mode of the handout's machine: leaves have status bits. Off, status is ignored, as in the exercise.
     pub rights: bool,
     /// Tag of the guest's address space, [`ASID_WIDTH`] bits.
     pub asid: u16,
@@ -91,10 +135,42 @@ pub const ASID_WIDTH: u32 = 16;
 pub const VMID_WIDTH: u32 = 14;
 
 impl Context {
+    /// The context of a handout's machine: two levels in both stages, or none in the guest's, where a gVA is taken for a gPA
+    /// (Figure 1a). Rights mode is off, ASID and VMID are 0.
+    pub fn handout(guest_root: Option<Gpa>, host_root: Hpa) -> Self {
+        let levels = |on: bool| if on { 2 } else { 0 };
+        Self {
+            virt: true,
+            guest: StageControl {
+                levels: levels(guest_root.is_some()),
+                root: guest_root.unwrap_or_default(),
+                ..Default::default()
+            },
+            host: StageControl {
+                levels: levels(true),
+                root: host_root,
+                ..Default::default()
+            },
+            user: false,
+            sum: false,
+            napot: false,
+            rights: false,
+            asid: 0,
+            vmid: 0,
+        }
+    }
+
+    /// The guest's root table, where its stage is on.
+    pub fn guest_root(&self) -> Option<Gpa> {
+        (self.guest.levels > 0).then_some(self.guest.root)
+    }
+
     /// What the TLB tells address spaces apart by.
     pub fn space(&self) -> Space {
         Space {
-            nested: self.guest_root.is_some(),
+            virt: self.virt,
+            guest_levels: self.guest.levels,
+            host_levels: self.host.levels,
             rights: self.rights,
             asid: self.asid,
             vmid: self.vmid,
@@ -102,11 +178,15 @@ impl Context {
     }
 }
 
-/// The tag of a TLB entry: the context without its roots.
+/// The tag of a TLB entry: which address space, by the parts of the context that stand for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Space {
-    /// The guest table is on.
-    pub nested: bool,
+    /// See [`Context::virt`].
+    pub virt: bool,
+    /// Levels of the guest's stage, 0 for off.
+    pub guest_levels: u8,
+    /// Levels of the host's stage, 0 for off.
+    pub host_levels: u8,
     /// Rights mode.
     pub rights: bool,
     /// See [`Context::asid`].
@@ -126,16 +206,26 @@ pub struct Query {
     pub access: Access,
 }
 
-/// Forgets the translations that agree with every operand given; with none given, all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+/// Forgets the translations that agree with every operand given; with none given, all of its kind of address space.
+///
+/// | instruction | `virt` | operands |
+/// |---|---|---|
+/// | SFENCE.VMA, SINVAL.VMA with V=0 | false | `gva`, `asid` |
+/// | the same with V=1; HFENCE.VVMA, HINVAL.VVMA | true | `gva`, `asid`, and always `vmid`, of hgatp |
+/// | HFENCE.GVMA, HINVAL.GVMA | true | `gpa`, `vmid` |
+///
+/// A fence of the handout's machine has `virt` set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Fence {
-    /// Those of the page of this gVA.
+    /// Which address spaces: those of virtual machines, or the others.
+    pub virt: bool,
+    /// Those of the guest's page that this gVA is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gva: Option<Gva>,
-    /// Those to the page of this gPA.
+    /// Those to the host's page that this gPA is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpa: Option<Gpa>,
-    /// Those of this ASID.
+    /// Those of this ASID, but for global ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asid: Option<u16>,
     /// Those of this VMID.
@@ -143,19 +233,57 @@ pub struct Fence {
     pub vmid: Option<u16>,
 }
 
+impl Default for Fence {
+    /// A fence of every virtual machine's translations.
+    fn default() -> Self {
+        Self {
+            virt: true,
+            gva: None,
+            gpa: None,
+            asid: None,
+            vmid: None,
+        }
+    }
+}
+
+/// What a fence goes by of a translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// A gVA in its page.
+    pub gva: Gva,
+    /// The gPA of that gVA.
+    pub gpa: Gpa,
+    /// log2 of the bytes of the guest leaf's page.
+    pub guest_size: u32,
+    /// log2 of the bytes of the host leaf's page.
+    pub host_size: u32,
+    /// It is the same under every ASID.
+    pub global: bool,
+}
+
 impl Fence {
     /// Whether the fence names the address space, whatever the address.
     pub fn names_space(&self, space: Space) -> bool {
-        self.asid.is_none_or(|asid| asid == space.asid)
-            && self.vmid.is_none_or(|vmid| vmid == space.vmid)
+        self.virt == space.virt
+            && self.asid.is_none_or(|asid| asid == space.asid)
+            // Outside virtual machines there is no VMID.
+            && self
+                .vmid
+                .is_none_or(|vmid| !space.virt || vmid == space.vmid)
     }
 
-    /// Whether the fence names the translation of `gva` to `gpa` in `space`.
-    pub fn names(&self, format: Format, space: Space, gva: Gva, gpa: Gpa) -> bool {
-        let page = |address: u64| address >> format.geometry().offset_width;
-        self.names_space(space)
-            && self.gva.is_none_or(|g| page(g.0) == page(gva.0))
-            && self.gpa.is_none_or(|g| page(g.0) == page(gpa.0))
+    /// Whether the fence names a translation of `space`. A page of the guest or the host is named whole, also where the
+    /// translation is of a part of it.
+    pub fn names(&self, space: Space, extent: &Extent) -> bool {
+        let same = |a: u64, b: u64, size: u32| size >= 64 || a >> size == b >> size;
+        !(extent.global && self.asid.is_some())
+            && self.names_space(space)
+            && self
+                .gva
+                .is_none_or(|g| same(g.0, extent.gva.0, extent.guest_size))
+            && self
+                .gpa
+                .is_none_or(|g| same(g.0, extent.gpa.0, extent.host_size))
     }
 }
 
@@ -174,10 +302,15 @@ impl fmt::Display for Fence {
         if let Some(vmid) = self.vmid {
             words.push(format!("VMID {vmid}"));
         }
-        if words.is_empty() {
-            f.write_str("fence of everything")
+        let outside = if self.virt {
+            ""
         } else {
-            write!(f, "fence by {}", words.join(", "))
+            " outside virtual machines"
+        };
+        if words.is_empty() {
+            write!(f, "fence of everything{outside}")
+        } else {
+            write!(f, "fence by {}{outside}", words.join(", "))
         }
     }
 }
@@ -204,32 +337,38 @@ impl fmt::Display for Stage {
 
 /// Why a walk ends without a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum FaultKind {
-    /// The memory answered the read of an entry with an error.
+    /// The memory answered the read or the update of an entry with an error; or an address is past the machine's memory (access fault).
     Memory = 1,
-    /// An entry address is not a multiple of the entry size.
+    /// An entry address is not a multiple of the entry size. RISC-V: the page number of a superpage is not a multiple of its size.
     Misaligned = 2,
-    /// An entry address lies past the machine's width.
+    /// An entry address lies past the machine's width. RISC-V: a gVA that is not canonical, or a gPA past the width of the G-stage.
     Width = 3,
-    /// Reserved bits of an entry are not zero.
+    /// Reserved bits, or a reserved encoding, of an entry.
     Reserved = 4,
-    /// Rights mode: the leaf is not valid.
+    /// Rights mode: the leaf is not valid. RISC-V: V is 0, or W is set without R.
     Invalid = 5,
-    /// Rights mode: the leaf does not permit the access.
+    /// The leaf does not permit the access.
     Permission = 6,
+    /// RISC-V: the leaf's A bit, or for a store its D bit, is clear, and is not set by hardware.
+    AccessedDirty = 7,
+    /// RISC-V: a pointer where only a leaf can be.
+    Pointer = 8,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 6] = [
+    pub const ALL: [FaultKind; 8] = [
         FaultKind::Memory,
         FaultKind::Misaligned,
         FaultKind::Width,
         FaultKind::Reserved,
         FaultKind::Invalid,
         FaultKind::Permission,
+        FaultKind::AccessedDirty,
+        FaultKind::Pointer,
     ];
 
     /// Its name in scenarios and reports.
@@ -241,6 +380,8 @@ impl FaultKind {
             FaultKind::Reserved => "reserved",
             FaultKind::Invalid => "invalid",
             FaultKind::Permission => "permission",
+            FaultKind::AccessedDirty => "accessed-dirty",
+            FaultKind::Pointer => "pointer",
         }
     }
 }
@@ -258,6 +399,8 @@ pub enum Purpose {
     GuestEntry(u32),
     /// To reach the data of the access.
     Data,
+    /// To set the accessed and dirty bits of the guest entry of this level.
+    GuestUpdate(u32),
 }
 
 /// Where in the two tables a walk stands. Levels count down to the leaf's, 0.
@@ -306,6 +449,9 @@ impl Position {
             } => {
                 let purpose = match purpose {
                     Purpose::GuestEntry(n) => format!("the guest {} entry", format.level_name(n)),
+                    Purpose::GuestUpdate(n) => {
+                        format!("the guest {} entry, to update it", format.level_name(n))
+                    }
                     Purpose::Data => "the data".to_owned(),
                 };
                 format!(
@@ -324,22 +470,104 @@ pub struct Fault {
     pub kind: FaultKind,
     /// At which entry.
     pub at: Position,
+    /// What a hart's trap registers get; none in the handout's formats.
+    pub trap: Option<Trap>,
+}
+
+/// What a fault puts into the registers of a hart, but for xtval, which is the gVA of the request (privileged
+/// specification, hypervisor extension, "Trap Entry" and "Transformed Instruction or Pseudoinstruction for mtinst or htinst").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Trap {
+    /// xcause: 1, 5, 7 access fault; 12, 13, 15 page fault; 20, 21, 23 guest-page fault; of a fetch, load, store.
+    pub cause: u8,
+    /// GVA: xtval is a guest virtual address.
+    pub gva: bool,
+    /// htval or mtval2: the faulting gPA, shifted right by 2, of a guest-page fault; else 0.
+    pub tval2: u64,
+    /// htinst or mtinst: the pseudoinstruction of an implicit access; else 0.
+    pub tinst: u16,
 }
 
 impl Fault {
     /// In words, with the format's names of levels.
     pub fn describe(&self, format: Format) -> String {
-        format!("{} fault at {}", self.kind, self.at.describe(format))
+        let trap = self
+            .trap
+            .map_or_else(String::new, |trap| format!(" ({})", trap.describe()));
+        format!("{} fault at {}{trap}", self.kind, self.at.describe(format))
+    }
+}
+
+impl Trap {
+    /// In words: the cause, and what of the other registers is not 0.
+    pub fn describe(&self) -> String {
+        let what = match self.cause {
+            12 | 13 | 15 => "page fault",
+            20 | 21 | 23 => "guest-page fault",
+            _ => "access fault",
+        };
+        let access = match self.cause {
+            1 | 12 | 20 => "fetch",
+            5 | 13 | 21 => "load",
+            _ => "store",
+        };
+        let mut text = format!("{access} {what}, cause {}", self.cause);
+        if self.tval2 != 0 {
+            text += &format!(", tval2 0x{:X}", self.tval2);
+        }
+        if self.tinst != 0 {
+            text += &format!(", tinst 0x{:X}", self.tinst);
+        }
+        text
+    }
+}
+
+/// A page's memory type (Svpbmt).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum MemoryType {
+    /// As the physical memory attributes say.
+    #[default]
+    Pma = 0,
+    /// Non-cacheable, idempotent, weakly ordered main memory.
+    Nc = 1,
+    /// Non-cacheable, non-idempotent, strongly ordered I/O.
+    Io = 2,
+}
+
+impl MemoryType {
+    /// Its name in scenarios and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MemoryType::Pma => "pma",
+            MemoryType::Nc => "nc",
+            MemoryType::Io => "io",
+        }
+    }
+
+    /// The type of an encoding; 3 is reserved.
+    pub const fn of(encoding: u8) -> Option<Self> {
+        match encoding {
+            0 => Some(MemoryType::Pma),
+            1 => Some(MemoryType::Nc),
+            2 => Some(MemoryType::Io),
+            _ => None,
+        }
     }
 }
 
 /// A translation that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Translation {
+    /// The gPA on the way.
+    pub gpa: Gpa,
     /// Where the data is.
     pub hpa: Hpa,
     /// log2 of the page's bytes.
     pub page_size: u32,
+    /// The page's memory type.
+    pub memory_type: MemoryType,
 }
 
 /// The answer to a [`Query`].
@@ -348,7 +576,18 @@ pub type Outcome = Result<Translation, Fault>;
 /// An outcome in words.
 pub fn describe_outcome(outcome: &Outcome, format: Format) -> String {
     match outcome {
-        Ok(translation) => format!("hPA {}", translation.hpa),
+        Ok(translation) => {
+            let memory_type = match translation.memory_type {
+                MemoryType::Pma => "",
+                MemoryType::Nc => ", NC",
+                MemoryType::Io => ", IO",
+            };
+            let size = match translation.page_size {
+                size if size == format.geometry().offset_width => String::new(),
+                size => format!(", page of 2^{size} bytes"),
+            };
+            format!("hPA {}{size}{memory_type}", translation.hpa)
+        }
         Err(fault) => fault.describe(format),
     }
 }

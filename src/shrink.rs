@@ -143,7 +143,7 @@ impl Shrinker<'_> {
             reads.0.extend(steps.iter().filter_map(|step| step.hpa));
         }
         self.attempt(|s| {
-            let mut memory = HostMemory::new();
+            let mut memory = HostMemory::new(s.machine.format);
             for (at, word) in s.memory.words() {
                 if reads.0.contains(&at) {
                     memory.write(at, word);

@@ -8,6 +8,8 @@
 //! such pointers of its level share, and whose leaves are 0: not valid in rights mode. With rights mode off no leaf is
 //! invalid, and what is not mapped is at page 0.
 //!
+//! That is the handout's tables; those of RISC-V are built by [`riscv`] in the same way.
+//!
 //! A change to a table may leave the TLB with what was true before, so each returns the [`FenceOwed`] that makes it
 //! seen.
 //!
@@ -21,7 +23,7 @@
 //!
 //! # fn main() -> Result<(), TableError> {
 //! let format = Format::Handout;
-//! let mut memory = HostMemory::new();
+//! let mut memory = HostMemory::new(format);
 //! let mut frames = TableFrames::new(format, Hpa(0x0_2000), 0x100)?;
 //!
 //! // The VM has two pages, at the hPAs 0x90000 and 0x20000.
@@ -35,21 +37,19 @@
 //! let mut guest = GuestTable::new(format, &mut memory, &mut host, room)?;
 //! let owed = guest.map(&mut memory, &mut host, Gva(0x60000), Gpa(0xA0000), Rights::ALL)?;
 //!
-//! let context = Context {
-//!     guest_root: Some(guest.root()),
-//!     host_root: host.root(),
-//!     rights: false,
-//!     asid: 1,
-//!     vmid: 0,
-//! };
+//! let context = Context { asid: 1, ..Context::handout(Some(guest.root()), host.root()) };
 //! assert_eq!(owed.of_asid(context.asid).fence().gva, Some(Gva(0x60000)));
 //!
 //! let query = Query { context, gva: Gva(0x61EAC), access: Access::Load };
-//! let found = golden::walk(format, &query, &mut &memory, &mut ());
+//! let found = golden::walk(format, &query, &mut memory, &mut ());
 //! assert_eq!(found.unwrap().hpa, Hpa(0x91EAC));
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod riscv;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -60,7 +60,7 @@ use bitvec::prelude::*;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::handout::{self, Entry};
 use crate::format::{Format, fits};
-use crate::golden::{self, EntrySource};
+use crate::golden::{self, EntryMemory};
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, Fence, Query, Rights};
 
@@ -175,6 +175,42 @@ pub enum TableError {
         /// The word's address.
         gpa: Gpa,
     },
+    /// RISC-V: the mode has no pages of that size.
+    #[error("{mode} has no pages of 2^{size} bytes")]
+    PageSize {
+        /// The mode.
+        mode: &'static str,
+        /// log2 of the bytes.
+        size: u32,
+    },
+    /// RISC-V: there is no such mode.
+    #[error("the format has no tables of {levels} levels")]
+    Levels {
+        /// What was asked for.
+        levels: u8,
+    },
+    /// RISC-V: the mode does not translate the address.
+    #[error("{address} is none that {mode} translates")]
+    Range {
+        /// The address.
+        address: Address,
+        /// The mode.
+        mode: &'static str,
+    },
+    /// RISC-V: a page of another size is mapped there.
+    #[error(
+        "a page of 2^{size} bytes at {page} would overlap one of 2^{other_size} that is mapped at {other}"
+    )]
+    Overlap {
+        /// The page.
+        page: Address,
+        /// log2 of its bytes.
+        size: u32,
+        /// The one that is there.
+        other: Address,
+        /// log2 of its bytes.
+        other_size: u32,
+    },
     /// There is nothing to unmap.
     #[error("{page} is not mapped")]
     NotMapped {
@@ -199,30 +235,30 @@ pub struct Occupied {
 /// Where tables are built.
 pub trait TableMemory {
     /// The word at `at`, or none.
-    fn word(&self, at: Hpa) -> Option<u32>;
+    fn word(&self, at: Hpa) -> Option<u64>;
 
     /// Sets the word of a table.
     ///
     /// # Errors
     /// [`Occupied`], from a memory that knows what else is there. [`HostMemory`] does not, and takes everything.
-    fn set(&mut self, at: Hpa, word: u32) -> Result<(), Occupied>;
+    fn set(&mut self, at: Hpa, word: u64) -> Result<(), Occupied>;
 
     /// Sets a word of a guest table at `to`, because the host has moved the page, which was at `from`.
     ///
     /// # Errors
     /// As [`TableMemory::set`].
-    fn carry(&mut self, from: Hpa, to: Hpa, word: u32) -> Result<(), Occupied> {
+    fn carry(&mut self, from: Hpa, to: Hpa, word: u64) -> Result<(), Occupied> {
         let _ = from;
         self.set(to, word)
     }
 }
 
 impl TableMemory for HostMemory {
-    fn word(&self, at: Hpa) -> Option<u32> {
+    fn word(&self, at: Hpa) -> Option<u64> {
         self.read(at).ok()
     }
 
-    fn set(&mut self, at: Hpa, word: u32) -> Result<(), Occupied> {
+    fn set(&mut self, at: Hpa, word: u64) -> Result<(), Occupied> {
         self.write(at, word);
         Ok(())
     }
@@ -234,31 +270,51 @@ impl TableMemory for HostMemory {
 /// [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a change to a table is seen for certain only after its fence; `ignore` says that this is meant"]
-pub struct FenceOwed(Fence);
+pub struct FenceOwed {
+    fence: Fence,
+    /// The page is, or was, the same under every ASID.
+    global: bool,
+}
 
 impl FenceOwed {
-    /// Only of this ASID: no other uses the table.
+    fn of(fence: Fence) -> Self {
+        Self {
+            fence,
+            global: false,
+        }
+    }
+
+    /// Only of this ASID: no other uses the table. A fence of a global page stays one of every ASID, as one by ASID
+    /// passes it over.
     pub fn of_asid(mut self, asid: u16) -> Self {
-        self.0.asid = Some(asid);
+        if !self.global {
+            self.fence.asid = Some(asid);
+        }
         self
     }
 
     /// Only of this VMID: no other uses the table.
     pub fn of_vmid(mut self, vmid: u16) -> Self {
-        self.0.vmid = Some(vmid);
+        self.fence.vmid = Some(vmid);
+        self
+    }
+
+    /// Of accesses outside virtual machines, which alone use the table.
+    pub fn outside_virtual_machines(mut self) -> Self {
+        self.fence.virt = false;
         self
     }
 
     /// Of every page, for one who knows of guest tables in the page that the table does not know of.
     pub fn of_every_page(mut self) -> Self {
-        self.0.gva = None;
-        self.0.gpa = None;
+        self.fence.gva = None;
+        self.fence.gpa = None;
         self
     }
 
     /// The fence, to be made.
     pub fn fence(self) -> Fence {
-        self.0
+        self.fence
     }
 
     /// No fence is made: nothing has been translated yet, or stale answers are what is wanted.
@@ -308,6 +364,24 @@ impl TableFrames {
         Ok(Hpa(self.from.0 + free as u64 * self.table))
     }
 
+    /// Takes the lowest `count` frames on end that start at a multiple of so many, in address.
+    fn take_aligned(&mut self, count: usize) -> Result<Hpa, TableError> {
+        let unit = count as u64 * self.table;
+        let first = (self.from.0.next_multiple_of(unit) - self.from.0) / self.table;
+        let free = (first as usize..self.used.len())
+            .step_by(count)
+            .find(|&at| (self.used.get(at..at + count)).is_some_and(|frames| frames.not_any()))
+            .ok_or(TableError::NoFrame {
+                from: self.from,
+                bytes: self.bytes,
+                table: unit,
+            })?;
+        if let Some(frames) = self.used.get_mut(free..free + count) {
+            frames.fill(true);
+        }
+        Ok(Hpa(self.from.0 + free as u64 * self.table))
+    }
+
     /// How many tables still have room.
     pub fn free(&self) -> usize {
         self.used.count_zeros()
@@ -315,7 +389,7 @@ impl TableFrames {
 }
 
 /// Words to be set, in this order.
-type Words = Vec<(u64, u32)>;
+type Words = Vec<(u64, u64)>;
 
 /// A table of all levels, in whatever address space it lies.
 #[derive(Clone, Debug)]
@@ -327,7 +401,7 @@ struct Radix {
     /// The other tables, by level and by the address bits above those that they translate.
     tables: BTreeMap<(u32, u64), u64>,
     /// Leaves by page number; 0 where a page was unmapped.
-    leaves: BTreeMap<u64, u32>,
+    leaves: BTreeMap<u64, u64>,
 }
 
 impl Radix {
@@ -356,7 +430,7 @@ impl Radix {
     }
 
     /// The words of a table of `level` at `table` below which nothing is mapped.
-    fn blank(&self, table: u64, level: u32) -> impl Iterator<Item = (u64, u32)> {
+    fn blank(&self, table: u64, level: u32) -> impl Iterator<Item = (u64, u64)> {
         let geometry = self.format.geometry();
         let word = match level.checked_sub(1) {
             Some(below) => handout::pointer(self.empty[below as usize]),
@@ -379,7 +453,7 @@ impl Radix {
     fn set(
         &mut self,
         address: u64,
-        leaf: u32,
+        leaf: u64,
         mut allocate: impl FnMut() -> Result<u64, TableError>,
     ) -> Result<Words, TableError> {
         let geometry = self.format.geometry();
@@ -411,7 +485,7 @@ impl Radix {
         Ok(words)
     }
 
-    fn entry(&self, leaf: u32, width: u32) -> Entry {
+    fn entry(&self, leaf: u64, width: u32) -> Entry {
         Entry::new(leaf, width, &self.format.geometry())
     }
 
@@ -436,7 +510,7 @@ impl Radix {
 pub struct HostTable {
     radix: Radix,
     /// Words of guest tables, by gPA, and where they lie.
-    guest_words: BTreeMap<u64, (Hpa, u32)>,
+    guest_words: BTreeMap<u64, (Hpa, u64)>,
 }
 
 impl HostTable {
@@ -544,7 +618,7 @@ impl HostTable {
     /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by its gPA, which is
     /// about translations *to* the page, is not enough.
     fn owed(&self, from: Gpa) -> FenceOwed {
-        let owed = FenceOwed(Fence {
+        let owed = FenceOwed::of(Fence {
             gpa: Some(from),
             ..Fence::default()
         });
@@ -576,7 +650,7 @@ pub trait GuestMemory {
     fn locate(&self, memory: &dyn TableMemory, gpa: Gpa) -> Option<Hpa>;
 
     /// Takes note of a word of a guest table at `gpa`, which is at `hpa`.
-    fn note(&mut self, gpa: Gpa, hpa: Hpa, word: u32);
+    fn note(&mut self, gpa: Gpa, hpa: Hpa, word: u64);
 }
 
 impl GuestMemory for HostTable {
@@ -584,7 +658,7 @@ impl GuestMemory for HostTable {
         Some(self.mapped(gpa)?.0)
     }
 
-    fn note(&mut self, gpa: Gpa, hpa: Hpa, word: u32) {
+    fn note(&mut self, gpa: Gpa, hpa: Hpa, word: u64) {
         self.guest_words.insert(gpa.0, (hpa, word));
     }
 }
@@ -602,27 +676,26 @@ pub struct HostRoot {
 impl GuestMemory for HostRoot {
     fn locate(&self, memory: &dyn TableMemory, gpa: Gpa) -> Option<Hpa> {
         let query = Query {
-            context: Context {
-                guest_root: None,
-                host_root: self.root,
-                rights: false,
-                asid: 0,
-                vmid: 0,
-            },
+            context: Context::handout(None, self.root),
             gva: Gva(gpa.0),
             access: Access::Load,
         };
-        let found = golden::walk(self.format, &query, &mut Words32(memory), &mut ());
+        let found = golden::walk(self.format, &query, &mut TableWords(memory), &mut ());
         Some(found.ok()?.hpa)
     }
 
-    fn note(&mut self, _: Gpa, _: Hpa, _: u32) {}
+    fn note(&mut self, _: Gpa, _: Hpa, _: u64) {}
 }
 
-struct Words32<'a>(&'a dyn TableMemory);
+struct TableWords<'a>(&'a dyn TableMemory);
 
-impl EntrySource for Words32<'_> {
-    fn read_entry(&mut self, at: Hpa) -> Option<u32> {
+impl EntryMemory for TableWords<'_> {
+    fn read_entry(&mut self, at: Hpa) -> Option<u64> {
+        self.0.word(at)
+    }
+
+    fn update_entry(&mut self, at: Hpa, _: u64, _: u64) -> Option<u64> {
+        // The formats of these tables have no accessed and dirty bits.
         self.0.word(at)
     }
 }
@@ -770,7 +843,7 @@ impl GuestTable {
     }
 
     fn owed(from: Gva) -> FenceOwed {
-        FenceOwed(Fence {
+        FenceOwed::of(Fence {
             gva: Some(from),
             ..Fence::default()
         })
@@ -796,234 +869,4 @@ fn put_guest_words(
         host.note(gpa, hpa, word);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn walk(
-        format: Format,
-        memory: &HostMemory,
-        context: Context,
-        gva: Gva,
-    ) -> Result<(Gpa, Hpa), crate::mmu::Fault> {
-        let query = Query {
-            context,
-            gva,
-            access: Access::Load,
-        };
-        golden::walk(format, &query, &mut &*memory, &mut ()).map(|m| (m.gpa, m.hpa))
-    }
-
-    struct Vm {
-        format: Format,
-        memory: HostMemory,
-        frames: TableFrames,
-        host: HostTable,
-    }
-
-    impl Vm {
-        fn new(format: Format, pages: &[(u64, u64)]) -> Self {
-            let mut memory = HostMemory::new();
-            let mut frames = TableFrames::new(format, Hpa(0), 0x10000).unwrap();
-            let host = HostTable::new(format, &mut memory, &mut frames).unwrap();
-            let mut vm = Self {
-                format,
-                memory,
-                frames,
-                host,
-            };
-            for &(from, to) in pages {
-                vm.map(from, to).unwrap().ignore();
-            }
-            vm
-        }
-
-        fn map(&mut self, from: u64, to: u64) -> Result<FenceOwed, TableError> {
-            self.host.map(
-                &mut self.memory,
-                &mut self.frames,
-                Gpa(from),
-                Hpa(to),
-                Rights::ALL,
-            )
-        }
-
-        fn guest(&mut self, room: GuestRoom) -> Result<GuestTable, TableError> {
-            GuestTable::new(self.format, &mut self.memory, &mut self.host, room)
-        }
-
-        fn context(&self, guest: Option<&GuestTable>, rights: bool) -> Context {
-            Context {
-                guest_root: guest.map(GuestTable::root),
-                host_root: self.host.root(),
-                rights,
-                asid: 0,
-                vmid: 0,
-            }
-        }
-    }
-
-    #[test]
-    fn every_page_of_either_format_is_found_where_it_was_mapped() {
-        for format in Format::ALL {
-            let page = format.geometry().page_bytes();
-            // Each page of the first table goes to the one at the opposite end.
-            let count = 8;
-            let pages: Vec<_> = (0..count).map(|i| (i * page, (15 - i) * page)).collect();
-            let vm = Vm::new(format, &pages);
-            for &(from, to) in &pages {
-                let found = walk(format, &vm.memory, vm.context(None, true), Gva(from + 12));
-                assert_eq!(found, Ok((Gpa(from + 12), Hpa(to + 12))));
-            }
-            assert_eq!(vm.host.pages().count(), count as usize);
-        }
-    }
-
-    #[test]
-    fn what_is_not_mapped_is_invalid_in_rights_mode_and_page_0_without_and_never_a_hole() {
-        for format in Format::ALL {
-            let page = format.geometry().page_bytes();
-            let vm = Vm::new(format, &[(0, page)]);
-            // Below a pointer with a table of its own, and below one without.
-            let last = (1 << format.geometry().gpa_width) - page;
-            for gva in [page, last] {
-                let fault = walk(format, &vm.memory, vm.context(None, true), Gva(gva)).unwrap_err();
-                assert_eq!(fault.kind, crate::mmu::FaultKind::Invalid);
-                let found = walk(format, &vm.memory, vm.context(None, false), Gva(gva + 8));
-                assert_eq!(found, Ok((Gpa(gva + 8), Hpa(8))));
-            }
-        }
-    }
-
-    #[test]
-    fn each_word_of_a_guest_table_is_put_where_its_own_gpa_is_mapped() {
-        let mut vm = Vm::new(Format::Handout, &[(0xB0000, 0x20000), (0xC0000, 0x90000)]);
-        let mut guest = vm.guest(GuestRoom::from(Gpa(0xBFFF8))).unwrap();
-        assert_eq!(guest.root(), Gpa(0xBFFF8));
-        // The root's entries 0 and 1, then 2 and 3.
-        for at in [0x2FFF8, 0x2FFFC, 0x90000, 0x90004] {
-            assert_eq!(vm.memory.read(Hpa(at)), Ok(0xC0008), "{at:05X}");
-        }
-        guest
-            .map(
-                &mut vm.memory,
-                &mut vm.host,
-                Gva(0x80000),
-                Gpa(0xB0000),
-                Rights::ALL,
-            )
-            .unwrap()
-            .ignore();
-        assert_eq!(vm.memory.read(Hpa(0x90000)), Ok(0xC0018));
-        let found = walk(
-            vm.format,
-            &vm.memory,
-            vm.context(Some(&guest), true),
-            Gva(0x81234),
-        );
-        assert_eq!(found, Ok((Gpa(0xB1234), Hpa(0x21234))));
-    }
-
-    #[test]
-    fn a_page_with_a_guest_table_in_it_takes_the_table_along_and_owes_more_than_its_own_fence() {
-        let mut vm = Vm::new(Format::Handout, &[(0xB0000, 0x20000), (0xC0000, 0x90000)]);
-        let mut guest = vm.guest(GuestRoom::from(Gpa(0xB0000))).unwrap();
-        guest
-            .map(
-                &mut vm.memory,
-                &mut vm.host,
-                Gva(0x40000),
-                Gpa(0xC0000),
-                Rights::ALL,
-            )
-            .unwrap()
-            .ignore();
-        assert_eq!(
-            vm.map(0xC0000, 0x50000).unwrap().fence().gpa,
-            Some(Gpa(0xC0000))
-        );
-        assert_eq!(
-            vm.map(0xB0000, 0x70000).unwrap().of_vmid(3).fence(),
-            Fence {
-                vmid: Some(3),
-                ..Fence::default()
-            }
-        );
-        let found = walk(
-            vm.format,
-            &vm.memory,
-            vm.context(Some(&guest), true),
-            Gva(0x40004),
-        );
-        assert_eq!(found, Ok((Gpa(0xC0004), Hpa(0x50004))));
-    }
-
-    #[test]
-    fn an_unmapped_page_is_invalid_and_cannot_be_unmapped_again() {
-        let mut vm = Vm::new(Format::Classic32, &[(0x5000, 0x9000)]);
-        let owed = vm.host.unmap(&mut vm.memory, Gpa(0x5000)).unwrap();
-        assert_eq!(owed.fence().gpa, Some(Gpa(0x5000)));
-        assert_eq!(vm.host.mapped(Gpa(0x5000)), None);
-        walk(vm.format, &vm.memory, vm.context(None, true), Gva(0x5000)).unwrap_err();
-        assert_eq!(
-            vm.host.unmap(&mut vm.memory, Gpa(0x5000)),
-            Err(TableError::NotMapped {
-                page: Address::Gpa(Gpa(0x5000))
-            })
-        );
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let mut vm = Vm::new(Format::Handout, &[(0xB0000, 0x20000)]);
-        let mut errors = vec![
-            vm.map(0xB0004, 0x20000).unwrap_err().to_string(),
-            vm.map(0xB0000, 0x100000).unwrap_err().to_string(),
-            vm.guest(GuestRoom::from(Gpa(0xB0002)))
-                .unwrap_err()
-                .to_string(),
-            vm.guest(GuestRoom::from(Gpa(0xBFFF8)))
-                .unwrap_err()
-                .to_string(),
-            vm.guest(GuestRoom::from_iter([])).unwrap_err().to_string(),
-        ];
-        vm.frames = TableFrames::new(Format::Handout, Hpa(0x100), 20).unwrap();
-        vm.map(0x00000, 0x10000).unwrap().ignore();
-        assert_eq!(vm.frames.free(), 0);
-        errors.push(vm.map(0x40000, 0x10000).unwrap_err().to_string());
-        assert_eq!(
-            errors,
-            [
-                "gPA 0xB0004 is not a multiple of 0x10000",
-                "0x10000 bytes at hPA 0x100000 do not fit into 20 bits of address",
-                "gPA 0xB0002 is not a multiple of 0x4",
-                "the host does not map gPA 0xC0000, where a word of the guest table lies",
-                "no room for one more guest table of 16 bytes",
-                "no room for one more host table of 16 bytes in the 0x14 at hPA 0x00100",
-            ]
-        );
-    }
-
-    #[test]
-    fn guest_room_of_pages_fills_one_after_the_other_with_whole_tables() {
-        let mut room = GuestRoom::from_iter([Gpa(0x8000), Gpa(0x3000)]);
-        let taken: Vec<_> = (0..3).map(|_| room.take(Format::Classic32)).collect();
-        assert_eq!(taken[0], Ok(0x8000));
-        assert_eq!(taken[1], Ok(0x3000));
-        assert_eq!(taken[2], Err(TableError::NoGuestRoom { table: 4096 }));
-    }
-
-    #[test]
-    fn a_host_table_known_by_its_root_is_followed_to_place_a_guest_table() {
-        let mut vm = Vm::new(Format::Handout, &[(0xB0000, 0x20000)]);
-        let mut host = HostRoot {
-            format: vm.format,
-            root: vm.host.root(),
-        };
-        let room = GuestRoom::from(Gpa(0xB29A0));
-        GuestTable::new(vm.format, &mut vm.memory, &mut host, room).unwrap();
-        assert_eq!(vm.memory.read(Hpa(0x229A0)), Ok(0xB29B0));
-    }
 }

@@ -95,6 +95,7 @@ fn signal(label: &str, path: &str, width: Option<u32>, radix: Radix) -> Signal {
 /// What a view of a scenario's device shows.
 fn groups(scenario: &Scenario) -> Vec<Group> {
     use Radix::{Bit, Decimal, Hex, Name};
+    let riscv = scenario.machine.format.is_riscv();
     let geometry = scenario.machine.format.geometry();
     let slots = scenario.machine.slots;
     let width_of = |n: u32| Some((n.max(2) - 1).ilog2() + 1);
@@ -105,54 +106,104 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         Some(geometry.hpa_width),
     );
     let (asid, vmid, id) = (Some(16), Some(14), Some(8));
+    let (levels, purpose, kind) = (Some(3), Some(2), Some(4));
+    let pte = Some(geometry.pte_width);
     let group = |name: &str, signals: Vec<Signal>| Group {
         name: name.to_owned(),
         signals,
     };
+    // What only the one kind of format has.
+    let only = |of_it: bool, signals: Vec<Signal>| if of_it { signals } else { Vec::new() };
 
     let mut groups = vec![
         group(
             "request",
-            vec![
-                signal("req valid", "req_valid_i", None, Bit),
-                signal("req ready", "req_ready_o", None, Bit),
-                signal("req id", "req_id_i", id, Decimal),
-                signal("req access", "req_access_i", Some(2), Name),
-                signal("req gVA", "req_gva_i", gva, Hex),
-                signal("req nested", "req_nested_i", None, Bit),
-                signal("req rights mode", "req_rights_i", None, Bit),
-                signal("req ASID", "req_asid_i", asid, Decimal),
-                signal("req VMID", "req_vmid_i", vmid, Decimal),
-                signal("req guest root", "req_guest_root_i", gpa, Hex),
-                signal("req host root", "req_host_root_i", hpa, Hex),
-            ],
+            [
+                vec![
+                    signal("req valid", "req_valid_i", None, Bit),
+                    signal("req ready", "req_ready_o", None, Bit),
+                    signal("req id", "req_id_i", id, Decimal),
+                    signal("req access", "req_access_i", Some(2), Name),
+                    signal("req gVA", "req_gva_i", gva, Hex),
+                ],
+                only(
+                    !riscv,
+                    vec![signal("req rights mode", "req_rights_i", None, Bit)],
+                ),
+                only(
+                    riscv,
+                    vec![
+                        signal("req virtual", "req_virt_i", None, Bit),
+                        signal("req user", "req_user_i", None, Bit),
+                        signal("req SUM", "req_sum_i", None, Bit),
+                        signal("req guest MXR", "req_guest_mxr_i", None, Bit),
+                        signal("req host MXR", "req_host_mxr_i", None, Bit),
+                        signal("req guest ADUE", "req_guest_adue_i", None, Bit),
+                        signal("req host ADUE", "req_host_adue_i", None, Bit),
+                        signal("req guest PBMTE", "req_guest_pbmte_i", None, Bit),
+                        signal("req host PBMTE", "req_host_pbmte_i", None, Bit),
+                        signal("req Svnapot", "req_napot_i", None, Bit),
+                    ],
+                ),
+                vec![
+                    signal("req ASID", "req_asid_i", asid, Decimal),
+                    signal("req VMID", "req_vmid_i", vmid, Decimal),
+                    signal("req guest levels", "req_guest_levels_i", levels, Decimal),
+                    signal("req guest root", "req_guest_root_i", gpa, Hex),
+                    signal("req host levels", "req_host_levels_i", levels, Decimal),
+                    signal("req host root", "req_host_root_i", hpa, Hex),
+                ],
+            ]
+            .concat(),
         ),
         group(
             "response",
-            vec![
-                signal("rsp valid", "rsp_valid_o", None, Bit),
-                signal("rsp ready", "rsp_ready_i", None, Bit),
-                signal("rsp id", "rsp_id_o", id, Decimal),
-                signal("rsp hit", "rsp_hit_o", None, Bit),
-                signal("rsp gVA", "rsp_gva_o", gva, Hex),
-                signal("rsp hPA", "rsp_hpa_o", hpa, Hex),
-            ],
+            [
+                vec![
+                    signal("rsp valid", "rsp_valid_o", None, Bit),
+                    signal("rsp ready", "rsp_ready_i", None, Bit),
+                    signal("rsp id", "rsp_id_o", id, Decimal),
+                    signal("rsp hit", "rsp_hit_o", None, Bit),
+                    signal("rsp gVA", "rsp_gva_o", gva, Hex),
+                    signal("rsp gPA", "rsp_gpa_o", gpa, Hex),
+                    signal("rsp hPA", "rsp_hpa_o", hpa, Hex),
+                ],
+                only(
+                    riscv,
+                    vec![
+                        signal("rsp page size (log2)", "rsp_page_size_o", Some(6), Decimal),
+                        signal("rsp memory type", "rsp_attributes_o", Some(2), Decimal),
+                    ],
+                ),
+            ]
+            .concat(),
         ),
         group(
             "fault",
-            vec![
-                signal("fault kind", "rsp_fault_kind_o", Some(3), Name),
-                signal("fault stage (1 host)", "rsp_fault_stage_o", None, Bit),
-                signal("fault level", "rsp_fault_level_o", level, Decimal),
-                signal("fault for data", "rsp_fault_for_data_o", None, Bit),
-                signal(
-                    "fault for guest level",
-                    "rsp_fault_for_level_o",
-                    level,
-                    Decimal,
+            [
+                vec![
+                    signal("fault kind", "rsp_fault_kind_o", kind, Name),
+                    signal("fault stage (1 host)", "rsp_fault_stage_o", None, Bit),
+                    signal("fault level", "rsp_fault_level_o", level, Decimal),
+                    signal("fault purpose", "rsp_fault_purpose_o", purpose, Name),
+                    signal(
+                        "fault for guest level",
+                        "rsp_fault_for_level_o",
+                        level,
+                        Decimal,
+                    ),
+                ],
+                only(
+                    riscv,
+                    vec![
+                        signal("trap cause", "rsp_trap_cause_o", Some(6), Decimal),
+                        signal("trap GVA", "rsp_trap_gva_o", None, Bit),
+                        signal("trap tval2", "rsp_trap_tval2_o", gpa, Hex),
+                        signal("trap tinst", "rsp_trap_tinst_o", Some(16), Hex),
+                    ],
                 ),
-                signal("fault gPA", "rsp_fault_gpa_o", gpa, Hex),
-            ],
+            ]
+            .concat(),
         ),
     ];
     for number in 0..slots {
@@ -161,32 +212,54 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         let label = |what: &str| format!("slot {number} {what}");
         groups.push(group(
             &format!("walk slot {number}"),
-            vec![
-                signal(&label("state"), &state, Some(2), Name),
-                signal(&label("stage (1 host)"), &of("stage"), None, Bit),
-                signal(&label("guest level"), &of("guest_level"), level, Decimal),
-                signal(&label("host level"), &of("host_level"), level, Decimal),
-                signal(&label("for data"), &of("for_data"), None, Bit),
-                signal(&label("gVA"), &of("query.gva"), gva, Hex),
-                signal(&label("gPA"), &of("gpa"), gpa, Hex),
-                signal(&label("hPA"), &of("hpa"), hpa, Hex),
-                signal(&label("fault"), &of("fault"), Some(3), Name),
-            ],
+            [
+                vec![
+                    signal(&label("state"), &state, Some(2), Name),
+                    signal(&label("stage (1 host)"), &of("stage"), None, Bit),
+                    signal(&label("guest level"), &of("guest_level"), level, Decimal),
+                    signal(&label("host level"), &of("host_level"), level, Decimal),
+                    signal(&label("purpose"), &of("purpose"), purpose, Name),
+                ],
+                only(
+                    riscv,
+                    vec![signal(&label("update"), &of("update"), None, Bit)],
+                ),
+                vec![
+                    signal(&label("gVA"), &of("query.gva"), gva, Hex),
+                    signal(&label("gPA"), &of("gpa"), gpa, Hex),
+                    signal(&label("hPA"), &of("hpa"), hpa, Hex),
+                    signal(&label("fault"), &of("fault"), kind, Name),
+                ],
+            ]
+            .concat(),
         ));
     }
     groups.extend([
         group(
             "memory port",
-            vec![
-                signal("read valid", "mem_req_valid_o", None, Bit),
-                signal("read ready", "mem_req_ready_i", None, Bit),
-                signal("read slot", "mem_req_id_o", slot, Decimal),
-                signal("read hPA", "mem_req_hpa_o", hpa, Hex),
-                signal("data valid", "mem_rsp_valid_i", None, Bit),
-                signal("data slot", "mem_rsp_id_i", slot, Decimal),
-                signal("data error", "mem_rsp_error_i", None, Bit),
-                signal("data", "mem_rsp_data_i", Some(geometry.pte_width), Hex),
-            ],
+            [
+                vec![
+                    signal("read valid", "mem_req_valid_o", None, Bit),
+                    signal("read ready", "mem_req_ready_i", None, Bit),
+                    signal("read slot", "mem_req_id_o", slot, Decimal),
+                    signal("read hPA", "mem_req_hpa_o", hpa, Hex),
+                ],
+                only(
+                    riscv,
+                    vec![
+                        signal("update", "mem_req_update_o", None, Bit),
+                        signal("update of", "mem_req_expected_o", pte, Hex),
+                        signal("update to", "mem_req_new_o", pte, Hex),
+                    ],
+                ),
+                vec![
+                    signal("data valid", "mem_rsp_valid_i", None, Bit),
+                    signal("data slot", "mem_rsp_id_i", slot, Decimal),
+                    signal("data error", "mem_rsp_error_i", None, Bit),
+                    signal("data", "mem_rsp_data_i", pte, Hex),
+                ],
+            ]
+            .concat(),
         ),
         group(
             "TLB",
@@ -204,15 +277,19 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         ),
         group(
             "fence",
-            vec![
-                signal("fence valid", "fence_valid_i", None, Bit),
-                signal("by gVA", "fence_use_gva_i", None, Bit),
-                signal("by gPA", "fence_use_gpa_i", None, Bit),
-                signal("by ASID", "fence_use_asid_i", None, Bit),
-                signal("by VMID", "fence_use_vmid_i", None, Bit),
-                signal("fence gVA", "fence_gva_i", gva, Hex),
-                signal("fence gPA", "fence_gpa_i", gpa, Hex),
-            ],
+            [
+                vec![signal("fence valid", "fence_valid_i", None, Bit)],
+                only(riscv, vec![signal("of virtual", "fence_virt_i", None, Bit)]),
+                vec![
+                    signal("by gVA", "fence_use_gva_i", None, Bit),
+                    signal("by gPA", "fence_use_gpa_i", None, Bit),
+                    signal("by ASID", "fence_use_asid_i", None, Bit),
+                    signal("by VMID", "fence_use_vmid_i", None, Bit),
+                    signal("fence gVA", "fence_gva_i", gva, Hex),
+                    signal("fence gPA", "fence_gpa_i", gpa, Hex),
+                ],
+            ]
+            .concat(),
         ),
     ]);
     groups

@@ -8,7 +8,8 @@ use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{
-    Access, Context, Fault, FaultKind, Outcome, Position, Purpose, Rights, Translation,
+    Access, Context, Fault, FaultKind, MemoryType, Outcome, Position, Purpose, Rights,
+    StageControl, Translation,
 };
 use nestwalk::scenario::{Machine, Op, Scenario, Timing};
 
@@ -71,13 +72,21 @@ fn positions(nest: &Nest) -> [Position; 8] {
 }
 
 fn fault(kind: FaultKind, at: Position) -> Outcome {
-    Err(Fault { kind, at })
+    Err(Fault {
+        kind,
+        at,
+        trap: None,
+    })
 }
 
+/// The answer with an hPA of the data's page.
 fn translated(nest: &Nest, hpa: u64) -> Outcome {
+    let geometry = nest.format.geometry();
     Ok(Translation {
+        gpa: Gpa(nest.data + geometry.offset(hpa)),
         hpa: Hpa(hpa),
-        page_size: nest.format.geometry().offset_width,
+        page_size: geometry.offset_width,
+        memory_type: MemoryType::Pma,
     })
 }
 
@@ -129,7 +138,7 @@ impl Case {
     }
 
     /// With another word in the entry; none makes a hole.
-    fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u32>) -> Self {
+    fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u64>) -> Self {
         let mut case = Self::new(kind, entry, what, nest);
         let at = case.nest.entries()[entry];
         match word {
@@ -293,7 +302,7 @@ fn case_holds(devices: &mut Devices, machine: Machine, case: &Case, first: usize
         0 => (nest.context(), nest.gva),
         _ => {
             let context = Context {
-                guest_root: None,
+                guest: StageControl::default(),
                 ..nest.context()
             };
             (context, nest.gpas()[2])
@@ -351,7 +360,7 @@ fn every_kind_of_fault_names_its_entry_and_gpa_with_the_guest_table_off() {
 #[test]
 fn the_last_word_of_memory_is_an_entry_like_any_other() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for entry in 0..8 {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 - 4 * index(&nest, entry);
@@ -381,7 +390,7 @@ fn the_last_word_of_memory_is_an_entry_like_any_other() {
 #[test]
 fn of_two_faults_at_an_address_misaligned_comes_first() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for entry in [0, 1, 2, 4, 5, 7] {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 * index(&nest, entry) + 2;
@@ -395,7 +404,7 @@ fn of_two_faults_at_an_address_misaligned_comes_first() {
 #[test]
 fn an_address_past_the_end_is_a_width_fault_where_a_wrapped_one_would_be_a_hole() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for entry in 0..8 {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 * index(&nest, entry);
@@ -464,7 +473,7 @@ fn a_reserved_bit_of_a_pointer_comes_before_all_that_is_wrong_with_where_it_poin
 #[test]
 fn the_host_is_not_walked_for_the_data_of_a_guest_leaf_that_faults() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         let nest = Nest {
             rights_mode: true,
             ..Nest::new(format)
@@ -493,7 +502,7 @@ fn the_host_is_not_walked_for_the_data_of_a_guest_leaf_that_faults() {
 #[test]
 fn the_walks_own_reads_of_guest_tables_need_a_readable_host_leaf_and_no_more() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
             for (number, rights, kind) in [0, 1].into_iter().flat_map(|number| {
                 every_rights()
@@ -541,7 +550,7 @@ fn by_rights(nest: &Nest, kind: Access, offset: u64) -> Outcome {
 fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what_a_miss_says() {
     let mut devices = Devices::default();
     let mut hits = HashSet::new();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for (guest_rights, host_rights) in
             every_rights().flat_map(|guest| every_rights().map(move |host| (guest, host)))
         {
@@ -592,7 +601,7 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
 #[test]
 fn without_rights_mode_no_status_bit_counts() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         let mut nest = Nest::new(format);
         nest.guest_rights = NOTHING;
         nest.host_rights = [NOTHING; 3];
@@ -618,7 +627,7 @@ fn without_rights_mode_no_status_bit_counts() {
 #[test]
 fn an_entry_that_comes_back_is_read_again_without_a_fence_as_a_fault_fills_nothing() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         let nest = Nest::new(format);
         for entry in 0..8 {
             let at = nest.entries()[entry];
@@ -652,7 +661,7 @@ fn an_entry_that_comes_back_is_read_again_without_a_fence_as_a_fault_fills_nothi
 #[test]
 fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
             // All that stands in the first entry is wrong; with the error it means nothing.
             let nest = Nest {
@@ -668,7 +677,7 @@ fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
                 vec![
                     Op::Write {
                         at: first,
-                        word: Some(!0),
+                        word: Some(0xFFFF_FFFF),
                     },
                     op.clone(),
                     Op::Drain,
@@ -708,7 +717,7 @@ fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
 #[test]
 fn each_of_several_requests_that_share_a_walk_gets_the_gpa_of_its_own_offset() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         let nest = Nest {
             rights_mode: true,
             ..Nest::new(format)
@@ -748,11 +757,11 @@ fn each_of_several_requests_that_share_a_walk_gets_the_gpa_of_its_own_offset() {
 #[test]
 fn a_fault_takes_no_other_answer_with_it() {
     let mut devices = Devices::default();
-    for format in Format::ALL {
+    for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
             let nest = Nest::new(format);
             let misaligned = Context {
-                guest_root: Some(Gpa(nest.guest_root + 1)),
+                guest: nest.context().guest.with_root(Gpa(nest.guest_root + 1)),
                 asid: nest.asid + 1,
                 ..nest.context()
             };

@@ -8,7 +8,9 @@ use nestwalk::campaign::Devices;
 use nestwalk::dut::variants::VARIANTS;
 use nestwalk::format::Format;
 use nestwalk::memory::HostMemory;
-use nestwalk::mmu::{Access, Context, Fence, Outcome, Rights, Translation};
+use nestwalk::mmu::{
+    Access, Context, Fence, MemoryType, Outcome, Rights, StageControl, Translation,
+};
 use nestwalk::scenario::{Machine, Op, Scenario};
 
 mod common {
@@ -16,24 +18,29 @@ mod common {
 }
 use common::machine::{Nest, access, device, golden, scenario};
 
-/// Every device that is built in.
+/// Every device of the handout's kind that is built in.
 fn machines() -> impl Iterator<Item = Machine> {
-    VARIANTS.iter().map(|variant| Machine {
-        format: variant.paging_format(),
-        slots: variant.slots,
-        tlb_entries: variant.tlb_entries,
-        checked: variant.checked,
-    })
+    VARIANTS
+        .iter()
+        .filter(|variant| Format::HANDOUT_KIND.contains(&variant.paging_format()))
+        .map(|variant| Machine {
+            format: variant.paging_format(),
+            slots: variant.slots,
+            tlb_entries: variant.tlb_entries,
+            checked: variant.checked,
+        })
 }
 
 fn load(context: usize, gva: u64) -> Op {
     access(context, Access::Load, gva)
 }
 
-fn translated(format: Format, hpa: u64) -> Outcome {
+fn translated(format: Format, gpa: u64, hpa: u64) -> Outcome {
     Ok(Translation {
+        gpa: Gpa(gpa),
         hpa: Hpa(hpa),
         page_size: format.geometry().offset_width,
+        memory_type: MemoryType::Pma,
     })
 }
 
@@ -46,6 +53,7 @@ fn combinations(fence: Fence) -> Vec<Fence> {
             gpa: fence.gpa.filter(|_| operands & 2 != 0),
             asid: fence.asid.filter(|_| operands & 4 != 0),
             vmid: fence.vmid.filter(|_| operands & 8 != 0),
+            ..fence
         };
         if !all.contains(&fence) {
             all.push(fence);
@@ -93,8 +101,8 @@ impl Sixteen {
     fn new(format: Format) -> Self {
         let geometry = format.geometry();
         let page = geometry.page_bytes();
-        let mut memory = HostMemory::new();
-        let mut put = |at: u64, word: u64| memory.write(Hpa(at), word as u32 | 0xF);
+        let mut memory = HostMemory::new(format);
+        let mut put = |at: u64, word: u64| memory.write(Hpa(at), word | 0xF);
         // The host maps every page below 4 to itself; the guest's tables are in page 0, and so are the host's.
         for number in 0..4 {
             put(0x800 + 4 * number, number * page);
@@ -116,11 +124,10 @@ impl Sixteen {
             for (rights, root, gpa) in [(false, 0x500, Self::GPAS[0]), (true, 0x600, Self::GPAS[1])]
             {
                 contexts.push(Context {
-                    guest_root: Some(Gpa(root)),
-                    host_root: Hpa(0x400),
                     rights,
                     asid,
                     vmid,
+                    ..Context::handout(Some(Gpa(root)), Hpa(0x400))
                 });
                 for gva in Self::GVAS {
                     let tag = Tags {
@@ -161,7 +168,7 @@ impl Sixteen {
         assert!(before.iter().all(|answer| !answer.hit));
         let mut left = Vec::new();
         for (&(_, tag), answer) in self.tags.iter().zip(after) {
-            assert_eq!(answer.outcome, translated(self.format, tag.gpa));
+            assert_eq!(answer.outcome, translated(self.format, tag.gpa, tag.gpa));
             if answer.hit {
                 left.push(tag);
             }
@@ -184,6 +191,7 @@ fn a_fence_forgets_what_agrees_with_every_operand_in_use_and_keeps_the_rest() {
                 gpa: Some(Gpa(tag.gpa + 0x123)),
                 asid: Some(tag.asid),
                 vmid: Some(tag.vmid),
+                ..Fence::default()
             };
             for fence in combinations(fence) {
                 let left = sixteen.left(&mut devices, machine, fence);
@@ -217,6 +225,7 @@ fn a_fence_with_one_operand_that_agrees_with_nothing_keeps_everything() {
             gpa: Some(Gpa(tag.gpa)),
             asid: Some(tag.asid),
             vmid: Some(tag.vmid),
+            ..Fence::default()
         };
         // Values that differ in the highest bit, and in the lowest.
         let high = 1 << (machine.format.geometry().gpa_width - 1);
@@ -259,6 +268,7 @@ fn a_fence_with_one_operand_that_agrees_with_nothing_keeps_everything() {
                 gpa: wrong.gpa.filter(|_| wrong.gpa != right.gpa),
                 asid: wrong.asid.filter(|_| wrong.asid != right.asid),
                 vmid: wrong.vmid.filter(|_| wrong.vmid != right.vmid),
+                ..wrong
             };
             assert_ne!(alone, Fence::default());
             for fence in [wrong, alone] {
@@ -275,9 +285,9 @@ struct Edit {
     nest: Nest,
     memory: HostMemory,
     at: Hpa,
-    word: u32,
-    old: u64,
-    new: u64,
+    word: u64,
+    old: Outcome,
+    new: Outcome,
 }
 
 impl Edit {
@@ -299,6 +309,7 @@ impl Edit {
             },
             asid: Some(self.nest.asid),
             vmid: Some(self.nest.vmid),
+            ..Fence::default()
         }
     }
 
@@ -322,19 +333,24 @@ fn edits(format: Format) -> [Edit; 3] {
     // And another L2 table of the host's.
     let other_table = nest.host_tables[2] + 0x40;
     memory.write(Hpa(entries[7].0 + 0x40), other_leaf);
-    let edit = |what, at, word| Edit {
+    let edit = |what, at, word, gpa| Edit {
         what,
         nest: nest.clone(),
         memory: memory.clone(),
         at,
         word,
-        old: nest.hpa(),
-        new: other_page + offset,
+        old: translated(format, nest.data + offset, nest.hpa()),
+        new: translated(format, gpa + offset, other_page + offset),
     };
     [
-        edit("host leaf", entries[7], other_leaf),
-        edit("host pointer", entries[6], other_table as u32),
-        edit("guest leaf", entries[5], nest.leaf(other_data, Rights::ALL)),
+        edit("host leaf", entries[7], other_leaf, nest.data),
+        edit("host pointer", entries[6], other_table, nest.data),
+        edit(
+            "guest leaf",
+            entries[5],
+            nest.leaf(other_data, Rights::ALL),
+            other_data,
+        ),
     ]
 }
 
@@ -365,8 +381,7 @@ fn an_edit_may_stay_unseen_by_a_hit_until_a_fence_that_names_the_translation_and
                 ];
                 let answers = device(&mut devices, &edit.scenario(machine, ops)).answers;
                 let seen: Vec<_> = answers.iter().map(|a| (a.outcome, a.hit)).collect();
-                let old = translated(format, edit.old);
-                let new = translated(format, edit.new);
+                let (old, new) = (edit.old, edit.new);
                 assert_eq!(
                     seen,
                     [(old, false), (old, true), (new, false), (new, true)],
@@ -396,6 +411,7 @@ fn a_walk_that_a_fence_of_its_asid_and_vmid_overtakes_is_answered_and_fills_noth
                     gpa: Some(Gpa(gpa)),
                     asid: Some(asid),
                     vmid: Some(vmid),
+                    ..Fence::default()
                 }) {
                     let overtaken = fence.asid.is_none_or(|asid| asid == nest.asid)
                         && fence.vmid.is_none_or(|vmid| vmid == nest.vmid);
@@ -413,7 +429,7 @@ fn a_walk_that_a_fence_of_its_asid_and_vmid_overtakes_is_answered_and_fills_noth
                     scenario.timing.latency = 10..=10;
                     let ran = device(&mut devices, &scenario);
                     let what = format!("{machine:?}: {fence}");
-                    let right = translated(machine.format, nest.hpa());
+                    let right = translated(machine.format, nest.gpas()[2], nest.hpa());
                     assert!(ran.fences[0] < ran.answers[0].answered, "{what}");
                     assert!(ran.answers.iter().all(|a| a.outcome == right), "{what}");
                     let hits: Vec<bool> = ran.answers.iter().map(|answer| answer.hit).collect();
@@ -452,8 +468,7 @@ fn an_equal_request_after_a_fence_does_not_share_the_walk_from_before_it() {
             assert_eq!(merged, [false, true, false, true], "{machine:?}");
             assert_eq!(ran.answers[0].outcome, ran.answers[1].outcome);
             for answer in &ran.answers[2..] {
-                let new = translated(machine.format, edit.new);
-                assert_eq!(answer.outcome, new, "{machine:?}, {}", edit.what);
+                assert_eq!(answer.outcome, edit.new, "{machine:?}, {}", edit.what);
             }
         }
     }
@@ -483,7 +498,7 @@ fn whatever_the_cycle_of_a_fence_no_request_after_it_is_given_what_was_there_bef
                     ];
                     let ran = device(&mut devices, &edit.scenario(machine, ops));
                     let what = format!("{machine:?}, {}, wait {wait}: {fence}", edit.what);
-                    let (old, new) = (translated(format, edit.old), translated(format, edit.new));
+                    let (old, new) = (edit.old, edit.new);
                     let [first, second, third] = &ran.answers[..] else {
                         panic!("not three answers");
                     };
@@ -583,7 +598,7 @@ fn walks_side_by_side_do_not_mix_their_contexts_whenever_the_second_begins() {
         let format = machine.format;
         let (one, two, memory) = two_nests(format);
         let host_only = |nest: &Nest| Context {
-            guest_root: None,
+            guest: StageControl::default(),
             ..nest.context()
         };
         let contexts = [
@@ -594,7 +609,8 @@ fn walks_side_by_side_do_not_mix_their_contexts_whenever_the_second_begins() {
         ];
         // What each context is asked for, and where that is.
         let asked = [one.gva, two.gva, one.gpas()[2], two.gpas()[2]];
-        let right = [one.hpa(), two.hpa(), one.hpa(), two.hpa()];
+        let right =
+            [&one, &two, &one, &two].map(|nest| translated(format, nest.gpas()[2], nest.hpa()));
         let reads = [
             one.entries().to_vec(),
             two.entries().to_vec(),
@@ -609,7 +625,7 @@ fn walks_side_by_side_do_not_mix_their_contexts_whenever_the_second_begins() {
                 let ran = device(&mut devices, &scenario);
                 let what = format!("{machine:?}: {first}, {wait} cycles later {second}");
                 for (context, answer) in [first, second].into_iter().zip(ran.answers) {
-                    assert_eq!(answer.outcome, translated(format, right[context]), "{what}");
+                    assert_eq!(answer.outcome, right[context], "{what}");
                     if first != second {
                         assert!(!answer.hit && !answer.merged, "{what}");
                         assert_eq!(answer.reads, reads[context], "{what}");
@@ -635,10 +651,10 @@ fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_di
             let root = nest.host_root + geometry.index(nest.gva, 1) * 4;
             // The HANDOUT machine's table is there already: for its page 7, another entry than those in use.
             let table = match memory.read(Hpa(root)) {
-                Ok(table) => u64::from(table),
+                Ok(table) => table,
                 Err(_) => {
                     let table = nest.host_tables[0] + 0x1_0000;
-                    memory.write(Hpa(root), table as u32);
+                    memory.write(Hpa(root), table);
                     table
                 }
             };
@@ -656,7 +672,7 @@ fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_di
                 [
                     nested,
                     Context {
-                        guest_root: None,
+                        guest: StageControl::default(),
                         ..nested
                     },
                 ]
@@ -664,8 +680,13 @@ fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_di
             .collect();
         let tags: HashSet<_> = contexts.iter().map(|c| (c.asid, c.vmid)).collect();
         assert_eq!(tags.len(), 1);
-        let right = [one.hpa(), 4 * page + offset, two.hpa(), 5 * page + offset]
-            .map(|hpa| translated(format, hpa));
+        let right = [
+            (one.gpas()[2], one.hpa()),
+            (one.gva, 4 * page + offset),
+            (two.gpas()[2], two.hpa()),
+            (two.gva, 5 * page + offset),
+        ]
+        .map(|(gpa, hpa)| translated(format, gpa, hpa));
         let mut ops = Vec::new();
         for context in [0, 1, 2, 3, 0, 1, 2, 3] {
             ops.extend([load(context, one.gva), Op::Drain]);

@@ -12,7 +12,7 @@ use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, T
 
 /// The snapshot of the exercise, and the word that the walk needs beyond it.
 fn snapshot() -> HostMemory {
-    let mut memory = HostMemory::new();
+    let mut memory = HostMemory::new(Format::Handout);
     for (from, words) in [
         (
             0x02000,
@@ -36,13 +36,7 @@ fn snapshot() -> HostMemory {
 
 fn query(guest_root: Option<u64>, gva: u64) -> Query {
     Query {
-        context: Context {
-            guest_root: guest_root.map(Gpa),
-            host_root: Hpa(0x02000),
-            rights: false,
-            asid: 0,
-            vmid: 0,
-        },
+        context: Context::handout(guest_root.map(Gpa), Hpa(0x02000)),
         gva: Gva(gva),
         access: Access::Load,
     }
@@ -51,8 +45,8 @@ fn query(guest_root: Option<u64>, gva: u64) -> Query {
 /// The golden walk: answer and steps.
 fn golden(query: &Query) -> (Outcome, Vec<Step>) {
     let mut steps = Vec::new();
-    let found = golden::walk(Format::Handout, query, &mut &snapshot(), &mut steps);
-    (golden::answer(Format::Handout, &found), steps)
+    let found = golden::walk(Format::Handout, query, &mut snapshot(), &mut steps);
+    (golden::answer(&found), steps)
 }
 
 /// The device's walk: answer and reads.

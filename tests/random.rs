@@ -174,6 +174,9 @@ fn name(kind: FaultKind, at: &Position, format: Format) -> String {
             let purpose = match purpose {
                 Purpose::Data => "data".to_owned(),
                 Purpose::GuestEntry(level) => format!("guest {}", format.level_name(*level)),
+                Purpose::GuestUpdate(level) => {
+                    format!("update of guest {}", format.level_name(*level))
+                }
             };
             format!("{kind} at host {level} for {purpose}")
         }
@@ -222,7 +225,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Every fault that a profile can have, by what the formats say.
+/// Every fault that a profile of the handout's kind can have, by what the formats say.
 fn possible_faults(profile: Profile) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let host = |level, purpose| Position::Host {
@@ -251,6 +254,8 @@ fn possible_faults(profile: Profile) -> BTreeSet<String> {
                 // All 32 bits of an entry are address bits.
                 FaultKind::Reserved => profile.format == Format::Handout,
                 FaultKind::Invalid | FaultKind::Permission => profile.rights && is_leaf,
+                // These are RISC-V's.
+                FaultKind::AccessedDirty | FaultKind::Pointer => false,
             };
             if is_possible {
                 names.insert(name(kind, &at, profile.format));

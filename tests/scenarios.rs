@@ -1,16 +1,15 @@
 //! Scenario files: those that come with the project hold, each mistake in one is shown where it is, and what is
 //! written is what was read.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
 use nestwalk::format::Format;
-use nestwalk::golden::{self, Mapping, Step};
+use nestwalk::golden::{self, Mapping, Overlay, Step};
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{
-    Access, Context, Fault, FaultKind, Fence, Outcome, Purpose, Query, Space, Stage,
+    Access, Context, Fault, FaultKind, Fence, MemoryType, Outcome, Purpose, Query, Space, Stage,
 };
 use nestwalk::scenario::parse::{LoadError, ParseError, load, parse};
 use nestwalk::scenario::write::{to_toml, to_toml_with_header};
@@ -37,27 +36,57 @@ mod holding {
 
     /// A TLB as large as it takes. With one access at a time it hits just where a device with room for all does.
     #[derive(Default)]
-    struct Tlb(HashMap<(Space, u64), Mapping>);
+    struct Tlb(Vec<(Space, Gva, Mapping)>);
 
     impl Tlb {
-        fn fence(&mut self, format: Format, fence: &Fence) {
-            let offset = format.geometry().offset_width;
-            self.0.retain(|&(space, page), mapping| {
-                !fence.names(format, space, Gva(page << offset), mapping.gpa)
-            });
+        fn fence(&mut self, fence: &Fence) {
+            self.0
+                .retain(|(space, gva, mapping)| !fence.names(*space, &mapping.extent(*gva)));
+        }
+
+        /// Whether an entry is of the page of 2^`size` bytes around the query's address, or of a part of it, or of more.
+        fn meets(entry: &(Space, Gva, Mapping), query: &Query, size: u32, global: bool) -> bool {
+            let (space, gva, mapping) = entry;
+            let wanted = query.context.space();
+            let size = size.max(mapping.page_size);
+            let in_space = Space {
+                asid: if global || mapping.global {
+                    wanted.asid
+                } else {
+                    space.asid
+                },
+                vmid: if space.virt { space.vmid } else { wanted.vmid },
+                ..*space
+            };
+            in_space == wanted && gva.0 >> size == query.gva.0 >> size
+        }
+
+        /// What it has of the page that the query is in.
+        fn find(&self, query: &Query) -> Option<&Mapping> {
+            let entry = self
+                .0
+                .iter()
+                .find(|entry| Self::meets(entry, query, 0, false));
+            entry.map(|(_, _, mapping)| mapping)
+        }
+
+        fn fill(&mut self, query: &Query, mapping: Mapping) {
+            let (size, global) = (mapping.page_size, mapping.global);
+            self.0
+                .retain(|entry| !Self::meets(entry, query, size, global));
+            self.0.push((query.context.space(), query.gva, mapping));
         }
     }
 
     /// Everything that an access in the scenario expects and does not get.
     fn differences(scenario: &Scenario) -> Vec<String> {
-        let format = scenario.machine.format;
         let mut memory = scenario.memory.clone();
         let mut tlb = Tlb::default();
         let mut differences = Vec::new();
         for op in &scenario.ops {
             match op {
                 Op::Access(op) => {
-                    let found = access(scenario, op, &memory, &mut tlb);
+                    let found = access(scenario, op, &mut memory, &mut tlb);
                     let line = op.line.unwrap();
                     differences.extend(found.iter().map(|d| format!("line {line}: {d}")));
                 }
@@ -65,7 +94,7 @@ mod holding {
                     Some(word) => memory.write(*at, *word),
                     None => memory.remove(*at),
                 },
-                Op::Fence(fence) => tlb.fence(format, fence),
+                Op::Fence(fence) => tlb.fence(fence),
                 Op::Timing(_) | Op::Wait(_) | Op::Drain => {}
             }
         }
@@ -75,7 +104,7 @@ mod holding {
     fn access(
         scenario: &Scenario,
         op: &AccessOp,
-        memory: &HostMemory,
+        memory: &mut HostMemory,
         tlb: &mut Tlb,
     ) -> Vec<String> {
         let format = scenario.machine.format;
@@ -85,7 +114,9 @@ mod holding {
             access: op.access,
         };
         let mut steps: Vec<Step> = Vec::new();
-        let found = golden::walk(format, &query, &mut &*memory, &mut steps);
+        let mut overlay = Overlay::new(memory);
+        let found = golden::walk(format, &query, &mut overlay, &mut steps);
+        let updates = overlay.updates;
         let expect = op.expect.clone().unwrap_or_default();
         let mut differences = expect.check_golden(format, &steps, &found);
 
@@ -101,21 +132,27 @@ mod holding {
             differences.push(format!("a hole: {}", fault.describe(format)));
         }
 
-        let page = op.gva.0 >> format.geometry().offset_width;
-        let entry = tlb.0.get(&(query.context.space(), page));
-        let outcome = match entry {
-            Some(mapping) => golden::answer_from(format, &query, mapping),
-            None => golden::answer(format, &found),
-        };
-        let reads: Vec<(Hpa, Option<u32>)> = steps
+        let remembered = tlb
+            .find(&query)
+            .and_then(|mapping| golden::answer_from(format, &query, mapping));
+        let outcome = remembered.unwrap_or_else(|| golden::answer(&found));
+        let reads: Vec<(Hpa, Option<u64>)> = steps
             .iter()
             .filter_map(|step| Some((step.hpa?, step.word)))
             .collect();
-        let hit = entry.is_some();
+        let hit = remembered.is_some();
         let reads = if hit { &[][..] } else { &reads };
         differences.extend(expect.check_device(format, &outcome, hit, reads));
-        if let Ok(mapping) = found {
-            tlb.0.insert((query.context.space(), page), mapping);
+        if hit {
+            return differences;
+        }
+        for (at, word) in updates {
+            memory.write(at, word);
+        }
+        if let Ok(mapping) = found
+            && query.context.guest.levels + query.context.host.levels > 0
+        {
+            tlb.fill(&query, mapping);
         }
         differences
     }
@@ -240,8 +277,10 @@ mod holding {
             ..Expect::default()
         };
         let outcome: Outcome = Ok(nestwalk::mmu::Translation {
+            gpa: Gpa(0x41EAC),
             hpa: Hpa(0x11EAC),
             page_size: 16,
+            memory_type: MemoryType::Pma,
         });
         assert_eq!(
             expect.check_device(Format::Handout, &outcome, true, &[]),
@@ -267,6 +306,7 @@ mod holding {
                 gpa: Gpa(0x1234),
                 purpose: Purpose::GuestEntry(1),
             },
+            trap: None,
         });
         let check = |fault: ExpectFault| {
             let expect = Expect {
@@ -351,23 +391,19 @@ mod writing {
     use super::*;
 
     fn full() -> Scenario {
-        let mut memory = HostMemory::new();
+        let mut memory = HostMemory::new(Format::Handout);
         for i in 0..40 {
             // A run of equal words with others around it, then a gap.
-            memory.write(
-                Hpa(0x100 + 4 * i),
-                if (5..35).contains(&i) { 0 } else { i as u32 },
-            );
+            memory.write(Hpa(0x100 + 4 * i), if (5..35).contains(&i) { 0 } else { i });
         }
         memory.write(Hpa(0xFFFFC), 0xFFFF_FFFF);
         let context = |name: &str, guest_root, rights, asid, vmid| NamedContext {
             name: name.into(),
             context: Context {
-                guest_root,
-                host_root: Hpa(0x2002),
                 rights,
                 asid,
                 vmid,
+                ..Context::handout(guest_root, Hpa(0x2002))
             },
         };
         let access = |context, access, expect: Option<Expect>| {
@@ -423,6 +459,7 @@ mod writing {
                         access: None,
                     },
                 ],
+                ..Expect::default()
             },
             Expect {
                 reads: Some(vec![]),
@@ -461,10 +498,11 @@ mod writing {
                 gpa: Some(Gpa(0xFFFFF)),
                 asid: Some(0xFFFF),
                 vmid: Some(0x3FFF),
+                ..Fence::default()
             }),
             Op::Write {
                 at: Hpa(0xFFFFC),
-                word: Some(u32::MAX),
+                word: Some(0xFFFF_FFFF),
             },
             Op::Write {
                 at: Hpa(0),
@@ -727,6 +765,7 @@ rights = true
                     gpa: None,
                     asid: Some(5),
                     vmid: Some(6),
+                    ..Fence::default()
                 },
                 host(Some(Gpa(0x10000)), 6),
                 host(Some(Gpa(0x10000)), 8),
@@ -826,7 +865,7 @@ rights = true
         let text = "title = 'x'\nmachine.format = 'handout'\n[[context]]\nname = 'c'\nhost = 0x1_000\n\
                     [[op]]\nload = 0b11\nexpect = {\n  hpa = 0x1, # comment\n  hit = false,\n}\n";
         let scenario = parse(text, "test.toml").unwrap();
-        assert_eq!(scenario.contexts[0].context.host_root, Hpa(0x1000));
+        assert_eq!(scenario.contexts[0].context.host.root, Hpa(0x1000));
         assert!(matches!(&scenario.ops[0], Op::Access(access)
             if access.gva == Gva(3) && access.expect.as_ref().unwrap().hit == Some(false)));
     }
@@ -1268,7 +1307,7 @@ load = 0x12345
         wrong("@@[machine]\nformat = \"handout\"\n", &["no `title`"]);
         wrong(
             "@@title = \"test\"\n",
-            &["no `machine`", "`handout` or `classic32`"],
+            &["no `machine`", "`handout`, `classic32`, `rv32` or `rv64`"],
         );
         wrong(
             "title = \"test\"\n@@[machine]\nslots = 4\n",

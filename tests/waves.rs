@@ -4,6 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use nestwalk::campaign::Devices;
+use nestwalk::format::Format;
+use nestwalk::report::{Recorder, text};
+use nestwalk::stimulus::{self, Profile};
+use nestwalk::wave::{FST, record, write_views};
 use serde_json::Value;
 use wellen::simple::{Waveform, read};
 use wellen::{Var, VarRef};
@@ -129,6 +134,83 @@ fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     .into()
 }
 
+/// What only the devices of RISC-V's formats show.
+const OF_RISCV: [&str; 21] = [
+    "req virtual",
+    "req user",
+    "req SUM",
+    "req guest MXR",
+    "req host MXR",
+    "req guest ADUE",
+    "req host ADUE",
+    "req guest PBMTE",
+    "req host PBMTE",
+    "req Svnapot",
+    "rsp page size (log2)",
+    "rsp memory type",
+    "trap cause",
+    "trap GVA",
+    "trap tval2",
+    "trap tinst",
+    "slot 0 update",
+    "update",
+    "update of",
+    "update to",
+    "of virtual",
+];
+
+/// Both views of a folder show the same signals, which are in its wave, each walk slot's among them. Gives what they are
+/// called.
+#[track_caller]
+fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
+    let wave = Wave::open(&output.join("wave.fst"));
+    let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
+    let mut in_gtkw = Vec::new();
+    let mut labels = BTreeSet::new();
+    for line in gtkw.lines().filter(|line| line.starts_with('+')) {
+        let (label, path) = line[2..].split_once("} ").unwrap();
+        assert!(labels.insert(label.to_owned()), "{label} is there twice");
+        // A vector is named with its range.
+        let (path, width) = match path.strip_suffix(":0]").and_then(|p| p.rsplit_once('[')) {
+            Some((path, high)) => (path, high.parse::<u32>().unwrap() + 1),
+            None => (path, 1),
+        };
+        let path = path_of(path);
+        assert_eq!(wave.width(&path), Some(width), "{scenario}: {line}");
+        in_gtkw.push(path);
+    }
+    let sucl = fs::read_to_string(output.join("wave.sucl")).unwrap();
+    let in_sucl: Vec<String> = sucl
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("variable_add ")?.to_owned()))
+        .collect();
+    for path in &in_sucl {
+        assert!(wave.var(path).is_some(), "{scenario}: {path}");
+    }
+    assert_eq!(in_gtkw, in_sucl);
+
+    for slot in 0..slots {
+        for what in [
+            "state",
+            "gVA",
+            "gPA",
+            "hPA",
+            "guest level",
+            "host level",
+            "fault",
+        ] {
+            let label = format!("slot {slot} {what}");
+            assert!(labels.contains(&label), "{scenario}: {label}");
+        }
+    }
+    let of_slots = labels
+        .iter()
+        .filter(|label| label.ends_with(" state"))
+        .count();
+    assert_eq!(of_slots, slots as usize, "{scenario}");
+    labels
+}
+
 #[test]
 fn a_folder_of_waves_has_the_wave_and_two_views_of_signals_that_are_in_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -148,51 +230,37 @@ fn a_folder_of_waves_has_the_wave_and_two_views_of_signals_that_are_in_it() {
             names.map(|name| output.join(name).to_str().unwrap().to_owned())
         );
 
-        let wave = Wave::open(&output.join("wave.fst"));
-        let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
-        let mut in_gtkw = Vec::new();
-        let mut labels = BTreeSet::new();
-        for line in gtkw.lines().filter(|line| line.starts_with('+')) {
-            let (label, path) = line[2..].split_once("} ").unwrap();
-            assert!(labels.insert(label.to_owned()), "{label} is there twice");
-            // A vector is named with its range.
-            let (path, width) = match path.strip_suffix(":0]").and_then(|p| p.rsplit_once('[')) {
-                Some((path, high)) => (path, high.parse::<u32>().unwrap() + 1),
-                None => (path, 1),
-            };
-            let path = path_of(path);
-            assert_eq!(wave.width(&path), Some(width), "{scenario}: {line}");
-            in_gtkw.push(path);
+        let labels = views_hold(&output, slots, &scenario);
+        assert!(labels.contains("req rights mode"));
+        for label in OF_RISCV {
+            assert!(!labels.contains(label), "{scenario}: {label}");
         }
-        let sucl = fs::read_to_string(output.join("wave.sucl")).unwrap();
-        let in_sucl: Vec<String> = sucl
-            .lines()
-            .filter_map(|line| Some(line.strip_prefix("variable_add ")?.to_owned()))
-            .collect();
-        for path in &in_sucl {
-            assert!(wave.var(path).is_some(), "{scenario}: {path}");
-        }
-        assert_eq!(in_gtkw, in_sucl);
+    }
+}
 
-        for slot in 0..slots {
-            for what in [
-                "state",
-                "gVA",
-                "gPA",
-                "hPA",
-                "guest level",
-                "host level",
-                "fault",
-            ] {
-                let label = format!("slot {slot} {what}");
-                assert!(labels.contains(&label), "{scenario}: {label}");
-            }
+#[test]
+fn the_views_of_riscv_devices_show_what_only_they_have() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in [Format::Rv32, Format::Rv64] {
+        let profile = Profile {
+            format,
+            rights: false,
+        };
+        let scenario = stimulus::scenario(profile, 1, 0, 100);
+        let output = folder.path().join(format.name());
+        fs::create_dir(&output).unwrap();
+        let mut dut = Devices::make(&scenario).unwrap();
+        let mut recorder = Recorder::new(&scenario);
+        let ran = record(&mut dut, &scenario, &mut recorder, &output.join(FST)).unwrap();
+        if let Err(failed) = ran {
+            panic!("{}", text::failure(&scenario, &failed));
         }
-        let of_slots = labels
-            .iter()
-            .filter(|label| label.ends_with(" state"))
-            .count();
-        assert_eq!(of_slots, slots as usize, "{scenario}");
+        write_views(&output, &scenario, &recorder, None).unwrap();
+        let labels = views_hold(&output, scenario.machine.slots, format.name());
+        assert!(!labels.contains("req rights mode"));
+        for label in OF_RISCV {
+            assert!(labels.contains(label), "{format}: {label}");
+        }
     }
 }
 
@@ -216,8 +284,12 @@ fn enumerations_have_their_names_in_the_wave() {
             "FaultReserved",
             "FaultInvalid",
             "FaultPermission",
+            "FaultAccessedDirty",
+            "FaultPointer",
         ];
+        let purposes = ["PurposeRead", "PurposeData", "PurposeUpdate"];
         has("tb_top.rsp_fault_kind_o", &faults);
+        has("tb_top.rsp_fault_purpose_o", &purposes);
         for slot in 0..slots {
             has(
                 &format!("tb_top.u_mmu.u_walks.state_q.[{slot}]"),
@@ -226,6 +298,10 @@ fn enumerations_have_their_names_in_the_wave() {
             has(
                 &format!("tb_top.u_mmu.u_walks.walk_q.[{slot}].fault"),
                 &faults,
+            );
+            has(
+                &format!("tb_top.u_mmu.u_walks.walk_q.[{slot}].purpose"),
+                &purposes,
             );
         }
         // Every signal that a view shows by name has names.
@@ -238,7 +314,7 @@ fn enumerations_have_their_names_in_the_wave() {
             assert!(wave.names(&path_of(path)).len() > 1, "{path}");
             named += 1;
         }
-        assert_eq!(named, 2 + 2 * slots, "{scenario}");
+        assert_eq!(named, 3 + 3 * slots, "{scenario}");
     }
 }
 
@@ -261,10 +337,13 @@ fn the_wave_shows_each_request_and_answer_in_the_cycle_that_the_run_reports() {
             assert_eq!(wave.value("tb_top.req_ready_o", accepted), 1);
             assert_eq!(wave.value("tb_top.req_gva_i", accepted), hex(&asked["gva"]));
             assert_eq!(wave.value("tb_top.req_asid_i", accepted), asked["asid"]);
+            let guest_levels = if asked["guest_root"].is_null() { 0 } else { 2 };
             assert_eq!(
-                wave.value("tb_top.req_nested_i", accepted) == 1,
-                !asked["guest_root"].is_null()
+                wave.value("tb_top.req_guest_levels_i", accepted),
+                guest_levels
             );
+            assert_eq!(wave.value("tb_top.req_host_levels_i", accepted), 2);
+            assert_eq!(wave.value("tb_top.req_virt_i", accepted), 1);
 
             let answered = device["answered"].as_u64().unwrap();
             assert_eq!(wave.value("tb_top.rsp_valid_o", answered), 1);
@@ -276,10 +355,17 @@ fn the_wave_shows_each_request_and_answer_in_the_cycle_that_the_run_reports() {
                 Value::Null => {
                     let fault = device["outcome"]["fault"]["kind"].as_str().unwrap();
                     assert_eq!(kind.to_lowercase(), format!("fault{fault}"));
+                    let gpa = match &device["outcome"]["fault"]["gpa"] {
+                        Value::Null => 0,
+                        gpa => hex(gpa),
+                    };
+                    assert_eq!(wave.value("tb_top.rsp_gpa_o", answered), gpa);
                     faults += 1;
                 }
                 hpa => {
                     assert_eq!(wave.value("tb_top.rsp_hpa_o", answered), hex(hpa));
+                    let gpa = hex(&access["golden"]["gpa"]);
+                    assert_eq!(wave.value("tb_top.rsp_gpa_o", answered), gpa);
                     assert_eq!(kind, "FaultNone");
                 }
             }
@@ -290,6 +376,7 @@ fn the_wave_shows_each_request_and_answer_in_the_cycle_that_the_run_reports() {
                 assert_eq!(wave.value("tb_top.mem_req_ready_i", cycle), 1);
                 assert_eq!(wave.value("tb_top.mem_req_hpa_o", cycle), hex(&read["hpa"]));
                 assert_eq!(wave.value("tb_top.mem_req_id_o", cycle), device["slot"]);
+                assert_eq!(wave.value("tb_top.mem_req_update_o", cycle), 0);
                 if !read["word"].is_null() {
                     let data = wave.value("tb_top.mem_rsp_data_i", cycle + 1);
                     assert_eq!(data, hex(&read["word"]));

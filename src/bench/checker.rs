@@ -13,21 +13,53 @@ use std::hash::{Hash, Hasher};
 use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::addr::{Gva, Hpa};
+use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Done, Miss, Outputs};
 use crate::format::Format;
-use crate::golden::{self, EntrySource, Mapping};
-use crate::mmu::{Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome};
+use crate::golden::{self, EntryMemory, Mapping};
+use crate::mmu::{
+    Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome,
+};
 
-/// A read that the device made.
+/// A read or an update of a table entry that the device made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Where.
     pub at: Hpa,
-    /// What memory gave; none for an error.
-    pub word: Option<u32>,
+    /// The update, if it was one.
+    pub update: Option<Update>,
+    /// What memory gave: for an update, what was there before. None for an error.
+    pub word: Option<u64>,
     /// When memory took it.
     pub cycle: u64,
+}
+
+/// A compare-and-swap: the entry becomes `new` if it is `expected`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// What it must be.
+    pub expected: u64,
+    /// What it becomes.
+    pub new: u64,
+}
+
+/// What a device asks of memory, in words.
+struct Asked {
+    at: Hpa,
+    update: Option<Update>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.update {
+            None => write!(f, "a read of hPA {}", self.at),
+            Some(Update { expected, new }) => write!(
+                f,
+                "an update of hPA {} from 0x{expected:X} to 0x{new:X}",
+                self.at
+            ),
+        }
+    }
 }
 
 /// The check that found a mismatch.
@@ -126,25 +158,74 @@ struct Judged {
     found: Result<Mapping, Fault>,
 }
 
-/// A page of an address space.
+/// A page of an address space, or, where it is global, of all that differ in the ASID only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
+    /// With ASID 0 where it is global.
     space: Space,
+    kind: PageKind,
+    /// The gVA, without the offset in the page.
     page: u64,
+}
+
+/// What a look-up tries one after the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct PageKind {
+    /// log2 of the page's bytes.
+    size: u32,
+    global: bool,
+}
+
+impl Key {
+    fn new(query: &Query, kind: PageKind) -> Self {
+        let mut space = query.context.space();
+        if kind.global {
+            space.asid = 0;
+        }
+        if !space.virt {
+            // Outside virtual machines there is no VMID.
+            space.vmid = 0;
+        }
+        Self {
+            space,
+            kind,
+            page: query.gva.0 >> kind.size,
+        }
+    }
+
+    /// Whether some query is in the pages of both.
+    fn overlaps(&self, other: &Key) -> bool {
+        let size = self.kind.size.max(other.kind.size);
+        let asids_meet =
+            self.kind.global || other.kind.global || self.space.asid == other.space.asid;
+        let other_space = Space {
+            asid: self.space.asid,
+            ..other.space
+        };
+        asids_meet
+            && other_space == self.space
+            && self.page >> (size - self.kind.size) == other.page >> (size - other.kind.size)
+    }
 }
 
 impl Hash for Key {
     /// In one go: field by field takes longer than the look-up.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Space {
-            nested,
+            virt,
+            guest_levels,
+            host_levels,
             rights,
             asid,
             vmid,
         } = self.space;
         let tags = (u64::from(asid) << 16) | u64::from(vmid);
-        let modes = (u64::from(nested) << 1) | u64::from(rights);
-        state.write_u64(self.page ^ (((tags << 2) | modes) << 30));
+        let modes = (u64::from(guest_levels) << 5)
+            | (u64::from(host_levels) << 2)
+            | (u64::from(virt) << 1)
+            | u64::from(rights);
+        let kind = (u64::from(self.kind.size) << 1) | u64::from(self.kind.global);
+        state.write_u64(self.page ^ (((tags << 2) ^ modes) << 30) ^ (kind << 57));
     }
 }
 
@@ -168,39 +249,59 @@ pub(super) struct Checker {
     fences: u64,
     /// Answers that a hit may give.
     legal: FxHashMap<Key, Vec<Legal>>,
+    /// The kinds of pages among them.
+    kinds: Vec<PageKind>,
     fenced_in_legal: bool,
     /// Pages that the TLB may hold, and those of them that it must: known while the former all fit.
     may_hold: FxHashSet<Key>,
     must_hold: FxHashSet<Key>,
     may_hold_is_known: bool,
+    /// Whether the TLB holds nothing of contexts without and with [`crate::mmu::Context::virt`], for a fence has named it all.
+    cleared: [bool; 2],
     /// How many the TLB may have held before the last fence, and the cycle of it: a fill in that cycle finds no room that
     /// the fence makes.
     before_fence: (u64, usize),
     response_is_stalled: bool,
     /// The response that was not taken, while there is one.
     stalled_response: Outputs,
-    stalled_read: Option<(u8, u64)>,
+    stalled_read: Option<(u8, Hpa, Option<Update>)>,
 }
 
 /// The words that a device was given, as memory for the golden walk.
 struct Served<'a> {
     reads: &'a [Read],
     next: usize,
-    wrong: Option<Hpa>,
+    /// What the walk called for and the device did not ask.
+    wrong: Option<Asked>,
 }
 
-impl EntrySource for Served<'_> {
-    fn read_entry(&mut self, at: Hpa) -> Option<u32> {
+impl Served<'_> {
+    #[inline]
+    fn serve(&mut self, at: Hpa, update: Option<Update>) -> Option<u64> {
+        if self.wrong.is_some() {
+            return None;
+        }
         match self.reads.get(self.next) {
-            Some(read) if read.at == at => {
+            Some(read) if read.at == at && read.update == update => {
                 self.next += 1;
                 read.word
             }
             _ => {
-                self.wrong = Some(at);
+                self.wrong = Some(Asked { at, update });
                 None
             }
         }
+    }
+}
+
+impl EntryMemory for Served<'_> {
+    #[inline]
+    fn read_entry(&mut self, at: Hpa) -> Option<u64> {
+        self.serve(at, None)
+    }
+
+    fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
+        self.serve(at, Some(Update { expected, new }))
     }
 }
 
@@ -216,10 +317,12 @@ impl Checker {
             slots: vec![None; slots.next_power_of_two().max(2) as usize],
             fences: 0,
             legal: FxHashMap::default(),
+            kinds: Vec::new(),
             fenced_in_legal: false,
             may_hold: FxHashSet::default(),
             must_hold: FxHashSet::default(),
             may_hold_is_known: true,
+            cleared: [true; 2],
             before_fence: (u64::MAX, 0),
             response_is_stalled: false,
             stalled_response: Outputs::default(),
@@ -227,11 +330,38 @@ impl Checker {
         }
     }
 
-    fn key(&self, query: &Query) -> Key {
-        Key {
-            space: query.context.space(),
-            page: query.gva.0 >> self.format.geometry().offset_width,
+    /// The keys under which a translation for `query` may be remembered.
+    #[inline]
+    fn keys(&self, query: &Query) -> impl Iterator<Item = Key> {
+        self.kinds.iter().map(|&kind| Key::new(query, kind))
+    }
+
+    /// What the device may answer `query` with from its TLB: of it, `accept` gets the number of the fence that named it.
+    #[inline]
+    fn legal_answers(
+        &self,
+        query: &Query,
+        accept: impl Fn(u64) -> bool,
+    ) -> impl Iterator<Item = Option<Outcome>> {
+        self.keys(query)
+            .filter_map(|key| self.legal.get(&key))
+            .flatten()
+            .filter(move |one| accept(one.fenced))
+            .map(|one| golden::answer_from(self.format, query, &one.mapping))
+    }
+
+    /// Whether the TLB holds a page that answers `query`, whichever of its possible contents it has.
+    fn must_hit(&self, query: &Query) -> bool {
+        if !self.may_hold_is_known {
+            return false;
         }
+        self.keys(query).any(|key| {
+            self.must_hold.contains(&key)
+                && self.legal.get(&key).is_some_and(|legal| {
+                    let mut live = legal.iter().filter(|one| one.fenced == LIVE);
+                    live.all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
+                })
+        })
     }
 
     /// The request that has waited longest: its id, op and cycle of acceptance.
@@ -243,13 +373,12 @@ impl Checker {
     }
 
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, cycle: u64) {
-        let key = self.key(query);
         let request = Request {
             op,
             query: *query,
             fences: self.fences,
             walk: None,
-            must_hit: self.may_hold_is_known && self.must_hold.contains(&key),
+            must_hit: self.must_hit(query),
             accepted: cycle,
         };
         self.requests.insert(id, request);
@@ -258,18 +387,17 @@ impl Checker {
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
         self.fences += 1;
         self.before_fence = (cycle, self.may_hold.len());
-        let (format, number) = (self.format, self.fences);
-        let offset = format.geometry().offset_width;
+        let number = self.fences;
         for walk in &mut self.walks {
             if walk.requests > 0 && !walk.ended {
                 walk.fences.push((number, *fence));
             }
         }
         for (key, legal) in &mut self.legal {
-            let gva = Gva(key.page << offset);
+            let gva = Gva(key.page << key.kind.size);
             let mut named = false;
             for one in legal.iter_mut().filter(|one| one.fenced == LIVE) {
-                if fence.names(format, key.space, gva, one.mapping.gpa) {
+                if fence.names(key.space, &one.mapping.extent(gva)) {
                     one.fenced = number;
                     named = true;
                 }
@@ -283,7 +411,16 @@ impl Checker {
                 }
             }
         }
-        if *fence == Fence::default() {
+        if *fence
+            == (Fence {
+                virt: fence.virt,
+                ..Fence::default()
+            })
+        {
+            self.cleared[usize::from(fence.virt)] = true;
+        }
+        // Handout's machines, and those that have not begun yet, have nothing outside virtual machines.
+        if self.cleared == [true; 2] {
             self.may_hold.clear();
             self.must_hold.clear();
             self.may_hold_is_known = true;
@@ -322,7 +459,11 @@ impl Checker {
             op: None,
             query: None,
             expected: format!("no read by slot {slot}, which has no walk"),
-            got: format!("a read of hPA {}", read.at),
+            got: Asked {
+                at: read.at,
+                update: read.update,
+            }
+            .to_string(),
             reads: vec![*read],
             wrong_read: Some(0),
         })
@@ -358,10 +499,9 @@ impl Checker {
                     ),
                 ));
             }
-            let overtaken = self.walks[walk]
-                .fences
-                .iter()
-                .find(|(number, fence)| *number <= fences && self.may_name(fence, &query));
+            let overtaken = self.walks[walk].fences.iter().find(|(number, fence)| {
+                *number <= fences && fence.names_space(query.context.space())
+            });
             if let Some((_, fence)) = overtaken {
                 let got = format!("it shares the walk of slot {slot}, from before the {fence}");
                 let mismatch = self.mismatch(Check::Overtaken, miss.id, cycle);
@@ -413,26 +553,27 @@ impl Checker {
         }
     }
 
-    /// Whether a fence may name a translation whose gPA is not known.
-    fn may_name(&self, fence: &Fence, query: &Query) -> bool {
-        let by_gva = Fence {
-            gpa: None,
-            ..*fence
+    /// Whether a fence names the translation for `query`, of which only its gPA is known.
+    fn names_surely(&self, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
+        let smallest = self.format.geometry().offset_width;
+        let extent = Extent {
+            gva: query.gva,
+            gpa,
+            guest_size: smallest,
+            host_size: smallest,
+            // It may turn out to be, and is not named then.
+            global: self.format.is_riscv(),
         };
-        fence.gpa.is_none()
-            && by_gva.names(
-                self.format,
-                query.context.space(),
-                query.gva,
-                Default::default(),
-            )
+        fence.names(query.context.space(), &extent)
     }
 
     fn is_equal(&self, walk: usize, query: &Query) -> bool {
+        let smallest = self.format.geometry().offset_width;
+        let any_access = !self.format.is_riscv() && !query.context.rights;
         self.walks[walk].query.is_some_and(|other| {
             other.context == query.context
-                && self.key(&other) == self.key(query)
-                && (other.access == query.access || !query.context.rights)
+                && other.gva.0 >> smallest == query.gva.0 >> smallest
+                && (other.access == query.access || any_access)
         })
     }
 
@@ -466,7 +607,8 @@ impl Checker {
                     "a fill",
                 ));
             }
-            if !done.fill && found.is_ok() && self.walks[walk].fences.is_empty() {
+            let translated = query.context.guest.levels + query.context.host.levels > 0;
+            if !done.fill && found.is_ok() && translated && self.walks[walk].fences.is_empty() {
                 let mismatch = self.mismatch(Check::Fill, done.id, cycle);
                 return Err(mismatch.say("a fill: nothing has overtaken the walk", "no fill"));
             }
@@ -497,29 +639,22 @@ impl Checker {
         };
         let found = golden::walk(self.format, query, &mut served, &mut ());
         let (next, wrong) = (served.next, served.wrong);
-        let wrong_read = match (wrong, reads.get(next)) {
-            (Some(at), Some(read)) => Some((
-                format!("read {} of hPA {at}", next + 1),
-                format!(
-                    "read {} of hPA {} in cycle {}",
-                    next + 1,
-                    read.at,
-                    read.cycle
-                ),
+        let number = next + 1;
+        let asked = reads.get(next).map(|read| {
+            let Read { at, update, .. } = *read;
+            format!(
+                "access {number}: {} in cycle {}",
+                Asked { at, update },
+                read.cycle
+            )
+        });
+        let the_end = format!("the end of the walk after {next} accesses");
+        let wrong_read = match (wrong, asked) {
+            (Some(wanted), asked) => Some((
+                format!("access {number}: {wanted}"),
+                asked.unwrap_or(the_end),
             )),
-            (Some(at), None) => Some((
-                format!("read {} of hPA {at}", next + 1),
-                format!("the end of the walk after {next} reads"),
-            )),
-            (None, Some(read)) => Some((
-                format!("the end of the walk after {next} reads"),
-                format!(
-                    "read {} of hPA {} in cycle {}",
-                    next + 1,
-                    read.at,
-                    read.cycle
-                ),
-            )),
+            (None, Some(asked)) => Some((the_end, asked)),
             (None, None) => None,
         };
         match wrong_read {
@@ -534,21 +669,33 @@ impl Checker {
 
     /// Remembers what a walk has found as what a hit may say, and says whether the TLB may take it.
     fn remember(&mut self, walk: usize, query: &Query, mapping: &Mapping, cycle: u64) -> bool {
-        let key = self.key(query);
         let space = query.context.space();
+        if space.guest_levels == 0 && space.host_levels == 0 {
+            // What no stage translates is not for the TLB.
+            return false;
+        }
+        let kind = PageKind {
+            size: mapping.page_size,
+            global: mapping.global,
+        };
+        if !self.kinds.contains(&kind) {
+            self.kinds.push(kind);
+        }
+        let key = Key::new(query, kind);
         let fences = &self.walks[walk].fences;
+        let extent = mapping.extent(query.gva);
         let fenced = fences
             .iter()
-            .find(|(_, fence)| fence.names(self.format, space, query.gva, mapping.gpa))
+            .find(|(_, fence)| fence.names(space, &extent))
             .map_or(LIVE, |(number, _)| *number);
         let in_scope = fences.iter().any(|(_, fence)| fence.names_space(space));
         if fenced != LIVE {
             self.fenced_in_legal = true;
         }
-        let geometry = self.format.geometry();
+        let page = |address: u64| address >> kind.size << kind.size;
         let mut mapping = *mapping;
-        mapping.gpa.0 -= geometry.offset(mapping.gpa.0);
-        mapping.hpa.0 -= geometry.offset(mapping.hpa.0);
+        mapping.gpa.0 = page(mapping.gpa.0);
+        mapping.hpa.0 = page(mapping.hpa.0);
         let legal = self.legal.entry(key).or_default();
         if !legal
             .iter()
@@ -556,8 +703,15 @@ impl Checker {
         {
             legal.push(Legal { mapping, fenced });
         }
+        if fenced == LIVE {
+            self.cleared[usize::from(space.virt)] = false;
+        }
         if self.may_hold_is_known && fenced == LIVE {
             self.may_hold.insert(key);
+            if self.kinds.len() > 1 {
+                // Of two that overlap, the TLB holds the later.
+                self.must_hold.retain(|other| !other.overlaps(&key));
+            }
             if !in_scope {
                 self.must_hold.insert(key);
             }
@@ -583,7 +737,7 @@ impl Checker {
             return Err(self.no_request(id, cycle, "a response"));
         };
         let (op, query, fences) = (request.op, request.query, request.fences);
-        let outcome = match outputs.outcome() {
+        let outcome = match outputs.outcome(self.format.is_riscv()) {
             Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
             Ok(_) => {
                 let mismatch = self.mismatch(Check::Answer, id, cycle);
@@ -609,7 +763,7 @@ impl Checker {
                 } else {
                     self.judge(walk, id, &query, cycle)?
                 };
-                let expected = golden::answer(self.format, &found);
+                let expected = golden::answer(&found);
                 if expected != outcome {
                     let mismatch = self.mismatch(Check::Answer, id, cycle);
                     return Err(mismatch.say(
@@ -642,8 +796,8 @@ impl Checker {
         found: &Result<Mapping, Fault>,
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
-        let gpa = match found {
-            Ok(mapping) => Some(mapping.gpa),
+        let names = |fence: &Fence| match found {
+            Ok(mapping) => fence.names(query.context.space(), &mapping.extent(query.gva)),
             Err(Fault {
                 at:
                     Position::Host {
@@ -652,14 +806,13 @@ impl Checker {
                         ..
                     },
                 ..
-            }) => Some(*gpa),
-            Err(_) => None,
+            }) => self.names_surely(fence, query, *gpa),
+            Err(_) => false,
         };
-        let space = query.context.space();
-        let stale = self.walks[walk].fences.iter().find(|(number, fence)| {
-            *number <= fences
-                && gpa.is_some_and(|gpa| fence.names(self.format, space, query.gva, gpa))
-        });
+        let stale = self.walks[walk]
+            .fences
+            .iter()
+            .find(|(number, fence)| *number <= fences && names(fence));
         match stale {
             None => Ok(()),
             Some((_, fence)) => {
@@ -678,21 +831,20 @@ impl Checker {
         outcome: &Outcome,
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
-        let legal = self
-            .legal
-            .get(&self.key(query))
-            .map_or(&[][..], Vec::as_slice);
         let mut expected = Vec::new();
-        for one in legal.iter().filter(|one| one.fenced > fences) {
-            let answer = golden::answer_from(self.format, query, &one.mapping);
-            if answer == *outcome {
-                return Ok(());
+        let mut refused = false;
+        for answer in self.legal_answers(query, |fenced| fenced > fences) {
+            match answer {
+                Some(answer) if answer == *outcome => return Ok(()),
+                Some(answer) => expected.push(describe_outcome(&answer, self.format)),
+                None => refused = true,
             }
-            expected.push(describe_outcome(&answer, self.format));
         }
         let expected = if !expected.is_empty() {
             expected.join(", or ")
-        } else if legal.is_empty() {
+        } else if refused {
+            "a miss: what was walked does not permit this access".to_owned()
+        } else if self.legal_answers(query, |_| true).next().is_none() {
             "a miss: no walk has found this page yet".to_owned()
         } else {
             "a miss: a fence has named this page since it was walked".to_owned()
@@ -732,12 +884,13 @@ impl Checker {
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
         if self.response_is_stalled {
+            let riscv = self.format.is_riscv();
             let stalled = &self.stalled_response;
             let same = outputs.rsp_valid
                 && stalled.rsp_id == outputs.rsp_id
                 && stalled.rsp_hit == outputs.rsp_hit
                 && stalled.rsp_gva == outputs.rsp_gva
-                && stalled.outcome() == outputs.outcome();
+                && stalled.outcome(riscv) == outputs.outcome(riscv);
             if !same {
                 return Err(self.port_mismatch("the response that was not taken stays", cycle));
             }
@@ -747,12 +900,13 @@ impl Checker {
             self.stalled_response.clone_from(outputs);
         }
         if let Some(stalled) = self.stalled_read.take()
-            && (!outputs.mem_req_valid || stalled != (outputs.mem_req_id, outputs.mem_req_hpa))
+            && (!outputs.mem_req_valid || stalled != offered(outputs))
         {
-            return Err(self.port_mismatch("the read that was not taken stays", cycle));
+            let rule = "the read or update that was not taken stays";
+            return Err(self.port_mismatch(rule, cycle));
         }
         if outputs.mem_req_valid && !read_taken {
-            self.stalled_read = Some((outputs.mem_req_id, outputs.mem_req_hpa));
+            self.stalled_read = Some(offered(outputs));
         }
         Ok(())
     }
@@ -798,6 +952,26 @@ impl Checker {
             got: String::new(),
             reads: walk.map_or_else(Vec::new, |walk| self.walks[walk].reads.clone()),
             wrong_read: None,
+        })
+    }
+}
+
+/// What the device offers on its memory port.
+fn offered(outputs: &Outputs) -> (u8, Hpa, Option<Update>) {
+    (
+        outputs.mem_req_id,
+        Hpa(outputs.mem_req_hpa),
+        Update::on_port(outputs),
+    )
+}
+
+impl Update {
+    /// What the device offers, if it is an update.
+    #[inline]
+    pub(super) fn on_port(outputs: &Outputs) -> Option<Self> {
+        outputs.mem_req_update.then_some(Self {
+            expected: outputs.mem_req_expected,
+            new: outputs.mem_req_new,
         })
     }
 }

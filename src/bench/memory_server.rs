@@ -1,10 +1,12 @@
 //! Host physical memory as the device sees it: late, busy, out of order and with errors, as the scenario says.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::checker::Update;
 use crate::addr::Hpa;
 use crate::memory::HostMemory;
 use crate::scenario::Timing;
@@ -14,7 +16,7 @@ use crate::scenario::Timing;
 pub(super) struct Reply {
     pub id: u8,
     /// None: an error.
-    pub word: Option<u32>,
+    pub word: Option<u64>,
     due: u64,
 }
 
@@ -60,11 +62,22 @@ impl MemoryServer {
         !chance(&mut self.rng, self.timing.memory_busy)
     }
 
-    /// Takes a read: the word is that of this moment, whenever it arrives.
+    /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing.
     #[inline]
-    pub fn grant(&mut self, id: u8, at: Hpa, cycle: u64, memory: &HostMemory) -> Option<u32> {
+    pub fn grant(
+        &mut self,
+        id: u8,
+        at: Hpa,
+        update: Option<Update>,
+        cycle: u64,
+        memory: &mut Cow<'_, HostMemory>,
+    ) -> Option<u64> {
         let error = self.timing.errors > 0 && below(&mut self.rng, 1000) < self.timing.errors;
-        let word = if error { None } else { memory.read(at).ok() };
+        let word = match update {
+            _ if error => None,
+            None => memory.read(at).ok(),
+            Some(Update { expected, new }) => memory.to_mut().update(at, expected, new).ok(),
+        };
         let (least, most) = (*self.timing.latency.start(), *self.timing.latency.end());
         let latency = if least == most {
             least

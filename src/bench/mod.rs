@@ -5,5 +5,5 @@ mod driver;
 mod memory_server;
 mod requests;
 
-pub use checker::{Check, Mismatch, Read};
+pub use checker::{Check, Mismatch, Read, Update};
 pub use driver::{Failed, Failure, Observer, Stats, run};

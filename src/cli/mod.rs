@@ -4,6 +4,8 @@
 
 mod fuzz;
 mod run;
+mod trace;
+mod vectors;
 mod walk;
 mod wave;
 
@@ -20,6 +22,7 @@ use crate::bench::Failure;
 use crate::campaign::Devices;
 use crate::dut::{Dut, DutError};
 use crate::scenario::{Scenario, parse};
+use crate::trace::TraceError;
 
 /// A nested-paging MMU in SystemVerilog, and the bench that proves it.
 #[derive(Parser)]
@@ -40,8 +43,12 @@ enum Verb {
     Run(run::Args),
     /// Random scenarios on the RTL, against the golden model
     Fuzz(fuzz::Args),
+    /// Hold translation vectors against the golden model and the RTL
+    Vectors(vectors::Args),
     /// Run a scenario on the RTL and make waves of it, with views for GTKWave and Surfer
     Wave(wave::Args),
+    /// Replay recorded MMU traces on the RTL, or on the golden model
+    Trace(trace::Args),
 }
 
 /// How a command ended, as its exit code.
@@ -73,6 +80,11 @@ enum CliError {
         source: crate::report::HoleInImage,
     },
     #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// One error a line.
+    #[error("{0}")]
+    Files(String),
+    #[error(transparent)]
     Device(#[from] DutError),
     #[error(
         "cannot write {path}: {source}\n  Name a folder that exists or can be made, and that you may write to."
@@ -95,7 +107,9 @@ pub fn main() -> ExitCode {
         Verb::Walk(args) => walk::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
+        Verb::Vectors(args) => vectors::main(&args),
         Verb::Wave(args) => wave::main(&args),
+        Verb::Trace(args) => trace::main(&args),
     };
     match result {
         Ok(verdict) => ExitCode::from(verdict as u8),

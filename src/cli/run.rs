@@ -84,7 +84,7 @@ impl<'a> Both<'a> {
                 out,
                 "\naccess {}: {}",
                 number + 1,
-                text::query(&golden.query)
+                text::query(&golden.query, format)
             );
             let Some(accepted) = device.accepted else {
                 out.push_str("  not taken by the device\n");
@@ -111,6 +111,7 @@ impl<'a> Both<'a> {
                 let (steps, found) =
                     report::golden_beside(format, &golden.query, reads, &scenario.memory);
                 out.push_str(&text::walk(format, &steps, &found, Some(reads)));
+                out.push_str(&text::trap(&golden.query, &steps, &found, format));
             }
             for (side, differences) in [
                 ("golden model", &golden.differences),
@@ -177,7 +178,7 @@ fn differences(scenario: &Scenario, recorder: &Recorder, access: &GoldenAccess<'
     let (Some(expect), Some((_, outcome, hit))) = (&access.access.expect, &device.answered) else {
         return Vec::new();
     };
-    let reads: Vec<(Hpa, Option<u32>)> = recorder
+    let reads: Vec<(Hpa, Option<u64>)> = recorder
         .reads(access.op)
         .iter()
         .map(|read: &Read| (read.at, read.word))

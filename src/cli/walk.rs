@@ -51,9 +51,15 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             out,
             "\naccess {}: {}",
             number + 1,
-            text::query(&access.query)
+            text::query(&access.query, format)
         );
         out.push_str(&text::walk(format, &access.steps, &access.found, None));
+        out.push_str(&text::trap(
+            &access.query,
+            &access.steps,
+            &access.found,
+            format,
+        ));
         if access.access.expect.is_some() && access.differences.is_empty() {
             out.push_str("  as expected\n");
         }

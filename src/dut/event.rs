@@ -49,6 +49,8 @@ pub enum Next {
     Done,
     /// Nothing: it has faulted.
     Fault,
+    /// To update the entry.
+    Update,
 }
 
 /// A walk has taken an entry.
@@ -62,8 +64,10 @@ pub struct WalkStep {
     pub guest_level: u8,
     /// Host level where it stands.
     pub host_level: u8,
-    /// It is translating the data's gPA.
-    pub for_data: bool,
+    /// What the gPA is translated for: to read the guest entry (0), to reach the data (1), to update the guest entry (2).
+    pub purpose: u8,
+    /// The entry is the answer to an update.
+    pub update: bool,
     /// The gPA being translated.
     pub gpa: Gpa,
     /// The entry's address.
@@ -87,7 +91,8 @@ pub struct EventLayout {
     step_stage: usize,
     step_guest_level: Range<usize>,
     step_host_level: Range<usize>,
-    step_for_data: usize,
+    step_purpose: Range<usize>,
+    step_update: usize,
     step_gpa: Range<usize>,
     step_hpa: Range<usize>,
     step_error: usize,
@@ -147,13 +152,14 @@ impl EventLayout {
             at += width;
             at - width..at
         };
-        let step_fault = field(3);
+        let step_fault = field(4);
         let step_next = field(2);
         let step_pte = field(geometry.pte_width as usize);
         let step_error = field(1).start;
         let step_hpa = field(geometry.hpa_width as usize);
         let step_gpa = field(geometry.gpa_width as usize);
-        let step_for_data = field(1).start;
+        let step_update = field(1).start;
+        let step_purpose = field(2);
         let step_host_level = field(level);
         let step_guest_level = field(level);
         let step_stage = field(1).start;
@@ -192,7 +198,8 @@ impl EventLayout {
             step_stage,
             step_guest_level,
             step_host_level,
-            step_for_data,
+            step_purpose,
+            step_update,
             step_gpa,
             step_hpa,
             step_error,
@@ -234,7 +241,8 @@ impl EventLayout {
             host: bits[self.step_stage],
             guest_level: bits[self.step_guest_level.clone()].load_le(),
             host_level: bits[self.step_host_level.clone()].load_le(),
-            for_data: bits[self.step_for_data],
+            purpose: bits[self.step_purpose.clone()].load_le(),
+            update: bits[self.step_update],
             gpa: Gpa(bits[self.step_gpa.clone()].load_le()),
             hpa: Hpa(bits[self.step_hpa.clone()].load_le()),
             error: bits[self.step_error],
@@ -242,7 +250,8 @@ impl EventLayout {
             next: match bits[self.step_next.clone()].load_le::<u8>() {
                 0 => Next::Read,
                 1 => Next::Done,
-                _ => Next::Fault,
+                2 => Next::Fault,
+                _ => Next::Update,
             },
             fault: bits[self.step_fault.clone()].load_le(),
         });

@@ -11,7 +11,9 @@ use cxx::UniquePtr;
 
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
-use crate::mmu::{Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Translation};
+use crate::mmu::{
+    Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
+};
 pub use bridge::ffi::{Inputs, Outputs};
 pub use event::{Done, Event, EventLayout, Miss, Next, WalkStep};
 use variants::Variant;
@@ -154,17 +156,29 @@ impl Inputs {
         self.req_id = id;
         self.req_access = query.access as u8;
         self.req_gva = query.gva.0;
-        self.req_nested = context.guest_root.is_some();
+        self.req_virt = context.virt;
         self.req_rights = context.rights;
+        self.req_guest_levels = context.guest.levels;
+        self.req_host_levels = context.host.levels;
+        self.req_guest_root = context.guest.root.0;
+        self.req_host_root = context.host.root.0;
         self.req_asid = context.asid;
         self.req_vmid = context.vmid;
-        self.req_guest_root = context.guest_root.unwrap_or_default().0;
-        self.req_host_root = context.host_root.0;
+        self.req_user = context.user;
+        self.req_sum = context.sum;
+        self.req_guest_mxr = context.guest.mxr;
+        self.req_host_mxr = context.host.mxr;
+        self.req_guest_adue = context.guest.adue;
+        self.req_host_adue = context.host.adue;
+        self.req_guest_pbmte = context.guest.pbmte;
+        self.req_host_pbmte = context.host.pbmte;
+        self.req_napot = context.napot;
     }
 
     /// Presents a fence.
     pub(crate) fn set_fence(&mut self, fence: &Fence) {
         self.fence_valid = true;
+        self.fence_virt = fence.virt;
         self.fence_use_gva = fence.gva.is_some();
         self.fence_use_gpa = fence.gpa.is_some();
         self.fence_use_asid = fence.asid.is_some();
@@ -182,33 +196,59 @@ impl Outputs {
     /// # Errors
     /// If the fields are not those of any answer.
     #[inline]
-    pub(crate) fn outcome(&self) -> Result<Outcome, NoAnswer> {
+    pub(crate) fn outcome(&self, riscv: bool) -> Result<Outcome, NoAnswer> {
         if self.rsp_fault_kind == 0 {
-            if self.rsp_fault_stage != 0
-                || self.rsp_fault_level != 0
-                || self.rsp_fault_for_data
-                || self.rsp_fault_for_level != 0
-                || self.rsp_fault_gpa != 0
-            {
-                return Err(NoAnswer::Fields(
-                    "a translation with fault fields that are not 0",
-                ));
-            }
-            return Ok(Ok(Translation {
-                hpa: Hpa(self.rsp_hpa),
-                page_size: self.rsp_page_size.into(),
-            }));
+            return self.translation().map(Ok);
         }
+        self.fault(riscv).map(Err)
+    }
+
+    #[inline]
+    fn translation(&self) -> Result<Translation, NoAnswer> {
+        if self.rsp_fault_stage != 0
+            || self.rsp_fault_level != 0
+            || self.rsp_fault_purpose != 0
+            || self.rsp_fault_for_level != 0
+        {
+            return Err(NoAnswer::Fields(
+                "a translation with fault fields that are not 0",
+            ));
+        }
+        if self.trap() != Trap::default() {
+            return Err(NoAnswer::Fields(
+                "a translation with trap fields that are not 0",
+            ));
+        }
+        Ok(Translation {
+            gpa: Gpa(self.rsp_gpa),
+            hpa: Hpa(self.rsp_hpa),
+            page_size: self.rsp_page_size.into(),
+            memory_type: MemoryType::of(self.rsp_attributes)
+                .ok_or(NoAnswer::Fields("a memory type that there is not"))?,
+        })
+    }
+
+    fn trap(&self) -> Trap {
+        Trap {
+            cause: self.rsp_trap_cause,
+            gva: self.rsp_trap_gva,
+            tval2: self.rsp_trap_tval2,
+            tinst: self.rsp_trap_tinst,
+        }
+    }
+
+    fn fault(&self, riscv: bool) -> Result<Fault, NoAnswer> {
         let kind = FaultKind::ALL
             .into_iter()
             .find(|&kind| kind as u8 == self.rsp_fault_kind)
             .ok_or(NoAnswer::FaultKind(self.rsp_fault_kind))?;
-        if self.rsp_hpa != 0 || self.rsp_page_size != 0 {
+        if self.rsp_hpa != 0 || self.rsp_page_size != 0 || self.rsp_attributes != 0 {
             return Err(NoAnswer::Fields("a fault with a translation beside it"));
         }
         let level = self.rsp_fault_level.into();
+        let for_level = self.rsp_fault_for_level.into();
         let at = if self.rsp_fault_stage == 0 {
-            if self.rsp_fault_for_data || self.rsp_fault_for_level != 0 || self.rsp_fault_gpa != 0 {
+            if self.rsp_fault_purpose != 0 || for_level != 0 || self.rsp_gpa != 0 {
                 return Err(NoAnswer::Fields(
                     "a guest-stage fault with fields of the host stage",
                 ));
@@ -217,17 +257,27 @@ impl Outputs {
         } else {
             Position::Host {
                 level,
-                gpa: Gpa(self.rsp_fault_gpa),
-                purpose: match (self.rsp_fault_for_data, self.rsp_fault_for_level) {
-                    (true, 0) => Purpose::Data,
-                    (true, _) => {
+                gpa: Gpa(self.rsp_gpa),
+                purpose: match (self.rsp_fault_purpose, for_level) {
+                    (0, level) => Purpose::GuestEntry(level),
+                    (1, 0) => Purpose::Data,
+                    (1, _) => {
                         return Err(NoAnswer::Fields("a fault for data and for a guest level"));
                     }
-                    (false, level) => Purpose::GuestEntry(level.into()),
+                    (2, level) => Purpose::GuestUpdate(level),
+                    _ => return Err(NoAnswer::Fields("a purpose that there is not")),
                 },
             }
         };
-        Ok(Err(Fault { kind, at }))
+        let trap = self.trap();
+        let trap = if riscv {
+            Some(trap)
+        } else if trap == Trap::default() {
+            None
+        } else {
+            return Err(NoAnswer::Fields("trap fields, in a format without traps"));
+        };
+        Ok(Fault { kind, at, trap })
     }
 }
 

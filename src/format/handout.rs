@@ -15,7 +15,7 @@ use crate::mmu::Rights;
 /// A table entry of either kind, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    word: u32,
+    word: u64,
     address_width: u32,
     offset_width: u32,
 }
@@ -23,7 +23,7 @@ pub struct Entry {
 impl Entry {
     /// Reads `word` as an entry whose addresses are `address_width` bits wide.
     #[inline]
-    pub fn new(word: u32, address_width: u32, geometry: &Geometry) -> Self {
+    pub fn new(word: u64, address_width: u32, geometry: &Geometry) -> Self {
         Self {
             word,
             address_width,
@@ -40,13 +40,13 @@ impl Entry {
     /// Whether a bit above the address is set.
     #[inline]
     pub fn reserved_set(&self) -> bool {
-        !fits(self.word.into(), self.address_width)
+        !fits(self.word, self.address_width)
     }
 
     /// A pointer's table, a byte address.
     #[inline]
     pub fn table(&self) -> u64 {
-        u64::from(self.word) & ((1 << self.address_width) - 1)
+        self.word & ((1 << self.address_width) - 1)
     }
 
     /// A leaf's page, the byte address of its start.
@@ -73,13 +73,13 @@ impl Entry {
 }
 
 /// The word of a pointer to the table at `table`.
-pub fn pointer(table: u64) -> u32 {
-    table as u32
+pub fn pointer(table: u64) -> u64 {
+    table
 }
 
 /// The word of a valid leaf for the page that starts at `page`.
-pub fn leaf(page: u64, rights: Rights) -> u32 {
-    let mut word = page as u32;
+pub fn leaf(page: u64, rights: Rights) -> u64 {
+    let mut word = page;
     let bits = word.view_bits_mut::<Lsb0>();
     bits.set(0, true);
     bits.set(1, rights.read);

@@ -1,6 +1,7 @@
 //! The paging formats: level geometry and the fields of a table entry.
 
 pub mod handout;
+pub mod riscv;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,10 @@ pub enum Format {
     Handout,
     /// The same rules on the classic 32-bit geometry: 10|10|12.
     Classic32,
+    /// RISC-V with MXLEN 32: Sv32 over Sv32x4, each stage on or off.
+    Rv32,
+    /// RISC-V with MXLEN 64: Sv39, Sv48 or Sv57 over Sv39x4, Sv48x4 or Sv57x4, each stage on or off.
+    Rv64,
 }
 
 /// Widths and counts of a format, in bits unless stated.
@@ -32,8 +37,10 @@ pub struct Geometry {
     pub offset_width: u32,
     /// Index into the table of any level.
     pub index_width: u32,
-    /// Number of levels of either stage.
+    /// Number of levels of either stage; where a context chooses, the most.
     pub levels: u32,
+    /// Bits that the index into the host's root table has more than any other.
+    pub host_root_extra: u32,
 }
 
 impl Geometry {
@@ -80,7 +87,15 @@ pub const fn fits(value: u64, width: u32) -> bool {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 2] = [Format::Handout, Format::Classic32];
+    pub const ALL: [Format; 4] = [
+        Format::Handout,
+        Format::Classic32,
+        Format::Rv32,
+        Format::Rv64,
+    ];
+
+    /// The handout's format, and the others with its rules.
+    pub const HANDOUT_KIND: [Format; 2] = [Format::Handout, Format::Classic32];
 
     /// The format's row of the geometry table.
     pub const fn geometry(self) -> Geometry {
@@ -93,6 +108,7 @@ impl Format {
                 offset_width: 16,
                 index_width: 2,
                 levels: 2,
+                host_root_extra: 0,
             },
             Format::Classic32 => Geometry {
                 gva_width: 32,
@@ -102,8 +118,35 @@ impl Format {
                 offset_width: 12,
                 index_width: 10,
                 levels: 2,
+                host_root_extra: 0,
+            },
+            Format::Rv32 => Geometry {
+                gva_width: 32,
+                gpa_width: 34,
+                hpa_width: 34,
+                pte_width: 32,
+                offset_width: 12,
+                index_width: 10,
+                levels: 2,
+                host_root_extra: 2,
+            },
+            Format::Rv64 => Geometry {
+                gva_width: 64,
+                // A gVA that is taken for a gPA may be as wide as that, and faults.
+                gpa_width: 64,
+                hpa_width: 56,
+                pte_width: 64,
+                offset_width: 12,
+                index_width: 9,
+                levels: 5,
+                host_root_extra: 2,
             },
         }
+    }
+
+    /// Whether the format is one of RISC-V, else of the handout's kind.
+    pub const fn is_riscv(self) -> bool {
+        matches!(self, Format::Rv32 | Format::Rv64)
     }
 
     /// Its name in scenarios and on the command line.
@@ -111,13 +154,17 @@ impl Format {
         match self {
             Format::Handout => "handout",
             Format::Classic32 => "classic32",
+            Format::Rv32 => "rv32",
+            Format::Rv64 => "rv64",
         }
     }
 
-    /// What the format calls `level`, which counts down to the leaf's, 0: the handout has L1 over L2.
+    /// What the format calls `level`, which counts down to the leaf's, 0: the handout has L1 over L2, the RISC-V specification counts
+    /// as here.
     pub fn level_name(self, level: u32) -> String {
         match self {
             Format::Handout | Format::Classic32 => format!("L{}", self.geometry().levels - level),
+            Format::Rv32 | Format::Rv64 => format!("L{level}"),
         }
     }
 
@@ -135,7 +182,7 @@ impl fmt::Display for Format {
 
 /// A name that no format has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format {0:?}: there are handout and classic32")]
+#[error("unknown format {0:?}: there are handout, classic32, rv32 and rv64")]
 pub struct UnknownFormat(pub String);
 
 impl FromStr for Format {

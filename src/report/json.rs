@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::{DeviceAccess, GoldenAccess, Recorder};
 use crate::bench::{Failed, Failure, Read};
 use crate::format::Format;
+use crate::format::riscv::mode_name;
 use crate::golden::Step;
-use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
+use crate::mmu::{Fault, Outcome, Position, Purpose, Query, Stage};
 use crate::scenario::Scenario;
 
-fn word(word: Option<u32>) -> Value {
+fn word(word: Option<u64>) -> Value {
     word.map_or(Value::Null, |word| json!(format!("0x{word:05X}")))
 }
 
@@ -25,7 +26,16 @@ pub fn fault(fault: &Fault, format: Format) -> Value {
         value["for"] = match purpose {
             Purpose::Data => json!("data"),
             Purpose::GuestEntry(level) => json!(format.level_name(level)),
+            Purpose::GuestUpdate(level) => json!(format!("update of {}", format.level_name(level))),
         };
+    }
+    if let Some(trap) = &fault.trap {
+        value["trap"] = json!({
+            "cause": trap.cause,
+            "gva": trap.gva,
+            "tval2": format!("0x{:X}", trap.tval2),
+            "tinst": format!("0x{:X}", trap.tinst),
+        });
     }
     value
 }
@@ -33,6 +43,12 @@ pub fn fault(fault: &Fault, format: Format) -> Value {
 /// An answer.
 pub fn outcome(outcome: &Outcome, format: Format) -> Value {
     match outcome {
+        Ok(translation) if format.is_riscv() => json!({
+            "gpa": translation.gpa,
+            "hpa": translation.hpa,
+            "page_bytes": 1u64 << translation.page_size,
+            "memory_type": translation.memory_type,
+        }),
         Ok(translation) => json!({
             "hpa": translation.hpa,
             "page_bytes": 1u64 << translation.page_size,
@@ -42,15 +58,42 @@ pub fn outcome(outcome: &Outcome, format: Format) -> Value {
 }
 
 /// What was asked.
-pub fn query(query: &Query) -> Value {
+pub fn query(query: &Query, format: Format) -> Value {
+    if format.is_riscv() {
+        return riscv_query(query);
+    }
     json!({
         "access": query.access,
         "gva": query.gva,
-        "guest_root": query.context.guest_root,
-        "host_root": query.context.host_root,
+        "guest_root": query.context.guest_root(),
+        "host_root": query.context.host.root,
         "rights": query.context.rights,
         "asid": query.context.asid,
         "vmid": query.context.vmid,
+    })
+}
+
+fn riscv_query(query: &Query) -> Value {
+    let context = &query.context;
+    json!({
+        "access": query.access,
+        "gva": query.gva,
+        "v": context.virt,
+        "priv": if context.user { "u" } else { "s" },
+        "mode": mode_name(Stage::Guest, context.guest.levels),
+        "root": context.guest_root(),
+        "g_mode": context.virt.then(|| mode_name(Stage::Host, context.host.levels)).flatten(),
+        "g_root": (context.host.levels > 0).then_some(context.host.root),
+        "asid": context.asid,
+        "vmid": context.virt.then_some(context.vmid),
+        "sum": context.sum,
+        "guest_mxr": context.guest.mxr,
+        "host_mxr": context.host.mxr,
+        "adue": context.guest.adue,
+        "g_adue": context.host.adue,
+        "pbmte": context.guest.pbmte,
+        "g_pbmte": context.host.pbmte,
+        "svnapot": context.napot,
     })
 }
 
@@ -69,6 +112,10 @@ pub fn step(step: &Step, format: Format) -> Value {
     if let Position::Host { gpa, .. } = step.at {
         value["gpa"] = json!(gpa);
     }
+    if format.is_riscv() {
+        value["fields"] = json!(step.word.map(super::riscv::fields));
+        value["update"] = word(step.update);
+    }
     value
 }
 
@@ -78,7 +125,7 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
     let mut value = json!({
         "op": access.op,
         "line": access.access.line,
-        "query": query(&access.query),
+        "query": query(&access.query, format),
         "steps": access.steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
         "walk_reads": reads,
         "expected": access.access.expect.is_some(),
@@ -89,8 +136,18 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
             value["gpa"] = json!(mapping.gpa);
             value["hpa"] = json!(mapping.hpa);
             value["accesses"] = json!(reads + 1);
+            if format.is_riscv() {
+                value["page_bytes"] = json!(1u64 << mapping.page_size);
+                value["memory_type"] = json!(mapping.memory_type);
+            }
         }
-        Err(error) => value["fault"] = fault(error, format),
+        Err(error) => {
+            value["fault"] = fault(error, format);
+            if format.is_riscv() {
+                value["fault"]["why"] =
+                    json!(super::riscv::why(error, &access.query, &access.steps));
+            }
+        }
     }
     value
 }
@@ -137,8 +194,8 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
             if let Some(asked) = &mismatch.query {
                 let (steps, found) =
                     super::golden_beside(format, asked, &mismatch.reads, &failed.memory);
-                let answer = crate::golden::answer(format, &found);
-                value["query"] = query(asked);
+                let answer = crate::golden::answer(&found);
+                value["query"] = query(asked, format);
                 value["golden"] = json!({
                     "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
                     "outcome": outcome(&answer, format),

@@ -1,12 +1,15 @@
 //! Results for people (text) and for programs (JSON).
 
 pub mod json;
+pub mod riscv;
 pub mod text;
+pub mod vectors;
 
-use crate::bench::{Observer, Read};
+use crate::addr::Hpa;
+use crate::bench::{Observer, Read, Update};
 use crate::dut::Event;
 use crate::format::Format;
-use crate::golden::{self, EntrySource, Mapping, Step};
+use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, Outcome, Query};
 use crate::scenario::{AccessOp, Holes, Op, Scenario};
@@ -51,7 +54,7 @@ pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
             Op::Access(access) => {
                 let query = query(scenario, access);
                 let mut steps = Vec::new();
-                let found = golden::walk(format, &query, &mut &memory, &mut steps);
+                let found = golden::walk(format, &query, &mut memory, &mut steps);
                 let differences = access
                     .expect
                     .as_ref()
@@ -229,24 +232,40 @@ pub fn golden_beside(
 ) -> (Vec<Step>, Result<Mapping, Fault>) {
     struct Beside<'a> {
         reads: std::slice::Iter<'a, Read>,
-        memory: &'a HostMemory,
+        memory: Overlay<'a>,
         left: bool,
     }
-    impl EntrySource for Beside<'_> {
-        fn read_entry(&mut self, at: crate::addr::Hpa) -> Option<u32> {
+    impl Beside<'_> {
+        fn served(&mut self, at: Hpa, update: Option<Update>) -> Option<Option<u64>> {
             if !self.left
                 && let Some(read) = self.reads.next()
                 && read.at == at
+                && read.update == update
             {
-                return read.word;
+                return Some(read.word);
             }
             self.left = true;
-            self.memory.read(at).ok()
+            None
+        }
+    }
+    impl EntryMemory for Beside<'_> {
+        fn read_entry(&mut self, at: Hpa) -> Option<u64> {
+            match self.served(at, None) {
+                Some(word) => word,
+                None => self.memory.read_entry(at),
+            }
+        }
+
+        fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
+            match self.served(at, Some(Update { expected, new })) {
+                Some(word) => word,
+                None => self.memory.update_entry(at, expected, new),
+            }
         }
     }
     let mut beside = Beside {
         reads: reads.iter(),
-        memory,
+        memory: Overlay::new(memory),
         left: false,
     };
     let mut steps = Vec::new();

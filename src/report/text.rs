@@ -4,25 +4,29 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::riscv;
 use crate::addr::{Gpa, Hpa};
 use crate::bench::{Failed, Failure, Read, Stats};
 use crate::format::Format;
-use crate::golden::{Mapping, Meaning, Step};
-use crate::mmu::{Fault, FaultKind, Position, Purpose, Query};
+use crate::golden::{self, Mapping, Meaning, Step};
+use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
 /// What a query asks, in a line.
-pub fn query(query: &Query) -> String {
+pub fn query(query: &Query, format: Format) -> String {
+    if format.is_riscv() {
+        return riscv::query(query);
+    }
     let context = &query.context;
     let mut text = format!("{} gVA {}", query.access, query.gva);
-    match context.guest_root {
+    match context.guest_root() {
         Some(root) => write!(text, "; guest root gPA {root}, ").expect("writing to a string"),
         None => text.push_str("; guest table off, "),
     }
     write!(
         text,
         "host root hPA {}, ASID {}, VMID {}, rights mode {}",
-        context.host_root,
+        context.host.root,
         context.asid,
         context.vmid,
         if context.rights { "on" } else { "off" }
@@ -59,13 +63,22 @@ fn gpa(step: &Step) -> Gpa {
 /// What a step means, in words.
 pub fn meaning(step: &Step, format: Format) -> String {
     let next = || format.level_name(step.at.level().saturating_sub(1));
-    match step.meaning {
+    if format.is_riscv()
+        && let Meaning::Fault(kind) = step.meaning
+    {
+        let note = riscv::note(step, format);
+        return format!(
+            "FAULT {kind}: {note}{}",
+            riscv::reason(kind, &step.at, step.word)
+        );
+    }
+    let text = match step.meaning {
         Meaning::GuestTable(at) => format!("guest {} table is at gPA {at}", next()),
         Meaning::HostTable(at) => format!("host {} table is at hPA {at}", next()),
         Meaning::DataGpa(gpa) => format!("the data is at gPA {gpa}"),
         Meaning::Found(hpa) => match step.at {
             Position::Host {
-                purpose: Purpose::GuestEntry(level),
+                purpose: Purpose::GuestEntry(level) | Purpose::GuestUpdate(level),
                 ..
             } => format!(
                 "the guest {} entry is at hPA {hpa}",
@@ -73,6 +86,8 @@ pub fn meaning(step: &Step, format: Format) -> String {
             ),
             _ => format!("the data is at hPA {hpa}"),
         },
+        Meaning::SetAccessedDirty if format.is_riscv() => riscv::to_be_set(step).to_owned(),
+        Meaning::SetAccessedDirty => "accessed or dirty bit to be set first".to_owned(),
         Meaning::Fault(kind) => match kind {
             FaultKind::Memory => "FAULT memory: no word there, or an error".to_owned(),
             FaultKind::Misaligned => format!(
@@ -83,12 +98,24 @@ pub fn meaning(step: &Step, format: Format) -> String {
             FaultKind::Reserved => "FAULT reserved: bits above the address are set".to_owned(),
             FaultKind::Invalid => "FAULT invalid: the valid bit is 0".to_owned(),
             FaultKind::Permission => "FAULT permission: not permitted by the leaf".to_owned(),
+            FaultKind::AccessedDirty => {
+                "FAULT accessed-dirty: A, or D for a store, is clear".to_owned()
+            }
+            FaultKind::Pointer => "FAULT pointer: below the last level".to_owned(),
         },
+    };
+    match format.is_riscv() {
+        true => riscv::note(step, format) + &text,
+        false => text,
     }
 }
 
-fn hex(word: Option<u32>) -> String {
-    word.map_or_else(|| "-".to_owned(), |word| format!("0x{word:05X}"))
+fn hex(word: Option<u64>, format: Format) -> String {
+    let digits = match format.is_riscv() {
+        true => format.geometry().pte_width as usize / 4,
+        false => 5,
+    };
+    word.map_or_else(|| "-".to_owned(), |word| format!("0x{word:0digits$X}"))
 }
 
 fn or_dash(hpa: Option<Hpa>) -> String {
@@ -112,6 +139,9 @@ pub fn walk(
         "word",
         "means",
     ];
+    if format.is_riscv() {
+        header.insert(6, "fields");
+    }
     if cycles.is_some() {
         header.insert(1, "cycle");
     }
@@ -128,9 +158,12 @@ pub fn walk(
             arithmetic(step, format),
             gpa(step).to_string(),
             or_dash(step.hpa),
-            hex(step.word),
+            hex(step.word, format),
             meaning(step, format),
         ];
+        if format.is_riscv() {
+            row.insert(6, step.word.map_or_else(|| "-".to_owned(), riscv::fields));
+        }
         if let Some(cycles) = cycles {
             let cycle = step.hpa.and_then(|_| cycles.get(reads));
             row.insert(
@@ -151,6 +184,9 @@ pub fn walk(
             String::new(),
             "the access itself, which is not the MMU's".to_owned(),
         ];
+        if format.is_riscv() {
+            row.insert(6, String::new());
+        }
         if cycles.is_some() {
             row.insert(1, String::new());
         }
@@ -158,11 +194,28 @@ pub fn walk(
     }
     let mut text = table(&rows);
     match found {
+        Ok(mapping) if format.is_riscv() => writeln!(
+            text,
+            "  => {}: {} for the walk, {} accesses with the data",
+            describe_outcome(&golden::answer(&Ok(*mapping)), format),
+            accesses(steps),
+            reads + 1
+        ),
         Ok(mapping) => writeln!(
             text,
             "  => hPA {}: {reads} reads for the walk, {} accesses with the data",
             mapping.hpa,
             reads + 1
+        ),
+        Err(fault) if format.is_riscv() => writeln!(
+            text,
+            "  => {}: {} for the walk, no data",
+            Fault {
+                trap: None,
+                ..*fault
+            }
+            .describe(format),
+            accesses(steps)
         ),
         Err(fault) => writeln!(
             text,
@@ -172,6 +225,36 @@ pub fn walk(
     }
     .expect("writing to a string");
     text
+}
+
+/// How many reads, and updates if there are any.
+fn accesses(steps: &[Step]) -> String {
+    let made = |update: bool| {
+        let of_kind = |s: &&Step| s.hpa.is_some() && s.update.is_some() == update;
+        steps.iter().filter(of_kind).count()
+    };
+    match (made(false), made(true)) {
+        (reads, 0) => format!("{reads} reads"),
+        (reads, 1) => format!("{reads} reads and 1 update"),
+        (reads, updates) => format!("{reads} reads and {updates} updates"),
+    }
+}
+
+/// What a fault of RISC-V puts into registers, and the clause by which the walk faults; nothing for other formats.
+pub fn trap(
+    query: &Query,
+    steps: &[Step],
+    found: &Result<Mapping, Fault>,
+    format: Format,
+) -> String {
+    match found {
+        Err(fault) if format.is_riscv() => {
+            let trap = riscv::trap(fault, query).map(|trap| format!("  trap: {trap}\n"));
+            let why = riscv::why(fault, query, steps);
+            format!("{}  why: {why}\n", trap.unwrap_or_default())
+        }
+        _ => String::new(),
+    }
 }
 
 /// Rows of cells in columns, the first row as a heading.
@@ -212,14 +295,18 @@ fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<us
             Some(step) => row.extend([
                 table_name(step, format),
                 or_dash(step.hpa),
-                hex(step.word),
+                hex(step.word, format),
                 meaning(step, format),
             ]),
             None => row.extend(["-", "-", "-", "the walk is over"].map(str::to_owned)),
         }
         row.push(if wrong == Some(number) { "<>" } else { "" }.to_owned());
         match reads.get(number) {
-            Some(read) => row.extend([read.at.to_string(), hex(read.word), read.cycle.to_string()]),
+            Some(read) => row.extend([
+                read.at.to_string(),
+                hex(read.word, format),
+                read.cycle.to_string(),
+            ]),
             None => row.extend(["-", "-", "-"].map(str::to_owned)),
         }
         rows.push(row);
@@ -239,7 +326,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
     let op_line = |op: usize| match scenario.ops.get(op) {
         Some(Op::Access(access)) => format!(
             "op {op}: {} (context {})",
-            query(&super::query(scenario, access)),
+            query(&super::query(scenario, access), format),
             scenario.contexts[access.context].name
         ),
         Some(Op::Fence(fence)) => format!("op {op}: {fence}"),

@@ -17,7 +17,7 @@ impl Expect {
         steps: &[Step],
         found: &Result<Mapping, Fault>,
     ) -> Vec<String> {
-        let mut differences = Vec::from_iter(self.check_outcome(format, &answer(format, found)));
+        let mut differences = self.check_outcome(format, &answer(found));
         if let Some(gpa) = self.gpa {
             match found {
                 Ok(mapping) if mapping.gpa == gpa => {}
@@ -49,9 +49,9 @@ impl Expect {
         format: Format,
         outcome: &Outcome,
         hit: bool,
-        reads: &[(Hpa, Option<u32>)],
+        reads: &[(Hpa, Option<u64>)],
     ) -> Vec<String> {
-        let mut differences = Vec::from_iter(self.check_outcome(format, outcome));
+        let mut differences = self.check_outcome(format, outcome);
         if self.hit.is_some_and(|expected| expected != hit) {
             let name = |hit| {
                 if hit {
@@ -61,6 +61,16 @@ impl Expect {
                 }
             };
             differences.push(expected(name(!hit), name(hit)));
+        }
+        // Only the RISC-V formats answer with it.
+        if format.is_riscv()
+            && let (Some(gpa), Ok(found)) = (self.gpa, outcome)
+            && found.gpa != gpa
+        {
+            differences.push(expected(
+                format_args!("gPA {gpa}"),
+                format_args!("gPA {}", found.gpa),
+            ));
         }
         if hit {
             return differences;
@@ -85,15 +95,51 @@ impl Expect {
         differences
     }
 
-    fn check_outcome(&self, format: Format, outcome: &Outcome) -> Option<String> {
+    fn check_outcome(&self, format: Format, outcome: &Outcome) -> Vec<String> {
+        let mut differences = Vec::new();
         let what = match (self.hpa, &self.fault, outcome) {
-            (Some(hpa), _, Ok(translation)) if translation.hpa == hpa => return None,
-            (Some(hpa), _, _) => format!("hPA {hpa}"),
-            (None, Some(fault), Err(found)) if fault_agrees(fault, found) => return None,
-            (None, Some(fault), _) => describe_expected_fault(format, fault),
-            (None, None, _) => return None,
+            (Some(hpa), _, Ok(translation)) if translation.hpa == hpa => None,
+            (Some(hpa), _, _) => Some(format!("hPA {hpa}")),
+            (None, Some(fault), Err(found)) if fault_agrees(fault, found) => None,
+            (None, Some(fault), _) => Some(describe_expected_fault(format, fault)),
+            (None, None, _) => None,
         };
-        Some(expected(what, describe_outcome(outcome, format)))
+        if let Some(what) = what {
+            differences.push(expected(what, describe_outcome(outcome, format)));
+        }
+        let mut compare = |same: bool, what: String| {
+            if !same {
+                differences.push(expected(what, describe_outcome(outcome, format)));
+            }
+        };
+        let trap = outcome.err().and_then(|fault| fault.trap);
+        if let Some(cause) = self.cause {
+            compare(
+                trap.is_some_and(|t| t.cause == cause),
+                format!("cause {cause}"),
+            );
+        }
+        if let Some(tval2) = self.tval2 {
+            compare(
+                trap.is_some_and(|t| t.tval2 == tval2),
+                format!("tval2 0x{tval2:X}"),
+            );
+        }
+        if let Some(tinst) = self.tinst {
+            compare(
+                trap.is_some_and(|t| t.tinst == tinst),
+                format!("tinst 0x{tinst:X}"),
+            );
+        }
+        if let Some(size) = self.page_size {
+            let same = outcome.is_ok_and(|found| found.page_size == size);
+            compare(same, format!("a page of 2^{size} bytes"));
+        }
+        if let Some(memory_type) = self.memory_type {
+            let same = outcome.is_ok_and(|found| found.memory_type == memory_type);
+            compare(same, format!("memory type {}", memory_type.name()));
+        }
+        differences
     }
 
     fn check_reads(&self, reads: &[Hpa], translated: bool) -> Vec<String> {
@@ -174,6 +220,12 @@ fn describe_expected_fault(format: Format, fault: &ExpectFault) -> String {
         Some(Purpose::GuestEntry(level)) => {
             words += &format!(" of the guest {} entry", format.level_name(level));
         }
+        Some(Purpose::GuestUpdate(level)) => {
+            words += &format!(
+                " of the guest {} entry, to update it",
+                format.level_name(level)
+            );
+        }
         None => {}
     }
     words
@@ -222,7 +274,7 @@ fn describe_expected(format: Format, entry: &ExpectEntry) -> String {
     words
 }
 
-fn describe_read(access: u32, hpa: Hpa, word: Option<u32>) -> String {
+fn describe_read(access: u32, hpa: Hpa, word: Option<u64>) -> String {
     match word {
         Some(word) => format!("hPA {hpa} that is 0x{word:05X} as access {access}"),
         None => format!("hPA {hpa}, an error, as access {access}"),

@@ -14,7 +14,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::memory::HostMemory;
-use crate::mmu::{Access, Context, FaultKind, Fence, Purpose, Stage};
+use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage};
 
 /// Everything that a run is a function of.
 #[derive(Clone, Debug)]
@@ -51,10 +51,11 @@ pub struct Machine {
 impl Machine {
     /// The default device of a format.
     pub fn of(format: Format) -> Self {
+        let tlb_entries = if format.is_riscv() { 32 } else { 16 };
         Self {
             format,
             slots: 4,
-            tlb_entries: 16,
+            tlb_entries,
             checked: false,
         }
     }
@@ -136,7 +137,7 @@ pub enum Op {
         /// Where.
         at: Hpa,
         /// The value.
-        word: Option<u32>,
+        word: Option<u64>,
     },
     /// Memory and requester behave like this from now on.
     Timing(Timing),
@@ -166,10 +167,20 @@ pub struct AccessOp {
 pub struct Expect {
     /// The translation.
     pub hpa: Option<Hpa>,
-    /// The data's gPA (golden model only: an MMU does not give it).
+    /// The data's gPA (of the handout's formats golden model only: their MMU does not give it).
     pub gpa: Option<Gpa>,
     /// The fault.
     pub fault: Option<ExpectFault>,
+    /// RISC-V: xcause of the trap.
+    pub cause: Option<u8>,
+    /// RISC-V: htval or mtval2 of the trap.
+    pub tval2: Option<u64>,
+    /// RISC-V: htinst or mtinst of the trap.
+    pub tinst: Option<u16>,
+    /// RISC-V: log2 of the bytes of the translation's page.
+    pub page_size: Option<u32>,
+    /// RISC-V: the memory type.
+    pub memory_type: Option<MemoryType>,
     /// The addresses of every table entry read, in order (of a walk; a TLB hit reads nothing and is not compared).
     pub reads: Option<Vec<Hpa>>,
     /// Memory accesses with the one to the data (of a walk).
@@ -207,7 +218,26 @@ pub struct ExpectEntry {
     /// Its hPA.
     pub hpa: Option<Hpa>,
     /// Its content.
-    pub word: Option<u32>,
+    pub word: Option<u64>,
     /// Which access of the walk it is, from 1.
     pub access: Option<u32>,
+}
+
+/// The key of an access in a file.
+pub(crate) const fn access_key(access: Access) -> &'static str {
+    match access {
+        Access::LoadExecute => "hlvx",
+        access => access.name(),
+    }
+}
+
+/// What a page of 2^`size` bytes is called: `2m`.
+pub(crate) fn size_name(size: u32) -> String {
+    let unit = ["", "k", "m", "g", "t", "p"];
+    let unit_index = (size / 10).min(5);
+    format!(
+        "{}{}",
+        1u64 << (size - 10 * unit_index),
+        unit[unit_index as usize]
+    )
 }

@@ -6,11 +6,13 @@
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
-use super::{AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Op, Scenario, Timing};
+use super::{
+    AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Op, Scenario, Timing, access_key, size_name,
+};
 use crate::addr::Hpa;
 use crate::format::Format;
-use crate::memory::WORD_BYTES;
-use crate::mmu::{Fence, Purpose};
+use crate::format::riscv::mode_name;
+use crate::mmu::{Context, Fence, Purpose, Stage};
 
 /// Words on a line.
 const LINE_WORDS: usize = 8;
@@ -70,8 +72,15 @@ impl Writer {
         Hex(address, width.div_ceil(4) as usize)
     }
 
-    fn word(&self, word: u32) -> Hex {
-        self.address(word.into())
+    fn word(&self, word: u64) -> Hex {
+        match self.format {
+            Format::Handout | Format::Classic32 => self.address(word),
+            Format::Rv32 | Format::Rv64 => Hex(word, 2 * self.word_bytes() as usize),
+        }
+    }
+
+    fn word_bytes(&self) -> u64 {
+        self.format.geometry().pte_bytes()
     }
 
     fn scenario(&mut self, scenario: &Scenario, header: &str) -> fmt::Result {
@@ -107,8 +116,12 @@ impl Writer {
         for named in &scenario.contexts {
             let context = &named.context;
             writeln!(self.out, "\n[[context]]\nname = {}", string(&named.name))?;
-            writeln!(self.out, "host = {}", self.address(context.host_root.0))?;
-            if let Some(root) = context.guest_root {
+            if self.format.is_riscv() {
+                self.riscv_context(context)?;
+                continue;
+            }
+            writeln!(self.out, "host = {}", self.address(context.host.root.0))?;
+            if let Some(root) = context.guest_root() {
                 writeln!(self.out, "guest = {}", self.address(root.0))?;
             }
             writeln!(self.out, "rights = {}", context.rights)?;
@@ -144,8 +157,52 @@ impl Writer {
         Ok(())
     }
 
-    fn images(&mut self, words: &[(Hpa, u32)]) -> fmt::Result {
-        let is_next = |a: &(Hpa, u32), b: &(Hpa, u32)| b.0.0 == a.0.0 + WORD_BYTES;
+    /// All fields; of those that are off, false or 0, only what a reader looks for.
+    fn riscv_context(&mut self, context: &Context) -> fmt::Result {
+        let Context {
+            virt, guest, host, ..
+        } = context;
+        let mode = |stage, levels| string(mode_name(stage, levels).unwrap_or("bare"));
+        writeln!(self.out, "v = {virt}")?;
+        let privilege = if context.user { "u" } else { "s" };
+        writeln!(self.out, "priv = {}", string(privilege))?;
+        writeln!(self.out, "mode = {}", mode(Stage::Guest, guest.levels))?;
+        if guest.levels > 0 || guest.root.0 != 0 {
+            writeln!(self.out, "root = {}", self.address(guest.root.0))?;
+        }
+        if *virt || host.root.0 != 0 {
+            writeln!(self.out, "g_mode = {}", mode(Stage::Host, host.levels))?;
+        }
+        if host.levels > 0 || host.root.0 != 0 {
+            writeln!(self.out, "g_root = {}", self.address(host.root.0))?;
+        }
+        writeln!(self.out, "asid = {}", context.asid)?;
+        if *virt || context.vmid != 0 {
+            writeln!(self.out, "vmid = {}", context.vmid)?;
+        }
+        // `mxr` is of both stages, unless `g_mxr` says otherwise.
+        let both = guest.mxr && (host.mxr || !virt);
+        for (key, set) in [
+            ("sum", context.sum),
+            ("mxr", both),
+            ("vs_mxr", guest.mxr && !both),
+            ("g_mxr", host.mxr && !(both && *virt)),
+            ("adue", guest.adue),
+            ("g_adue", host.adue),
+            ("pbmte", guest.pbmte),
+            ("g_pbmte", host.pbmte),
+            ("svnapot", context.napot),
+        ] {
+            if set {
+                writeln!(self.out, "{key} = true")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn images(&mut self, words: &[(Hpa, u64)]) -> fmt::Result {
+        let word_bytes = self.word_bytes();
+        let is_next = |a: &(Hpa, u64), b: &(Hpa, u64)| b.0.0 == a.0.0 + word_bytes;
         for block in words.chunk_by(is_next) {
             let mut start = 0;
             let mut end = 0;
@@ -165,7 +222,7 @@ impl Writer {
         Ok(())
     }
 
-    fn image(&mut self, block: &[(Hpa, u32)]) -> fmt::Result {
+    fn image(&mut self, block: &[(Hpa, u64)]) -> fmt::Result {
         let Some((at, _)) = block.first() else {
             return Ok(());
         };
@@ -184,7 +241,7 @@ impl Writer {
         writeln!(self.out, "{end}]")
     }
 
-    fn run(&mut self, run: &[(Hpa, u32)]) -> fmt::Result {
+    fn run(&mut self, run: &[(Hpa, u64)]) -> fmt::Result {
         let Some(&(at, word)) = run.first() else {
             return Ok(());
         };
@@ -195,7 +252,7 @@ impl Writer {
 
     fn access(&mut self, op: &AccessOp, scenario: &Scenario) -> fmt::Result {
         let gva = self.address(op.gva.0);
-        writeln!(self.out, "{} = {gva}", op.access.name())?;
+        writeln!(self.out, "{} = {gva}", access_key(op.access))?;
         if scenario.contexts.len() > 1
             && let Some(context) = scenario.contexts.get(op.context)
         {
@@ -214,6 +271,25 @@ impl Writer {
         }
         if let Some(gpa) = expect.gpa {
             writeln!(self.out, "expect.gpa = {}", self.address(gpa.0))?;
+        }
+        if let Some(size) = expect.page_size {
+            writeln!(self.out, "expect.page = {}", string(&size_name(size)))?;
+        }
+        if let Some(memory_type) = expect.memory_type {
+            writeln!(
+                self.out,
+                "expect.memory_type = {}",
+                string(memory_type.name())
+            )?;
+        }
+        if let Some(cause) = expect.cause {
+            writeln!(self.out, "expect.cause = {cause}")?;
+        }
+        if let Some(tval2) = expect.tval2 {
+            writeln!(self.out, "expect.tval2 = 0x{tval2:X}")?;
+        }
+        if let Some(tinst) = expect.tinst {
+            writeln!(self.out, "expect.tinst = 0x{tinst:X}")?;
         }
         if let Some(reads) = &expect.reads {
             let reads: Vec<String> = reads
@@ -258,6 +334,9 @@ impl Writer {
             fault.purpose.map(|purpose| match purpose {
                 Purpose::Data => "for = \"data\"".to_owned(),
                 Purpose::GuestEntry(level) => format!("for = {}", self.level(level)),
+                Purpose::GuestUpdate(level) => {
+                    format!("for = {}, update = true", self.level(level))
+                }
             }),
         ])
     }
@@ -278,10 +357,11 @@ impl Writer {
     }
 
     fn fence(&mut self, fence: &Fence) -> fmt::Result {
-        let what = if *fence == Fence::default() {
+        let what = if !self.format.is_riscv() && *fence == Fence::default() {
             string("all")
         } else {
             inline(&[
+                (self.format.is_riscv()).then(|| format!("virt = {}", fence.virt)),
                 fence
                     .gva
                     .map(|gva| format!("gva = {}", self.address(gva.0))),

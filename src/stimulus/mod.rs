@@ -4,6 +4,7 @@
 //! memory is a legal one for the checker, so the generator need not keep its tables consistent: it only has to see
 //! to it that interesting things happen often. How often stands in [`weights`].
 
+pub mod riscv;
 mod world;
 
 use std::fmt;
@@ -77,13 +78,13 @@ pub mod weights {
 pub struct Profile {
     /// The paging format.
     pub format: Format,
-    /// Rights mode: on in most contexts, else off in all.
+    /// Rights mode of the handout's formats: on in most contexts, else off in all.
     pub rights: bool,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Profile; 4] = [
+    pub const ALL: [Profile; 6] = [
         Profile {
             format: Format::Handout,
             rights: false,
@@ -99,6 +100,14 @@ impl Profile {
         Profile {
             format: Format::Classic32,
             rights: true,
+        },
+        Profile {
+            format: Format::Rv32,
+            rights: false,
+        },
+        Profile {
+            format: Format::Rv64,
+            rights: false,
         },
     ];
 }
@@ -157,8 +166,12 @@ impl Draw {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    fn word(&mut self) -> u32 {
-        self.0.next_u32()
+    fn bits(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    fn word(&mut self) -> u64 {
+        self.0.next_u32().into()
     }
 }
 
@@ -173,24 +186,29 @@ pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scen
     let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
     let machine = draw_machine(profile.format, &mut draw);
     let timing = draw_timing(&mut draw);
-    let world = World::new(profile, &mut draw);
-    let mut ops = Ops {
-        profile,
-        world: &world,
-        draw,
-        ops: Vec::with_capacity(accesses as usize * 5 / 4),
-        context: 0,
-        recent: Vec::new(),
+    let (memory, contexts, ops) = if profile.format.is_riscv() {
+        riscv::draw(profile.format, &mut draw, accesses)
+    } else {
+        let world = World::new(profile, &mut draw);
+        let mut ops = Ops {
+            profile,
+            world: &world,
+            draw,
+            ops: Vec::with_capacity(accesses as usize * 5 / 4),
+            context: 0,
+            recent: Vec::new(),
+        };
+        ops.fill(accesses);
+        let ops = ops.ops;
+        (world.memory, world.contexts, ops)
     };
-    ops.fill(accesses);
-    let ops = ops.ops;
     Scenario {
         title: format!("fuzz --profile {profile} --seed {seed}, scenario {number}"),
         machine,
-        memory: world.memory,
+        memory,
         holes: Holes::Fault,
         timing,
-        contexts: world.contexts,
+        contexts,
         ops,
     }
 }
@@ -373,6 +391,7 @@ impl Ops<'_> {
             }
         };
         Fence {
+            virt: true,
             gva: (operands & 1 != 0).then(|| Gva((page << geometry.offset_width) + offset)),
             gpa: (operands & 2 != 0).then(|| Gpa((gpa_page << geometry.offset_width) + offset)),
             asid: (operands & 4 != 0).then(|| other(space.asid, crate::mmu::ASID_WIDTH)),

@@ -44,7 +44,7 @@ pub(super) struct World {
 impl World {
     pub fn new(profile: Profile, draw: &mut Draw) -> Self {
         let mut world = World {
-            memory: HostMemory::new(),
+            memory: HostMemory::new(profile.format),
             contexts: Vec::new(),
             vm_of_context: Vec::new(),
             gva_pages: Vec::new(),
@@ -79,11 +79,10 @@ impl World {
             world.contexts.push(NamedContext {
                 name: format!("c{number}"),
                 context: Context {
-                    guest_root,
-                    host_root: roots[vm],
                     rights: profile.rights && draw.percent(85),
                     asid: *draw.of(&asids),
                     vmid: *draw.of(&vmids),
+                    ..Context::handout(guest_root, roots[vm])
                 },
             });
             world.vm_of_context.push(vm);
@@ -93,7 +92,7 @@ impl World {
     }
 
     /// A new word for an entry: mostly one that leads somewhere.
-    pub fn draw_edit(&self, profile: Profile, draw: &mut Draw, entry: &Entry) -> Option<u32> {
+    pub fn draw_edit(&self, profile: Profile, draw: &mut Draw, entry: &Entry) -> Option<u64> {
         let geometry = profile.format.geometry();
         let word = match entry.kind {
             Kind::HostPointer => pointer(*draw.of(&self.host_tables)),
@@ -222,23 +221,22 @@ impl World {
         let geometry = profile.format.geometry();
         word_address(at.0, geometry.gpa_width)?;
         let query = Query {
-            context: Context {
-                guest_root: None,
-                host_root,
-                rights: false,
-                asid: 0,
-                vmid: 0,
-            },
+            context: Context::handout(None, host_root),
             gva: Gva(at.0),
             access: Access::Load,
         };
-        let found = golden::walk(profile.format, &query, &mut &self.memory, &mut ());
+        let found = golden::walk(
+            profile.format,
+            &query,
+            &mut golden::Overlay::new(&self.memory),
+            &mut (),
+        );
         found.ok().map(|mapping| mapping.hpa)
     }
 }
 
 /// Now and then, a word that is a fault of some class in place of the right one; none is a hole.
-fn spoil(profile: Profile, draw: &mut Draw, entry: &Entry, word: u32) -> Option<u32> {
+fn spoil(profile: Profile, draw: &mut Draw, entry: &Entry, word: u64) -> Option<u64> {
     let geometry = profile.format.geometry();
     let width = match entry.kind {
         Kind::HostPointer | Kind::HostLeaf => geometry.hpa_width,
@@ -300,7 +298,7 @@ fn draw_indexes(draw: &mut Draw, geometry: &Geometry) -> Vec<u64> {
     indexes
 }
 
-fn draw_leaf(profile: Profile, draw: &mut Draw, page: u64) -> u32 {
+fn draw_leaf(profile: Profile, draw: &mut Draw, page: u64) -> u64 {
     let geometry = profile.format.geometry();
     let mut right = || !draw.percent(weights::NOT_PERMITTED);
     let rights = Rights {

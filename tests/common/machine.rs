@@ -67,6 +67,7 @@ impl Nest {
                 data: 0xFFC0_E000,
                 ..nest
             },
+            Format::Rv32 | Format::Rv64 => panic!("a nest is of the handout's kind"),
         }
     }
 
@@ -117,13 +118,13 @@ impl Nest {
     }
 
     /// The word of a leaf, with status bits set that mean nothing.
-    pub fn leaf(&self, page: u64, rights: Rights) -> u32 {
-        let status = (1u32 << self.format.geometry().offset_width) - 1;
+    pub fn leaf(&self, page: u64, rights: Rights) -> u64 {
+        let status = (1u64 << self.format.geometry().offset_width) - 1;
         leaf(page, rights) | (0x5A50 & status)
     }
 
     /// What the eight entries hold.
-    pub fn words(&self) -> [u32; 8] {
+    pub fn words(&self) -> [u64; 8] {
         let host_leaf = |n: usize| self.leaf(self.host_pages[n], self.host_rights[n]);
         [
             pointer(self.host_tables[0]),
@@ -139,7 +140,7 @@ impl Nest {
 
     /// Memory with the eight entries in it and nothing else.
     pub fn memory(&self) -> HostMemory {
-        let mut memory = HostMemory::new();
+        let mut memory = HostMemory::new(self.format);
         self.write_into(&mut memory);
         memory
     }
@@ -152,11 +153,10 @@ impl Nest {
 
     pub fn context(&self) -> Context {
         Context {
-            guest_root: Some(Gpa(self.guest_root)),
-            host_root: Hpa(self.host_root),
             rights: self.rights_mode,
             asid: self.asid,
             vmid: self.vmid,
+            ..Context::handout(Some(Gpa(self.guest_root)), Hpa(self.host_root))
         }
     }
 }
@@ -290,7 +290,7 @@ pub fn golden(scenario: &Scenario) -> Vec<(Outcome, Vec<Hpa>)> {
         .iter()
         .map(|access| {
             let reads = access.steps.iter().filter_map(|step| step.hpa).collect();
-            (answer(scenario.machine.format, &access.found), reads)
+            (answer(&access.found), reads)
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use super::error::{Problem, Result};
 use super::reader::{Field, Table, one_of};
+use super::riscv;
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::mmu::{FaultKind, Purpose, Stage};
@@ -12,7 +13,11 @@ const MOST_ACCESSES: u32 = 1000;
 
 pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     let table = field.table("`expect`")?;
-    table.only(&["hpa", "gpa", "reads", "accesses", "hit", "fault", "entries"])?;
+    let mut known = vec!["hpa", "gpa", "reads", "accesses", "hit", "fault", "entries"];
+    if format.is_riscv() {
+        known.extend(["cause", "tval2", "tinst", "page", "memory_type"]);
+    }
+    table.only(&known)?;
     let mut expect = Expect {
         hpa: hpa(&table, "hpa", format)?,
         gpa: gpa(&table, "gpa", format)?,
@@ -33,9 +38,25 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     if let Some(hit) = table.get("hit") {
         expect.hit = Some(hit.boolean()?);
     }
+    if let Some(field) = table.get("cause") {
+        expect.cause = Some(field.number_u16(63)? as u8);
+    }
+    if let Some(field) = table.get("tval2") {
+        expect.tval2 = Some(field.number(0, u64::MAX)?);
+    }
+    if let Some(field) = table.get("tinst") {
+        expect.tinst = Some(field.number_u16(u16::MAX)?);
+    }
+    if let Some(field) = table.get("page") {
+        expect.page_size = Some(riscv::page_size(&field, format)?);
+    }
+    if let Some(field) = table.get("memory_type") {
+        expect.memory_type = Some(riscv::memory_type(&field)?);
+    }
+    trap_and_translation(&table)?;
     if let Some(field) = table.get("fault") {
-        for (key, other) in [("hpa", table.get("hpa")), ("gpa", table.get("gpa"))] {
-            if let Some(other) = other {
+        for key in ["hpa", "gpa", "page", "memory_type"] {
+            if let Some(other) = table.get(key) {
                 return Err(Problem::at(
                     &field.key_span,
                     format!("`expect` has `{key}` and `fault`"),
@@ -54,6 +75,22 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     Ok(expect)
 }
 
+/// A trap and a translation exclude each other.
+fn trap_and_translation(table: &Table<'_>) -> Result<()> {
+    let first = |keys: &[&'static str]| keys.iter().find_map(|key| table.get(key));
+    let trap = first(&["cause", "tval2", "tinst"]);
+    let found = first(&["hpa", "gpa", "page", "memory_type"]);
+    if let (Some(trap), Some(found)) = (&trap, &found) {
+        return Err(Problem::at(
+            &trap.key_span,
+            format!("`expect` has `{}` and `{}`", found.name, trap.name),
+        )
+        .label("an access that traps is not translated")
+        .also(&found.key_span, "what it would be translated to"));
+    }
+    Ok(())
+}
+
 fn hpa(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Hpa>> {
     let width = format.geometry().hpa_width;
     let address = table.get(key).map(|field| field.address("hPA", width));
@@ -68,7 +105,11 @@ fn gpa(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Gp
 
 fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
     let table = field.table("`fault`")?;
-    table.only(&["kind", "stage", "level", "gpa", "for"])?;
+    let mut known = vec!["kind", "stage", "level", "gpa", "for"];
+    if format.is_riscv() {
+        known.push("update");
+    }
+    table.only(&known)?;
     let kinds = FaultKind::ALL.map(|kind| (kind.name(), kind));
     let fault = ExpectFault {
         kind: table
@@ -85,8 +126,9 @@ fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
             .map(|field| purpose(&field, format))
             .transpose()?,
     };
+    let fault = of_update(fault, &table)?;
     if fault.stage == Some(Stage::Guest) {
-        for key in ["gpa", "for"] {
+        for key in ["gpa", "for", "update"] {
             if let Some(field) = table.get(key) {
                 return Err(Problem::at(
                     &field.key_span,
@@ -94,6 +136,24 @@ fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
                 )
                 .label("only the host's stage has it: the gPA that it translates"));
             }
+        }
+    }
+    Ok(fault)
+}
+
+/// `update`: the guest's entry was not to be read, but to be updated.
+fn of_update(mut fault: ExpectFault, table: &Table<'_>) -> Result<ExpectFault> {
+    let Some(field) = table.get("update") else {
+        return Ok(fault);
+    };
+    match (field.boolean()?, fault.purpose) {
+        (false, _) => {}
+        (true, Some(Purpose::GuestEntry(level))) => {
+            fault.purpose = Some(Purpose::GuestUpdate(level));
+        }
+        (true, _) => {
+            return Err(Problem::at(&field.key_span, "`update` of no guest's entry")
+                .label("goes with `for` = the level of that entry"));
         }
     }
     Ok(fault)
@@ -110,7 +170,10 @@ fn entry(field: &Field<'_>, format: Format) -> Result<ExpectEntry> {
         level: level(&table.require("level", "the name of its level")?, format)?,
         gpa: gpa(&table, "gpa", format)?,
         hpa: hpa(&table, "hpa", format)?,
-        word: table.get("word").map(|field| field.word()).transpose()?,
+        word: table
+            .get("word")
+            .map(|field| field.word(format))
+            .transpose()?,
         access: table
             .get("access")
             .map(|field| field.number_u32(1, MOST_ACCESSES))

@@ -8,7 +8,6 @@ use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
-use crate::memory::WORD_BYTES;
 use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH};
 use crate::scenario::{Holes, Machine, NamedContext, Timing};
 
@@ -18,6 +17,8 @@ const MOST_LATENCY: u32 = 1000;
 const MOST_BUSY: u32 = 90;
 /// The most words of one image block.
 const MOST_IMAGE_WORDS: u64 = 1 << 20;
+/// The most bytes for tables: of each, it is kept whether it is taken.
+const MOST_TABLE_ROOM: u64 = 1 << 36;
 
 pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     let formats: Vec<_> = Format::ALL.map(|format| (format.name(), format)).into();
@@ -88,15 +89,16 @@ pub(super) struct Memory {
 /// `[[memory.image]]`.
 pub(super) struct Image {
     pub(super) at: u64,
-    pub(super) words: Vec<u32>,
+    pub(super) words: Vec<u64>,
     pub(super) repeat: u64,
+    word_bytes: u64,
     pub(super) span: Span,
 }
 
 impl Image {
     /// The address after the last word.
     pub(super) fn end(&self) -> u64 {
-        self.at + self.words.len() as u64 * self.repeat * WORD_BYTES
+        self.at + self.words.len() as u64 * self.repeat * self.word_bytes
     }
 }
 
@@ -163,22 +165,26 @@ fn table_room(field: &Field<'_>, format: Format) -> Result<(Hpa, u64)> {
     from.aligned("hPA", at, geometry.pte_bytes(), "table entries")?;
     let bytes = table
         .require("bytes", "how much room there is for host tables")?
-        .number(geometry.table_bytes(), (1 << geometry.hpa_width) - at)?;
+        .number(
+            geometry.table_bytes(),
+            ((1 << geometry.hpa_width) - at).min(MOST_TABLE_ROOM),
+        )?;
     Ok((Hpa(at), bytes))
 }
 
 fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
     table.only(&["at", "words", "repeat"])?;
-    let width = format.geometry().hpa_width;
+    let geometry = format.geometry();
+    let (width, word_bytes) = (geometry.hpa_width, geometry.pte_bytes());
     let start = table.require("at", "the hPA of the first word")?;
     let at = start.address("hPA", width)?;
-    start.aligned("hPA", at, WORD_BYTES, "words")?;
+    start.aligned("hPA", at, word_bytes, "words")?;
     let field = table.require("words", "a list of words")?;
     let words = field
         .array("a list of words")?
         .iter()
-        .map(Field::word)
-        .collect::<Result<Vec<u32>>>()?;
+        .map(|word| word.word(format))
+        .collect::<Result<Vec<u64>>>()?;
     if words.is_empty() {
         return Err(field.wrong("an image without words", "a list of words"));
     }
@@ -187,7 +193,7 @@ fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
         None => 1,
     };
     let count = words.len() as u64 * repeat;
-    if end_of(at, count, WORD_BYTES, width).is_none() {
+    if end_of(at, count, word_bytes, width).is_none() {
         return Err(field.wrong(
             format!("{count} words from hPA 0x{at:05X} on reach past the machine's memory"),
             format!("an hPA has {width} bits"),
@@ -197,6 +203,7 @@ fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
         at,
         words,
         repeat,
+        word_bytes,
         span: start.span,
     })
 }
@@ -285,11 +292,10 @@ pub(super) fn contexts(
                 .map_or(Ok(0), |field| field.number_u16(most as u16))
         };
         let context = Context {
-            guest_root,
-            host_root,
             rights: table.get("rights").map_or(Ok(false), |f| f.boolean())?,
             asid: number("asid", ASID_WIDTH)?,
             vmid: number("vmid", VMID_WIDTH)?,
+            ..Context::handout(guest_root, host_root)
         };
         contexts.push(NamedContext {
             name: name.to_owned(),

@@ -7,9 +7,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::error::{Lines, Problem, Result, Span};
 use super::head::{Image, Memory, unique_name};
 use super::reader::{Field, Table, end_of};
+use super::riscv;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
-use crate::memory::{HostMemory, WORD_BYTES};
+use crate::memory::HostMemory;
 use crate::mmu::Rights;
 use crate::tables::{
     FenceOwed, GuestMemory, GuestRoom, GuestTable, HostRoot, HostTable, Occupied, TableError,
@@ -17,7 +18,7 @@ use crate::tables::{
 };
 
 /// Host memory that knows whose each word is, and keeps what is written.
-struct Ledger {
+pub(super) struct Ledger {
     memory: HostMemory,
     /// Sorted: from, to, line.
     images: Vec<(u64, u64, usize)>,
@@ -25,8 +26,8 @@ struct Ledger {
     owners: FxHashMap<u64, usize>,
     /// In words, by number.
     names: Vec<String>,
-    writer: usize,
-    written: Vec<(Hpa, u32)>,
+    pub(super) writer: usize,
+    written: Vec<(Hpa, u64)>,
 }
 
 enum Owner {
@@ -35,12 +36,12 @@ enum Owner {
 }
 
 impl Ledger {
-    fn new(images: &[Image], lines: &Lines) -> Self {
-        let mut memory = HostMemory::new();
+    fn new(format: Format, images: &[Image], lines: &Lines) -> Self {
+        let mut memory = HostMemory::new(format);
         for image in images {
             let words = image.words.iter().cycle();
             for (at, &word) in (image.at..image.end())
-                .step_by(WORD_BYTES as usize)
+                .step_by(memory.word_bytes() as usize)
                 .zip(words)
             {
                 memory.write(Hpa(at), word);
@@ -60,7 +61,7 @@ impl Ledger {
         }
     }
 
-    fn add_name(&mut self, name: String) -> usize {
+    pub(super) fn add_name(&mut self, name: String) -> usize {
         self.names.push(name);
         self.names.len() - 1
     }
@@ -75,7 +76,7 @@ impl Ledger {
     }
 
     /// The pages of host memory in which something is.
-    fn pages(&self, format: Format) -> FxHashSet<u64> {
+    pub(super) fn pages(&self, format: Format) -> FxHashSet<u64> {
         let page = |at: u64| at >> format.geometry().offset_width;
         let of_images = self
             .images
@@ -88,7 +89,7 @@ impl Ledger {
             .collect()
     }
 
-    fn put(&mut self, at: Hpa, word: u32, owner: usize) -> std::result::Result<(), Occupied> {
+    fn put(&mut self, at: Hpa, word: u64, owner: usize) -> std::result::Result<(), Occupied> {
         let by = match self.owner(at) {
             Some(Owner::Image { line }) => Some(format!("the image of line {line}")),
             Some(Owner::Named(other)) if other != owner => Some(self.names[other].clone()),
@@ -105,15 +106,15 @@ impl Ledger {
 }
 
 impl TableMemory for Ledger {
-    fn word(&self, at: Hpa) -> Option<u32> {
+    fn word(&self, at: Hpa) -> Option<u64> {
         self.memory.read(at).ok()
     }
 
-    fn set(&mut self, at: Hpa, word: u32) -> std::result::Result<(), Occupied> {
+    fn set(&mut self, at: Hpa, word: u64) -> std::result::Result<(), Occupied> {
         self.put(at, word, self.writer)
     }
 
-    fn carry(&mut self, from: Hpa, to: Hpa, word: u32) -> std::result::Result<(), Occupied> {
+    fn carry(&mut self, from: Hpa, to: Hpa, word: u64) -> std::result::Result<(), Occupied> {
         let host = self.writer;
         self.writer = self.owners.remove(&from.0).unwrap_or(host);
         let put = self.put(to, word, self.writer);
@@ -218,7 +219,7 @@ impl Mapping {
     }
 }
 
-fn rights(field: &Field<'_>) -> Result<Rights> {
+pub(super) fn rights(field: &Field<'_>) -> Result<Rights> {
     let expected = "any of the letters r, w, x, or \"\" for no rights";
     let mut rights = Rights {
         read: false,
@@ -271,11 +272,13 @@ struct GuestPlan<'a> {
 
 /// All tables that are given as mappings, and the memory that they are in.
 pub(super) struct Layout<'a> {
-    format: Format,
-    ledger: Ledger,
-    frames: Option<TableFrames>,
+    pub(super) format: Format,
+    pub(super) ledger: Ledger,
+    pub(super) frames: Option<TableFrames>,
     hosts: Vec<Host<'a>>,
     guests: Vec<Guest<'a>>,
+    /// Those of RISC-V, of which there are none of the above.
+    pub(super) riscv: riscv::Tables<'a>,
 }
 
 impl<'a> Layout<'a> {
@@ -287,15 +290,19 @@ impl<'a> Layout<'a> {
             .map_err(|error| Problem::at(&memory.tables_span, error.to_string()))?;
         Ok(Self {
             format,
-            ledger: Ledger::new(&memory.images, lines),
+            ledger: Ledger::new(format, &memory.images, lines),
             frames,
             hosts: Vec::new(),
             guests: Vec::new(),
+            riscv: riscv::Tables::default(),
         })
     }
 
     /// `[[host]]`.
     pub(super) fn lay_hosts(&mut self, file: &Table<'a>) -> Result<()> {
+        if self.format.is_riscv() {
+            return self.lay_riscv_hosts(file);
+        }
         let mut names = Vec::new();
         for table in file.tables("host", "[[host]]")? {
             table.only(&["name", "map"])?;
@@ -328,6 +335,9 @@ impl<'a> Layout<'a> {
 
     /// `[[guest]]`: first those that say where they want to be.
     pub(super) fn lay_guests(&mut self, file: &Table<'a>) -> Result<()> {
+        if self.format.is_riscv() {
+            return self.lay_riscv_guests(file);
+        }
         let mut names = Vec::new();
         let mut plans = Vec::new();
         for (index, table) in file.tables("guest", "[[guest]]")?.iter().enumerate() {
@@ -498,7 +508,7 @@ impl<'a> Layout<'a> {
     }
 
     /// A word is written, or made a hole, by itself.
-    pub(super) fn write(&mut self, at: Hpa, word: Option<u32>, line: usize) {
+    pub(super) fn write(&mut self, at: Hpa, word: Option<u64>, line: usize) {
         match word {
             Some(word) => {
                 self.ledger.memory.write(at, word);
@@ -512,7 +522,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The words that tables have been changed by since the last time.
-    pub(super) fn take_written(&mut self) -> Vec<(Hpa, u32)> {
+    pub(super) fn take_written(&mut self) -> Vec<(Hpa, u64)> {
         std::mem::take(&mut self.ledger.written)
     }
 
@@ -556,7 +566,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-fn index_of(field: &Field<'_>, kind: &str, name: &str, names: &[&str]) -> Result<usize> {
+pub(super) fn index_of(field: &Field<'_>, kind: &str, name: &str, names: &[&str]) -> Result<usize> {
     names
         .iter()
         .position(|&known| known == name)
@@ -573,11 +583,11 @@ fn guest_memory<'b>(
     }
 }
 
-fn host_problem(place: &Span, name: &str, error: &TableError) -> Box<Problem> {
+pub(super) fn host_problem(place: &Span, name: &str, error: &TableError) -> Box<Problem> {
     table_problem(place, &format!("host table `{name}`"), error)
 }
 
-fn guest_problem(place: &Span, name: &str, error: &TableError) -> Box<Problem> {
+pub(super) fn guest_problem(place: &Span, name: &str, error: &TableError) -> Box<Problem> {
     let problem = table_problem(place, &format!("guest table `{name}`"), error);
     match error {
         TableError::NoGuestRoom { .. } => problem.help(

@@ -9,6 +9,7 @@ mod head;
 mod layout;
 mod ops;
 mod reader;
+mod riscv;
 
 use std::fs;
 use std::io;
@@ -103,7 +104,10 @@ fn read(text: &str) -> Result<Scenario> {
     let mut layout = Layout::new(machine.format, &memory, &lines)?;
     layout.lay_hosts(&file)?;
     layout.lay_guests(&file)?;
-    let contexts = head::contexts(&file, machine.format, &layout)?;
+    let contexts = match machine.format.is_riscv() {
+        true => riscv::contexts(&file, machine.format, &layout)?,
+        false => head::contexts(&file, machine.format, &layout)?,
+    };
     let at_start = layout.take_memory();
 
     let ops = ops::Lowering::new(

@@ -5,16 +5,16 @@ use super::expect;
 use super::head::{memory_timing, request_timing};
 use super::layout::{Kind, Layout, Mapping};
 use super::reader::{Field, Table, one_of};
+use super::riscv;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
-use crate::memory::WORD_BYTES;
 use crate::mmu::{ASID_WIDTH, Access, Context, Fence, VMID_WIDTH};
-use crate::scenario::{AccessOp, NamedContext, Op, Timing};
+use crate::scenario::{AccessOp, NamedContext, Op, Timing, access_key};
 use crate::tables::FenceOwed;
 
-const ACTIONS: [&str; 11] = [
-    "load", "store", "fetch", "switch", "fence", "write", "map", "unmap", "memory", "requests",
-    "wait",
+const ACTIONS: [&str; 12] = [
+    "load", "store", "fetch", "hlvx", "switch", "fence", "write", "map", "unmap", "memory",
+    "requests", "wait",
 ];
 /// Keys that say more of an action.
 const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
@@ -22,14 +22,14 @@ const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
 const MOST_WAIT: u32 = 1_000_000_000;
 
 /// An edit of more pages owes one fence of all pages rather than one of each, as operating systems do it.
-const MOST_PAGE_FENCES: u64 = 32;
+pub(super) const MOST_PAGE_FENCES: u64 = 32;
 
 /// Ops made so far, and all that the next one depends on.
 pub(super) struct Lowering<'a> {
     lines: &'a Lines,
-    format: Format,
-    contexts: &'a [NamedContext],
-    layout: Layout<'a>,
+    pub(super) format: Format,
+    pub(super) contexts: &'a [NamedContext],
+    pub(super) layout: Layout<'a>,
     timing: Timing,
     one_at_a_time: bool,
     /// Index of the context of accesses that name none.
@@ -82,12 +82,15 @@ impl<'a> Lowering<'a> {
     }
 
     fn op(&mut self, table: &Table<'a>) -> Result<()> {
-        let known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
+        let riscv = self.format.is_riscv();
+        let mut known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
+        known.retain(|&key| riscv || key != "hlvx");
         table.only(&known)?;
         let (action, field) = the_action(table)?;
         let access = Access::ALL
             .into_iter()
-            .find(|access| access.name() == action);
+            .chain([Access::LoadExecute])
+            .find(|&access| access_key(access) == action);
         if access.is_none() {
             for key in ["context", "expect"] {
                 if let Some(other) = table.get(key) {
@@ -189,12 +192,21 @@ impl<'a> Lowering<'a> {
             if owed {
                 self.ops.extend(owed_fences.into_iter().map(Op::Fence));
             } else {
-                self.ops.push(Op::Fence(Fence::default()));
+                self.everything()
+                    .for_each(|fence| self.ops.push(Op::Fence(fence)));
             }
             return Ok(());
         }
-        let expected =
-            "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }";
+        if self.format.is_riscv() && field.is_table() {
+            self.ops.push(Op::Fence(riscv::fence(field, self.format)?));
+            return Ok(());
+        }
+        let expected = match self.format.is_riscv() {
+            true => {
+                "\"all\", \"owed\" or an instruction, like { hfence_gvma = { gpa = ..., vmid = ... } }"
+            }
+            false => "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }",
+        };
         if !field.is_table() {
             return Err(field.wrong_kind(expected));
         }
@@ -213,6 +225,7 @@ impl<'a> Lowering<'a> {
                 .transpose()
         };
         let fence = Fence {
+            virt: true,
             gva: table
                 .get("gva")
                 .map(|field| field.address("gVA", geometry.gva_width))
@@ -230,15 +243,26 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// The fences that forget everything: of virtual machines, and on RISC-V of all outside them.
+    fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
+        let outside = Fence {
+            virt: false,
+            ..Fence::default()
+        };
+        let outside = self.format.is_riscv().then_some(outside);
+        [Fence::default()].into_iter().chain(outside)
+    }
+
     fn write(&mut self, field: &Field<'_>) -> Result<()> {
         let table = field.table("`write`")?;
         table.only(&["at", "word", "hole"])?;
         let at_field = table.require("at", "the hPA of a word")?;
-        let at = at_field.address("hPA", self.format.geometry().hpa_width)?;
-        at_field.aligned("hPA", at, WORD_BYTES, "words")?;
+        let geometry = self.format.geometry();
+        let at = at_field.address("hPA", geometry.hpa_width)?;
+        at_field.aligned("hPA", at, geometry.pte_bytes(), "words")?;
         let at = Hpa(at);
         let word = match (table.get("word"), table.get("hole")) {
-            (Some(word), None) => Some(word.word()?),
+            (Some(word), None) => Some(word.word(self.format)?),
             (None, Some(hole)) => {
                 if !hole.boolean()? {
                     return Err(hole.wrong("`hole` = false says nothing", "true, or give `word`"));
@@ -258,18 +282,28 @@ impl<'a> Lowering<'a> {
         self.layout.write(at, word, line);
         self.ops.push(Op::Write { at, word });
         // What the word means to whom is not known.
-        self.owe(Fence::default());
+        self.everything().for_each(|fence| self.owe(fence));
         self.edited = true;
         Ok(())
     }
 
     /// `map` and `unmap`.
-    fn edit(&mut self, field: &Field<'_>, map: bool) -> Result<()> {
-        let (name, known) = if map {
+    fn edit(&mut self, field: &Field<'a>, map: bool) -> Result<()> {
+        let (name, known) = if self.format.is_riscv() && map {
+            (
+                "`map`",
+                &[
+                    "guest", "host", "from", "to", "size", "pages", "rights", "u", "g", "a", "d",
+                    "pbmt",
+                ][..],
+            )
+        } else if map {
             (
                 "`map`",
                 &["guest", "host", "from", "to", "pages", "rights"][..],
             )
+        } else if self.format.is_riscv() {
+            ("`unmap`", &["guest", "host", "from", "size", "pages"][..])
         } else {
             ("`unmap`", &["guest", "host", "from", "pages"][..])
         };
@@ -292,15 +326,37 @@ impl<'a> Lowering<'a> {
                 .label("`host` or `guest` is missing, with a name"));
             }
         };
+        if self.format.is_riscv() {
+            self.edit_riscv(&table, kind, &of, map)?;
+        } else {
+            self.edit_handout(&table, kind, &of, map)?;
+        }
+        let written = self.layout.take_written();
+        self.ops
+            .extend(written.into_iter().map(|(at, word)| Op::Write {
+                at,
+                word: Some(word),
+            }));
+        self.edited = true;
+        Ok(())
+    }
+
+    fn edit_handout(
+        &mut self,
+        table: &Table<'a>,
+        kind: Kind,
+        of: &Field<'_>,
+        map: bool,
+    ) -> Result<()> {
         let table_name = of.string("the name of a table, in quotes")?;
         let index = match kind {
-            Kind::Host => self.layout.host_index(&of, table_name)?,
-            Kind::Guest => self.layout.guest_index(&of, table_name)?,
+            Kind::Host => self.layout.host_index(of, table_name)?,
+            Kind::Guest => self.layout.guest_index(of, table_name)?,
         };
         if !map {
-            self.must_have_rights_mode(kind, index, &of)?;
+            self.must_have_rights_mode(kind, index, of)?;
         }
-        let mapping = Mapping::read(&table, kind, map, self.format)?;
+        let mapping = Mapping::read(table, kind, map, self.format)?;
         let owed = match kind {
             Kind::Host => self.layout.map_host(index, &mapping)?,
             Kind::Guest => self.layout.map_guest(index, &mapping)?,
@@ -314,13 +370,6 @@ impl<'a> Lowering<'a> {
                 self.owe_of(kind, index, owed);
             }
         }
-        let written = self.layout.take_written();
-        self.ops
-            .extend(written.into_iter().map(|(at, word)| Op::Write {
-                at,
-                word: Some(word),
-            }));
-        self.edited = true;
         Ok(())
     }
 
@@ -334,8 +383,8 @@ impl<'a> Lowering<'a> {
             ),
         };
         self.contexts.iter().filter(move |context| {
-            context.context.host_root == host_root
-                && (guest_root.is_none() || context.context.guest_root == guest_root)
+            context.context.host.root == host_root
+                && (guest_root.is_none() || context.context.guest_root() == guest_root)
         })
     }
 
@@ -371,12 +420,12 @@ impl<'a> Lowering<'a> {
 
     fn has_unknown_guest(&self, context: &Context) -> bool {
         context
-            .guest_root
-            .is_some_and(|root| !self.layout.knows_guest(context.host_root, root))
+            .guest_root()
+            .is_some_and(|root| !self.layout.knows_guest(context.host.root, root))
     }
 
     /// Adds to what is owed, unless that is owed already.
-    fn owe(&mut self, fence: Fence) {
+    pub(super) fn owe(&mut self, fence: Fence) {
         if !self.owed.iter().any(|owed| covers(owed, &fence)) {
             self.owed.retain(|owed| !covers(&fence, owed));
             self.owed.push(fence);
@@ -453,7 +502,8 @@ fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
 
 /// Whether `one` forgets all that `other` does.
 fn covers(one: &Fence, other: &Fence) -> bool {
-    (one.gva.is_none() || one.gva == other.gva)
+    one.virt == other.virt
+        && (one.gva.is_none() || one.gva == other.gva)
         && (one.gpa.is_none() || one.gpa == other.gpa)
         && (one.asid.is_none() || one.asid == other.asid)
         && (one.vmid.is_none() || one.vmid == other.vmid)

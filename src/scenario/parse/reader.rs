@@ -185,11 +185,12 @@ impl<'a> Field<'a> {
         ))
     }
 
-    pub(super) fn word(&self) -> Result<u32> {
-        let word = self.integer(0, u32::MAX.into(), || {
-            "a word has 32 bits: 0x0 to 0xFFFFFFFF".to_owned()
-        })?;
-        Ok(word as u32)
+    pub(super) fn word(&self, format: Format) -> Result<u64> {
+        let width = format.geometry().pte_width;
+        let most = u64::MAX >> (64 - width);
+        self.integer(0, most, || {
+            format!("a word has {width} bits: 0x0 to 0x{most:X}")
+        })
     }
 
     fn integer(&self, least: u64, most: u64, legal: impl Fn() -> String) -> Result<u64> {

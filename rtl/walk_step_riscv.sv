@@ -1,0 +1,422 @@
+// The rules of paging of RISC-V: one stage, or two with the hypervisor extension (RV32, RV64).
+//
+//   start:  request                     -> a walk's first state
+//   step:   walk, and the entry it read -> the walk's next state
+//   update: walk that wants an update   -> the words of its compare-and-swap
+//   end:    walk that is done           -> what it has found
+//
+// Pure combinational; one instance serves every walk slot. Both stages are judged by the same functions. The
+// names are the privileged specification's: chapters "Sv32", "Sv39", "Svnapot", "Svpbmt", "Svadu" and
+// "Two-Stage Address Translation".
+
+`include "nested_mmu_types.svh"
+
+module walk_step_riscv
+  import nested_mmu_pkg::*;
+#(
+  parameter cfg_t Cfg = '0,
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input  query_t     start_query_i,
+  output walk_t      start_walk_o,
+  output walk_next_e start_next_o,
+
+  input  walk_t      step_walk_i,
+  input  pte_t       step_pte_i,
+  input  logic       step_error_i,
+  output walk_t      step_walk_o,
+  output walk_next_e step_next_o,
+
+  input  walk_t      update_walk_i,
+  output pte_t       update_expected_o,
+  output pte_t       update_new_o,
+
+  input  walk_t      end_walk_i,
+  output tlb_data_t  end_data_o
+);
+
+  // Any address, any page number: wide enough for both formats and stages.
+  localparam type addr_t  = logic [63:0];
+  localparam type index_t = logic [Cfg.IndexWidth+Cfg.HostRootExtra-1:0];
+
+  localparam int unsigned StrideWidth = $clog2(Cfg.PteWidth / 8);
+
+  ////////////////
+  // An entry   //
+  ////////////////
+
+  localparam type ppn_t = logic [43:0];
+
+  // RV32's entry ends with bit 31: what lies above reads as zero.
+  typedef struct packed {
+    logic        n;         // Svnapot
+    attributes_t pbmt;      // Svpbmt
+    logic [6:0]  reserved;
+    ppn_t        ppn;
+    logic [1:0]  rsw;
+    logic        d;
+    logic        a;
+    logic        g;
+    logic        u;
+    rights_t     rights;
+    logic        v;
+  } entry_t;
+
+  function automatic entry_t entry_of(pte_t pte);
+    return entry_t'(64'(pte));
+  endfunction
+
+  // What is writable must be readable.
+  function automatic logic is_valid(logic v, rights_t rights);
+    return v && !(rights inside {3'b010, 3'b110});
+  endfunction
+
+  // No rights at all mark a pointer.
+  function automatic logic is_leaf(rights_t rights);
+    return rights != '0;
+  endfunction
+
+  // Svnapot has one encoding: 64 KiB, at level 0.
+  function automatic logic napot_reserved(logic n, logic [3:0] ppn_low, level_t level, logic napot);
+    return n && !(napot && level == '0 && ppn_low == 4'b1000);
+  endfunction
+
+  function automatic logic pbmt_reserved(attributes_t pbmt, logic pbmte);
+    return (pbmt != 2'd0) && (!pbmte || pbmt == 2'd3);
+  endfunction
+
+  // What only a leaf has.
+  function automatic logic pointer_reserved(logic n, attributes_t pbmt, logic d, logic a, logic u);
+    return n || (pbmt != 2'd0) || d || a || u;
+  endfunction
+
+  // The page that a leaf maps.
+  function automatic span_t leaf_span(logic n, level_t level);
+    span_t span;
+    span = '0;
+    for (int unsigned size = 1; size < Cfg.PageSizes; size++) begin
+      if (Cfg.NapotWidth == 0) span[size-1] = (32'(level) >= size);
+      else if (size == 1)      span[size-1] = n || (level != '0);
+      else                     span[size-1] = (32'(level) >= size - 1);
+    end
+    return span;
+  endfunction
+
+  // The address bits that lie in a page.
+  function automatic addr_t page_mask(span_t span);
+    addr_t mask;
+    mask = (addr_t'(1) << Cfg.OffsetWidth) - addr_t'(1);
+    for (int unsigned size = 1; size < Cfg.PageSizes; size++) begin
+      if (span[size-1]) mask |= (addr_t'(1) << Cfg.PageLog2[size]) - addr_t'(1);
+    end
+    return mask;
+  endfunction
+
+  function automatic addr_t ppn_base(ppn_t ppn);
+    return addr_t'(ppn) << Cfg.OffsetWidth;
+  endfunction
+
+  // A superpage's low page number bits must be zero. (Those of a NAPOT page are its encoding.)
+  function automatic logic is_misaligned(ppn_t ppn, level_t level);
+    return (ppn_base(ppn) & page_mask(leaf_span(1'b0, level))) != '0;
+  endfunction
+
+  function automatic addr_t leaf_address(ppn_t ppn, span_t span, addr_t addr);
+    return (ppn_base(ppn) & ~page_mask(span)) | (addr & page_mask(span));
+  endfunction
+
+  // A, and D for a store.
+  function automatic entry_t with_status(entry_t entry, access_e access);
+    entry_t set;
+    set   = entry;
+    set.a = 1'b1;
+    set.d = entry.d || (access == AccessStore);
+    return set;
+  endfunction
+
+  function automatic logic lacks_status(entry_t entry, access_e access);
+    return entry != with_status(entry, access);
+  endfunction
+
+  // What an entry is judged by: the access, and the rules of the entry's stage.
+  typedef struct packed {
+    stage_e  stage;
+    access_e access;
+    who_t    who;
+    logic    adue;
+    logic    pbmte;
+    logic    napot;
+  } demand_t;
+
+  // The checks of an entry, in their order.
+  function automatic fault_kind_e entry_fault(entry_t entry, level_t level, demand_t demand);
+    if (!is_valid(entry.v, entry.rights)) return FaultInvalid;
+    if (entry.reserved != '0) return FaultReserved;
+    if (!is_leaf(entry.rights)) begin
+      if (pointer_reserved(entry.n, entry.pbmt, entry.d, entry.a, entry.u)) return FaultReserved;
+      return (level == '0) ? FaultPointer : FaultNone;
+    end
+    if (pbmt_reserved(entry.pbmt, demand.pbmte)) return FaultReserved;
+    if (napot_reserved(entry.n, entry.ppn[3:0], level, demand.napot)) return FaultReserved;
+    if (is_misaligned(entry.ppn, level)) return FaultMisaligned;
+    if (!leaf_permits(demand.stage, entry.rights, entry.u, demand.access, demand.who)) return FaultPermission;
+    if (lacks_status(entry, demand.access) && !demand.adue) return FaultAccessedDirty;
+    return FaultNone;
+  endfunction
+
+  // To the host stage the walk's own read of a guest entry is a load, and its update a store, whatever the
+  // access is.
+  function automatic access_e access_of(stage_e stage, purpose_e purpose, access_e access);
+    if (stage == StageGuest || purpose == PurposeData) return access;
+    return (purpose == PurposeUpdate) ? AccessStore : AccessLoad;
+  endfunction
+
+  // MXR is for the access, not for the walk's own.
+  function automatic demand_t demand_of(stage_e stage, purpose_e purpose, access_e access, mode_t mode);
+    demand_t demand;
+    demand.stage  = stage;
+    demand.access = access_of(stage, purpose, access);
+    demand.who    = mode.who;
+    demand.adue   = (stage == StageHost) ? mode.host_adue : mode.guest_adue;
+    demand.pbmte  = (stage == StageHost) ? mode.host_pbmte : mode.guest_pbmte;
+    demand.napot  = mode.napot;
+    if (purpose != PurposeData) demand.who.host_mxr = 1'b0;
+    return demand;
+  endfunction
+
+  //////////////////////////
+  // Where to read next   //
+  //////////////////////////
+
+  // Bits from the sign bit up are equal.
+  function automatic logic is_canonical(gva_t gva, levels_t levels);
+    gva_t upper;
+    upper = '0;
+    for (int unsigned n = 2; n <= Cfg.Levels; n++) begin
+      if (levels == levels_t'(n)) begin
+        upper = gva_t'($signed(gva) >>> (Cfg.OffsetWidth + n * Cfg.IndexWidth - 1));
+      end
+    end
+    return (upper == '0) || (upper == '1);
+  endfunction
+
+  function automatic logic fits_host_stage(gpa_t gpa, levels_t levels);
+    gpa_t upper;
+    upper = '0;
+    for (int unsigned n = 2; n <= Cfg.Levels; n++) begin
+      if (levels == levels_t'(n)) begin
+        upper = gpa >> (Cfg.OffsetWidth + n * Cfg.IndexWidth + Cfg.HostRootExtra);
+      end
+    end
+    return upper == '0;
+  endfunction
+
+  function automatic level_t root_level(levels_t levels);
+    return level_t'(levels - 3'd1);
+  endfunction
+
+  // The address's index into a table; the host's root has a wider one.
+  function automatic index_t table_index(addr_t addr, level_t level, logic host_root);
+    index_t index;
+    index = '0;
+    for (int unsigned l = 0; l < Cfg.Levels; l++) begin
+      if (level == level_t'(l)) index = index_t'(addr >> (Cfg.OffsetWidth + l * Cfg.IndexWidth));
+    end
+    if (!host_root) index = index_t'(index[Cfg.IndexWidth-1:0]);
+    return index;
+  endfunction
+
+  // Tables are aligned to their size.
+  function automatic addr_t entry_address(addr_t base, index_t index, logic host_root);
+    addr_t offset_mask;
+    offset_mask = (addr_t'(1) << (StrideWidth + Cfg.IndexWidth)) - addr_t'(1);
+    if (host_root) offset_mask |= offset_mask << Cfg.HostRootExtra;
+    return (base & ~offset_mask) | (addr_t'(index) << StrideWidth);
+  endfunction
+
+  // A gPA has been translated: the entry there is read or updated, or the walk is done.
+  function automatic walk_t reach(walk_t walk, hpa_t hpa);
+    walk_t next;
+    next        = walk;
+    next.stage  = StageGuest;
+    next.hpa    = hpa;
+    next.update = (walk.purpose == PurposeUpdate);
+    return next;
+  endfunction
+
+  function automatic walk_t seek_host_entry(walk_t walk, addr_t base, level_t level);
+    walk_t next;
+    logic  root;
+    root            = (level == root_level(walk.query.ctx.space.host_levels));
+    next            = walk;
+    next.stage      = StageHost;
+    next.host_level = level;
+    next.hpa        = hpa_t'(entry_address(base, table_index(addr_t'(walk.gpa), level, root), root));
+    return next;
+  endfunction
+
+  function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, purpose_e purpose);
+    walk_t   next;
+    levels_t levels;
+    levels       = walk.query.ctx.space.host_levels;
+    next         = walk;
+    next.gpa     = gpa;
+    next.purpose = purpose;
+    if (levels == '0) begin
+      next = reach(next, hpa_t'(gpa));
+      if (addr_t'(gpa) != addr_t'(hpa_t'(gpa))) next.fault = FaultMemory;
+      return next;
+    end
+    next = seek_host_entry(next, addr_t'(walk.query.ctx.host_root), root_level(levels));
+    if (!fits_host_stage(gpa, levels)) next.fault = FaultWidth;
+    return next;
+  endfunction
+
+  function automatic walk_t seek_guest_entry(walk_t walk, addr_t base, level_t level);
+    walk_t next;
+    next             = walk;
+    next.guest_level = level;
+    return seek_gpa(next, gpa_t'(entry_address(base, table_index(addr_t'(walk.query.gva), level, 1'b0), 1'b0)),
+                    PurposeRead);
+  endfunction
+
+  function automatic walk_next_e next_of(fault_kind_e fault, logic update, stage_e stage, purpose_e purpose);
+    if (fault != FaultNone) return WalkFault;
+    if (update) return WalkUpdate;
+    if (stage == StageGuest && purpose == PurposeData) return WalkDone;
+    return WalkRead;
+  endfunction
+
+  ///////////
+  // Start //
+  ///////////
+
+  always_comb begin : p_start
+    walk_t   walk;
+    levels_t levels;
+    levels     = start_query_i.ctx.space.guest_levels;
+    walk       = '0;
+    walk.query = start_query_i;
+    if (levels == '0) begin
+      start_walk_o = seek_gpa(walk, gpa_t'(start_query_i.gva), PurposeData);
+    end else begin
+      start_walk_o = seek_guest_entry(walk, addr_t'(start_query_i.ctx.guest_root), root_level(levels));
+      if (!is_canonical(start_query_i.gva, levels)) begin
+        start_walk_o.stage = StageGuest;
+        start_walk_o.fault = FaultWidth;
+      end
+    end
+    start_next_o = next_of(start_walk_o.fault, start_walk_o.update, start_walk_o.stage, start_walk_o.purpose);
+  end
+
+  //////////
+  // Step //
+  //////////
+
+  // A guest entry has been read: a pointer leads to the next guest table, a leaf to the data's gPA. A leaf
+  // that lacks A or D is sought once more before that, through the host stage as a store.
+  function automatic walk_t take_guest_entry(walk_t walk, entry_t entry);
+    walk_t   next;
+    demand_t demand;
+    demand     = demand_of(walk.stage, walk.purpose, walk.query.access, walk.query.ctx.mode);
+    next       = walk;
+    next.fault = entry_fault(entry, walk.guest_level, demand);
+    if (next.fault != FaultNone) return next;
+    if (!is_leaf(entry.rights)) begin
+      next.is_global = walk.is_global || entry.g;
+      return seek_guest_entry(next, ppn_base(entry.ppn), walk.guest_level - 1'b1);
+    end
+    next.guest_leaf = leaf_t'(entry);
+    if (lacks_status(entry, demand.access)) return seek_gpa(next, walk.gpa, PurposeUpdate);
+    return seek_gpa(next, gpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, walk.guest_level),
+                                              addr_t'(walk.query.gva))), PurposeData);
+  endfunction
+
+  // A host entry has been read: a pointer leads to the next host table, a leaf to what is at walk.gpa, after
+  // its A and D have been set.
+  function automatic walk_t take_host_entry(walk_t walk, entry_t entry);
+    walk_t   next;
+    demand_t demand;
+    demand     = demand_of(walk.stage, walk.purpose, walk.query.access, walk.query.ctx.mode);
+    next       = walk;
+    next.fault = entry_fault(entry, walk.host_level, demand);
+    if (next.fault != FaultNone) return next;
+    if (!is_leaf(entry.rights)) return seek_host_entry(next, ppn_base(entry.ppn), walk.host_level - 1'b1);
+    next.host_leaf = leaf_t'(entry);
+    next.update    = lacks_status(entry, demand.access);
+    if (next.update) return next;
+    return reach(next, hpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, walk.host_level), addr_t'(walk.gpa))));
+  endfunction
+
+  // The words of an update.
+  function automatic pte_t expected_of(stage_e stage, leaf_t guest_leaf, leaf_t host_leaf);
+    return (stage == StageGuest) ? guest_leaf : host_leaf;
+  endfunction
+
+  function automatic pte_t updated_of(pte_t expected, stage_e stage, purpose_e purpose, access_e access);
+    return pte_t'(with_status(entry_of(expected), access_of(stage, purpose, access)));
+  endfunction
+
+  // After an update the entry is what memory has now: the updated word, or what else was found there, which
+  // is then judged like one just read.
+  always_comb begin : p_step
+    walk_t walk;
+    pte_t  pte;
+    walk        = step_walk_i;
+    walk.update = 1'b0;
+    pte         = step_pte_i;
+    if (step_walk_i.update && pte == expected_of(walk.stage, walk.guest_leaf, walk.host_leaf)) begin
+      pte = updated_of(pte, walk.stage, walk.purpose, walk.query.access);
+    end
+
+    if (step_error_i) begin
+      step_walk_o       = walk;
+      step_walk_o.fault = FaultMemory;
+    end else if (walk.stage == StageGuest) begin
+      step_walk_o = take_guest_entry(walk, entry_of(pte));
+    end else begin
+      step_walk_o = take_host_entry(walk, entry_of(pte));
+    end
+    step_next_o = next_of(step_walk_o.fault, step_walk_o.update, step_walk_o.stage, step_walk_o.purpose);
+  end
+
+  assign update_expected_o = expected_of(update_walk_i.stage, update_walk_i.guest_leaf, update_walk_i.host_leaf);
+  assign update_new_o      = updated_of(update_expected_o, update_walk_i.stage, update_walk_i.purpose,
+                                        update_walk_i.query.access);
+
+  logic unused_update_walk;
+  assign unused_update_walk = ^update_walk_i;
+
+  /////////
+  // End //
+  /////////
+
+  // A stage that is off permits everything and has the other's page size.
+  entry_t guest, host;
+  assign guest = entry_of(end_walk_i.guest_leaf);
+  assign host  = entry_of(end_walk_i.host_leaf);
+
+  always_comb begin : p_end
+    span_t guest_span, host_span;
+    logic  guest_on, host_on;
+    guest_on   = (end_walk_i.query.ctx.space.guest_levels != '0);
+    host_on    = (end_walk_i.query.ctx.space.host_levels != '0);
+    guest_span = guest_on ? leaf_span(guest.n, end_walk_i.guest_level) : '0;
+    host_span  = host_on ? leaf_span(host.n, end_walk_i.host_level) : '0;
+
+    end_data_o.place.gppn        = gppn_t'(end_walk_i.gpa >> Cfg.OffsetWidth);
+    end_data_o.place.hppn        = hppn_t'(end_walk_i.hpa >> Cfg.OffsetWidth);
+    end_data_o.grants.guest      = guest_on ? guest.rights : '1;
+    end_data_o.grants.host       = host_on ? host.rights : '1;
+    end_data_o.place.guest_span  = guest_on ? guest_span : host_span;
+    end_data_o.place.host_span   = host_on ? host_span : guest_span;
+    end_data_o.grants.user       = guest_on && guest.u;
+    end_data_o.grants.dirty      = (!guest_on || guest.d) && (!host_on || host.d);
+    end_data_o.is_global         = guest_on && (end_walk_i.is_global || guest.g);
+    end_data_o.place.attributes  = (guest_on && guest.pbmt != '0) ? guest.pbmt : host_on ? host.pbmt : '0;
+  end
+
+  logic unused_end;
+  assign unused_end = ^{end_walk_i, guest, host};
+
+endmodule

@@ -1,0 +1,517 @@
+//! `nestwalk trace`: recorded traces on the RTL, or on the golden model alone.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{CliError, Verdict};
+use crate::bench::Stats;
+use crate::campaign::Devices;
+use crate::format::Format;
+use crate::report::{json as as_json, text};
+use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The traces, as they are or compressed with zstd
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Walk every access afresh on the golden model, without the RTL
+    #[arg(long)]
+    golden_only: bool,
+    /// No more than the first N accesses of each file
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Cycles from the grant of a read to its data
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "golden_only")]
+    latency: u32,
+    /// Let each access wait for the answer to the one before it
+    #[arg(long, conflicts_with = "golden_only")]
+    serial: bool,
+    /// Files at a time [default: one for each core]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    jobs: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of a file.
+struct Replayed {
+    accesses: u64,
+    fences: u64,
+    faults: u64,
+    updates: u64,
+    marked: u64,
+    reads: u64,
+    differences: Differences,
+    /// What only a device has.
+    device: Option<OnDevice>,
+    /// The lines of the differences, as far as they could be looked up.
+    explained: Vec<Explained>,
+    time: Duration,
+}
+
+struct OnDevice {
+    stats: Stats,
+    older: u64,
+    reference: Option<Reference>,
+    failure: Option<Failed>,
+}
+
+/// What the bench itself has found.
+struct Failed {
+    verdict: Verdict,
+    text: String,
+    json: Value,
+    line: Option<u64>,
+}
+
+/// Figures of the TLB that a trace was recorded with, of as many entries as the device's.
+struct Reference {
+    hit_rate: f64,
+    reads_per_walk: Option<f64>,
+}
+
+pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(cores, |jobs| jobs as usize);
+    let bar = progress_bar(args.json);
+    let next = AtomicUsize::new(0);
+    let (results, of_workers) = mpsc::channel();
+    let mut report = Report::new(args);
+    thread::scope(|scope| {
+        for _ in 0..jobs.min(args.files.len()) {
+            let (results, next, bar) = (results.clone(), &next, &bar);
+            scope.spawn(move || {
+                let mut devices = Devices::default();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = args.files.get(number) else {
+                        return;
+                    };
+                    let replayed = replay(args, path, &mut devices, &|more| bar.inc(more));
+                    if results.send((number, replayed)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        // In the order of the files, as soon as they can be.
+        let mut early = BTreeMap::new();
+        let mut wanted = 0;
+        for (number, replayed) in of_workers {
+            early.insert(number, replayed);
+            while let Some(replayed) = early.remove(&wanted) {
+                bar.suspend(|| report.file(&args.files[wanted], replayed))?;
+                wanted += 1;
+            }
+        }
+        Ok::<(), CliError>(())
+    })?;
+    bar.finish_and_clear();
+    report.finish()
+}
+
+fn replay(
+    args: &Args,
+    path: &Path,
+    devices: &mut Devices,
+    progress: &dyn Fn(u64),
+) -> Result<Replayed, CliError> {
+    let begun = Instant::now();
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let mut reader = Reader::open(path)?;
+    let mut replayed = if args.golden_only {
+        let replay = golden::replay(&mut reader, limit, progress)?;
+        Replayed {
+            accesses: replay.counts.accesses,
+            fences: replay.counts.fences,
+            faults: replay.faults,
+            updates: replay.counts.updates,
+            marked: replay.marked,
+            reads: replay.reads,
+            differences: replay.differences,
+            device: None,
+            explained: Vec::new(),
+            time: Duration::ZERO,
+        }
+    } else {
+        let options = device::Options {
+            limit,
+            latency: args.latency,
+            serial: args.serial,
+        };
+        let lowered = device::lower(&mut reader, &options)?;
+        let scenario = lowered.scenario();
+        let replay = lowered.replay(devices.get(scenario)?, progress);
+        let failure = replay.failed.map(|failed| Failed {
+            verdict: Verdict::of(&failed.failure),
+            text: text::failure(scenario, &failed),
+            json: as_json::failure(scenario, &failed),
+            line: replay.failed_line,
+        });
+        // The reference is of the whole file.
+        let is_whole = failure.is_none() && lowered.counts.accesses < limit;
+        Replayed {
+            accesses: replay.stats.accesses,
+            fences: lowered.counts.fences,
+            faults: replay.stats.faults,
+            updates: replay.updates,
+            marked: lowered.marked,
+            reads: replay.stats.reads,
+            differences: replay.differences,
+            device: Some(OnDevice {
+                stats: replay.stats,
+                older: replay.older,
+                reference: is_whole.then(|| Reference::beside(path)).flatten(),
+                failure,
+            }),
+            explained: Vec::new(),
+            time: Duration::ZERO,
+        }
+    };
+    replayed.time = begun.elapsed();
+    let lines: Vec<u64> = (replayed.differences.first.iter())
+        .map(|difference| difference.line)
+        .chain(
+            replayed
+                .device
+                .iter()
+                .filter_map(|on| on.failure.as_ref()?.line),
+        )
+        .collect();
+    if !lines.is_empty() {
+        // What cannot be read a second time, such as a pipe, is reported without it.
+        replayed.explained = explain(path, &lines).unwrap_or_default();
+    }
+    Ok(replayed)
+}
+
+/// The number of accesses so far on a terminal, nothing in a pipe.
+fn progress_bar(json: bool) -> ProgressBar {
+    if json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} accesses, {per_sec}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn per(a: u64, b: u64) -> f64 {
+    if b == 0 { 0.0 } else { a as f64 / b as f64 }
+}
+
+impl Reference {
+    /// Of the statistics beside a trace, if there are any that can be read.
+    fn beside(path: &Path) -> Option<Self> {
+        let name = path.file_name().and_then(OsStr::to_str)?;
+        let stem = name.strip_suffix(".zst").unwrap_or(name);
+        let stem = stem.strip_suffix(".trace").unwrap_or(stem);
+        let stats = fs::read_to_string(path.with_file_name(format!("{stem}.stats.txt"))).ok()?;
+        Self::parse(&stats)
+    }
+
+    /// Of text like "TLB 32: hit 99.570% (...), ..., reads/walk 3.80, ...".
+    fn parse(stats: &str) -> Option<Self> {
+        let heading = format!("TLB {}:", device::TLB_ENTRIES);
+        let line = (stats.lines()).find_map(|line| line.trim_start().strip_prefix(&heading))?;
+        let behind = |word: &str| -> Option<f64> {
+            let (_, rest) = line.split_once(word)?;
+            let rest = rest.trim_start();
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        };
+        Some(Self {
+            hit_rate: behind("hit ")?,
+            reads_per_walk: behind("reads/walk "),
+        })
+    }
+}
+
+impl OnDevice {
+    /// In percent: of the accesses that need no walk of their own, as the figures of a trace have it.
+    fn hit_rate(&self) -> f64 {
+        let stats = &self.stats;
+        100.0 * per(stats.accesses.saturating_sub(stats.walks), stats.accesses)
+    }
+}
+
+impl Replayed {
+    fn walks(&self) -> u64 {
+        match &self.device {
+            Some(device) => device.stats.walks,
+            None => self.accesses,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        self.accesses as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.device.as_ref().and_then(|on| on.failure.as_ref()) {
+            Some(failure) => failure.verdict,
+            None if self.differences.count > 0 => Verdict::Mismatch,
+            None => Verdict::Agree,
+        }
+    }
+
+    fn explained(&self, line: u64) -> Option<&Explained> {
+        self.explained.iter().find(|one| one.line == line)
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let mut out = String::new();
+        let _ = writeln!(
+            out,
+            "{}: {} accesses, {:.0} a second",
+            path.display(),
+            self.accesses,
+            self.rate()
+        );
+        let reads_per_walk = per(self.reads, self.walks());
+        match &self.device {
+            Some(on) => {
+                let _ = write!(out, "  hit rate {:.3} %", on.hit_rate());
+                if let Some(reference) = &on.reference {
+                    let _ = write!(
+                        out,
+                        " (reference {:.3} %, {:+.3})",
+                        reference.hit_rate,
+                        on.hit_rate() - reference.hit_rate
+                    );
+                }
+                let _ = write!(
+                    out,
+                    ", {} walks of {reads_per_walk:.2} reads",
+                    on.stats.walks
+                );
+                if let Some(reads) = on.reference.as_ref().and_then(|r| r.reads_per_walk) {
+                    let _ = write!(
+                        out,
+                        " (reference {reads:.2}, {:+.2})",
+                        reads_per_walk - reads
+                    );
+                }
+                let _ = writeln!(
+                    out,
+                    ", {} merged; {} cycles",
+                    on.stats.merged, on.stats.cycles
+                );
+            }
+            None => {
+                let _ = writeln!(
+                    out,
+                    "  golden model: {} walks of {reads_per_walk:.2} reads",
+                    self.walks()
+                );
+            }
+        }
+        let _ = write!(
+            out,
+            "  {} fences, {} A/D updates, {} faults, {} marked lines",
+            self.fences, self.updates, self.faults, self.marked
+        );
+        if let Some(on) = &self.device {
+            let _ = write!(out, " ({} came to an older result)", on.older);
+        }
+        out.push('\n');
+        for difference in &self.differences.first {
+            self.difference(&mut out, difference);
+        }
+        if self.differences.count == 0 {
+            let failed = self.device.as_ref().is_some_and(|on| on.failure.is_some());
+            out.push_str(if failed { "" } else { "  no mismatch\n" });
+        } else {
+            let _ = writeln!(
+                out,
+                "  {} accesses did not come to what the trace says{}",
+                self.differences.count,
+                match self.differences.count > self.differences.first.len() as u64 {
+                    true => "; the first of them above",
+                    false => "",
+                }
+            );
+        }
+        if let Some(failure) = self.device.as_ref().and_then(|on| on.failure.as_ref()) {
+            let _ = writeln!(out, "  the run ended here:");
+            if let Some(line) = failure.line {
+                self.line(&mut out, line);
+            }
+            for line in failure.text.lines() {
+                let _ = writeln!(out, "  {line}");
+            }
+        }
+        out
+    }
+
+    fn line(&self, out: &mut String, line: u64) {
+        let _ = write!(out, "  line {line}");
+        let _ = match self.explained(line) {
+            Some(explained) => writeln!(
+                out,
+                ": {}\n    context {:x}: {}",
+                explained.text,
+                explained.context,
+                text::query(&explained.query, Format::Rv64)
+            ),
+            None => writeln!(out),
+        };
+    }
+
+    fn difference(&self, out: &mut String, difference: &Difference) {
+        out.push_str("  MISMATCH\n");
+        self.line(out, difference.line);
+        let _ = writeln!(out, "    expected: {}", difference.expected);
+        let _ = writeln!(out, "    got:      {}", difference.got);
+        if let Some(explained) = self.explained(difference.line) {
+            let (steps, found) = (&explained.steps, &explained.found);
+            let walk = text::walk(Format::Rv64, steps, found, None)
+                + &text::trap(&explained.query, steps, found, Format::Rv64);
+            out.push_str("    the golden walk on the memory of that moment:\n");
+            for line in walk.lines() {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "accesses": self.accesses,
+            "accesses_per_second": self.rate(),
+            "walks": self.walks(),
+            "reads": self.reads,
+            "reads_per_walk": per(self.reads, self.walks()),
+            "fences": self.fences,
+            "updates": self.updates,
+            "faults": self.faults,
+            "marked": self.marked,
+            "agree": self.verdict() == Verdict::Agree,
+            "mismatches": self.differences.count,
+            "first_mismatches": self.differences.first.iter().map(|difference| {
+                let explained = self.explained(difference.line);
+                json!({
+                    "line": difference.line,
+                    "record": explained.map(|explained| &explained.text),
+                    "context": explained.map(|explained| explained.context),
+                    "query": explained.map(|explained| as_json::query(&explained.query, Format::Rv64)),
+                    "expected": difference.expected,
+                    "got": difference.got,
+                    "steps": explained.map(|explained| {
+                        let steps = explained.steps.iter();
+                        steps.map(|step| as_json::step(step, Format::Rv64)).collect::<Vec<_>>()
+                    }),
+                })
+            }).collect::<Vec<_>>(),
+        });
+        if let Some(on) = &self.device {
+            value["hit_rate"] = json!(on.hit_rate());
+            value["older_results"] = json!(on.older);
+            value["stats"] = json!(on.stats);
+            value["reference"] = json!(on.reference.as_ref().map(|reference| json!({
+                "hit_rate": reference.hit_rate,
+                "reads_per_walk": reference.reads_per_walk,
+            })));
+            value["failure"] = json!(on.failure.as_ref().map(|failure| json!({
+                "line": failure.line,
+                "what": failure.json,
+            })));
+        }
+        value
+    }
+}
+
+/// Takes what came of the files, in their order.
+struct Report {
+    is_json: bool,
+    values: Vec<Value>,
+    verdict: Verdict,
+    errors: Vec<String>,
+}
+
+impl Report {
+    fn new(args: &Args) -> Self {
+        Self {
+            is_json: args.json,
+            values: Vec::new(),
+            verdict: Verdict::Agree,
+            errors: Vec::new(),
+        }
+    }
+
+    fn file(&mut self, path: &Path, replayed: Result<Replayed, CliError>) -> Result<(), CliError> {
+        match replayed {
+            Ok(replayed) => {
+                // A device that hangs is worse than one that errs.
+                if replayed.verdict() as u8 > self.verdict as u8 {
+                    self.verdict = replayed.verdict();
+                }
+                if self.is_json {
+                    let mut value = replayed.json();
+                    value["file"] = json!(path.display().to_string());
+                    self.values.push(value);
+                    return Ok(());
+                }
+                super::print(&replayed.text(path))
+            }
+            // The other files are of use all the same.
+            Err(error) => {
+                self.values.push(json!({
+                    "file": path.display().to_string(),
+                    "error": error.to_string(),
+                }));
+                self.errors.push(error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Verdict, CliError> {
+        if self.is_json {
+            super::print_json(&json!({
+                "files": self.values,
+                "agree": self.errors.is_empty() && self.verdict == Verdict::Agree,
+            }))?;
+        }
+        if self.errors.is_empty() {
+            return Ok(self.verdict);
+        }
+        Err(CliError::Files(self.errors.join("\nerror: ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_read_where_there_is_one() {
+        let stats = "accesses 3\n\
+             TLB 16: hit 99.114% (V=1 99.871%), walks 26573, reads/walk 3.17, more\n\
+             TLB 32: hit 99.570% (V=1 99.887%), walks 12907, reads/walk 3.80, more; V=1: reads/walk 9.27\n";
+        let reference = Reference::parse(stats).unwrap();
+        assert_eq!(reference.hit_rate, 99.57);
+        assert_eq!(reference.reads_per_walk, Some(3.8));
+        assert!(Reference::parse("TLB 32: walks 1").is_none());
+        assert!(Reference::parse("TLB 320: hit 1%").is_none());
+        let short = Reference::parse("TLB 32: hit 50").unwrap();
+        assert_eq!((short.hit_rate, short.reads_per_walk), (50.0, None));
+    }
+}

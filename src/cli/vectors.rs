@@ -1,0 +1,111 @@
+//! `nestwalk vectors`: translation vectors on the golden model and on the RTL.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{CliError, Verdict};
+use crate::report::vectors as report;
+use crate::vectors::check::{Check, CheckError};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Files of vectors: one JSON object a line, gzipped or not
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What they are held against
+    #[arg(long, value_enum, default_value_t = On::Both, value_name = "WHAT")]
+    on: On,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    jobs: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum On {
+    /// The golden model
+    Golden,
+    /// The RTL: each vector twice, cold and at once again
+    Rtl,
+    /// Both
+    Both,
+}
+
+/// Disagreements that are shown of a file.
+const SHOWN: usize = 3;
+
+pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let check = Check {
+        golden: matches!(args.on, On::Golden | On::Both),
+        rtl: matches!(args.on, On::Rtl | On::Both),
+        jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
+        keep: SHOWN,
+    };
+    let interrupt = super::interrupt();
+    let mut verdict = Verdict::Agree;
+    let mut files = Vec::new();
+    let mut errors = Vec::new();
+    for path in &args.files {
+        let bar = progress_bar(args.json);
+        let result = check.run(path, &|vectors| bar.inc(vectors), &interrupt);
+        bar.finish_and_clear();
+        let found = match result {
+            Ok(found) => found,
+            // The other files are of use all the same.
+            Err(CheckError::File(error)) => {
+                let (file, error) = (path.display().to_string(), error.to_string());
+                files.push(json!({ "file": file, "error": error }));
+                errors.push(error);
+                continue;
+            }
+            Err(CheckError::Device(error)) => return Err(CliError::Device(error)),
+        };
+        if !found.agrees() {
+            verdict = Verdict::Mismatch;
+        } else if found.interrupted && verdict == Verdict::Agree {
+            verdict = Verdict::Interrupted;
+        }
+        if args.json {
+            files.push(report::json(path, &found));
+        } else {
+            super::print(&report::text(path, &found))?;
+        }
+        if found.interrupted {
+            break;
+        }
+    }
+    if args.json {
+        super::print_json(&json!({
+            "files": files,
+            "agree": verdict != Verdict::Mismatch && errors.is_empty(),
+            "interrupted": verdict == Verdict::Interrupted,
+        }))?;
+    }
+    if errors.is_empty() {
+        Ok(verdict)
+    } else {
+        Err(CliError::Files(errors.join("\nerror: ")))
+    }
+}
+
+/// A count with the rate on a terminal, nothing in a pipe.
+fn progress_bar(json: bool) -> ProgressBar {
+    if json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    // How many there are is known when the last has been read.
+    let bar = ProgressBar::new_spinner();
+    let style = "{spinner} {human_pos} vectors, {per_sec}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

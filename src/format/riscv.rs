@@ -1,0 +1,711 @@
+//! Table entries and control registers of RISC-V (`RV32`, `RV64`).
+//!
+//! Clauses are those of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture. Its names of the two stages are
+//! VS-stage (here the guest's) and G-stage (the host's).
+//!
+//! | bits of an entry | field | |
+//! |---|---|---|
+//! | 63 | N | NAPOT page (Svnapot); RV64 only |
+//! | 62:61 | PBMT | memory type (Svpbmt); RV64 only |
+//! | 60:54 | | reserved; RV64 only |
+//! | 53:10, or 31:10 | PPN | page number of the page or of the next table |
+//! | 9:8 | RSW | for software |
+//! | 7, 6 | D, A | dirty, accessed |
+//! | 5 | G | the same under every ASID |
+//! | 4 | U | a user's page |
+//! | 3, 2, 1 | X, W, R | rights; all clear in a pointer |
+//! | 0 | V | valid |
+
+use super::Format;
+use crate::addr::{Gpa, Hpa};
+use crate::mmu::{Access, Context, Rights, Stage, StageControl};
+
+const V: u64 = 1 << 0;
+const R: u64 = 1 << 1;
+const W: u64 = 1 << 2;
+const X: u64 = 1 << 3;
+const U: u64 = 1 << 4;
+const G: u64 = 1 << 5;
+const A: u64 = 1 << 6;
+const D: u64 = 1 << 7;
+const RSW_SHIFT: u32 = 8;
+const PPN_SHIFT: u32 = 10;
+const PPN: u64 = ((1 << 44) - 1) << PPN_SHIFT;
+const RESERVED: u64 = 0x7F << 54;
+const PBMT_SHIFT: u32 = 61;
+const PBMT: u64 = 3 << PBMT_SHIFT;
+const N: u64 = 1 << 63;
+
+/// log2 of a page's bytes, in every mode.
+const PAGE_SHIFT: u32 = 12;
+/// log2 of the bytes of the one NAPOT page there is ("Svnapot", Table "Page table entry encodings when pte.N=1").
+pub const NAPOT_PAGE_SIZE: u32 = 16;
+/// PPN\[3:0\] of a NAPOT page of 64 KiB.
+const NAPOT_64K: u64 = 0b1000;
+
+/// A table entry ("Sv32: Addressing and Memory Protection", and the same of Sv39).
+///
+/// An entry of RV32 is the low half of one of RV64: its PPN has 22 bits, and the fields above read 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Entry(pub u64);
+
+impl Entry {
+    /// A pointer to the table at `table`, a byte address that is a multiple of 4 KiB.
+    pub const fn pointer(table: u64) -> Self {
+        Self(V).with_address(table)
+    }
+
+    /// A leaf for the page that starts at `page`, a multiple of 4 KiB. A and D are set, all else that is not a right is clear.
+    pub const fn leaf(page: u64, rights: Rights) -> Self {
+        Self(V | A | D).with_address(page).with_rights(rights)
+    }
+
+    const fn has(self, bit: u64) -> bool {
+        self.0 & bit != 0
+    }
+
+    const fn with(self, bit: u64, set: bool) -> Self {
+        Self(if set { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// V: the other bits mean something.
+    pub const fn valid(self) -> bool {
+        self.has(V)
+    }
+
+    /// R, W and X.
+    pub const fn rights(self) -> Rights {
+        Rights {
+            read: self.has(R),
+            write: self.has(W),
+            execute: self.has(X),
+        }
+    }
+
+    /// U: a page of user mode.
+    pub const fn user(self) -> bool {
+        self.has(U)
+    }
+
+    /// G: in the guest's stage, the mapping is the same under every ASID.
+    pub const fn global(self) -> bool {
+        self.has(G)
+    }
+
+    /// A: the page has been used.
+    pub const fn accessed(self) -> bool {
+        self.has(A)
+    }
+
+    /// D: the page has been written.
+    pub const fn dirty(self) -> bool {
+        self.has(D)
+    }
+
+    /// RSW: two bits for software.
+    pub const fn rsw(self) -> u64 {
+        self.0 >> RSW_SHIFT & 3
+    }
+
+    /// PPN as a byte address: of the page (where it is no NAPOT page), or of the next table.
+    pub const fn address(self) -> u64 {
+        (self.0 & PPN) >> PPN_SHIFT << PAGE_SHIFT
+    }
+
+    /// PBMT: the encoding of the memory type.
+    pub const fn pbmt(self) -> u8 {
+        (self.0 >> PBMT_SHIFT & 3) as u8
+    }
+
+    /// N: a NAPOT page.
+    pub const fn napot(self) -> bool {
+        self.has(N)
+    }
+
+    /// Whether it is a pointer, if it is valid: "if pte.r=1 or pte.x=1", a leaf; and W without R is not valid.
+    pub const fn is_pointer(self) -> bool {
+        !self.has(R | W | X)
+    }
+
+    /// W without R: reserved for future standard use.
+    pub const fn writable_only(self) -> bool {
+        self.0 & (R | W) == W
+    }
+
+    /// Whether one of bits 60:54 is set, which are reserved in every entry.
+    pub const fn reserved_set(self) -> bool {
+        self.has(RESERVED)
+    }
+
+    /// Whether a bit is set that is reserved in a pointer: D, A, U, PBMT, N.
+    pub const fn pointer_reserved_set(self) -> bool {
+        self.has(D | A | U | PBMT | N)
+    }
+
+    /// PPN\[3:0\] says 64 KiB, the only size of a NAPOT page that is not reserved.
+    pub const fn napot_is_64k(self) -> bool {
+        self.0 >> PPN_SHIFT & 0xF == NAPOT_64K
+    }
+
+    /// With V so.
+    pub const fn with_valid(self, valid: bool) -> Self {
+        self.with(V, valid)
+    }
+
+    /// With R, W and X so.
+    pub const fn with_rights(self, rights: Rights) -> Self {
+        self.with(R, rights.read)
+            .with(W, rights.write)
+            .with(X, rights.execute)
+    }
+
+    /// With U so.
+    pub const fn with_user(self, user: bool) -> Self {
+        self.with(U, user)
+    }
+
+    /// With G so.
+    pub const fn with_global(self, global: bool) -> Self {
+        self.with(G, global)
+    }
+
+    /// With A so.
+    pub const fn with_accessed(self, accessed: bool) -> Self {
+        self.with(A, accessed)
+    }
+
+    /// With D so.
+    pub const fn with_dirty(self, dirty: bool) -> Self {
+        self.with(D, dirty)
+    }
+
+    /// With the low two bits of `rsw`.
+    pub const fn with_rsw(self, rsw: u64) -> Self {
+        Self(self.0 & !(3 << RSW_SHIFT) | (rsw & 3) << RSW_SHIFT)
+    }
+
+    /// With the page number of `address`.
+    pub const fn with_address(self, address: u64) -> Self {
+        Self(self.0 & !PPN | address >> PAGE_SHIFT << PPN_SHIFT & PPN)
+    }
+
+    /// With the low two bits of `encoding`; [`crate::mmu::MemoryType`] lists those that are not reserved. RV64 only.
+    pub const fn with_pbmt(self, encoding: u8) -> Self {
+        Self(self.0 & !PBMT | (encoding as u64) << PBMT_SHIFT & PBMT)
+    }
+
+    /// As a NAPOT page of 64 KiB. RV64 only.
+    pub const fn with_napot_64k(self) -> Self {
+        Self(self.0 & !(0xF << PPN_SHIFT) | NAPOT_64K << PPN_SHIFT | N)
+    }
+}
+
+/// The numbers of levels that a stage of the format may have; 0 is off (Bare). None in the handout's formats, where they are fixed.
+pub const fn level_choices(format: Format) -> &'static [u8] {
+    match format {
+        Format::Handout | Format::Classic32 => &[],
+        Format::Rv32 => &[0, 2],
+        Format::Rv64 => &[0, 3, 4, 5],
+    }
+}
+
+/// What the specification calls a mode with so many levels; none where it has no such mode.
+pub const fn mode_name(stage: Stage, levels: u8) -> Option<&'static str> {
+    Some(match (levels, stage) {
+        (0, _) => "bare",
+        (2, Stage::Guest) => "sv32",
+        (3, Stage::Guest) => "sv39",
+        (4, Stage::Guest) => "sv48",
+        (5, Stage::Guest) => "sv57",
+        (2, Stage::Host) => "sv32x4",
+        (3, Stage::Host) => "sv39x4",
+        (4, Stage::Host) => "sv48x4",
+        (5, Stage::Host) => "sv57x4",
+        _ => return None,
+    })
+}
+
+/// The number of levels of a mode that [`mode_name`] gives.
+pub fn levels_of_name(stage: Stage, name: &str) -> Option<u8> {
+    (0..=5).find(|&levels| mode_name(stage, levels) == Some(name))
+}
+
+/// The number of levels of a MODE field of satp, vsatp or hgatp; none where the encoding is reserved.
+pub const fn levels_of_mode(xlen: Xlen, mode: u8) -> Option<u8> {
+    match (xlen, mode) {
+        (_, 0) => Some(0),
+        (Xlen::X32, 1) => Some(2),
+        (Xlen::X64, 8..=10) => Some(mode - 5),
+        _ => None,
+    }
+}
+
+/// The MODE field of satp, vsatp or hgatp for so many levels; none where there is no such mode.
+pub const fn mode_of_levels(xlen: Xlen, levels: u8) -> Option<u8> {
+    match (xlen, levels) {
+        (_, 0) => Some(0),
+        (Xlen::X32, 2) => Some(1),
+        (Xlen::X64, 3..=5) => Some(levels + 5),
+        _ => None,
+    }
+}
+
+/// XLEN, the same in every mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Xlen {
+    /// 32.
+    X32,
+    /// 64.
+    X64,
+}
+
+impl Xlen {
+    /// Of a number of bits.
+    pub const fn of(bits: u64) -> Option<Self> {
+        match bits {
+            32 => Some(Xlen::X32),
+            64 => Some(Xlen::X64),
+            _ => None,
+        }
+    }
+
+    /// In bits.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Xlen::X32 => 32,
+            Xlen::X64 => 64,
+        }
+    }
+
+    /// The paging format.
+    pub const fn format(self) -> Format {
+        match self {
+            Xlen::X32 => Format::Rv32,
+            Xlen::X64 => Format::Rv64,
+        }
+    }
+}
+
+/// A nominal privilege mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Privilege {
+    /// U-mode or VU-mode.
+    User,
+    /// S-mode (HS-mode) or VS-mode.
+    Supervisor,
+    /// M-mode.
+    Machine,
+}
+
+impl Privilege {
+    /// Of an encoding, as in mstatus.MPP; 2 is reserved.
+    pub const fn of(encoding: u64) -> Option<Self> {
+        match encoding {
+            0 => Some(Privilege::User),
+            1 => Some(Privilege::Supervisor),
+            3 => Some(Privilege::Machine),
+            _ => None,
+        }
+    }
+}
+
+/// How a hart accesses memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessKind {
+    /// An instruction fetch.
+    Fetch,
+    /// A load.
+    Load,
+    /// A store or an AMO.
+    Store,
+    /// HLV: a load as the virtual machine makes it.
+    Hlv,
+    /// HLVX: the same of what may be executed.
+    Hlvx,
+    /// HSV: a store as the virtual machine makes it.
+    Hsv,
+}
+
+impl AccessKind {
+    /// What it asks of an MMU.
+    pub const fn access(self) -> Access {
+        match self {
+            AccessKind::Fetch => Access::Fetch,
+            AccessKind::Load | AccessKind::Hlv => Access::Load,
+            AccessKind::Store | AccessKind::Hsv => Access::Store,
+            AccessKind::Hlvx => Access::LoadExecute,
+        }
+    }
+
+    /// HLV, HLVX or HSV.
+    const fn is_hypervisor(self) -> bool {
+        matches!(self, AccessKind::Hlv | AccessKind::Hlvx | AccessKind::Hsv)
+    }
+}
+
+/// The control registers and extensions of a hart that translation depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Csrs {
+    /// XLEN; that of the images.
+    pub xlen: Xlen,
+    /// Image of satp ("Supervisor Address Translation and Protection Register").
+    pub satp: u64,
+    /// Image of vsatp.
+    pub vsatp: u64,
+    /// Image of hgatp ("Hypervisor Guest Address Translation and Protection Register").
+    pub hgatp: u64,
+    /// The current nominal privilege mode.
+    pub privilege: Privilege,
+    /// V, the current virtualization mode.
+    pub virt: bool,
+    /// sstatus.MXR (HS-level).
+    pub mxr: bool,
+    /// sstatus.SUM (HS-level).
+    pub sum: bool,
+    /// mstatus.MPRV.
+    pub mprv: bool,
+    /// mstatus.MPP.
+    pub mpp: Privilege,
+    /// mstatus.MPV.
+    pub mpv: bool,
+    /// vsstatus.MXR.
+    pub vs_mxr: bool,
+    /// vsstatus.SUM.
+    pub vs_sum: bool,
+    /// hstatus.SPVP: HLV, HLVX and HSV are made as in VS-mode, else as in VU-mode.
+    pub spvp: bool,
+    /// hstatus.HU: HLV, HLVX and HSV are allowed in U-mode.
+    pub hu: bool,
+    /// menvcfg.ADUE.
+    pub m_adue: bool,
+    /// menvcfg.PBMTE.
+    pub m_pbmte: bool,
+    /// henvcfg.ADUE.
+    pub h_adue: bool,
+    /// henvcfg.PBMTE.
+    pub h_pbmte: bool,
+    /// Svnapot is implemented.
+    pub svnapot: bool,
+    /// Svpbmt is implemented.
+    pub svpbmt: bool,
+    /// Svadu is implemented.
+    pub svadu: bool,
+}
+
+/// Registers that do not say how an access is translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CsrError {
+    /// A reserved encoding of MODE.
+    #[error(
+        "{register} 0x{image:X} has the reserved MODE {mode}; MODE is 0, 8, 9 or 10, and 0 or 1 of RV32"
+    )]
+    Mode {
+        /// Which register.
+        register: &'static str,
+        /// Its image.
+        image: u64,
+        /// The field.
+        mode: u8,
+    },
+    /// M-mode in a virtual machine.
+    #[error("V=1 and M-mode exclude each other")]
+    VirtualMachineMode,
+    /// HLV, HLVX or HSV where it traps.
+    #[error("HLV, HLVX and HSV trap {0}")]
+    HypervisorAccess(&'static str),
+}
+
+/// satp, vsatp or hgatp, taken apart.
+struct Atp {
+    levels: u8,
+    /// ASID or VMID.
+    tag: u16,
+    root: u64,
+}
+
+impl Csrs {
+    fn atp(&self, register: &'static str, image: u64, tag_width: u32) -> Result<Atp, CsrError> {
+        let (mode, tag_shift) = match self.xlen {
+            Xlen::X32 => ((image >> 31 & 1) as u8, 22),
+            Xlen::X64 => ((image >> 60) as u8, 44),
+        };
+        let levels = levels_of_mode(self.xlen, mode).ok_or(CsrError::Mode {
+            register,
+            image,
+            mode,
+        })?;
+        let ppn = image & ((1 << tag_shift) - 1);
+        Ok(Atp {
+            levels,
+            tag: (image >> tag_shift & ((1 << tag_width) - 1)) as u16,
+            root: if levels > 0 { ppn << PAGE_SHIFT } else { 0 },
+        })
+    }
+
+    /// The privilege and virtualization modes that an access is made with ("Memory Privilege in mstatus Register", "Hypervisor
+    /// Virtual-Machine Load and Store Instructions").
+    ///
+    /// # Errors
+    /// If the access would trap before it is translated.
+    pub fn effective(&self, kind: AccessKind) -> Result<(Privilege, bool), CsrError> {
+        if self.virt && self.privilege == Privilege::Machine {
+            return Err(CsrError::VirtualMachineMode);
+        }
+        if kind.is_hypervisor() {
+            if self.virt {
+                return Err(CsrError::HypervisorAccess("while V=1"));
+            }
+            if self.privilege == Privilege::User && !self.hu {
+                return Err(CsrError::HypervisorAccess(
+                    "in U-mode with hstatus.HU clear",
+                ));
+            }
+            let privilege = match self.spvp {
+                true => Privilege::Supervisor,
+                false => Privilege::User,
+            };
+            return Ok((privilege, true));
+        }
+        if self.mprv && kind != AccessKind::Fetch {
+            // "MPV is ignored when MPP=3."
+            return Ok((self.mpp, self.mpv && self.mpp != Privilege::Machine));
+        }
+        Ok((self.privilege, self.virt))
+    }
+
+    /// How an access of this kind is translated. In M-mode it is not: both stages are off.
+    ///
+    /// # Errors
+    /// If the registers hold a reserved mode, or the access would trap before it is translated.
+    pub fn context(&self, kind: AccessKind) -> Result<Context, CsrError> {
+        let (privilege, virt) = self.effective(kind)?;
+        let mut context = Context {
+            virt,
+            guest: StageControl::default(),
+            host: StageControl::default(),
+            user: privilege == Privilege::User,
+            sum: if virt { self.vs_sum } else { self.sum },
+            napot: self.svnapot,
+            rights: false,
+            asid: 0,
+            vmid: 0,
+        };
+        // "If the effective privilege mode is M, translation is off."
+        if privilege == Privilege::Machine {
+            return Ok(context);
+        }
+        let (register, image) = match virt {
+            true => ("vsatp", self.vsatp),
+            false => ("satp", self.satp),
+        };
+        let asid_width = match self.xlen {
+            Xlen::X32 => 9,
+            Xlen::X64 => 16,
+        };
+        let guest = self.atp(register, image, asid_width)?;
+        // The bits of henvcfg are 0 where those of menvcfg are.
+        context.guest = StageControl {
+            levels: guest.levels,
+            root: Gpa(guest.root),
+            // "Setting MXR at HS-level overrides both VS-stage and G-stage execute-only permissions."
+            mxr: self.mxr || virt && self.vs_mxr,
+            adue: self.svadu && self.m_adue && (self.h_adue || !virt),
+            pbmte: self.svpbmt && self.m_pbmte && (self.h_pbmte || !virt),
+        };
+        context.asid = guest.tag;
+        if virt {
+            let vmid_width = match self.xlen {
+                Xlen::X32 => 7,
+                Xlen::X64 => 14,
+            };
+            let host = self.atp("hgatp", self.hgatp, vmid_width)?;
+            context.host = StageControl {
+                levels: host.levels,
+                // "The root page table is 16 KiB and must be aligned to a 16-KiB boundary": PPN[1:0] read 0.
+                root: Hpa(host.root & !0x3FFF),
+                mxr: self.mxr,
+                adue: self.svadu && self.m_adue,
+                pbmte: self.svpbmt && self.m_pbmte,
+            };
+            context.vmid = host.tag;
+        }
+        Ok(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csrs() -> Csrs {
+        Csrs {
+            xlen: Xlen::X64,
+            satp: 8 << 60 | 0x12 << 44 | 0x80000,
+            vsatp: 9 << 60 | 0x34 << 44 | 0x90000,
+            hgatp: 10 << 60 | 0x56 << 44 | 0xA0000,
+            privilege: Privilege::Supervisor,
+            virt: false,
+            mxr: false,
+            sum: false,
+            mprv: false,
+            mpp: Privilege::User,
+            mpv: false,
+            vs_mxr: false,
+            vs_sum: false,
+            spvp: false,
+            hu: false,
+            m_adue: false,
+            m_pbmte: false,
+            h_adue: false,
+            h_pbmte: false,
+            svnapot: true,
+            svpbmt: true,
+            svadu: true,
+        }
+    }
+
+    #[test]
+    fn an_entry_reads_as_it_was_built() {
+        let rights = Rights {
+            read: true,
+            write: false,
+            execute: true,
+        };
+        let entry = Entry::leaf(0x12_3456_7000, rights)
+            .with_user(true)
+            .with_dirty(false)
+            .with_rsw(2)
+            .with_pbmt(1);
+        assert_eq!(entry.rights(), rights);
+        assert_eq!(entry.address(), 0x12_3456_7000);
+        assert_eq!((entry.rsw(), entry.pbmt()), (2, 1));
+        assert!(entry.valid() && entry.user() && entry.accessed());
+        assert!(!entry.dirty() && !entry.global() && !entry.napot() && !entry.is_pointer());
+        let napot = entry.with_napot_64k();
+        assert!(napot.napot() && napot.napot_is_64k());
+        let pointer = Entry::pointer(0xFF_FFFF_FFFF_F000);
+        assert_eq!(pointer.address(), 0xFF_FFFF_FFFF_F000);
+        assert!(pointer.is_pointer() && !pointer.pointer_reserved_set() && !pointer.reserved_set());
+    }
+
+    #[test]
+    fn modes_have_names_and_encodings() {
+        for xlen in [Xlen::X32, Xlen::X64] {
+            for &levels in level_choices(xlen.format()) {
+                let mode = mode_of_levels(xlen, levels).unwrap();
+                assert_eq!(levels_of_mode(xlen, mode), Some(levels));
+                for stage in [Stage::Guest, Stage::Host] {
+                    let name = mode_name(stage, levels).unwrap();
+                    assert_eq!(levels_of_name(stage, name), Some(levels));
+                }
+            }
+        }
+        assert_eq!(levels_of_mode(Xlen::X64, 1), None);
+        assert_eq!(levels_of_name(Stage::Guest, "sv39x4"), None);
+    }
+
+    #[test]
+    fn mprv_acts_on_loads_and_stores_only() {
+        let csrs = Csrs {
+            privilege: Privilege::Machine,
+            mprv: true,
+            mpv: true,
+            ..csrs()
+        };
+        let load = csrs.context(AccessKind::Load).unwrap();
+        assert!(load.virt && load.user);
+        assert_eq!((load.guest.levels, load.host.levels), (4, 5));
+        assert_eq!((load.asid, load.vmid), (0x34, 0x56));
+        let fetch = csrs.context(AccessKind::Fetch).unwrap();
+        assert_eq!((fetch.guest.levels, fetch.host.levels), (0, 0));
+        let hlv = csrs.context(AccessKind::Hlv).unwrap();
+        assert!(hlv.virt && hlv.user);
+        let spvp = Csrs { spvp: true, ..csrs };
+        assert!(!spvp.context(AccessKind::Hsv).unwrap().user);
+    }
+
+    #[test]
+    fn mpv_is_moot_when_mpp_is_m() {
+        let csrs = Csrs {
+            privilege: Privilege::Machine,
+            mprv: true,
+            mpv: true,
+            mpp: Privilege::Machine,
+            ..csrs()
+        };
+        let context = csrs.context(AccessKind::Store).unwrap();
+        assert!(!context.virt);
+        assert_eq!(context.guest.levels, 0);
+    }
+
+    #[test]
+    fn each_stage_has_its_own_mxr_sum_and_environment() {
+        let csrs = Csrs {
+            virt: true,
+            sum: true,
+            vs_mxr: true,
+            m_adue: true,
+            m_pbmte: true,
+            ..csrs()
+        };
+        let guest = csrs.context(AccessKind::Load).unwrap();
+        assert!(guest.guest.mxr && !guest.host.mxr && !guest.sum);
+        assert!(!guest.guest.adue && guest.host.adue);
+        assert!(!guest.guest.pbmte && guest.host.pbmte);
+        let native = Csrs {
+            virt: false,
+            ..csrs
+        };
+        let native = native.context(AccessKind::Load).unwrap();
+        assert!(!native.guest.mxr && native.sum && native.guest.adue && native.guest.pbmte);
+        assert_eq!((native.host.levels, native.vmid), (0, 0));
+    }
+
+    #[test]
+    fn what_says_nothing_is_an_error() {
+        let reserved = Csrs {
+            satp: 7 << 60,
+            ..csrs()
+        };
+        assert_eq!(
+            reserved.context(AccessKind::Load),
+            Err(CsrError::Mode {
+                register: "satp",
+                image: 7 << 60,
+                mode: 7
+            })
+        );
+        let user = Csrs {
+            privilege: Privilege::User,
+            ..csrs()
+        };
+        assert!(matches!(
+            user.context(AccessKind::Hlvx),
+            Err(CsrError::HypervisorAccess(_))
+        ));
+        let both = Csrs {
+            privilege: Privilege::Machine,
+            virt: true,
+            ..csrs()
+        };
+        assert_eq!(
+            both.context(AccessKind::Load),
+            Err(CsrError::VirtualMachineMode)
+        );
+    }
+
+    #[test]
+    fn images_of_rv32_have_narrower_tags() {
+        let csrs = Csrs {
+            xlen: Xlen::X32,
+            virt: true,
+            vsatp: 1 << 31 | 0x1FF << 22 | 0x3F_FFFF,
+            hgatp: 1 << 31 | 0x7F << 22 | 0x3F_FFFF,
+            ..csrs()
+        };
+        let context = csrs.context(AccessKind::Fetch).unwrap();
+        assert_eq!((context.asid, context.vmid), (0x1FF, 0x7F));
+        assert_eq!(context.guest.root, Gpa(0x3_FFFF_F000));
+        assert_eq!(context.host.root, Hpa(0x3_FFFF_C000));
+    }
+}

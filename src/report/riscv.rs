@@ -1,0 +1,322 @@
+//! Walks of RISC-V in words: entries by their fields, and the clauses by which a walk faults.
+//!
+//! Steps and quoted words are those of the "Virtual Address Translation Process" of the privileged specification, numbered as in
+//! [`crate::golden::riscv`].
+
+use std::fmt::Write;
+
+use crate::format::Format;
+use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
+use crate::golden::{Meaning, Step};
+use crate::mmu::{Access, Context, Fault, FaultKind, MemoryType, Position, Purpose, Query, Stage};
+use crate::scenario::size_name;
+
+fn mode(stage: Stage, levels: u8) -> String {
+    let name = mode_name(stage, levels).unwrap_or("bare");
+    let (first, rest) = name.split_at(1);
+    first.to_uppercase() + rest
+}
+
+/// What a query asks, in a line: of bits that are rarely set, only those that are.
+pub fn query(query: &Query) -> String {
+    let Context {
+        virt,
+        guest,
+        host,
+        user,
+        sum,
+        napot,
+        rights: _,
+        asid,
+        vmid,
+    } = query.context;
+    let privilege = match (virt, user) {
+        (true, true) => "VU-mode",
+        (true, false) => "VS-mode",
+        (false, true) => "U-mode",
+        (false, false) => "S-mode",
+    };
+    let mut text = format!(
+        "{} gVA {} in {privilege}; {}",
+        query.access,
+        query.gva,
+        mode(Stage::Guest, guest.levels)
+    );
+    // Writing to a string does not fail.
+    if guest.levels > 0 {
+        let space = if virt { "gPA" } else { "hPA" };
+        let _ = write!(text, " root {space} {}", guest.root);
+    }
+    if virt {
+        let _ = write!(text, ", {}", mode(Stage::Host, host.levels));
+        if host.levels > 0 {
+            let _ = write!(text, " root hPA {}", host.root);
+        }
+    }
+    let _ = write!(text, ", ASID {asid}");
+    if virt {
+        let _ = write!(text, ", VMID {vmid}");
+    }
+    for (name, set) in [
+        ("SUM", sum),
+        ("MXR", guest.mxr && (host.mxr || !virt)),
+        ("vsstatus.MXR", guest.mxr && !host.mxr && virt),
+        ("MXR of the G-stage", host.mxr && !guest.mxr),
+        ("ADUE", guest.adue),
+        ("ADUE of the G-stage", host.adue),
+        ("PBMTE", guest.pbmte),
+        ("PBMTE of the G-stage", host.pbmte),
+        ("Svnapot", napot),
+    ] {
+        if set {
+            let _ = write!(text, ", {name}");
+        }
+    }
+    text
+}
+
+/// The fields of an entry: page number, the bits D to V by their letters, and those that are rarely set.
+pub fn fields(word: u64) -> String {
+    let entry = Entry(word);
+    if !entry.valid() && word == 0 {
+        return "0".to_owned();
+    }
+    let rights = entry.rights();
+    let letters = [
+        ('D', entry.dirty()),
+        ('A', entry.accessed()),
+        ('G', entry.global()),
+        ('U', entry.user()),
+        ('X', rights.execute),
+        ('W', rights.write),
+        ('R', rights.read),
+        ('V', entry.valid()),
+    ];
+    let letters: String = letters
+        .into_iter()
+        .map(|(letter, set)| if set { letter } else { '-' })
+        .collect();
+    let mut text = format!("PPN 0x{:X} {letters}", entry.address() >> 12);
+    if entry.rsw() != 0 {
+        let _ = write!(text, " RSW {}", entry.rsw());
+    }
+    match (entry.pbmt(), MemoryType::of(entry.pbmt())) {
+        (0, _) => {}
+        (_, Some(kind)) => {
+            let _ = write!(text, " PBMT {}", kind.name().to_uppercase());
+        }
+        (pbmt, None) => {
+            let _ = write!(text, " PBMT {pbmt}");
+        }
+    }
+    if entry.napot() {
+        text.push_str(" N");
+    }
+    if entry.reserved_set() {
+        let _ = write!(text, " bits 60:54 0x{:X}", word >> 54 & 0x7F);
+    }
+    text
+}
+
+/// The size of a leaf's page.
+pub fn leaf_size(step: &Step, format: Format) -> Option<u32> {
+    let geometry = format.geometry();
+    let entry = Entry(step.word?);
+    (!entry.is_pointer()).then(|| match entry.napot() {
+        true => NAPOT_PAGE_SIZE,
+        false => geometry.offset_width + step.at.level() * geometry.index_width,
+    })
+}
+
+/// What the step says besides where it leads: the page of a leaf, and what an update did.
+pub fn note(step: &Step, format: Format) -> String {
+    match (step.update, step.word, step.meaning) {
+        (Some(new), Some(found), meaning) => {
+            if !swapped(found, new, meaning) {
+                return "compare-and-swap found another entry; ".to_owned();
+            }
+            let (before, after) = (Entry(found), Entry(new));
+            let mut set = Vec::new();
+            if !before.accessed() {
+                set.push("A");
+            }
+            if after.dirty() && !before.dirty() {
+                set.push("D");
+            }
+            format!("compare-and-swap sets {}; ", set.join(" and "))
+        }
+        (None, Some(_), Meaning::DataGpa(_) | Meaning::Found(_)) => leaf_size(step, format)
+            .map_or_else(String::new, |size| {
+                format!("leaf of {}; ", size_name(size).to_uppercase())
+            }),
+        _ => String::new(),
+    }
+}
+
+/// Whether a compare-and-swap to `new` that found `found` has taken place: then it found the same but for bits that it sets, and
+/// nothing is left to be set or to fault.
+fn swapped(found: u64, new: u64, meaning: Meaning) -> bool {
+    let (found, new) = (Entry(found), Entry(new));
+    let set = found
+        .with_accessed(true)
+        .with_dirty(found.dirty() || new.dirty());
+    set == new && found != new && matches!(meaning, Meaning::DataGpa(_) | Meaning::Found(_))
+}
+
+/// Which bit of a leaf is to be set before the walk goes on.
+pub fn to_be_set(step: &Step) -> &'static str {
+    match step.word.map(|word| Entry(word).accessed()) {
+        Some(true) => "D=0, to be set by hardware first",
+        _ => "A=0, to be set by hardware first",
+    }
+}
+
+/// Which bit of a leaf does not permit the access.
+fn denied(query: &Query, at: &Position, word: u64) -> &'static str {
+    let entry = Entry(word);
+    let rights = entry.rights();
+    let context = &query.context;
+    let (mxr, access) = match *at {
+        Position::Guest { .. } => {
+            match (context.user, entry.user(), query.access) {
+                (true, false, _) => return "U=0: no page of user mode",
+                (false, true, Access::Fetch) => {
+                    return "U=1: supervisor mode fetches from no page of user mode";
+                }
+                (false, true, _) if !context.sum => return "U=1: a page of user mode, and SUM=0",
+                _ => {}
+            }
+            (context.guest.mxr, query.access)
+        }
+        Position::Host { .. } if !entry.user() => {
+            return "U=0: the G-stage takes every access for one of user mode";
+        }
+        Position::Host { purpose, .. } => match purpose {
+            Purpose::Data => (context.host.mxr, query.access),
+            Purpose::GuestEntry(_) => return "R=0, which an implicit read needs, also with MXR",
+            Purpose::GuestUpdate(_) => return "W=0, which an implicit write needs",
+        },
+    };
+    match access {
+        Access::Load if rights.execute && !mxr => "R=0, and MXR=0",
+        Access::Load => "R=0",
+        Access::Store => "W=0",
+        Access::Fetch => "X=0",
+        Access::LoadExecute => "X=0, which HLVX needs in both stages",
+    }
+}
+
+/// Why a walk that ends with these steps faults: the bits, where it is about rights, and the clause.
+pub fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
+    let word = steps.last().and_then(|step| step.word);
+    match (fault.kind, word) {
+        (FaultKind::Permission, Some(word)) => {
+            format!("{}; {}", denied(query, &fault.at, word), clause(fault))
+        }
+        _ => clause(fault),
+    }
+}
+
+/// Why the walk faults, in a few words.
+pub fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
+    let stage = match at.stage() {
+        Stage::Guest => "this mode",
+        Stage::Host => "the G-stage's mode",
+    };
+    match kind {
+        FaultKind::Memory => "memory answers with an error, or there is none".to_owned(),
+        FaultKind::Misaligned => "a superpage whose low PPN bits are not 0".to_owned(),
+        FaultKind::Width if at.stage() == Stage::Guest => {
+            format!("not canonical: the bits above {stage}'s are not its top bit")
+        }
+        FaultKind::Width => format!("a gPA wider than {stage}"),
+        FaultKind::Reserved => "reserved bits or encodings are set".to_owned(),
+        FaultKind::Invalid => match word.map(|word| Entry(word).valid()) {
+            Some(true) => "W=1 and R=0".to_owned(),
+            _ => "V=0".to_owned(),
+        },
+        FaultKind::Permission => "U, R, W or X does not permit it".to_owned(),
+        FaultKind::AccessedDirty => match word.map(|word| Entry(word).accessed()) {
+            Some(true) => "D=0, and no hardware update".to_owned(),
+            _ => "A=0, and no hardware update".to_owned(),
+        },
+        FaultKind::Pointer => "a pointer at level 0".to_owned(),
+    }
+}
+
+/// The clause of the privileged specification by which a walk faults.
+pub fn clause(fault: &Fault) -> String {
+    let process = "\"Virtual Address Translation Process\"";
+    let guest = fault.at.stage() == Stage::Guest;
+    let text = match fault.kind {
+        FaultKind::Memory => format!(
+            "{process}, step 2: \"If accessing pte violates a PMA or PMP check, raise an access-fault exception corresponding to the \
+             original access type\""
+        ),
+        FaultKind::Invalid => format!("{process}, step 3: \"If pte.v=0, or if pte.r=0 and pte.w=1\""),
+        FaultKind::Reserved => format!(
+            "{process}, step 3: \"if any bits or encodings that are reserved for future standard use are set within pte\""
+        ),
+        FaultKind::Pointer => format!("{process}, step 4: \"Let i=i-1. If i<0, stop and raise a page-fault exception\""),
+        FaultKind::Permission => format!(
+            "{process}, steps 6 and 8: \"Determine if the requested memory access is allowed by\" the pte.u bit, given privilege mode, \
+             SUM and MXR, and by the pte.r, pte.w, and pte.x bits"
+        ),
+        FaultKind::Misaligned => format!(
+            "{process}, step 5: \"If i>0 and pte.ppn[i-1:0] is not 0, this is a misaligned superpage\""
+        ),
+        FaultKind::AccessedDirty => format!(
+            "{process}, step 9: \"If pte.a=0, or if the original memory access is a store and pte.d=0\", a fault where the \
+             extension Svade is in force (ADUE=0)"
+        ),
+        FaultKind::Width if guest => "\"Sv39: Addressing and Memory Protection\" (Sv48 and Sv57 likewise): the bits above must \
+                                      all be equal to the top bit translated, \"or else a page-fault exception will occur\""
+            .to_owned(),
+        FaultKind::Width => "\"Guest Physical Address Translation\": address bits above those that the mode translates \"must all \
+                             be zeros, or else a guest-page-fault exception occurs\""
+            .to_owned(),
+    };
+    let Position::Host { purpose, .. } = fault.at else {
+        return text;
+    };
+    let as_user = fault.kind == FaultKind::Permission;
+    let of_host = match (fault.kind, purpose) {
+        (FaultKind::Memory | FaultKind::Width, _) => "",
+        (_, Purpose::Data) if as_user => {
+            "; in the G-stage, \"Guest Physical Address Translation\": accesses are \"considered to be user-level accesses\", and the \
+             exception is a guest-page fault"
+        }
+        (_, Purpose::Data) => {
+            "; in the G-stage, \"Guest Physical Address Translation\": the exception is a guest-page fault"
+        }
+        (_, Purpose::GuestEntry(_)) => {
+            "; in the G-stage, for an implicit read of a VS-stage entry, which wants R: a guest-page fault \"reported for the \
+             original access type\""
+        }
+        (_, Purpose::GuestUpdate(_)) => {
+            "; in the G-stage, for an implicit write of a VS-stage entry's A and D bits: a guest-page fault \"reported for the \
+             original access type\""
+        }
+    };
+    text + of_host
+}
+
+/// The registers of the trap in a line.
+pub fn trap(fault: &Fault, query: &Query) -> Option<String> {
+    let trap = fault.trap?;
+    let mut text = format!("{}; xtval {}", trap.describe(), query.gva);
+    if trap.gva {
+        text.push_str(" with GVA=1");
+    }
+    if let Position::Host { gpa, purpose, .. } = fault.at
+        && trap.cause >= 20
+    {
+        let _ = write!(text, "; tval2 is gPA {gpa} >> 2");
+        match purpose {
+            Purpose::Data => {}
+            Purpose::GuestEntry(_) => text.push_str("; tinst says: an implicit read"),
+            Purpose::GuestUpdate(_) => text.push_str("; tinst says: an implicit write"),
+        }
+    }
+    Some(text)
+}

@@ -1,0 +1,150 @@
+//! Fences and edits of RISC-V.
+
+use super::super::error::{Problem, Result};
+use super::super::layout::Kind;
+use super::super::ops::{Lowering, MOST_PAGE_FENCES};
+use super::super::reader::{Field, Table};
+use super::layout::Mapping;
+use crate::addr::{Gpa, Gva};
+use crate::format::Format;
+use crate::mmu::{ASID_WIDTH, Context, Fence, VMID_WIDTH};
+use crate::tables::FenceOwed;
+
+const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
+
+/// A fence that is a table: by its instruction, or by its operands.
+pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
+    let table = field.table("`fence`")?;
+    let operands = ["virt", "gva", "gpa", "asid", "vmid"];
+    table.only(&[&INSTRUCTIONS[..], &operands].concat())?;
+    let named = INSTRUCTIONS.into_iter().find_map(|name| table.get(name));
+    let Some(instruction) = named else {
+        let virt = table.require(
+            "virt",
+            "whether it is of virtual machines' accesses; or the fence's instruction, like hfence_gvma = { vmid = 1 }",
+        )?;
+        return Ok(Fence {
+            virt: virt.boolean()?,
+            gva: gva(&table, "gva", format)?,
+            gpa: gpa(&table, format)?,
+            asid: number(&table, "asid", ASID_WIDTH)?,
+            vmid: number(&table, "vmid", VMID_WIDTH)?,
+        });
+    };
+    if let Some((key, span)) = table
+        .keys()
+        .into_iter()
+        .find(|(key, _)| *key != instruction.name)
+    {
+        return Err(
+            Problem::at(&span, format!("`{key}` beside `{}`", instruction.name))
+                .label("a fence is of one instruction, which has its operands inside"),
+        );
+    }
+    let operands = instruction.table("the fence")?;
+    match instruction.name {
+        "sfence_vma" => {
+            operands.only(&["va", "asid"])?;
+            Ok(Fence {
+                virt: false,
+                gva: gva(&operands, "va", format)?,
+                asid: number(&operands, "asid", ASID_WIDTH)?,
+                ..Fence::default()
+            })
+        }
+        "hfence_vvma" => {
+            operands.only(&["va", "asid", "vmid"])?;
+            operands.require(
+                "vmid",
+                "that of hgatp, which the instruction is always about",
+            )?;
+            Ok(Fence {
+                gva: gva(&operands, "va", format)?,
+                asid: number(&operands, "asid", ASID_WIDTH)?,
+                vmid: number(&operands, "vmid", VMID_WIDTH)?,
+                ..Fence::default()
+            })
+        }
+        _ => {
+            operands.only(&["gpa", "vmid"])?;
+            Ok(Fence {
+                gpa: gpa(&operands, format)?,
+                vmid: number(&operands, "vmid", VMID_WIDTH)?,
+                ..Fence::default()
+            })
+        }
+    }
+}
+
+fn gva(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Gva>> {
+    let width = format.geometry().gva_width;
+    let address = table.get(key).map(|field| field.address("gVA", width));
+    Ok(address.transpose()?.map(Gva))
+}
+
+fn gpa(table: &Table<'_>, format: Format) -> Result<Option<Gpa>> {
+    let width = format.geometry().gpa_width;
+    let address = table.get("gpa").map(|field| field.address("gPA", width));
+    Ok(address.transpose()?.map(Gpa))
+}
+
+fn number(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> {
+    let most = ((1u32 << width) - 1) as u16;
+    table
+        .get(key)
+        .map(|field| field.number_u16(most))
+        .transpose()
+}
+
+impl<'a> Lowering<'a> {
+    /// `map` and `unmap`, of which `table` is the operand, of a host or a guest, which `of` names.
+    pub(in super::super) fn edit_riscv(
+        &mut self,
+        table: &Table<'a>,
+        kind: Kind,
+        of: &Field<'_>,
+        map: bool,
+    ) -> Result<()> {
+        let name = of.string("the name of a table, in quotes")?;
+        let index = match kind {
+            Kind::Host => self.layout.riscv_host_index(of, name)?,
+            Kind::Guest => self.layout.riscv_guest_index(of, name)?,
+        };
+        let mapping = Mapping::read(table, kind, map, self.format)?;
+        let mut owed = self.layout.map_riscv(kind, index, &mapping)?;
+        if mapping.pages > MOST_PAGE_FENCES {
+            // A fence by ASID passes over global pages, of which there may be one among so many.
+            owed.truncate(1);
+            owed = owed.into_iter().map(FenceOwed::of_every_page).collect();
+        }
+        let layout = &self.layout;
+        let users: Vec<Context> = self
+            .contexts
+            .iter()
+            .map(|context| context.context)
+            .filter(|context| match kind {
+                Kind::Host => layout.uses_riscv_host(context, index),
+                Kind::Guest => layout.uses_riscv_guest(context, index),
+            })
+            .collect();
+        for owed in owed {
+            for context in &users {
+                let owed = match context.virt {
+                    true => owed.of_vmid(context.vmid),
+                    false => owed.outside_virtual_machines(),
+                };
+                let owed = match kind {
+                    Kind::Guest if mapping.pages > MOST_PAGE_FENCES => owed,
+                    Kind::Guest => owed.of_asid(context.asid),
+                    // Of a guest table that only a register tells of, it is not known which pages it lies in.
+                    Kind::Host if self.layout.is_unknown_riscv_guest(context) => {
+                        owed.of_every_page()
+                    }
+                    Kind::Host => owed,
+                };
+                self.owe(owed.fence());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,654 @@
+//! The tables of a random RISC-V machine: virtual machines with guests in them, address spaces outside, and contexts that use
+//! them.
+
+use std::collections::BTreeMap;
+
+use super::weights;
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::format::riscv::Entry;
+use crate::format::{Format, Geometry, fits};
+use crate::memory::HostMemory;
+use crate::mmu::{Context, Rights, Space, Stage, StageControl};
+use crate::scenario::NamedContext;
+use crate::stimulus::Draw;
+
+const PAGE: u32 = 12;
+const NAPOT: u32 = 16;
+
+/// A page that an access may want.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// A gVA in it.
+    pub gva: Gva,
+    /// Its gPA, by tables without faults.
+    pub gpa: Gpa,
+    /// Its guest leaf says U.
+    pub user: bool,
+    /// Its leaves, of both stages, as indexes into [`World::entries`].
+    pub leaves: [Option<usize>; 2],
+}
+
+/// A table word, for edits.
+#[derive(Clone, Copy)]
+pub(super) struct Word {
+    pub at: Hpa,
+    pub stage: Stage,
+    /// The word as it was drawn at first, without a fault.
+    pub sound: Entry,
+}
+
+/// The tables of one stage of one address space.
+struct Tables {
+    stage: Stage,
+    levels: u32,
+    root: u64,
+    /// By level, and address above the bits that the table translates.
+    tables: BTreeMap<(u32, u64), u64>,
+    leaves: Vec<Span>,
+}
+
+/// What a leaf maps.
+#[derive(Clone, Copy)]
+struct Span {
+    from: u64,
+    to: u64,
+    size: u32,
+    word: Option<usize>,
+}
+
+impl Tables {
+    fn find(&self, address: u64) -> Option<Span> {
+        let mut leaves = self.leaves.iter();
+        leaves
+            .find(|leaf| leaf.from >> leaf.size == address >> leaf.size)
+            .copied()
+    }
+}
+
+struct Vm {
+    vmid: u16,
+    /// None: the host's stage is off.
+    host: Option<Tables>,
+    /// Where the next guest table goes, a gPA.
+    next_table: u64,
+    /// Where guests' data are.
+    regions: Vec<u64>,
+}
+
+pub(super) struct World {
+    pub format: Format,
+    geometry: Geometry,
+    pub memory: HostMemory,
+    pub contexts: Vec<NamedContext>,
+    /// The pages of each context.
+    pub pages: Vec<Vec<Wanted>>,
+    pub entries: Vec<Word>,
+    switches: Switches,
+    /// Where the next table of a host goes.
+    next_frame: u64,
+    vms: Vec<Vm>,
+}
+
+/// What contexts of one machine have in common.
+#[derive(Clone, Copy)]
+struct Switches {
+    napot: bool,
+    adue: [bool; 2],
+    pbmte: [bool; 2],
+}
+
+impl World {
+    pub fn new(format: Format, draw: &mut Draw) -> Self {
+        let geometry = format.geometry();
+        let mut world = Self {
+            format,
+            geometry,
+            memory: HostMemory::new(format),
+            contexts: Vec::new(),
+            pages: Vec::new(),
+            entries: Vec::new(),
+            switches: Switches {
+                napot: draw.percent(85),
+                adue: [draw.percent(50), draw.percent(50)],
+                pbmte: [draw.percent(80), draw.percent(80)],
+            },
+            next_frame: 0,
+            vms: Vec::new(),
+        };
+        let room = geometry.hpa_width - 26;
+        world.next_frame = draw.below(1 << room) << 26;
+        // Few tags, so that contexts meet in them.
+        let asids = [0, 1, draw.below(1 << 16) as u16, 0xFFFF];
+        let vmids = [0, 1, draw.below(1 << 14) as u16, 0x3FFF];
+        for _ in 0..1 + draw.below(2) {
+            let vmid = *draw.of(&vmids);
+            world.add_vm(draw, vmid);
+        }
+        for vm in 0..world.vms.len() {
+            for _ in 0..1 + draw.below(2) {
+                let asid = *draw.of(&asids);
+                world.add_space(draw, Some(vm), asid);
+            }
+        }
+        for _ in 0..draw.below(3) {
+            let asid = *draw.of(&asids);
+            world.add_space(draw, None, asid);
+        }
+        world
+    }
+
+    /// Every number of levels that a stage may have, 0 among them.
+    fn draw_levels(&self, draw: &mut Draw) -> u32 {
+        if draw.percent(weights::STAGE_OFF) {
+            return 0;
+        }
+        match self.format {
+            Format::Rv64 => 3 + draw.below(3) as u32,
+            _ => 2,
+        }
+    }
+
+    fn frame(&mut self, draw: &mut Draw, align: u64) -> u64 {
+        let at = (self.next_frame + draw.below(3) * 4096).next_multiple_of(align);
+        self.next_frame = at + align;
+        at
+    }
+
+    fn new_tables(&mut self, stage: Stage, levels: u32, root: u64) -> Tables {
+        Tables {
+            stage,
+            levels,
+            root,
+            tables: BTreeMap::from([((levels - 1, 0), root)]),
+            leaves: Vec::new(),
+        }
+    }
+
+    /// Bits of an address that a stage of so many levels translates.
+    fn width(&self, stage: Stage, levels: u32) -> u32 {
+        let extra = match stage {
+            Stage::Guest => 0,
+            Stage::Host => self.geometry.host_root_extra,
+        };
+        PAGE + levels * self.geometry.index_width + extra
+    }
+
+    fn add_vm(&mut self, draw: &mut Draw, vmid: u16) {
+        let levels = self.draw_levels(draw);
+        let host = (levels > 0).then(|| {
+            let root = self.frame(draw, 4 * 4096);
+            self.new_tables(Stage::Host, levels, root)
+        });
+        let width = match levels {
+            0 => self.geometry.hpa_width,
+            // What a guest entry can name.
+            levels => self.width(Stage::Host, levels).min(self.geometry.hpa_width),
+        };
+        let regions = (0..1 + draw.below(2))
+            .map(|_| draw.below(1 << (width - 24)) << 24)
+            .collect();
+        self.vms.push(Vm {
+            vmid,
+            host,
+            next_table: draw.below(1 << (width - 20)) << 20,
+            regions,
+        });
+    }
+
+    /// Where a gPA of a virtual machine is.
+    fn locate(&self, vm: Option<usize>, gpa: u64) -> Option<u64> {
+        match vm.and_then(|vm| self.vms[vm].host.as_ref()) {
+            None => Some(gpa),
+            Some(host) => host.find(gpa).map(|leaf| leaf.to + (gpa - leaf.from)),
+        }
+    }
+
+    /// Room for a guest's table: its address there.
+    fn guest_frame(&mut self, draw: &mut Draw, vm: Option<usize>) -> u64 {
+        let Some(vm) = vm else {
+            return self.frame(draw, 4096);
+        };
+        let at = self.vms[vm].next_table;
+        self.vms[vm].next_table += 4096 * (1 + draw.below(2));
+        self.map_gpa(draw, vm, at);
+        at
+    }
+
+    /// Lets the host map the page of a gPA, if it does not, and says with which leaf.
+    fn map_gpa(&mut self, draw: &mut Draw, vm: usize, gpa: u64) -> Option<usize> {
+        let mut host = self.vms[vm].host.take()?;
+        let leaf = host.find(gpa).or_else(|| {
+            let size = self.draw_size(draw, host.levels);
+            let to = self.draw_hpa(draw, size);
+            let flags = Flags::host(draw);
+            self.map(draw, None, &mut host, gpa, size, to, flags)
+        });
+        self.vms[vm].host = Some(host);
+        leaf?.word
+    }
+
+    fn draw_hpa(&mut self, draw: &mut Draw, size: u32) -> u64 {
+        if size == PAGE {
+            return self.frame(draw, 4096);
+        }
+        let width = self.geometry.hpa_width;
+        draw.below(1 << (width - size)) << size
+    }
+
+    /// log2 of a page's bytes.
+    fn draw_size(&self, draw: &mut Draw, levels: u32) -> u32 {
+        let level = match draw.below(100) {
+            0..45 => 0,
+            45..65 => 1,
+            65..75 => 2,
+            _ => draw.below(levels.into()) as u32,
+        };
+        let level = level.min(levels - 1);
+        let napot = if self.switches.napot {
+            weights::NAPOT
+        } else {
+            1
+        };
+        if level == 0 && self.format == Format::Rv64 && draw.percent(napot) {
+            return NAPOT;
+        }
+        PAGE + level * self.geometry.index_width
+    }
+
+    fn index(&self, tables: &Tables, address: u64, level: u32) -> u64 {
+        let extra = match tables.stage {
+            Stage::Host if level + 1 == tables.levels => self.geometry.host_root_extra,
+            _ => 0,
+        };
+        let bits = self.geometry.index_width + extra;
+        (address >> (PAGE + level * self.geometry.index_width)) & ((1 << bits) - 1)
+    }
+
+    /// Maps the page of `size` at `from` to `to`; a smaller one where a table is in the way. What it gives is what holds for `from`
+    /// then.
+    #[allow(clippy::too_many_arguments)]
+    fn map(
+        &mut self,
+        draw: &mut Draw,
+        vm: Option<usize>,
+        tables: &mut Tables,
+        from: u64,
+        size: u32,
+        to: u64,
+        flags: Flags,
+    ) -> Option<Span> {
+        if let Some(leaf) = tables.find(from) {
+            return Some(leaf);
+        }
+        let mut level = tables.levels - 1;
+        let mut table = tables.root;
+        loop {
+            let shift = PAGE + level * self.geometry.index_width;
+            let at = table + self.index(tables, from, level) * self.geometry.pte_bytes();
+            let below = (level.wrapping_sub(1), from >> shift);
+            let has_table = level > 0 && tables.tables.contains_key(&below);
+            if shift <= size && !has_table {
+                // All 16 entries of a NAPOT page are put, so none may be in use.
+                let is_free = |leaf: &Span| leaf.from >> NAPOT != from >> NAPOT;
+                let size = match (level, size) {
+                    (0, NAPOT) if tables.leaves.iter().all(is_free) => NAPOT,
+                    _ => shift,
+                };
+                let mask = (1 << size) - 1;
+                let span = Span {
+                    from: from & !mask,
+                    to: to & !mask,
+                    size,
+                    word: self.put_leaf(draw, vm, tables.stage, at, (size, to), flags),
+                };
+                tables.leaves.push(span);
+                return Some(span);
+            }
+            table = match tables.tables.get(&below) {
+                Some(&table) => table,
+                None => {
+                    let new = match tables.stage {
+                        Stage::Host => self.frame(draw, 4096),
+                        Stage::Guest => self.guest_frame(draw, vm),
+                    };
+                    let sound = Entry::pointer(new)
+                        .with_global(draw.percent(weights::GLOBAL_POINTER))
+                        .with_rsw(draw.below(4));
+                    self.put(draw, vm, tables.stage, at, sound);
+                    tables.tables.insert(below, new);
+                    new
+                }
+            };
+            level -= 1;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn put_leaf(
+        &mut self,
+        draw: &mut Draw,
+        vm: Option<usize>,
+        stage: Stage,
+        at: u64,
+        (size, to): (u32, u64),
+        flags: Flags,
+    ) -> Option<usize> {
+        let mut sound = Entry::leaf(to >> size << size, flags.rights)
+            .with_user(flags.user)
+            .with_global(flags.global)
+            .with_accessed(flags.accessed)
+            .with_dirty(flags.dirty)
+            .with_rsw(draw.below(4));
+        if self.format == Format::Rv64 {
+            let pbmt = match (stage, self.switches.pbmte) {
+                (Stage::Guest, [true, _]) | (Stage::Host, [_, true]) => weights::PBMT,
+                _ => 1,
+            };
+            if draw.percent(pbmt) {
+                sound = sound.with_pbmt(1 + draw.below(2) as u8);
+            }
+            if size == NAPOT {
+                sound = sound.with_napot_64k();
+                let group = 16 * self.geometry.pte_bytes();
+                let first = at / group * group;
+                for at in (first..first + group).step_by(group as usize / 16) {
+                    if let Some(at) = self.place(vm, stage, at) {
+                        self.memory.write(at, sound.0);
+                    }
+                }
+            }
+        }
+        self.put(draw, vm, stage, at, sound)
+    }
+
+    fn word_mask(&self) -> u64 {
+        u64::MAX >> (64 - self.geometry.pte_width)
+    }
+
+    /// Where an entry of a stage is in memory, if it can be.
+    fn place(&self, vm: Option<usize>, stage: Stage, at: u64) -> Option<Hpa> {
+        let at = match stage {
+            Stage::Host => Some(at),
+            Stage::Guest => self.locate(vm, at),
+        };
+        at.filter(|&at| fits(at, self.geometry.hpa_width)).map(Hpa)
+    }
+
+    /// Puts an entry at an address of its stage, or a faulty one in its place. Gives its index, if it has a place.
+    fn put(
+        &mut self,
+        draw: &mut Draw,
+        vm: Option<usize>,
+        stage: Stage,
+        at: u64,
+        sound: Entry,
+    ) -> Option<usize> {
+        let word = Word {
+            at: self.place(vm, stage, at)?,
+            stage,
+            sound,
+        };
+        let spoiled = if sound.is_pointer() {
+            draw.per_mille(weights::SPOILED_POINTER)
+        } else {
+            draw.per_mille(weights::SPOILED_LEAF)
+        };
+        let content = if spoiled {
+            self.spoil(draw, &word)
+        } else {
+            Some(sound.0)
+        };
+        if let Some(content) = content {
+            self.memory.write(word.at, content);
+        }
+        self.entries.push(word);
+        Some(self.entries.len() - 1)
+    }
+
+    /// A word in place of a sound one, of some fault class, or one that is merely other; none is a hole.
+    pub fn spoil(&self, draw: &mut Draw, word: &Word) -> Option<u64> {
+        let sound = word.sound;
+        let is64 = self.format == Format::Rv64;
+        let bit = |bit: u64| sound.0 ^ (1 << bit);
+        let any_ppn = |draw: &mut Draw| {
+            let ppn = draw.bits() & (u64::MAX >> (64 - self.geometry.hpa_width));
+            sound.with_address(ppn).0
+        };
+        Some(match draw.below(20) {
+            0 => sound.with_valid(false).0,
+            1 => {
+                let only_write = Rights {
+                    read: false,
+                    write: true,
+                    execute: draw.percent(50),
+                };
+                sound.with_rights(only_write).0
+            }
+            2 if is64 => bit(54 + draw.below(7)),
+            3 if is64 => sound.with_pbmt(1 + draw.below(3) as u8).0,
+            4 if is64 => bit(63),
+            5 if is64 => sound.with_napot_64k().with_address(draw.bits()).0 | 1 << 63,
+            6 if is64 => sound.with_napot_64k().0,
+            // A pointer in place of a leaf, and a leaf in place of a pointer.
+            7 if sound.is_pointer() => Entry::leaf(sound.address(), Rights::ALL).0,
+            4..=7 => Entry::pointer(sound.address()).0,
+            // A pointer with bits that only a leaf has.
+            2 | 3 => sound.with_rights(NO_RIGHTS).with_user(true).0,
+            8 => sound.with_rights(draw_rights(draw)).0,
+            // A, D, U, G: of a pointer, all but G are reserved.
+            9 | 10 => bit(4 + draw.below(4)),
+            11 => sound.with_accessed(false).with_dirty(false).0,
+            12 => sound.with_dirty(false).0,
+            13 if !sound.is_pointer() => bit(10 + draw.below(9)),
+            14 if draw.percent(60) => any_ppn(draw),
+            15 => bit(4),
+            16 if draw.percent(60) => return None,
+            17 if draw.percent(20) => draw.bits() & self.word_mask(),
+            _ => sound.0 ^ (1 << (8 + draw.below(2))),
+        })
+    }
+
+    fn add_space(&mut self, draw: &mut Draw, vm: Option<usize>, asid: u16) {
+        let switches = self.switches;
+        let levels = self.draw_levels(draw);
+        let mut tables = (levels > 0).then(|| {
+            let root = self.guest_frame(draw, vm);
+            self.new_tables(Stage::Guest, levels, root)
+        });
+        // Regions that share the upper tables.
+        let width = match levels {
+            0 => match vm.and_then(|vm| self.vms[vm].host.as_ref()) {
+                Some(host) => self.width(Stage::Host, host.levels),
+                None => self.geometry.hpa_width,
+            },
+            levels => self.width(Stage::Guest, levels),
+        };
+        let width = width.min(self.geometry.gva_width);
+        let regions: Vec<u64> = (0..1 + draw.below(2))
+            .map(|_| draw.below(1 << (width - 21)) << 21)
+            .collect();
+        let mut pages = Vec::new();
+        for _ in 0..4 + draw.below(8) {
+            let near = draw.below(1 << 21) & !0xFFF;
+            let mut from = draw.of(&regions) + near;
+            if draw.percent(20) {
+                from = draw.below(1 << (width - PAGE)) << PAGE;
+            }
+            pages.extend(self.add_page(draw, vm, tables.as_mut(), from, width));
+        }
+        let host = vm.and_then(|vm| self.vms[vm].host.as_ref());
+        let stage = |levels: u32, on: usize| StageControl {
+            levels: levels as u8,
+            root: 0u64,
+            mxr: false,
+            adue: switches.adue[on],
+            pbmte: switches.pbmte[on] && self.format == Format::Rv64,
+        };
+        let guest = stage(levels, 0);
+        let host_stage = stage(host.map_or(0, |host| host.levels), 1);
+        let root = tables.as_ref().map_or(0, |tables| tables.root);
+        let base = Context {
+            virt: vm.is_some(),
+            guest: guest.with_root(Gpa(root)),
+            host: host_stage.with_root(Hpa(host.map_or(0, |host| host.root))),
+            user: false,
+            sum: false,
+            napot: switches.napot && self.format == Format::Rv64,
+            rights: false,
+            asid,
+            vmid: vm.map_or(0, |vm| self.vms[vm].vmid),
+        };
+        // The same address space as several modes see it.
+        for _ in 0..2 + draw.below(3) {
+            let context = self.vary(draw, base);
+            let number = self.contexts.len();
+            self.contexts.push(NamedContext {
+                name: format!("c{number}"),
+                context,
+            });
+            self.pages.push(pages.clone());
+        }
+    }
+
+    fn vary(&self, draw: &mut Draw, base: Context) -> Context {
+        let mut context = base;
+        context.user = draw.percent(50);
+        context.sum = draw.percent(50);
+        context.host.mxr = draw.percent(30);
+        // HS-level MXR acts on both stages.
+        context.guest.mxr = context.host.mxr || draw.percent(30);
+        if !context.virt {
+            context.host = StageControl {
+                mxr: context.host.mxr,
+                ..StageControl::default()
+            };
+        }
+        if draw.percent(20) {
+            context.guest.adue = !context.guest.adue;
+        }
+        if draw.percent(20) && context.virt {
+            context.host.adue = !context.host.adue;
+        }
+        if draw.percent(weights::ODD_ROOT) && context.guest.levels > 0 {
+            // Past the host's width, or in some page of no table.
+            let bits = self.geometry.hpa_width - PAGE;
+            context.guest.root.0 ^= 1 << (u64::from(PAGE) + draw.below(bits.into()));
+        }
+        context
+    }
+
+    fn add_page(
+        &mut self,
+        draw: &mut Draw,
+        vm: Option<usize>,
+        tables: Option<&mut Tables>,
+        from: u64,
+        width: u32,
+    ) -> Option<Wanted> {
+        let mut user = true;
+        let (gpa, guest_leaf) = match tables {
+            None => (from, None),
+            Some(tables) => {
+                let size = self.draw_size(draw, tables.levels);
+                let to = match vm {
+                    None => self.draw_hpa(draw, size),
+                    Some(vm) => {
+                        let region = *draw.of(&self.vms[vm].regions);
+                        let near = draw.below(1 << 24);
+                        (region + near) >> size << size
+                    }
+                };
+                let flags = Flags::guest(draw);
+                let leaf = self.map(draw, vm, tables, from, size, to, flags)?;
+                user = leaf
+                    .word
+                    .is_some_and(|word| self.entries[word].sound.user());
+                (leaf.to + (from - leaf.from), leaf.word)
+            }
+        };
+        let host_leaf = vm.and_then(|vm| {
+            let host = self.vms[vm].host.as_ref()?;
+            // The page may be past the host's width, for a guest's fault.
+            let width = self.width(Stage::Host, host.levels);
+            fits(gpa, width).then(|| self.map_gpa(draw, vm, gpa))?
+        });
+        // Canonical: the bits above are those of the sign, where a table translates the address.
+        let is_high =
+            guest_leaf.is_some() && width < self.geometry.gva_width && from >> (width - 1) & 1 != 0;
+        let sign = if is_high { u64::MAX << width } else { 0 };
+        Some(Wanted {
+            gva: Gva(from | sign),
+            gpa: Gpa(gpa),
+            user,
+            leaves: [guest_leaf, host_leaf],
+        })
+    }
+
+    /// Some address space.
+    pub fn space(&self, context: usize) -> Space {
+        self.contexts[context].context.space()
+    }
+}
+
+/// The bits of a leaf.
+#[derive(Clone, Copy)]
+struct Flags {
+    rights: Rights,
+    user: bool,
+    global: bool,
+    accessed: bool,
+    dirty: bool,
+}
+
+/// Rights of a leaf: none of the reserved ones, and not those of a pointer.
+fn draw_rights(draw: &mut Draw) -> Rights {
+    let rights = |read, write, execute| Rights {
+        read,
+        write,
+        execute,
+    };
+    *draw.of(&[
+        rights(true, false, false),
+        rights(true, true, false),
+        rights(false, false, true),
+        rights(true, false, true),
+        Rights::ALL,
+    ])
+}
+
+const NO_RIGHTS: Rights = Rights {
+    read: false,
+    write: false,
+    execute: false,
+};
+
+impl Flags {
+    fn guest(draw: &mut Draw) -> Self {
+        Self {
+            rights: if draw.percent(75) {
+                Rights::ALL
+            } else {
+                draw_rights(draw)
+            },
+            user: draw.percent(50),
+            global: draw.percent(weights::GLOBAL_LEAF),
+            accessed: !draw.percent(weights::NOT_ACCESSED),
+            dirty: !draw.percent(weights::NOT_DIRTY),
+        }
+    }
+
+    fn host(draw: &mut Draw) -> Self {
+        Self {
+            rights: if draw.percent(90) {
+                Rights::ALL
+            } else {
+                draw_rights(draw)
+            },
+            user: true,
+            // Reserved for software in this stage: it must mean nothing.
+            global: draw.percent(20),
+            accessed: !draw.percent(weights::NOT_ACCESSED),
+            dirty: !draw.percent(weights::NOT_DIRTY),
+        }
+    }
+}

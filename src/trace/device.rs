@@ -1,0 +1,389 @@
+//! A trace on the RTL: it becomes a scenario, and every answer is compared.
+//!
+//! Accesses overlap, as far as the order of a trace lets them: a change of a word that walks may have read waits for the
+//! accesses before it, and an access that sets accessed or dirty bits is alone. Everything between two such places sees the same
+//! memory, so that a fresh walk comes to the same whenever it is made, and every line without a mark has its one right answer. A fence
+//! waits for no walk: what it overtakes fills nothing.
+
+use super::{
+    AccessLine, Counts, Differences, Mark, Reader, Record, TraceError, describe_outcome,
+    describe_result, describe_updates, is_result,
+};
+use crate::addr::Hpa;
+use crate::bench::{self, Failed, Observer, Read, Stats};
+use crate::dut::Dut;
+use crate::format::Format;
+use crate::memory::HostMemory;
+use crate::mmu::{Fence, Outcome};
+use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
+
+/// TLB entries of the device that traces run on.
+pub const TLB_ENTRIES: u32 = 32;
+
+/// Accesses from one call of the progress to the next.
+const PROGRESS: u64 = 1 << 12;
+
+/// What an op must come to.
+enum Want {
+    /// It is no access.
+    Nothing,
+    /// The translation, and nothing else.
+    Translation(Hpa),
+    /// One of [`Lowered::rare`]. The others are in one word, for there are millions.
+    Rare(u32),
+}
+
+/// What an access must come to that may fault, or update, or come to another result.
+struct Rare {
+    line: AccessLine,
+    updates: Vec<(Hpa, u64)>,
+}
+
+/// A trace as a scenario, with what each access must come to.
+pub struct Lowered {
+    scenario: Scenario,
+    /// By op.
+    wants: Vec<Want>,
+    rare: Vec<Rare>,
+    /// Lines that were taken.
+    pub counts: Counts,
+    /// Accesses for which another result would do too.
+    pub marked: u64,
+    /// Changes of words that were known.
+    pub changes: u64,
+}
+
+/// What a replay on the RTL came to.
+pub struct Replay {
+    /// The figures of the run.
+    pub stats: Stats,
+    /// Updates of accessed and dirty bits that the device made.
+    pub updates: u64,
+    /// Accesses that came to an older result, as their marks permit.
+    pub older: u64,
+    /// What was not as the trace says.
+    pub differences: Differences,
+    /// What the bench itself has found; the run ended there.
+    pub failed: Option<Box<Failed>>,
+    /// The line of the access that it found this at.
+    pub failed_line: Option<u64>,
+}
+
+/// How a trace is put to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// No more accesses than this.
+    pub limit: u64,
+    /// Cycles from the grant of a read to its data, 1 or more.
+    pub latency: u32,
+    /// Each access waits for the answer to the one before it.
+    pub serial: bool,
+}
+
+/// Reads a trace up to its end or its limit.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceError> {
+    let &Options {
+        limit,
+        latency,
+        serial,
+    } = options;
+    let machine = Machine {
+        tlb_entries: TLB_ENTRIES,
+        ..Machine::of(Format::Rv64)
+    };
+    let mut lowering = Lowering {
+        to: Lowered {
+            scenario: Scenario {
+                title: "a trace".to_owned(),
+                machine,
+                memory: HostMemory::new(Format::Rv64),
+                holes: Holes::Fault,
+                timing: Timing {
+                    latency: latency..=latency,
+                    ..Timing::default()
+                },
+                contexts: Vec::new(),
+                ops: Vec::new(),
+            },
+            wants: Vec::new(),
+            rare: Vec::new(),
+            counts: Counts::default(),
+            marked: 0,
+            changes: 0,
+        },
+        memory: HostMemory::new(Format::Rv64),
+        last: None,
+        drained: true,
+        serial,
+    };
+    loop {
+        let before = *reader.counts();
+        let record = reader.next_record()?;
+        match record {
+            None => {
+                lowering.to.counts = before;
+                break;
+            }
+            Some(Record::Access(_)) if before.accesses == limit => {
+                lowering.to.counts = before;
+                break;
+            }
+            Some(Record::Access(access)) => lowering.access(access, reader.line()),
+            Some(Record::Update { at, word }) => lowering.update(at, word),
+            Some(Record::Memory { at, word }) => lowering.word(at, word),
+            Some(Record::Fence(fence)) => lowering.fence(fence),
+            Some(Record::Context) => {}
+        }
+    }
+    let mut lowered = lowering.to;
+    lowered.scenario.contexts = (1..)
+        .zip(reader.contexts())
+        .map(|(number, context)| NamedContext {
+            name: format!("{number:x}"),
+            context: *context,
+        })
+        .collect();
+    Ok(lowered)
+}
+
+struct Lowering {
+    to: Lowered,
+    /// Memory in the order of the trace.
+    memory: HostMemory,
+    /// The access whose W lines may yet come.
+    last: Option<AccessLine>,
+    /// No access is under way.
+    drained: bool,
+    /// See [`Options::serial`].
+    serial: bool,
+}
+
+impl Lowering {
+    fn push(&mut self, op: Op, want: Want) {
+        self.to.scenario.ops.push(op);
+        self.to.wants.push(want);
+    }
+
+    fn drain(&mut self) {
+        if !self.drained {
+            self.push(Op::Drain, Want::Nothing);
+            self.drained = true;
+        }
+    }
+
+    fn write(&mut self, at: Hpa, word: u64) {
+        self.memory.write(at, word);
+        let word = Some(word);
+        self.push(Op::Write { at, word }, Want::Nothing);
+    }
+
+    #[inline]
+    fn access(&mut self, access: AccessLine, line: u64) {
+        let op = Op::Access(AccessOp {
+            context: access.context,
+            gva: access.gva,
+            access: access.access,
+            expect: None,
+            line: u32::try_from(line).ok(),
+        });
+        self.to.marked += u64::from(!access.marks.is_empty());
+        if self.serial {
+            self.drain();
+        }
+        self.drained = false;
+        match access.result {
+            Ok(pa) if access.marks.is_empty() => {
+                self.push(op, Want::Translation(pa));
+                self.last = Some(access);
+            }
+            _ => self.push_rare(op, access),
+        }
+    }
+
+    fn push_rare(&mut self, op: Op, line: AccessLine) {
+        self.push(op, Want::Rare(self.to.rare.len() as u32));
+        self.to.rare.push(Rare {
+            line,
+            updates: Vec::new(),
+        });
+        self.last = None;
+    }
+
+    fn update(&mut self, at: Hpa, word: u64) {
+        if let Some(line) = self.last.take()
+            && let Some(op) = self.to.scenario.ops.pop()
+        {
+            // It turns out to be no common access.
+            self.to.wants.pop();
+            self.push_rare(op, line);
+        }
+        if !self.drained
+            && let (Some(op), Some(want)) = (self.to.scenario.ops.pop(), self.to.wants.pop())
+        {
+            // Alone: the accesses before it must not find the bits set, and its updates can be told from others'.
+            self.push(Op::Drain, Want::Nothing);
+            self.push(op, want);
+            self.drain();
+        }
+        if let Some(rare) = self.to.rare.last_mut() {
+            rare.updates.push((at, word));
+        }
+        self.write(at, word);
+    }
+
+    fn word(&mut self, at: Hpa, word: u64) {
+        match self.memory.read(at) {
+            Ok(known) if known == word => return,
+            Ok(_) => {
+                self.drain();
+                self.to.changes += 1;
+            }
+            // No walk before has read it.
+            Err(_) => {}
+        }
+        self.write(at, word);
+    }
+
+    fn fence(&mut self, fence: Option<Fence>) {
+        if let Some(fence) = fence {
+            self.push(Op::Fence(fence), Want::Nothing);
+        }
+    }
+}
+
+impl Lowered {
+    /// The scenario that the trace has become.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The line of an op, if it is an access.
+    fn line(&self, op: usize) -> Option<u64> {
+        match self.scenario.ops.get(op) {
+            Some(Op::Access(access)) => access.line.map(u64::from),
+            _ => None,
+        }
+    }
+
+    /// Runs it on a device, from its reset state. `progress` is called with how many more accesses have been answered.
+    pub fn replay(&self, dut: &mut Dut, progress: &dyn Fn(u64)) -> Replay {
+        let mut compare = Compare {
+            lowered: self,
+            progress,
+            answered: 0,
+            made: Vec::new(),
+            updates: 0,
+            older: 0,
+            differences: Differences::default(),
+        };
+        let (stats, failed) = match bench::run(dut, &self.scenario, &mut compare) {
+            Ok(stats) => (stats, None),
+            Err(failed) => (failed.stats, Some(failed)),
+        };
+        let failed_line = failed.as_ref().and_then(|failed| {
+            self.line(match &failed.failure {
+                bench::Failure::Mismatch(mismatch) => mismatch.op?,
+                bench::Failure::Hang { op, .. } => *op,
+                bench::Failure::Device { .. } => return None,
+            })
+        });
+        progress(compare.answered % PROGRESS);
+        Replay {
+            stats,
+            updates: compare.updates,
+            older: compare.older,
+            differences: compare.differences,
+            failed,
+            failed_line,
+        }
+    }
+}
+
+/// Holds the answers of a run against the trace.
+struct Compare<'a> {
+    lowered: &'a Lowered,
+    progress: &'a dyn Fn(u64),
+    answered: u64,
+    /// Updates that the device has made since the last answer. An access of which the trace expects some is alone, so
+    /// they are its own.
+    made: Vec<(Hpa, u64)>,
+    updates: u64,
+    older: u64,
+    differences: Differences,
+}
+
+impl Observer for Compare<'_> {
+    const LIVE: bool = false;
+
+    fn answered(&mut self, _cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
+        self.answered += 1;
+        if self.answered.is_multiple_of(PROGRESS) {
+            (self.progress)(PROGRESS);
+        }
+        match self.lowered.wants.get(op) {
+            Some(Want::Translation(hpa))
+                if self.made.is_empty()
+                    && outcome.is_ok_and(|translation| translation.hpa == *hpa) => {}
+            want => self.compare(op, want, outcome, hit),
+        }
+    }
+
+    fn read(&mut self, _slot: u8, read: &Read) {
+        if let Some(update) = read.update
+            && read.word == Some(update.expected)
+        {
+            self.made.push((read.at, update.new));
+            self.updates += 1;
+        }
+    }
+}
+
+impl Compare<'_> {
+    #[cold]
+    fn compare(&mut self, op: usize, want: Option<&Want>, outcome: &Outcome, hit: bool) {
+        let made = std::mem::take(&mut self.made);
+        let line = self.lowered.line(op).unwrap_or(0);
+        let (result, marks, updates, virt) = match want {
+            Some(Want::Rare(rare)) => {
+                let Rare { line, updates } = &self.lowered.rare[*rare as usize];
+                let context = &self.lowered.scenario.contexts[line.context].context;
+                (line.result, &line.marks[..], &updates[..], context.virt)
+            }
+            Some(Want::Translation(hpa)) => (Ok(*hpa), &[][..], &[][..], false),
+            // An answer to what is no access is a mismatch of the bench's own.
+            Some(Want::Nothing) | None => return,
+        };
+        // Only the TLB may be behind memory: no known word changes while a walk is under way. And from the TLB this device gives no
+        // fault, so the mark that would allow one is of no use to it.
+        let is_older = hit
+            && made.is_empty()
+            && marks.iter().any(|mark| match (mark, outcome) {
+                (Mark::Translation(pa), Ok(translation)) => translation.hpa == *pa,
+                _ => false,
+            });
+        let is_fresh = is_result(outcome, &result, virt);
+        if is_fresh && made == updates {
+            return;
+        }
+        if is_older {
+            self.older += 1;
+            return;
+        }
+        let (expected, got) = if is_fresh {
+            (describe_updates(updates), describe_updates(&made))
+        } else {
+            (describe_result(&result), describe_outcome(outcome))
+        };
+        let or: Vec<String> = marks
+            .iter()
+            .map(|mark| match mark {
+                Mark::Translation(pa) => format!(", or ={:x} with no W", pa.0),
+                Mark::PageFault => ", or a page fault".to_owned(),
+            })
+            .collect();
+        self.differences.add(line, expected + &or.concat(), got);
+    }
+}

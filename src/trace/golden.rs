@@ -1,0 +1,142 @@
+//! A trace on the golden model: every access is walked afresh.
+
+use super::{
+    AccessLine, Counts, Differences, Fresh, Reader, Record, TraceError, describe_outcome,
+    describe_result, describe_updates, is_result,
+};
+use crate::addr::Hpa;
+use crate::format::Format;
+use crate::golden;
+use crate::memory::HostMemory;
+
+/// Accesses from one call of the progress to the next.
+const PROGRESS: u64 = 1 << 14;
+
+/// What a replay on the golden model came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// Lines that were replayed.
+    pub counts: Counts,
+    /// Table words read.
+    pub reads: u64,
+    /// Accesses that fault.
+    pub faults: u64,
+    /// Accesses for which another result would do too.
+    pub marked: u64,
+    /// What was not as the trace says.
+    pub differences: Differences,
+}
+
+/// The access whose W lines may yet come.
+struct Pending {
+    line: u64,
+    /// The updates of its walk, and how many of them the trace has had.
+    updates: Vec<(Hpa, u64)>,
+    compared: usize,
+    /// A difference has been told: one for an access is enough.
+    differs: bool,
+}
+
+/// Replays a trace up to its end, or its first `limit` accesses. `progress` is called with how many more have been
+/// replayed.
+///
+/// # Errors
+/// If the trace cannot be read.
+pub fn replay(
+    reader: &mut Reader,
+    limit: u64,
+    progress: &dyn Fn(u64),
+) -> Result<Replay, TraceError> {
+    let mut replay = Replay::default();
+    let mut memory = HostMemory::new(Format::Rv64);
+    let mut pending: Option<Pending> = None;
+    loop {
+        let before = *reader.counts();
+        let Some(record) = reader.next_record()? else {
+            replay.counts = before;
+            break;
+        };
+        match record {
+            Record::Update { at, word } => {
+                if let Some(pending) = &mut pending {
+                    replay.update(pending, at, word);
+                }
+                memory.write(at, word);
+                continue;
+            }
+            Record::Access(access) => {
+                replay.finish(pending.take());
+                if before.accesses == limit {
+                    replay.counts = before;
+                    break;
+                }
+                pending = Some(replay.access(reader, &access, &memory));
+                if reader.counts().accesses.is_multiple_of(PROGRESS) {
+                    progress(PROGRESS);
+                }
+            }
+            Record::Memory { at, word } => memory.write(at, word),
+            Record::Context | Record::Fence(_) => {}
+        }
+    }
+    replay.finish(pending);
+    progress(replay.counts.accesses % PROGRESS);
+    Ok(replay)
+}
+
+impl Replay {
+    #[inline]
+    fn access(&mut self, reader: &Reader, access: &AccessLine, memory: &HostMemory) -> Pending {
+        let query = access.query(reader);
+        let mut fresh = Fresh::new(memory);
+        let outcome = golden::answer(&golden::walk(Format::Rv64, &query, &mut fresh, &mut ()));
+        self.reads += fresh.reads;
+        self.faults += u64::from(outcome.is_err());
+        self.marked += u64::from(!access.marks.is_empty());
+        let is_right = is_result(&outcome, &access.result, query.context.virt);
+        if !is_right {
+            self.differences.add(
+                reader.line(),
+                describe_result(&access.result),
+                describe_outcome(&outcome),
+            );
+        } else if fresh.reads != access.reads {
+            self.differences.add(
+                reader.line(),
+                format!("{} reads", access.reads),
+                format!("{} reads", fresh.reads),
+            );
+        }
+        Pending {
+            line: reader.line(),
+            updates: fresh.updates,
+            compared: 0,
+            differs: !is_right || fresh.reads != access.reads,
+        }
+    }
+
+    fn update(&mut self, pending: &mut Pending, at: Hpa, word: u64) {
+        let made = pending.updates.get(pending.compared);
+        if !pending.differs && made != Some(&(at, word)) {
+            let rest = pending.updates.get(pending.compared..).unwrap_or_default();
+            self.differences.add(
+                pending.line,
+                describe_updates(&[(at, word)]),
+                describe_updates(rest),
+            );
+            pending.differs = true;
+        }
+        pending.compared += 1;
+    }
+
+    #[inline]
+    fn finish(&mut self, pending: Option<Pending>) {
+        if let Some(pending) = pending
+            && !pending.differs
+            && let Some(rest @ [_, ..]) = pending.updates.get(pending.compared..)
+        {
+            self.differences
+                .add(pending.line, describe_updates(&[]), describe_updates(rest));
+        }
+    }
+}
