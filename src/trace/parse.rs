@@ -145,7 +145,7 @@ pub enum Problem {
         next: usize,
     },
     /// A root register that says nothing.
-    #[error("{0}; on RV64 there are 0 (Bare), 8 (Sv39), 9 (Sv48) and 10 (Sv57), for hgatp each x4")]
+    #[error("{0}")]
     Csr(#[from] CsrError),
     /// The root of the G-stage is not where it can be.
     #[error(
