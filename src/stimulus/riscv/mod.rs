@@ -69,6 +69,8 @@ pub mod weights {
     pub const NOT_ACCESSED: u32 = 8;
     /// A leaf's D bit is clear.
     pub const NOT_DIRTY: u32 = 15;
+    /// A context has another ASID, or VMID, than others over its tables.
+    pub const OTHER_TAG: u32 = 25;
     /// A context's guest root is not that of its table.
     pub const ODD_ROOT: u32 = 1;
     /// Per mille: a pointer is spoiled.
@@ -189,13 +191,11 @@ impl Ops<'_> {
         }
     }
 
-    /// A context of the same address space, mostly one in which the page can be used.
+    /// A context over the same tables, mostly one in which the page can be used.
     fn other_mode(&mut self, context: usize, page: &Wanted) -> usize {
-        let space = self.world.space(context);
-        let root = self.world.contexts[context].context.guest.root;
         let suits = |other: usize| {
-            let other = &self.world.contexts[other].context;
-            other.space() == space && other.guest.root == root && other.user == page.user
+            self.world.same_tables(context, other)
+                && self.world.contexts[other].context.user == page.user
         };
         let suiting: Vec<usize> = (0..self.world.contexts.len())
             .filter(|&other| suits(other))

@@ -8,7 +8,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
-use crate::mmu::{Context, Rights, Space, Stage, StageControl};
+use crate::mmu::{Context, Rights, Stage, StageControl};
 use crate::scenario::NamedContext;
 use crate::stimulus::Draw;
 
@@ -529,6 +529,13 @@ impl World {
         if draw.percent(20) && context.virt {
             context.host.adue = !context.host.adue;
         }
+        // The same tables under another tag: what the TLB has of one must not serve the other.
+        if draw.percent(weights::OTHER_TAG) {
+            context.asid ^= 1 << draw.below(16);
+        }
+        if draw.percent(weights::OTHER_TAG) && context.virt {
+            context.vmid ^= 1 << draw.below(14);
+        }
         if draw.percent(weights::ODD_ROOT) && context.guest.levels > 0 {
             // Past the host's width, or in some page of no table.
             let bits = self.geometry.hpa_width - PAGE;
@@ -584,9 +591,20 @@ impl World {
         })
     }
 
-    /// Some address space.
-    pub fn space(&self, context: usize) -> Space {
-        self.contexts[context].context.space()
+    /// Whether two contexts walk the same tables in the same modes, under whatever tags.
+    pub fn same_tables(&self, one: usize, other: usize) -> bool {
+        let tables = |number: usize| {
+            let context = &self.contexts[number].context;
+            let (guest, host) = (context.guest, context.host);
+            (
+                context.virt,
+                guest.levels,
+                guest.root,
+                host.levels,
+                host.root,
+            )
+        };
+        tables(one) == tables(other)
     }
 }
 
