@@ -5,7 +5,7 @@
 //! - A hit must be what some earlier walk found and no fence has named since: the legal answers are those of a TLB without
 //!   limits. A page that cannot have left the TLB must hit.
 //! - A walk that a fence has overtaken fills nothing and is not shared by later requests; equal misses share one.
-//! - Every request has one answer.
+//! - Every request has one answer, and the device does not stand still without a reason.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -86,6 +86,8 @@ pub enum Check {
     Response,
     /// The port rules: what is offered stays, and no request is taken beside a fence.
     Port,
+    /// A device that does nothing though it has nothing to wait for.
+    Stalled,
 }
 
 impl fmt::Display for Check {
@@ -101,6 +103,7 @@ impl fmt::Display for Check {
             Check::Overtaken => "request given to a walk that a fence had overtaken",
             Check::Response => "response without a request",
             Check::Port => "port rules",
+            Check::Stalled => "a stall without a reason",
         })
     }
 }
@@ -238,6 +241,9 @@ struct Legal {
 
 const LIVE: u64 = u64::MAX;
 
+/// Cycles that a device may do nothing in, while it has something to do and nothing to wait for.
+const MOST_IDLE: u32 = 16;
+
 pub(super) struct Checker {
     format: Format,
     tlb_entries: usize,
@@ -261,6 +267,8 @@ pub(super) struct Checker {
     /// How many the TLB may have held before the last fence, and the cycle of it: a fill in that cycle finds no room that
     /// the fence makes.
     before_fence: (u64, usize),
+    /// Cycles in a row in which the device has done nothing, with something to do.
+    idle: u32,
     response_is_stalled: bool,
     /// The response that was not taken, while there is one.
     stalled_response: Outputs,
@@ -324,6 +332,7 @@ impl Checker {
             may_hold_is_known: true,
             cleared: [true; 2],
             before_fence: (u64::MAX, 0),
+            idle: 0,
             response_is_stalled: false,
             stalled_response: Outputs::default(),
             stalled_read: None,
@@ -909,6 +918,33 @@ impl Checker {
             self.stalled_read = Some(offered(outputs));
         }
         Ok(())
+    }
+
+    /// A device with something to do and nothing to wait for does something, soon.
+    #[inline]
+    pub fn goes_on(&mut self, fine: bool, cycle: u64) -> Result<(), Box<Mismatch>> {
+        self.idle = if fine { 0 } else { self.idle + 1 };
+        if self.idle > MOST_IDLE {
+            return Err(self.stalled(cycle));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn stalled(&self, cycle: u64) -> Box<Mismatch> {
+        let waits = self.requests.iter().min_by_key(|request| request.accepted);
+        Box::new(Mismatch {
+            check: Check::Stalled,
+            cycle,
+            op: waits.map(|request| request.op),
+            query: waits.map(|request| request.query),
+            expected: format!(
+                "a read, a response, or a request or fence taken: nothing has been on its way for {MOST_IDLE} cycles"
+            ),
+            got: "nothing".into(),
+            reads: Vec::new(),
+            wrong_read: None,
+        })
     }
 
     #[cold]

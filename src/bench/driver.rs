@@ -210,6 +210,8 @@ struct Seen {
     read: Option<Read>,
     read_ready: bool,
     rsp_ready: bool,
+    /// Something is asked of the device, and no answer of memory is on its way: it has nothing to wait for.
+    owes: bool,
     /// The op to begin next, after this cycle.
     op: usize,
 }
@@ -482,6 +484,8 @@ impl<'a> Run<'a> {
 
         seen.read_ready = self.inputs.mem_req_ready;
         seen.rsp_ready = self.inputs.rsp_ready;
+        let is_asked = self.outstanding > 0 || self.inputs.req_valid || self.inputs.fence_valid;
+        seen.owes = is_asked && self.server.is_idle() && !self.inputs.mem_rsp_valid;
         seen.op = self.op;
         self.unjudged += 1;
         self.cycle += 1;
@@ -580,6 +584,12 @@ impl<'a> Run<'a> {
         }
         self.checker
             .ports(outputs, response_taken, seen.read_ready, cycle)?;
+        let is_active = outputs.mem_req_valid
+            || outputs.rsp_valid
+            || outputs.event_valid
+            || seen.request_taken
+            || seen.fence_taken;
+        self.checker.goes_on(is_active || !seen.owes, cycle)?;
         self.stats.cycles += 1;
         Ok(())
     }

@@ -57,6 +57,11 @@ impl MemoryServer {
         self.timing = timing.clone();
     }
 
+    /// Whether nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Whether it takes a read in this cycle.
     pub fn ready(&mut self) -> bool {
         !chance(&mut self.rng, self.timing.memory_busy)
