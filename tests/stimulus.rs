@@ -8,7 +8,7 @@ use nestwalk::report::golden_accesses;
 use nestwalk::scenario::Op;
 use nestwalk::stimulus::{self, Profile};
 
-const SCENARIOS: u64 = 3000;
+const SCENARIOS: u64 = 1000;
 const ACCESSES: u64 = 500;
 
 #[derive(Default)]

@@ -4,6 +4,7 @@
 //! memory is a legal one for the checker, so the generator need not keep its tables consistent: it only has to see
 //! to it that interesting things happen often. How often stands in [`weights`].
 
+mod aim;
 pub mod riscv;
 mod world;
 
@@ -13,11 +14,12 @@ use std::str::FromStr;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::addr::{Gpa, Gva};
+use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
-use crate::mmu::{Access, Fence};
+use crate::mmu::{Access, FaultKind, Fence, Query};
 use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
+use aim::{End, Image};
 use world::World;
 
 /// How often things happen. Percentages unless stated.
@@ -25,10 +27,14 @@ pub mod weights {
     /// Accesses in a scenario.
     pub const ACCESSES: u64 = 500;
 
-    /// What an op is.
-    pub const ACCESS: u32 = 82;
+    /// What is next: an access.
+    pub const ACCESS: u32 = 77;
     /// Several equal accesses in a row.
     pub const EQUAL_ACCESSES: u32 = 3;
+    /// A word is changed so that an access faults in a drawn way, and put back.
+    pub const FAULT: u32 = 3;
+    /// A fence overtakes a walk, or just does not name it.
+    pub const OVERTAKE: u32 = 2;
     /// A fence.
     pub const FENCE: u32 = 4;
     /// An edit of a table word.
@@ -54,9 +60,9 @@ pub mod weights {
     pub const EDIT_DRAINED: u32 = 30;
 
     /// Per mille: a table's base is not a multiple of 4.
-    pub const BASE_MISALIGNED: u32 = 10;
+    pub const BASE_MISALIGNED: u32 = 20;
     /// Per mille: a table's base is so high that some entries lie past the machine's width.
-    pub const BASE_HIGH: u32 = 14;
+    pub const BASE_HIGH: u32 = 25;
     /// A table's base is no multiple of the table's size.
     pub const BASE_UNALIGNED: u32 = 25;
     /// A guest table straddles two pages.
@@ -193,12 +199,14 @@ pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scen
         let mut ops = Ops {
             profile,
             world: &world,
+            image: Image::new(profile.format, &world.memory),
             draw,
             ops: Vec::with_capacity(accesses as usize * 5 / 4),
+            left: accesses,
             context: 0,
             recent: Vec::new(),
         };
-        ops.fill(accesses);
+        ops.fill();
         let ops = ops.ops;
         (world.memory, world.contexts, ops)
     };
@@ -261,17 +269,19 @@ fn draw_timing(draw: &mut Draw) -> Timing {
 struct Ops<'a> {
     profile: Profile,
     world: &'a World,
+    image: Image,
     draw: Draw,
     ops: Vec<Op>,
+    /// Accesses that are still wanted.
+    left: u64,
     context: usize,
     /// Pages used last, with their contexts.
     recent: Vec<(usize, u64)>,
 }
 
 impl Ops<'_> {
-    fn fill(&mut self, accesses: u64) {
-        let mut left = accesses;
-        while left > 0 {
+    fn fill(&mut self) {
+        while self.left > 0 {
             let mut kind = self.draw.below(100) as u32;
             let mut is = |weight: u32| {
                 let is = kind < weight;
@@ -279,12 +289,14 @@ impl Ops<'_> {
                 is
             };
             if is(weights::ACCESS) {
-                self.access();
-                left -= 1;
+                let (context, page) = self.page();
+                self.use_page(context, page);
             } else if is(weights::EQUAL_ACCESSES) {
-                let equal = (2 + self.draw.below(8)).min(left);
-                self.equal_accesses(equal);
-                left -= equal;
+                self.equal_accesses();
+            } else if is(weights::FAULT) {
+                self.fault();
+            } else if is(weights::OVERTAKE) {
+                self.overtake();
             } else if is(weights::FENCE) {
                 let fence = self.fence();
                 self.ops.push(Op::Fence(fence));
@@ -333,35 +345,114 @@ impl Ops<'_> {
             .of(&[Access::Load, Access::Load, Access::Store, Access::Fetch])
     }
 
-    fn push_access(&mut self, context: usize, page: u64, access: Access) {
-        let geometry = self.profile.format.geometry();
-        let offset = self.draw.below(geometry.page_bytes());
+    fn push_access(&mut self, context: usize, gva: Gva, access: Access) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
         self.ops.push(Op::Access(AccessOp {
             context,
-            gva: Gva((page << geometry.offset_width) + offset),
+            gva,
             access,
             expect: None,
             line: None,
         }));
     }
 
-    fn access(&mut self) {
-        let (context, page) = self.page();
-        let access = self.access_kind();
-        self.push_access(context, page, access);
+    fn push_edit(&mut self, at: Hpa, word: Option<u64>) {
+        self.image.write(at, word);
+        self.ops.push(Op::Write { at, word });
     }
 
-    fn equal_accesses(&mut self, count: u64) {
+    /// An address in a page.
+    fn in_page(&mut self, page: u64) -> Gva {
+        let geometry = self.profile.format.geometry();
+        let offset = self.draw.below(geometry.page_bytes());
+        Gva((page << geometry.offset_width) + offset)
+    }
+
+    fn use_page(&mut self, context: usize, page: u64) {
+        let access = self.access_kind();
+        let gva = self.in_page(page);
+        self.push_access(context, gva, access);
+    }
+
+    fn equal_accesses(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind();
-        for _ in 0..count {
+        for _ in 0..2 + self.draw.below(8) {
             // Now and then one that differs in nothing but the access.
             let access = if self.draw.percent(10) {
                 self.access_kind()
             } else {
                 access
             };
-            self.push_access(context, page, access);
+            let gva = self.in_page(page);
+            self.push_access(context, gva, access);
+        }
+    }
+
+    /// One word is changed so that an access ends in a fault of a drawn class, at a drawn entry of its walk.
+    fn fault(&mut self) {
+        let (context, page) = self.page();
+        let query = Query {
+            context: self.world.contexts[context].context,
+            gva: self.in_page(page),
+            access: self.access_kind(),
+        };
+        let any = |draw: &mut Draw, _| Some(End::Fault(*draw.of(&FaultKind::ALL)));
+        let Some(edit) = self.image.aim(&mut self.draw, &query, any) else {
+            return self.push_access(context, query.gva, query.access);
+        };
+        if self.draw.percent(30) {
+            self.push_access(context, query.gva, query.access);
+        }
+        self.push_edit(edit.at, edit.word);
+        self.fence_page(context, page);
+        self.push_access(context, query.gva, query.access);
+        self.use_page(context, page);
+        if self.draw.percent(50) {
+            self.ops.push(Op::Drain);
+        }
+        self.push_edit(edit.at, edit.before);
+        if self.draw.percent(weights::EDIT_FENCED) {
+            self.fence_page(context, page);
+        }
+    }
+
+    /// A fence that names a page, mostly and not only.
+    fn fence_page(&mut self, context: usize, page: u64) {
+        let space = self.world.contexts[context].context.space();
+        let gva = self.in_page(page);
+        let operands = self.draw.below(8);
+        self.ops.push(Op::Fence(Fence {
+            gva: (operands & 1 != 0).then_some(gva),
+            asid: (operands & 2 != 0).then_some(space.asid),
+            vmid: (operands & 4 != 0).then_some(space.vmid),
+            ..Fence::default()
+        }));
+    }
+
+    /// A walk that a fence overtakes, and the same request again.
+    fn overtake(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind();
+        // That there is a walk.
+        self.fence_page(context, page);
+        let gva = self.in_page(page);
+        self.push_access(context, gva, access);
+        let most = *self.draw.of(&[2, 8, 40, 120]);
+        let cycles = 1 + self.draw.below(most) as u32;
+        self.ops.push(Op::Wait(cycles));
+        if self.draw.percent(70) {
+            self.fence_page(context, page);
+        } else {
+            let fence = self.fence();
+            self.ops.push(Op::Fence(fence));
+        }
+        for _ in 0..=self.draw.below(3) {
+            let gva = self.in_page(page);
+            self.push_access(context, gva, access);
         }
     }
 
@@ -408,7 +499,7 @@ impl Ops<'_> {
         if self.draw.percent(weights::EDIT_DRAINED) {
             self.ops.push(Op::Drain);
         }
-        self.ops.push(Op::Write { at: entry.at, word });
+        self.push_edit(entry.at, word);
         if self.draw.percent(weights::EDIT_FENCED) {
             let fence = if self.draw.percent(50) {
                 Fence::default()

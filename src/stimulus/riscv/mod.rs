@@ -1,37 +1,58 @@
 //! Random scenarios of the RISC-V formats.
 //!
-//! Tables are drawn sound, then entries are spoiled, at first and by edits on the way: so that faults of every class
-//! come at every level of both stages, and what is behind them is reached too. How often stands in [`weights`].
+//! Tables are drawn sound, but for a few words. Then the generator draws one episode after the other: it decides what is to happen (this
+//! fault at that level of that stage, an update that loses, a fence that overtakes a walk, a hit of what a fence has spared), looks in the
+//! golden model which words it takes ([`super::aim`]), and puts down the ops for it. All episodes share tables, tags and TLB entries, and are
+//! not waited for, so they disturb one another. How often stands in [`weights`].
 
 mod world;
 
+use super::aim::{Edit, End, Image};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
 use crate::format::Format;
+use crate::format::riscv::Entry;
+use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
-use crate::mmu::{ASID_WIDTH, Access, Fence, Stage, VMID_WIDTH};
+use crate::mmu::{
+    ASID_WIDTH, Access, FaultKind, Fence, Position, Query, Rights, Stage, VMID_WIDTH,
+};
 use crate::scenario::{AccessOp, NamedContext, Op};
 use world::{Wanted, World};
 
 /// How often things happen. Percentages unless stated.
 pub mod weights {
-    /// What an op is: an access.
-    pub const ACCESS: u32 = 74;
-    /// Several accesses to one page in a row.
-    pub const EQUAL_ACCESSES: u32 = 5;
-    /// A fence.
-    pub const FENCE: u32 = 5;
-    /// An edit of a table word.
-    pub const EDIT: u32 = 8;
-    /// An edit that races with the update of the entry.
-    pub const RACE: u32 = 2;
+    /// What an episode is about: accesses to pages in use, and new ones.
+    pub const ROAM: u32 = 48;
+    /// Several accesses to one page in a row: equal ones share a walk.
+    pub const EQUAL: u32 = 5;
+    /// A fault of a class, at an entry of the walk.
+    pub const FAULT: u32 = 12;
+    /// A leaf changes, a fence names it or just not, and its page is used again.
+    pub const STALE: u32 = 9;
+    /// A fence overtakes a walk, or spares it.
+    pub const OVERTAKE: u32 = 5;
+    /// A fence by one piece of a large page of which the TLB has several.
+    pub const SPLINTER: u32 = 4;
+    /// An update that meets another word than it expects.
+    pub const RACE: u32 = 3;
+    /// A page becomes part of a larger one, without a fence.
+    pub const RESIZE: u32 = 2;
+    /// One page under the other tags of its tables.
+    pub const ALIAS: u32 = 3;
+    /// A fence of some form.
+    pub const FENCE: u32 = 2;
+    /// A spoiled word that stays for a while.
+    pub const EDIT: u32 = 2;
     /// A wait of a few cycles.
-    pub const WAIT: u32 = 3;
+    pub const WAIT: u32 = 2;
     /// A wait for every answer.
     pub const DRAIN: u32 = 2;
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
+    /// Accesses of a [`ROAM`] episode, at most.
+    pub const ROAM_ACCESSES: u64 = 8;
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 25;
     /// An access is to a page among the few used last.
@@ -44,15 +65,19 @@ pub mod weights {
     pub const ANY_PRIVILEGE: u32 = 10;
     /// A fence names nothing but its kind of address space.
     pub const FENCE_ALL: u32 = 15;
-    /// An operand of a fence is not of what was used last.
-    pub const OTHER_OPERAND: u32 = 15;
-    /// An edit is followed at once by a fence.
-    pub const EDIT_FENCED: u32 = 55;
-    /// An edit waits for the accesses before it.
-    pub const EDIT_DRAINED: u32 = 30;
-    /// An edit makes a spoiled word sound again; else it spoils one.
-    pub const EDIT_MENDS: u32 = 60;
-    /// Words that edits have spoiled and not mended, at most.
+    /// A fence has one operand that is one bit off what was used.
+    pub const NEAR_MISS: u32 = 30;
+    /// A large page has a neighbour in the tables.
+    pub const NEIGHBOUR: u32 = 25;
+    /// What an episode changes is waited for before.
+    pub const DRAINED: u32 = 45;
+    /// What an episode has changed is put back at its end, else by a later one.
+    pub const MENDED: u32 = 75;
+    /// A change is followed by a fence.
+    pub const FENCED: u32 = 75;
+    /// A fault has a second one on its way.
+    pub const SECOND_FAULT: u32 = 15;
+    /// Changes that have not been put back, at most.
     pub const MOST_BROKEN: usize = 3;
 
     /// A stage is off.
@@ -72,7 +97,7 @@ pub mod weights {
     /// A context has another ASID, or VMID, than others over its tables.
     pub const OTHER_TAG: u32 = 25;
     /// A context's guest root is not that of its table.
-    pub const ODD_ROOT: u32 = 1;
+    pub const ODD_ROOT: u32 = 2;
     /// Per mille: a pointer is spoiled.
     pub const SPOILED_POINTER: u32 = 2;
     /// Per mille: a leaf is spoiled.
@@ -88,56 +113,68 @@ pub(super) fn draw(
     let world = World::new(format, draw);
     let mut ops = Ops {
         world: &world,
+        image: Image::new(format, &world.memory),
         draw,
-        ops: Vec::with_capacity(accesses as usize * 5 / 4),
+        ops: Vec::with_capacity(accesses as usize * 3 / 2),
+        left: accesses,
         context: 0,
         recent: Vec::new(),
         broken: Vec::new(),
     };
-    ops.fill(accesses);
+    ops.fill();
     let ops = ops.ops;
     (world.memory, world.contexts, ops)
 }
 
 struct Ops<'a> {
     world: &'a World,
+    image: Image,
     draw: &'a mut Draw,
     ops: Vec<Op>,
+    /// Accesses that are still wanted.
+    left: u64,
     context: usize,
     /// Pages used last, with their contexts.
     recent: Vec<(usize, Wanted)>,
-    /// Entries that an edit has spoiled, by index.
-    broken: Vec<usize>,
+    /// Edits that have not been put back.
+    broken: Vec<Edit>,
 }
 
 impl Ops<'_> {
-    fn fill(&mut self, accesses: u64) {
-        let mut left = accesses;
-        while left > 0 {
+    fn fill(&mut self) {
+        while self.left > 0 {
             let mut kind = self.draw.below(100) as u32;
             let mut is = |weight: u32| {
                 let is = kind < weight;
                 kind = kind.wrapping_sub(weight);
                 is
             };
-            if is(weights::ACCESS) {
-                self.access();
-                left -= 1;
-            } else if is(weights::EQUAL_ACCESSES) {
-                let equal = (2 + self.draw.below(8)).min(left);
-                self.equal_accesses(equal);
-                left -= equal;
-            } else if is(weights::FENCE) {
-                let fence = self.fence();
-                self.ops.push(Op::Fence(fence));
-            } else if is(weights::EDIT) {
-                self.edit();
+            if is(weights::ROAM) {
+                for _ in 0..=self.draw.below(weights::ROAM_ACCESSES) {
+                    self.roam();
+                }
+            } else if is(weights::EQUAL) {
+                self.equal_accesses();
+            } else if is(weights::FAULT) {
+                self.fault();
+            } else if is(weights::STALE) {
+                self.stale();
+            } else if is(weights::OVERTAKE) {
+                self.overtake();
+            } else if is(weights::SPLINTER) {
+                self.splinter();
             } else if is(weights::RACE) {
                 self.race();
-                left -= 1;
+            } else if is(weights::RESIZE) {
+                self.resize();
+            } else if is(weights::ALIAS) {
+                self.alias();
+            } else if is(weights::FENCE) {
+                self.fence_something();
+            } else if is(weights::EDIT) {
+                self.spoil_something();
             } else if is(weights::WAIT) {
-                let cycles = 1 + self.draw.below(30) as u32;
-                self.ops.push(Op::Wait(cycles));
+                self.wait(30);
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
             } else {
@@ -146,6 +183,150 @@ impl Ops<'_> {
             }
         }
     }
+
+    ///////////////////
+    // Single ops    //
+    ///////////////////
+
+    fn query(&self, context: usize, gva: u64, access: Access) -> Query {
+        Query {
+            context: self.world.contexts[context].context,
+            gva: Gva(gva),
+            access,
+        }
+    }
+
+    fn push_access(&mut self, context: usize, gva: u64, access: Access) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        let query = self.query(context, gva, access);
+        self.image.access(&query);
+        self.ops.push(Op::Access(AccessOp {
+            context,
+            gva: query.gva,
+            access,
+            expect: None,
+            line: None,
+        }));
+    }
+
+    fn push_edit(&mut self, edit: &Edit) {
+        self.image.write(edit.at, edit.word);
+        self.ops.push(Op::Write {
+            at: edit.at,
+            word: edit.word,
+        });
+    }
+
+    /// Up to so many cycles.
+    fn wait(&mut self, most: u64) {
+        let cycles = 1 + self.draw.below(most) as u32;
+        self.ops.push(Op::Wait(cycles));
+    }
+
+    fn drain(&mut self, percent: u32) {
+        if self.draw.percent(percent) {
+            self.ops.push(Op::Drain);
+        }
+    }
+
+    /// A fence of every form that there is for an address space in use, by what it names. `miss`: one of its operands is just off.
+    fn push_fence(&mut self, context: usize, gva: u64, mapping: Option<&Mapping>, miss: bool) {
+        let fence = self.draw_fence(context, gva, mapping, miss);
+        self.ops.push(Op::Fence(fence));
+    }
+
+    fn draw_fence(
+        &mut self,
+        context: usize,
+        gva: u64,
+        mapping: Option<&Mapping>,
+        miss: bool,
+    ) -> Fence {
+        let context = self.world.contexts[context].context;
+        let smallest = self.world.format.geometry().offset_width;
+        let sizes = mapping.map_or((smallest, smallest), |mapping| {
+            (mapping.guest.page_size, mapping.host.page_size)
+        });
+        let gpa = mapping.map_or(gva, |mapping| mapping.gpa.0);
+        let any = self.draw.below(4);
+        let (first, second) = (any & 1 != 0, any & 2 != 0);
+        // Which operand is off, of those that are there.
+        let off = if miss { 1 + self.draw.below(2) } else { 0 };
+        // SFENCE.VMA and HFENCE.VVMA, or HFENCE.GVMA.
+        let by_guest = !context.virt || self.draw.percent(55);
+        let mut fence = Fence {
+            virt: context.virt,
+            ..Fence::default()
+        };
+        if by_guest {
+            fence.gva = first.then(|| Gva(self.operand(gva, sizes.0, off == 1)));
+            fence.asid = second.then(|| self.tag(context.asid, ASID_WIDTH, off == 2));
+            if context.virt {
+                let off = off == 2 && !second;
+                fence.vmid = Some(self.tag(context.vmid, VMID_WIDTH, off));
+            }
+        } else {
+            fence.gpa = first.then(|| Gpa(self.operand(gpa, sizes.1, off == 1)));
+            fence.vmid = second.then(|| self.tag(context.vmid, VMID_WIDTH, off == 2));
+        }
+        fence
+    }
+
+    fn tag(&mut self, value: u16, width: u32, off: bool) -> u16 {
+        if off {
+            value ^ (1 << self.draw.below(width.into()))
+        } else {
+            value
+        }
+    }
+
+    /// An address in the page of 2^`size` bytes around another, or, `off`, in one that differs in a bit.
+    fn operand(&mut self, address: u64, size: u32, off: bool) -> u64 {
+        let width = self.world.format.geometry().gva_width;
+        let inside = (1u64 << size) - 1;
+        let mut operand = address & !inside | self.draw.bits() & inside;
+        if off {
+            // The lowest bits are those that a wrong page size gets wrong.
+            let bits = u64::from(width - size);
+            let bit = if self.draw.percent(60) {
+                self.draw.below(bits.min(12))
+            } else {
+                self.draw.below(bits)
+            };
+            operand ^= 1 << (u64::from(size) + bit);
+        }
+        operand & (u64::MAX >> (64 - width))
+    }
+
+    fn near_miss(&mut self) -> bool {
+        self.draw.percent(weights::NEAR_MISS)
+    }
+
+    /// Puts a word back, at once or, where few pages are behind it, some time.
+    fn mend(&mut self, mut edit: Edit, context: usize, gva: u64, mapping: Option<&Mapping>) {
+        // What an earlier episode has left there is not what was there at first.
+        if let Some(earlier) = self.broken.iter().position(|other| other.at == edit.at) {
+            edit.before = self.broken.swap_remove(earlier).before;
+        }
+        let is_leaf = edit.before.is_some_and(|word| !Entry(word).is_pointer());
+        let has_room = self.broken.len() < weights::MOST_BROKEN;
+        if is_leaf && has_room && !self.draw.percent(weights::MENDED) {
+            self.broken.push(edit);
+            return;
+        }
+        self.drain(weights::DRAINED / 2);
+        self.push_edit(&back(edit));
+        if self.draw.percent(weights::FENCED) {
+            self.push_fence(context, gva, mapping, false);
+        }
+    }
+
+    ///////////////////
+    // Pages         //
+    ///////////////////
 
     /// A page, and the context to use it in.
     fn page(&mut self) -> (usize, Wanted) {
@@ -185,9 +366,7 @@ impl Ops<'_> {
         };
         Wanted {
             gva: Gva(gva),
-            gpa: Gpa(gva),
             user: self.draw.percent(50),
-            leaves: [None; 2],
         }
     }
 
@@ -222,186 +401,398 @@ impl Ops<'_> {
         }
     }
 
-    fn push_access(&mut self, context: usize, page: &Wanted, access: Access) {
-        let offset = self.draw.below(4096);
-        let mut gva = page.gva.0 & !0xFFF | offset;
+    /// An address in the smallest page of another.
+    fn in_page(&mut self, gva: u64) -> u64 {
+        gva & !0xFFF | self.draw.below(4096)
+    }
+
+    /// An access to a page, of some kind.
+    fn use_page(&mut self, context: usize, page: &Wanted) {
+        let mut gva = self.in_page(page.gva.0);
         // Another part of what may be a larger page.
         if self.draw.percent(weights::ELSEWHERE) {
             gva ^= 1 << (12 + self.draw.below(9));
         }
-        self.ops.push(Op::Access(AccessOp {
-            context,
-            gva: Gva(gva),
-            access,
-            expect: None,
-            line: None,
-        }));
+        let access = self.access_kind(context);
+        self.push_access(context, gva, access);
     }
 
-    fn access(&mut self) {
-        let (context, page) = self.page();
-        let access = self.access_kind(context);
-        self.push_access(context, &page, access);
+    /// One to three accesses to a page, in some of the modes that its tables are used in.
+    fn use_again(&mut self, context: usize, page: &Wanted) {
+        for _ in 0..=self.draw.below(3) {
+            let context = self.other_mode(context, page);
+            self.use_page(context, page);
+        }
     }
 
-    fn equal_accesses(&mut self, count: u64) {
+    ///////////////////
+    // Episodes      //
+    ///////////////////
+
+    fn roam(&mut self) {
+        let (context, page) = self.page();
+        self.use_page(context, &page);
+    }
+
+    fn equal_accesses(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind(context);
-        for _ in 0..count {
+        for _ in 0..2 + self.draw.below(8) {
+            // Now and then one that differs in nothing but the access.
             let access = if self.draw.percent(25) {
                 self.access_kind(context)
             } else {
                 access
             };
-            self.push_access(context, &page, access);
+            let gva = self.in_page(page.gva.0);
+            self.push_access(context, gva, access);
         }
     }
 
-    /// A fence of some form, mostly one that names what was used last.
-    fn fence(&mut self) -> Fence {
-        let virt = self.draw.percent(75);
-        if self.draw.percent(weights::FENCE_ALL) {
-            return Fence {
-                virt,
-                ..Fence::default()
-            };
+    /// One word is changed so that an access ends in a fault of a drawn class, at a drawn entry of its walk.
+    fn fault(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind(context);
+        let gva = self.in_page(page.gva.0);
+        let query = self.query(context, gva, access);
+        let Some(edit) = self.image.aim(self.draw, &query, any_end) else {
+            return self.push_access(context, gva, access);
+        };
+        let mapping = self.image.look(&query).ok();
+        if self.draw.percent(40) {
+            // The TLB may know the page.
+            self.push_access(context, gva, access);
+            self.drain(weights::DRAINED);
         }
+        self.push_edit(&edit);
+        let second = if self.draw.percent(weights::SECOND_FAULT) {
+            self.image.aim(self.draw, &query, any_end)
+        } else {
+            None
+        };
+        if let Some(second) = &second {
+            self.push_edit(second);
+        }
+        if self.draw.percent(weights::FENCED) {
+            let fence = match self.draw.percent(50) {
+                // The pages that the entry leads to are many, where it is no leaf.
+                true => Fence {
+                    virt: query.context.virt,
+                    ..Fence::default()
+                },
+                false => self.draw_fence(context, gva, mapping.as_ref(), false),
+            };
+            self.ops.push(Op::Fence(fence));
+        }
+        self.push_access(context, gva, access);
+        if self.draw.percent(60) {
+            self.use_again(context, &page);
+        }
+        if let Some(second) = second {
+            self.mend(second, context, gva, mapping.as_ref());
+        }
+        self.mend(edit, context, gva, mapping.as_ref());
+        if self.draw.percent(40) {
+            self.push_access(context, gva, access);
+        }
+    }
+
+    /// A page that has just been used, with its mapping, where it has one.
+    fn mapped_page(&mut self) -> Option<(usize, Wanted, u64, Mapping)> {
+        let (context, page) = self.page();
+        let access = self.access_kind(context);
+        let gva = self.in_page(page.gva.0);
+        self.push_access(context, gva, access);
+        let query = self.query(context, gva, access);
+        let mapping = self.image.look(&query).ok()?;
+        Some((context, page, gva, mapping))
+    }
+
+    /// Another word for a leaf that the last look went through: elsewhere, with other rights, or at fault.
+    fn other_leaf(&mut self) -> Option<Edit> {
+        let stage = *self.draw.of(&[Stage::Guest, Stage::Host]);
+        let leaf = self
+            .image
+            .leaf(stage)
+            .or_else(|| self.image.steps().last().copied())?;
+        let entry = Entry(leaf.word?);
+        let word = match self.draw.below(10) {
+            0..4 => self.elsewhere(&leaf, entry),
+            4..6 => entry.with_rights(super::aim::draw_rights(self.draw)),
+            6 => entry.with_user(!entry.user()),
+            7 => entry.with_dirty(false),
+            8 => entry.with_global(!entry.global()),
+            _ => entry.with_valid(false),
+        };
+        self.image.edit(&leaf, Some(word.0))
+    }
+
+    /// The leaf of a step, to another page of its size that differs in a bit.
+    fn elsewhere(&mut self, leaf: &Step, entry: Entry) -> Entry {
+        let geometry = self.world.format.geometry();
+        let size = match entry.napot() {
+            true => world::NAPOT,
+            false => geometry.offset_width + leaf.at.level() * geometry.index_width,
+        };
+        let bit = self.draw.below(u64::from(geometry.hpa_width - size).min(8));
+        entry.with_address(entry.address() ^ 1 << (u64::from(size) + bit))
+    }
+
+    fn stale(&mut self) {
+        let Some((context, page, gva, mapping)) = self.mapped_page() else {
+            return;
+        };
+        self.drain(70);
+        let edit = match self.draw.percent(80) {
+            true => self.other_leaf(),
+            false => None,
+        };
+        if let Some(edit) = &edit {
+            self.push_edit(edit);
+        }
+        let miss = self.near_miss();
+        self.push_fence(context, gva, Some(&mapping), miss);
+        if self.draw.percent(30) {
+            self.wait(8);
+        }
+        self.use_again(context, &page);
+        if let Some(edit) = edit {
+            self.mend(edit, context, gva, Some(&mapping));
+        }
+    }
+
+    fn overtake(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind(context);
+        let gva = self.in_page(page.gva.0);
+        let query = self.query(context, gva, access);
+        let mapping = self.image.look(&query).ok();
+        // That there is a walk.
+        self.push_fence(context, gva, mapping.as_ref(), false);
+        self.push_access(context, gva, access);
+        if self.draw.percent(70) {
+            let most = *self.draw.of(&[3, 12, 60, 200]);
+            self.wait(most);
+        }
+        let _ = self.image.look(&query);
+        let edit = match self.draw.percent(60) {
+            true => self.other_leaf(),
+            false => None,
+        };
+        if let Some(edit) = &edit {
+            self.push_edit(edit);
+        }
+        let miss = self.near_miss();
+        self.push_fence(context, gva, mapping.as_ref(), miss);
+        for _ in 0..=self.draw.below(3) {
+            let gva = self.in_page(gva);
+            self.push_access(context, gva, access);
+        }
+        if self.draw.percent(50) {
+            self.ops.push(Op::Drain);
+            self.use_again(context, &page);
+        }
+        if let Some(edit) = edit {
+            self.mend(edit, context, gva, mapping.as_ref());
+        }
+    }
+
+    /// Pieces of the larger of a page's two leaves are used, that leaf changes, and a fence names it by one piece.
+    fn splinter(&mut self) {
+        let Some((context, page, gva, mapping)) = self.mapped_page() else {
+            return;
+        };
+        let large = mapping.guest.page_size.max(mapping.host.page_size);
+        let small = mapping.page_size;
+        let pieces: Vec<u64> = (0..2 + self.draw.below(3))
+            .map(|_| match large - small {
+                0 => gva,
+                bits => gva ^ 1 << (u64::from(small) + self.draw.below(bits.into())),
+            })
+            .collect();
+        let access = self.access_kind(context);
+        for &piece in &pieces {
+            self.push_access(context, piece, access);
+        }
+        self.drain(80);
+        let _ = self.image.look(&self.query(context, gva, access));
+        let edit = self.other_leaf();
+        if let Some(edit) = &edit {
+            self.push_edit(edit);
+        }
+        let piece = *self.draw.of(&pieces);
+        let miss = self.near_miss();
+        self.push_fence(context, piece, Some(&mapping), miss);
+        for &piece in &pieces {
+            self.push_access(context, piece, access);
+        }
+        self.use_page(context, &page);
+        if let Some(edit) = edit {
+            self.mend(edit, context, gva, Some(&mapping));
+        }
+    }
+
+    /// An access that must set bits of some leaf on its way, which changes meanwhile.
+    fn race(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind(context);
+        let gva = self.in_page(page.gva.0);
+        let query = self.query(context, gva, access);
+        let update = |_: &mut Draw, _: Position| Some(End::Update);
+        let Some(edit) = self.image.aim(self.draw, &query, update) else {
+            return self.push_access(context, gva, access);
+        };
+        self.push_edit(&edit);
+        let all = Fence {
+            virt: query.context.virt,
+            ..Fence::default()
+        };
+        self.ops.push(Op::Fence(all));
+        self.push_access(context, gva, access);
+        let most = *self.draw.of(&[4, 20, 120]);
+        self.wait(most);
+        let clean = Entry(edit.word.unwrap_or_default());
+        let word = match self.draw.below(6) {
+            0 => clean.with_valid(false),
+            1 => Entry(edit.before.unwrap_or_default()),
+            2 => clean.with_rights(super::aim::draw_rights(self.draw)),
+            3 => clean.with_accessed(true),
+            _ => clean.with_rsw(self.draw.below(4)),
+        };
+        self.push_edit(&Edit {
+            word: Some(word.0),
+            ..edit
+        });
+        self.use_again(context, &page);
+        self.mend(edit, context, gva, None);
+    }
+
+    /// A pointer on the way to a page becomes a large leaf. Without a fence both are legal, and what the TLB has may overlap.
+    fn resize(&mut self) {
+        let Some((context, page, gva, mapping)) = self.mapped_page() else {
+            return;
+        };
+        let geometry = self.world.format.geometry();
+        let pointers: Vec<Step> = self
+            .image
+            .steps()
+            .iter()
+            .filter(|step| step.at.level() > 0 && step.word.is_some_and(|w| Entry(w).is_pointer()))
+            .copied()
+            .collect();
+        if pointers.is_empty() {
+            return;
+        }
+        self.drain(weights::DRAINED);
+        let pointer = *self.draw.of(&pointers);
+        let size = geometry.offset_width + pointer.at.level() * geometry.index_width;
+        let table = Entry(pointer.word.unwrap_or_default()).address();
+        let user = pointer.at.stage() == Stage::Host || page.user;
+        let leaf = Entry::leaf(table >> size << size, Rights::ALL).with_user(user);
+        let Some(edit) = self.image.edit(&pointer, Some(leaf.0)) else {
+            return;
+        };
+        self.push_edit(&edit);
+        for _ in 0..2 + self.draw.below(3) {
+            // Past the page that the TLB has, then that page too.
+            let bit = 12 + self.draw.below(u64::from(size - 12));
+            let piece = *self.draw.of(&[gva, gva ^ 1 << bit, gva ^ 1 << bit]);
+            let access = self.access_kind(context);
+            self.push_access(context, piece, access);
+        }
+        self.drain(weights::DRAINED);
+        self.push_edit(&back(edit));
+        if self.draw.percent(50) {
+            self.push_fence(context, gva, Some(&mapping), false);
+        }
+        self.use_again(context, &page);
+    }
+
+    /// A page is used under each tag that its tables go by, there and back.
+    fn alias(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind(context);
+        let others: Vec<usize> = (0..self.world.contexts.len())
+            .filter(|&other| self.world.same_tables(context, other) || self.draw.percent(25))
+            .collect();
+        for _ in 0..2 {
+            for &other in &others {
+                let gva = self.in_page(page.gva.0);
+                self.push_access(other, gva, access);
+            }
+            self.drain(weights::DRAINED);
+        }
+    }
+
+    fn fence_something(&mut self) {
+        let virt = self.draw.percent(75);
         let used = match self.recent.as_slice() {
             [] => None,
             recent => Some(*self.draw.of(recent)),
         };
-        let Some((context, page)) = used else {
-            return Fence {
+        match used {
+            Some((context, page)) if !self.draw.percent(weights::FENCE_ALL) => {
+                let query = self.query(context, page.gva.0, Access::Load);
+                let mapping = self.image.look(&query).ok();
+                let miss = self.near_miss();
+                self.push_fence(context, page.gva.0, mapping.as_ref(), miss);
+            }
+            _ => self.ops.push(Op::Fence(Fence {
                 virt,
                 ..Fence::default()
-            };
-        };
-        let context = &self.world.contexts[context].context;
-        let virt = if self.draw.percent(90) {
-            context.virt
-        } else {
-            virt
-        };
-        let (asid, vmid) = (
-            self.operand(context.asid, ASID_WIDTH),
-            self.operand(context.vmid, VMID_WIDTH),
-        );
-        let any = self.draw.below(4);
-        let (first, second) = (any & 1 != 0, any & 2 != 0);
-        let none = Fence {
-            virt,
-            ..Fence::default()
-        };
-        // SFENCE.VMA and HFENCE.VVMA, or HFENCE.GVMA.
-        if !virt || self.draw.percent(60) {
-            Fence {
-                gva: first.then(|| Gva(self.near(page.gva.0))),
-                asid: second.then_some(asid),
-                vmid: virt.then_some(vmid),
-                ..none
-            }
-        } else {
-            Fence {
-                gpa: first.then(|| Gpa(self.near(page.gpa.0))),
-                vmid: second.then_some(vmid),
-                ..none
-            }
+            })),
         }
     }
 
-    fn operand(&mut self, value: u16, width: u32) -> u16 {
-        if self.draw.percent(weights::OTHER_OPERAND) {
-            value ^ (1 << self.draw.below(width.into()))
-        } else {
-            value
-        }
-    }
-
-    /// An address in the page of another, or in another part of what may be a larger page, or in a neighbour.
-    fn near(&mut self, address: u64) -> u64 {
-        let flip = match self.draw.below(100) {
-            0..50 => 0,
-            50..85 => 1 << (12 + self.draw.below(10)),
-            _ => 1 << (12 + self.draw.below(24)),
-        };
-        let width = self.world.format.geometry().gva_width;
-        (address ^ flip) & (u64::MAX >> (64 - width)) | self.draw.below(4096)
-    }
-
-    fn edit(&mut self) {
-        let mend = match self.broken.len() {
-            0 => false,
-            weights::MOST_BROKEN.. => true,
-            _ => self.draw.percent(weights::EDIT_MENDS),
-        };
-        // Mostly a leaf of a page in use.
-        let leaf = match self.recent.as_slice() {
-            [] => None,
-            recent => {
-                let (_, page) = *self.draw.of(recent);
-                page.leaves[self.draw.below(2) as usize]
-            }
-        };
-        let entry = match leaf {
-            _ if mend => {
+    /// Any word of a table in place of a sound one; or a changed one is put back.
+    fn spoil_something(&mut self) {
+        if self.broken.len() >= weights::MOST_BROKEN || self.world.entries.is_empty() {
+            if !self.broken.is_empty() {
                 let which = self.draw.below(self.broken.len() as u64) as usize;
-                self.broken.swap_remove(which)
+                let edit = self.broken.swap_remove(which);
+                self.push_edit(&back(edit));
+                self.fence_something();
             }
-            Some(leaf) if self.draw.percent(60) => leaf,
-            _ if self.world.entries.is_empty() => return,
-            _ => self.draw.below(self.world.entries.len() as u64) as usize,
-        };
-        if !mend {
-            self.broken.push(entry);
+            return;
         }
-        let entry = self.world.entries[entry];
-        let word = if mend {
-            Some(entry.sound.0)
-        } else {
-            self.world.spoil(self.draw, &entry)
+        let entry = *self.draw.of(&self.world.entries);
+        let edit = Edit {
+            at: entry.at,
+            word: self.world.spoil(self.draw, &entry),
+            before: self.image.read(entry.at),
+            stage: entry.stage,
         };
-        if self.draw.percent(weights::EDIT_DRAINED) {
-            self.ops.push(Op::Drain);
+        if self.broken.iter().any(|other| other.at == edit.at) {
+            return;
         }
-        self.ops.push(Op::Write { at: entry.at, word });
-        if self.draw.percent(weights::EDIT_FENCED) {
-            let fence = match (self.draw.percent(50), entry.stage) {
-                (true, _) => self.fence(),
-                (false, Stage::Host) => Fence::default(),
-                (false, Stage::Guest) => Fence {
-                    virt: self.draw.percent(75),
-                    ..Fence::default()
-                },
-            };
-            self.ops.push(Op::Fence(fence));
+        self.push_edit(&edit);
+        self.broken.push(edit);
+        if self.draw.percent(weights::FENCED) {
+            self.ops.push(Op::Fence(Fence {
+                virt: edit.stage == Stage::Host || self.draw.percent(75),
+                ..Fence::default()
+            }));
         }
     }
+}
 
-    /// An access that must set bits of a leaf, which changes meanwhile.
-    fn race(&mut self) {
-        let (context, page) = self.page();
-        let stage = self.draw.below(2) as usize;
-        let Some(leaf) = page.leaves[stage] else {
-            return self.push_access(context, &page, Access::Store);
-        };
-        let entry = self.world.entries[leaf];
-        let clean = entry.sound.with_accessed(false).with_dirty(false);
-        self.ops.push(Op::Write {
-            at: entry.at,
-            word: Some(clean.0),
-        });
-        self.ops.push(Op::Fence(Fence {
-            virt: self.world.contexts[context].context.virt,
-            ..Fence::default()
-        }));
-        let access = self.access_kind(context);
-        self.push_access(context, &page, access);
-        self.ops.push(Op::Wait(1 + self.draw.below(120) as u32));
-        let word = match self.draw.below(4) {
-            0 => self.world.spoil(self.draw, &entry),
-            1 => Some(entry.sound.0),
-            _ => Some(clean.with_rsw(self.draw.below(4)).0),
-        };
-        self.ops.push(Op::Write { at: entry.at, word });
+/// The edit that puts back what another has changed.
+fn back(edit: Edit) -> Edit {
+    Edit {
+        word: edit.before,
+        before: edit.word,
+        ..edit
+    }
+}
+
+/// Every end that there is; which of them an entry can have shows in the try.
+fn any_end(draw: &mut Draw, at: Position) -> Option<End> {
+    // A fault of the table above, or of this entry.
+    let kind = *draw.of(&FaultKind::ALL);
+    match (kind, at) {
+        (FaultKind::Pointer, _) if at.level() > 0 => None,
+        (FaultKind::Misaligned, _) if at.level() == 0 => None,
+        _ if draw.percent(12) => Some(End::Update),
+        _ => Some(End::Fault(kind)),
     }
 }

@@ -11,21 +11,18 @@ use crate::memory::HostMemory;
 use crate::mmu::{Context, Rights, Stage, StageControl};
 use crate::scenario::NamedContext;
 use crate::stimulus::Draw;
+use crate::stimulus::aim::draw_rights;
 
 const PAGE: u32 = 12;
-const NAPOT: u32 = 16;
+pub(super) const NAPOT: u32 = 16;
 
 /// A page that an access may want.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     /// A gVA in it.
     pub gva: Gva,
-    /// Its gPA, by tables without faults.
-    pub gpa: Gpa,
     /// Its guest leaf says U.
     pub user: bool,
-    /// Its leaves, of both stages, as indexes into [`World::entries`].
-    pub leaves: [Option<usize>; 2],
 }
 
 /// A table word, for edits.
@@ -214,17 +211,18 @@ impl World {
         at
     }
 
-    /// Lets the host map the page of a gPA, if it does not, and says with which leaf.
-    fn map_gpa(&mut self, draw: &mut Draw, vm: usize, gpa: u64) -> Option<usize> {
-        let mut host = self.vms[vm].host.take()?;
-        let leaf = host.find(gpa).or_else(|| {
+    /// Lets the host map the page of a gPA, if it does not.
+    fn map_gpa(&mut self, draw: &mut Draw, vm: usize, gpa: u64) {
+        let Some(mut host) = self.vms[vm].host.take() else {
+            return;
+        };
+        if host.find(gpa).is_none() {
             let size = self.draw_size(draw, host.levels);
             let to = self.draw_hpa(draw, size);
             let flags = Flags::host(draw);
-            self.map(draw, None, &mut host, gpa, size, to, flags)
-        });
+            self.map(draw, None, &mut host, gpa, size, to, flags);
+        }
         self.vms[vm].host = Some(host);
-        leaf?.word
     }
 
     fn draw_hpa(&mut self, draw: &mut Draw, size: u32) -> u64 {
@@ -475,6 +473,11 @@ impl World {
                 from = draw.below(1 << (width - PAGE)) << PAGE;
             }
             pages.extend(self.add_page(draw, vm, tables.as_mut(), from, width));
+            // Its neighbours: where the guest's page is large, the host's may be pieces of it, and the other way round.
+            while draw.percent(weights::NEIGHBOUR) {
+                let piece = from ^ 1 << (u64::from(PAGE) + draw.below(9));
+                pages.extend(self.add_page(draw, vm, tables.as_mut(), piece, width));
+            }
         }
         let host = vm.and_then(|vm| self.vms[vm].host.as_ref());
         let stage = |levels: u32, on: usize| StageControl {
@@ -553,8 +556,8 @@ impl World {
         width: u32,
     ) -> Option<Wanted> {
         let mut user = true;
-        let (gpa, guest_leaf) = match tables {
-            None => (from, None),
+        let (gpa, translated) = match tables {
+            None => (from, false),
             Some(tables) => {
                 let size = self.draw_size(draw, tables.levels);
                 let to = match vm {
@@ -570,24 +573,22 @@ impl World {
                 user = leaf
                     .word
                     .is_some_and(|word| self.entries[word].sound.user());
-                (leaf.to + (from - leaf.from), leaf.word)
+                (leaf.to + (from - leaf.from), true)
             }
         };
-        let host_leaf = vm.and_then(|vm| {
-            let host = self.vms[vm].host.as_ref()?;
-            // The page may be past the host's width, for a guest's fault.
-            let width = self.width(Stage::Host, host.levels);
-            fits(gpa, width).then(|| self.map_gpa(draw, vm, gpa))?
-        });
+        // The page may be past the host's width, for a guest's fault.
+        if let Some(vm) = vm
+            && let Some(host) = &self.vms[vm].host
+            && fits(gpa, self.width(Stage::Host, host.levels))
+        {
+            self.map_gpa(draw, vm, gpa);
+        }
         // Canonical: the bits above are those of the sign, where a table translates the address.
-        let is_high =
-            guest_leaf.is_some() && width < self.geometry.gva_width && from >> (width - 1) & 1 != 0;
+        let is_high = translated && width < self.geometry.gva_width && from >> (width - 1) & 1 != 0;
         let sign = if is_high { u64::MAX << width } else { 0 };
         Some(Wanted {
             gva: Gva(from | sign),
-            gpa: Gpa(gpa),
             user,
-            leaves: [guest_leaf, host_leaf],
         })
     }
 
@@ -616,22 +617,6 @@ struct Flags {
     global: bool,
     accessed: bool,
     dirty: bool,
-}
-
-/// Rights of a leaf: none of the reserved ones, and not those of a pointer.
-fn draw_rights(draw: &mut Draw) -> Rights {
-    let rights = |read, write, execute| Rights {
-        read,
-        write,
-        execute,
-    };
-    *draw.of(&[
-        rights(true, false, false),
-        rights(true, true, false),
-        rights(false, false, true),
-        rights(true, false, true),
-        Rights::ALL,
-    ])
 }
 
 const NO_RIGHTS: Rights = Rights {

@@ -1,0 +1,399 @@
+//! Outcomes on purpose: finds the one table word whose change makes a walk end as is wanted.
+//!
+//! [`Image`] is memory as the device will find it when it comes to the op at hand. The golden model walks there, so the generator
+//! knows every entry that an access reads; what it tries is held against the golden model before it is used. Words
+//! that nothing wants are cheap to draw, so a few tries take the place of a solver.
+
+use super::Draw;
+use crate::addr::Hpa;
+use crate::format::riscv::Entry;
+use crate::format::{Format, Geometry, handout};
+use crate::golden::{self, Mapping, Overlay, Step};
+use crate::memory::HostMemory;
+use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, Rights, Stage};
+
+/// How many words are tried for a goal.
+const TRIES: u32 = 10;
+
+/// What is to become of a walk at one of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It ends there, so.
+    Fault(FaultKind),
+    /// It sets the entry's A, or D.
+    Update,
+}
+
+/// A change of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub at: Hpa,
+    /// None: a hole.
+    pub word: Option<u64>,
+    /// What was there.
+    pub before: Option<u64>,
+    /// The table that the entry is of.
+    pub stage: Stage,
+}
+
+/// Memory as the device will find it, but for what is still under way.
+pub(super) struct Image {
+    format: Format,
+    geometry: Geometry,
+    memory: HostMemory,
+    /// The steps of the last look.
+    steps: Vec<Step>,
+}
+
+impl Image {
+    pub fn new(format: Format, memory: &HostMemory) -> Self {
+        Self {
+            format,
+            geometry: format.geometry(),
+            memory: memory.clone(),
+            steps: Vec::new(),
+        }
+    }
+
+    pub fn read(&self, at: Hpa) -> Option<u64> {
+        self.memory.read(at).ok()
+    }
+
+    pub fn write(&mut self, at: Hpa, word: Option<u64>) {
+        match word {
+            Some(word) => self.memory.write(at, word),
+            None => self.memory.remove(at),
+        }
+    }
+
+    /// What the device will make of an access: its updates are done.
+    pub fn access(&mut self, query: &Query) {
+        // What comes of it is the checker's to know.
+        let _ = golden::walk(self.format, query, &mut self.memory, &mut ());
+    }
+
+    /// A walk that changes nothing. [`Image::steps`] has its steps then.
+    pub fn look(&mut self, query: &Query) -> Result<Mapping, Fault> {
+        self.steps.clear();
+        let mut memory = Overlay::new(&self.memory);
+        golden::walk(self.format, query, &mut memory, &mut self.steps)
+    }
+
+    /// The steps of the last look.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The leaf that the last look went through to the data, in a stage.
+    pub fn leaf(&self, stage: Stage) -> Option<Step> {
+        let of_data = |step: &&Step| match step.at {
+            Position::Guest { .. } => stage == Stage::Guest,
+            Position::Host { purpose, .. } => stage == Stage::Host && purpose == Purpose::Data,
+        };
+        self.steps.iter().rev().find(of_data).copied()
+    }
+
+    /// An edit of the entry of a step.
+    pub fn edit(&self, step: &Step, word: Option<u64>) -> Option<Edit> {
+        let at = step.hpa?;
+        Some(Edit {
+            at,
+            word,
+            before: self.read(at),
+            stage: step.at.stage(),
+        })
+    }
+
+    /// Whether the walk comes to `end` at the position of `step`, once an edit has been made.
+    fn comes_to(&mut self, query: &Query, edit: &Edit, step: &Step, end: End) -> bool {
+        self.write(edit.at, edit.word);
+        let mut steps = Vec::new();
+        let mut memory = Overlay::new(&self.memory);
+        let found = golden::walk(self.format, query, &mut memory, &mut steps);
+        self.write(edit.at, edit.before);
+        match end {
+            End::Fault(kind) => {
+                found.is_err_and(|fault| fault.kind == kind && same_place(fault.at, step.at))
+            }
+            End::Update => steps
+                .iter()
+                .any(|other| other.update.is_some() && same_place(other.at, step.at)),
+        }
+    }
+
+    /// An edit that lets the walk of `query` come to an end that `wanted` draws for one of its steps. None where nothing has
+    /// been found; the walk has none, or has faulted before.
+    pub fn aim(
+        &mut self,
+        draw: &mut Draw,
+        query: &Query,
+        wanted: impl Fn(&mut Draw, Position) -> Option<End>,
+    ) -> Option<Edit> {
+        // Where the walk ends now is no matter: all steps up to there are to be had.
+        let _ = self.look(query);
+        let steps = std::mem::take(&mut self.steps);
+        let edit = self.try_all(draw, query, &steps, wanted);
+        self.steps = steps;
+        edit
+    }
+
+    fn try_all(
+        &mut self,
+        draw: &mut Draw,
+        query: &Query,
+        steps: &[Step],
+        wanted: impl Fn(&mut Draw, Position) -> Option<End>,
+    ) -> Option<Edit> {
+        for _ in 0..TRIES {
+            let index = draw_place(draw, steps)?;
+            let step = steps[index];
+            let Some(end) = wanted(draw, step.at) else {
+                continue;
+            };
+            let edit = match end {
+                End::Fault(kind @ (FaultKind::Width | FaultKind::Misaligned))
+                    if kind == FaultKind::Width || !self.format.is_riscv() =>
+                {
+                    parent(steps, index).and_then(|parent| {
+                        let word = self.lead_astray(draw, kind, &steps[parent], &step)?;
+                        self.edit(&steps[parent], Some(word))
+                    })
+                }
+                End::Fault(FaultKind::Memory) => self.edit(&step, None),
+                end => {
+                    let word = if self.format.is_riscv() {
+                        self.riscv_word(draw, end, &step)
+                    } else {
+                        self.handout_word(draw, end, &step)
+                    };
+                    word.and_then(|word| self.edit(&step, Some(word)))
+                }
+            };
+            if let Some(edit) = edit
+                && edit.word != edit.before
+                && self.comes_to(query, &edit, &step, end)
+            {
+                return Some(edit);
+            }
+        }
+        None
+    }
+
+    fn word_mask(&self) -> u64 {
+        u64::MAX >> (64 - self.geometry.pte_width)
+    }
+
+    /// A word for the entry that leads to `step`, so that the address there is at fault.
+    fn lead_astray(
+        &self,
+        draw: &mut Draw,
+        kind: FaultKind,
+        parent: &Step,
+        step: &Step,
+    ) -> Option<u64> {
+        let word = parent.word?;
+        if self.format.is_riscv() {
+            // A page number with a bit past the host's width, high and low ones alike.
+            let bit = draw.below(u64::from(self.geometry.hpa_width) - 12);
+            return Some(word | 1 << (10 + bit));
+        }
+        if kind == FaultKind::Misaligned {
+            return Some(word | 1 << draw.below(2));
+        }
+        // A table so high that the entry lies past the end.
+        let width = match step.at.stage() {
+            Stage::Guest => self.geometry.gpa_width,
+            Stage::Host => self.geometry.hpa_width,
+        };
+        let entries = 1 + draw.below(step.index.max(1));
+        Some((1 << width) - entries * self.geometry.pte_bytes())
+    }
+
+    fn handout_word(&self, draw: &mut Draw, end: End, step: &Step) -> Option<u64> {
+        let word = step.word?;
+        let width = match step.at.stage() {
+            Stage::Guest => self.geometry.gpa_width,
+            Stage::Host => self.geometry.hpa_width,
+        };
+        let unused = u64::from(self.geometry.pte_width - width);
+        let reserved = |draw: &mut Draw| match unused {
+            0 => 0,
+            unused => 1 << (u64::from(width) + draw.below(unused)),
+        };
+        match end {
+            End::Fault(FaultKind::Reserved) => Some(word | reserved(draw)),
+            // Whatever else it says: it is not valid.
+            End::Fault(FaultKind::Invalid) => {
+                let odd = if draw.percent(50) { reserved(draw) } else { 0 };
+                Some((word & !1) | odd)
+            }
+            End::Fault(FaultKind::Permission) => {
+                let rights = Rights {
+                    read: draw.percent(50),
+                    write: draw.percent(50),
+                    execute: draw.percent(50),
+                };
+                Some(word & !0xF | handout::leaf(0, rights))
+            }
+            _ => None,
+        }
+    }
+
+    fn riscv_word(&self, draw: &mut Draw, end: End, step: &Step) -> Option<u64> {
+        let is64 = self.format == Format::Rv64;
+        let entry = Entry(step.word?);
+        let level = step.at.level();
+        let size = self.geometry.offset_width + level * self.geometry.index_width;
+        // As a leaf that it could be here, where it is a pointer.
+        let leaf = if entry.is_pointer() || !entry.valid() {
+            Entry::leaf(entry.address() >> size << size, Rights::ALL).with_user(draw.percent(80))
+        } else {
+            entry
+        };
+        let word = match end {
+            End::Update | End::Fault(FaultKind::AccessedDirty) => {
+                let bits = draw.below(3);
+                leaf.with_accessed(bits == 0).with_dirty(bits == 1).0
+            }
+            End::Fault(FaultKind::Invalid) if draw.percent(60) => {
+                // Whatever else it says.
+                let any = if draw.percent(50) { draw.bits() } else { 0 };
+                Entry(entry.0 ^ (any & (u64::MAX << 10)))
+                    .with_valid(false)
+                    .0
+            }
+            End::Fault(FaultKind::Invalid) => {
+                let any = if draw.percent(50) { draw.bits() } else { 0 };
+                let only_write = Rights {
+                    read: false,
+                    write: true,
+                    execute: draw.percent(50),
+                };
+                Entry(entry.0 ^ (any & (u64::MAX << 10)))
+                    .with_rights(only_write)
+                    .0
+            }
+            End::Fault(FaultKind::Reserved) if entry.is_pointer() => match draw.below(7) {
+                0 => entry.with_accessed(true).0,
+                1 => entry.with_dirty(true).0,
+                2 => entry.with_user(true).0,
+                3 if is64 => entry.with_pbmt(1 + draw.below(3) as u8).0,
+                4 if is64 => entry.0 | 1 << 63,
+                _ if is64 => entry.0 | 1 << (54 + draw.below(7)),
+                _ => entry.with_accessed(true).with_user(true).0,
+            },
+            End::Fault(FaultKind::Reserved) => match draw.below(6) {
+                0 => entry.with_pbmt(3).0,
+                1 => entry.with_pbmt(1 + draw.below(2) as u8).0,
+                // A NAPOT encoding that there is not, or not here.
+                2 => entry.with_napot_64k().with_address(draw.bits()).0 | 1 << 63,
+                3 => entry.with_napot_64k().0,
+                _ => entry.0 | 1 << (54 + draw.below(7)),
+            },
+            End::Fault(FaultKind::Misaligned) => {
+                let low = u64::from(level * self.geometry.index_width);
+                if low == 0 {
+                    return None;
+                }
+                leaf.0 ^ 1 << (10 + draw.below(low))
+            }
+            End::Fault(FaultKind::Permission) => {
+                leaf.with_rights(draw_rights(draw))
+                    .with_user(leaf.user() ^ draw.percent(40))
+                    .0
+            }
+            End::Fault(FaultKind::Pointer) => Entry::pointer(entry.address()).0,
+            End::Fault(_) => return None,
+        };
+        Some(word & self.word_mask())
+    }
+}
+
+/// Rights of a RISC-V leaf: none of the reserved ones, and not those of a pointer.
+pub(super) fn draw_rights(draw: &mut Draw) -> Rights {
+    let rights = |read, write, execute| Rights {
+        read,
+        write,
+        execute,
+    };
+    *draw.of(&[
+        rights(true, false, false),
+        rights(true, true, false),
+        rights(false, false, true),
+        rights(true, false, true),
+        Rights::ALL,
+    ])
+}
+
+/// Whether two positions are the same but for the gPA.
+fn same_place(one: Position, other: Position) -> bool {
+    match (one, other) {
+        (Position::Guest { level: one }, Position::Guest { level: other }) => one == other,
+        (
+            Position::Host {
+                level: l1,
+                purpose: p1,
+                ..
+            },
+            Position::Host {
+                level: l2,
+                purpose: p2,
+                ..
+            },
+        ) => l1 == l2 && p1 == p2,
+        _ => false,
+    }
+}
+
+/// A step of a walk: first which table and level, then which of the steps there, for a deep walk has many steps of few kinds.
+fn draw_place(draw: &mut Draw, steps: &[Step]) -> Option<usize> {
+    if steps.is_empty() {
+        return None;
+    }
+    let kind = |step: &Step| {
+        let purpose = match step.at {
+            Position::Guest { .. } => 0,
+            Position::Host { purpose, .. } => match purpose {
+                Purpose::GuestEntry(_) => 1,
+                Purpose::Data => 2,
+                Purpose::GuestUpdate(_) => 3,
+            },
+        };
+        (purpose, step.at.level())
+    };
+    let mut kinds: Vec<(u32, u32)> = steps.iter().map(kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let wanted = *draw.of(&kinds);
+    let of_kind: Vec<usize> = (0..steps.len())
+        .filter(|&index| kind(&steps[index]) == wanted)
+        .collect();
+    Some(*draw.of(&of_kind))
+}
+
+/// The step whose entry leads to the entry of another, or, at a host's root, to the gPA that is sought there. None where a
+/// root register does.
+fn parent(steps: &[Step], index: usize) -> Option<usize> {
+    let step = &steps[index];
+    let before = index.checked_sub(1)?;
+    let leads = |other: &Step| match (step.at, other.at) {
+        (Position::Guest { .. }, Position::Guest { .. }) => true,
+        (
+            Position::Host { level, gpa, .. },
+            Position::Host {
+                level: above,
+                gpa: of,
+                ..
+            },
+        ) => above == level + 1 && of == gpa,
+        _ => false,
+    };
+    if let Position::Host { .. } = step.at
+        && leads(&steps[before])
+    {
+        return Some(before);
+    }
+    steps[..index]
+        .iter()
+        .rposition(|other| matches!(other.at, Position::Guest { .. }))
+}
