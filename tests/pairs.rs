@@ -1,0 +1,202 @@
+//! Pairs of runs: what an access comes to depends on tables and context, and on nothing else. The same accesses are answered
+//! alike whatever the memory's latency, back-pressure and order, the number of walk slots, the size of the TLB, and
+//! whether it hits.
+//!
+//! The checks of a single run leave an implementation its freedom where the architecture has some. Here the scenarios are such that there
+//! is none: edits are waited for and fenced, tags stand for one set of tables each, no memory error is drawn, and accessed
+//! and dirty bits either fault or are set by one access at a time.
+
+use std::collections::BTreeMap;
+
+use nestwalk::bench::{Observer, run};
+use nestwalk::dut::Dut;
+use nestwalk::dut::variants::VARIANTS;
+use nestwalk::format::Format;
+use nestwalk::mmu::{Fence, Outcome};
+use nestwalk::scenario::{Machine, Op, Scenario, Timing};
+use nestwalk::stimulus::{self, Profile};
+
+const SCENARIOS: u64 = 24;
+const ACCESSES: u64 = 200;
+
+/// Who sets accessed and dirty bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Software: a clear one faults.
+    Svade,
+    /// The walker, of one access at a time.
+    Svadu,
+}
+
+/// A scenario whose accesses have one right answer each.
+fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
+    let mut scenario = stimulus::scenario(profile, 77, number, ACCESSES);
+    let riscv = profile.format.is_riscv();
+    // The G bit makes one space's pages those of others.
+    let not_global = |word: u64| if riscv { word & !(1 << 5) } else { word };
+    for (at, word) in scenario.memory.words() {
+        scenario.memory.write(at, not_global(word));
+    }
+    let mut hosts = Vec::new();
+    let mut guests = Vec::new();
+    for named in &mut scenario.contexts {
+        let context = &mut named.context;
+        if riscv {
+            context.guest.adue = status == Status::Svadu;
+            context.host.adue = status == Status::Svadu;
+        }
+        let host = (context.virt, context.host.root, context.host.levels);
+        context.vmid = number_of(&mut hosts, host);
+        let guest = (context.vmid, context.guest.root, context.guest.levels);
+        context.asid = number_of(&mut guests, guest);
+    }
+    let mut ops = Vec::new();
+    for op in scenario.ops {
+        match op {
+            Op::Write { at, word } => {
+                let word = word.map(not_global);
+                ops.extend([Op::Drain, Op::Write { at, word }]);
+                for virt in [true, false] {
+                    if virt || riscv {
+                        let fence = Fence {
+                            virt,
+                            ..Fence::default()
+                        };
+                        ops.push(Op::Fence(fence));
+                    }
+                }
+            }
+            Op::Timing(_) => {}
+            Op::Access(access) => {
+                ops.push(Op::Access(access));
+                if status == Status::Svadu {
+                    ops.push(Op::Drain);
+                }
+            }
+            op => ops.push(op),
+        }
+    }
+    scenario.ops = ops;
+    scenario
+}
+
+/// The place of a thing among those that were seen.
+fn number_of<T: PartialEq>(seen: &mut Vec<T>, thing: T) -> u16 {
+    let place = seen.iter().position(|other| *other == thing);
+    let place = place.unwrap_or_else(|| {
+        seen.push(thing);
+        seen.len() - 1
+    });
+    place as u16
+}
+
+/// What each op came to.
+#[derive(Default)]
+struct Answers {
+    outcomes: BTreeMap<usize, Outcome>,
+    hits: usize,
+}
+
+impl Observer for Answers {
+    fn answered(&mut self, _: u64, op: usize, outcome: &Outcome, hit: bool) {
+        self.outcomes.insert(op, *outcome);
+        self.hits += usize::from(hit);
+    }
+}
+
+fn timings() -> [Timing; 4] {
+    let quick = Timing::default();
+    [
+        quick.clone(),
+        Timing {
+            seed: 1,
+            latency: 30..=30,
+            ..quick.clone()
+        },
+        Timing {
+            seed: 2,
+            latency: 1..=40,
+            reorder: true,
+            ..quick.clone()
+        },
+        Timing {
+            seed: 3,
+            latency: 1..=5,
+            memory_busy: 60,
+            response_busy: 60,
+            request_idle: 40,
+            reorder: true,
+            ..quick
+        },
+    ]
+}
+
+fn answers_are_the_same(format: Format, rights: bool, status: Status) {
+    let profile = Profile { format, rights };
+    let variants = VARIANTS.iter().filter(|v| v.paging_format() == format);
+    let mut devices: Vec<_> = variants.map(|v| (v, Dut::new(v, 1).unwrap())).collect();
+    let mut spread = 0;
+    for number in 0..SCENARIOS {
+        let mut scenario = settled(profile, number, status);
+        let mut first: Option<Answers> = None;
+        let mut hits = Vec::new();
+        for (variant, dut) in &mut devices {
+            scenario.machine = Machine {
+                format,
+                slots: variant.slots,
+                tlb_entries: variant.tlb_entries,
+                checked: variant.checked,
+            };
+            for timing in timings() {
+                scenario.timing = timing;
+                let mut answers = Answers::default();
+                run(dut, &scenario, &mut answers)
+                    .unwrap_or_else(|failed| panic!("scenario {number}: {}", failed.failure));
+                assert_eq!(answers.outcomes.len() as u64, ACCESSES);
+                hits.push(answers.hits);
+                match &first {
+                    None => first = Some(answers),
+                    Some(first) => {
+                        for (op, outcome) in &first.outcomes {
+                            assert_eq!(
+                                Some(outcome),
+                                answers.outcomes.get(op),
+                                "{profile}, {status:?}, scenario {number}, op {op}, {}, {:?}",
+                                variant.name,
+                                scenario.timing
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        hits.sort_unstable();
+        spread += hits[hits.len() - 1] - hits[0];
+    }
+    // Not because every run went alike.
+    assert!(spread > 0, "the TLB hits in every run alike");
+}
+
+#[test]
+fn handout_answers_depend_on_tables_and_context_only() {
+    answers_are_the_same(Format::Handout, false, Status::Svade);
+    answers_are_the_same(Format::Handout, true, Status::Svade);
+}
+
+#[test]
+fn classic32_answers_depend_on_tables_and_context_only() {
+    answers_are_the_same(Format::Classic32, false, Status::Svade);
+    answers_are_the_same(Format::Classic32, true, Status::Svade);
+}
+
+#[test]
+fn rv32_answers_depend_on_tables_and_context_only() {
+    answers_are_the_same(Format::Rv32, false, Status::Svade);
+    answers_are_the_same(Format::Rv32, false, Status::Svadu);
+}
+
+#[test]
+fn rv64_answers_depend_on_tables_and_context_only() {
+    answers_are_the_same(Format::Rv64, false, Status::Svade);
+    answers_are_the_same(Format::Rv64, false, Status::Svadu);
+}
