@@ -262,6 +262,8 @@ pub(super) struct Checker {
     may_hold: FxHashSet<Key>,
     must_hold: FxHashSet<Key>,
     may_hold_is_known: bool,
+    /// The page of the last fill, unless a fence has named it: whatever replaces, it does not replace that.
+    latest: Option<Key>,
     /// Whether the TLB holds nothing of contexts without and with [`crate::mmu::Context::virt`], for a fence has named it all.
     cleared: [bool; 2],
     /// How many the TLB may have held before the last fence, and the cycle of it: a fill in that cycle finds no room that
@@ -330,6 +332,7 @@ impl Checker {
             may_hold: FxHashSet::default(),
             must_hold: FxHashSet::default(),
             may_hold_is_known: true,
+            latest: None,
             cleared: [true; 2],
             before_fence: (u64::MAX, 0),
             idle: 0,
@@ -361,11 +364,13 @@ impl Checker {
 
     /// Whether the TLB holds a page that answers `query`, whichever of its possible contents it has.
     fn must_hit(&self, query: &Query) -> bool {
-        if !self.may_hold_is_known {
+        if !self.may_hold_is_known && self.latest.is_none() {
             return false;
         }
         self.keys(query).any(|key| {
-            self.must_hold.contains(&key)
+            let is_held =
+                self.latest == Some(key) || self.may_hold_is_known && self.must_hold.contains(&key);
+            is_held
                 && self.legal.get(&key).is_some_and(|legal| {
                     let mut live = legal.iter().filter(|one| one.fenced == LIVE);
                     live.all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
@@ -415,6 +420,9 @@ impl Checker {
                 self.fenced_in_legal = true;
                 // Of a page that was walked to more than one gPA, the TLB may have held any.
                 self.must_hold.remove(key);
+                if self.latest == Some(*key) {
+                    self.latest = None;
+                }
                 if legal.iter().all(|one| one.fenced != LIVE) {
                     self.may_hold.remove(key);
                 }
@@ -521,8 +529,9 @@ impl Checker {
         }
         if let Some(other) = (0..self.slots.len()).find(|&other| {
             self.slots[other].is_some_and(|walk| {
-                let walk_state = &self.walks[walk];
-                !walk_state.ended && walk_state.fences.is_empty() && self.is_equal(walk, &query)
+                !self.walks[walk].ended
+                    && self.is_equal(walk, &query)
+                    && !self.is_overtaken(walk, &query)
             })
         }) {
             let mismatch = self.mismatch(Check::WalkedTwice, miss.id, cycle);
@@ -586,6 +595,13 @@ impl Checker {
         })
     }
 
+    /// Whether a fence has named the address space of a walk under way, whatever the address.
+    fn is_overtaken(&self, walk: usize, query: &Query) -> bool {
+        let space = query.context.space();
+        let mut fences = self.walks[walk].fences.iter();
+        fences.any(|(_, fence)| fence.names_space(space))
+    }
+
     /// A walk's result is given to a request: at the first, the walk is judged.
     pub fn done(&mut self, done: &Done, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(request) = self.requests.get(done.id) else {
@@ -617,7 +633,7 @@ impl Checker {
                 ));
             }
             let translated = query.context.guest.levels + query.context.host.levels > 0;
-            if !done.fill && found.is_ok() && translated && self.walks[walk].fences.is_empty() {
+            if !done.fill && found.is_ok() && translated && !self.is_overtaken(walk, &query) {
                 let mismatch = self.mismatch(Check::Fill, done.id, cycle);
                 return Err(mismatch.say("a fill: nothing has overtaken the walk", "no fill"));
             }
@@ -697,7 +713,7 @@ impl Checker {
             .iter()
             .find(|(_, fence)| fence.names(space, &extent))
             .map_or(LIVE, |(number, _)| *number);
-        let in_scope = fences.iter().any(|(_, fence)| fence.names_space(space));
+        let in_scope = self.is_overtaken(walk, query);
         if fenced != LIVE {
             self.fenced_in_legal = true;
         }
@@ -714,6 +730,8 @@ impl Checker {
         }
         if fenced == LIVE {
             self.cleared[usize::from(space.virt)] = false;
+            // Where a fence has come near, the walk fills nothing, and nothing is replaced; but that is its own matter.
+            self.latest = (!in_scope).then_some(key);
         }
         if self.may_hold_is_known && fenced == LIVE {
             self.may_hold.insert(key);

@@ -59,12 +59,12 @@ pub mod weights {
     pub const AGAIN: u32 = 60;
     /// An access is to any address at all.
     pub const WILD: u32 = 2;
-    /// An access is to another part of what may be a large page.
-    pub const ELSEWHERE: u32 = 4;
+    /// An access is to another part of what may be a large page, or to an address that differs in a bit.
+    pub const ELSEWHERE: u32 = 6;
     /// The privilege of an access does not care for the page's U bit.
     pub const ANY_PRIVILEGE: u32 = 10;
     /// A fence names nothing but its kind of address space.
-    pub const FENCE_ALL: u32 = 15;
+    pub const FENCE_ALL: u32 = 30;
     /// A fence has one operand that is one bit off what was used.
     pub const NEAR_MISS: u32 = 30;
     /// A large page has a neighbour in the tables.
@@ -409,9 +409,11 @@ impl Ops<'_> {
     /// An access to a page, of some kind.
     fn use_page(&mut self, context: usize, page: &Wanted) {
         let mut gva = self.in_page(page.gva.0);
-        // Another part of what may be a larger page.
+        // Another part of what may be a larger page, or an address that only a bit tells apart.
         if self.draw.percent(weights::ELSEWHERE) {
-            gva ^= 1 << (12 + self.draw.below(9));
+            let width = self.world.format.geometry().gva_width;
+            let bits = *self.draw.of(&[9, u64::from(width) - 12]);
+            gva ^= 1 << (12 + self.draw.below(bits));
         }
         let access = self.access_kind(context);
         self.push_access(context, gva, access);
@@ -737,10 +739,16 @@ impl Ops<'_> {
                 let miss = self.near_miss();
                 self.push_fence(context, page.gva.0, mapping.as_ref(), miss);
             }
-            _ => self.ops.push(Op::Fence(Fence {
-                virt,
-                ..Fence::default()
-            })),
+            _ => {
+                // Everything is forgotten now and then: what must hit after that is known for a while.
+                let kinds = [virt, !virt];
+                for &virt in &kinds[..1 + self.draw.below(2) as usize] {
+                    self.ops.push(Op::Fence(Fence {
+                        virt,
+                        ..Fence::default()
+                    }));
+                }
+            }
         }
     }
 
