@@ -8,7 +8,7 @@ use super::Draw;
 use crate::addr::Hpa;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, handout};
-use crate::golden::{self, Mapping, Overlay, Step};
+use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, Rights, Stage};
 
@@ -34,6 +34,69 @@ pub(super) struct Edit {
     pub before: Option<u64>,
     /// The table that the entry is of.
     pub stage: Stage,
+}
+
+/// When an edit is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// Before the walk.
+    Before,
+    /// Between two accesses of the walk to the same word.
+    Meanwhile,
+}
+
+/// Two accesses of a walk to one word, by number: what happens to the word between them is seen by the second alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub first: usize,
+    pub second: usize,
+}
+
+/// An edit for an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aimed {
+    pub edit: Edit,
+    /// When it must be made, if not before the walk.
+    pub window: Option<Window>,
+}
+
+/// Memory in which an edit is made while a walk is under way.
+struct Racing<'a> {
+    memory: Overlay<'a>,
+    edit: Edit,
+    /// Accesses before it.
+    after: usize,
+    accesses: usize,
+}
+
+impl Racing<'_> {
+    /// Counts an access, and says whether it finds a hole that the edit has made.
+    fn begin(&mut self, at: Hpa) -> bool {
+        let is_edited = self.accesses >= self.after;
+        if self.accesses == self.after
+            && let Some(word) = self.edit.word
+        {
+            self.memory.updates.push((self.edit.at, word));
+        }
+        self.accesses += 1;
+        is_edited && at == self.edit.at && self.edit.word.is_none()
+    }
+}
+
+impl EntryMemory for Racing<'_> {
+    fn read_entry(&mut self, at: Hpa) -> Option<u64> {
+        if self.begin(at) {
+            return None;
+        }
+        self.memory.read_entry(at)
+    }
+
+    fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
+        if self.begin(at) {
+            return None;
+        }
+        self.memory.update_entry(at, expected, new)
+    }
 }
 
 /// Memory as the device will find it, but for what is still under way.
@@ -104,13 +167,16 @@ impl Image {
         })
     }
 
-    /// Whether the walk comes to `end` at the position of `step`, once an edit has been made.
-    fn comes_to(&mut self, query: &Query, edit: &Edit, step: &Step, end: End) -> bool {
-        self.write(edit.at, edit.word);
+    /// Whether the walk comes to `end` at the position of `step`, if an edit has been made after so many of its accesses to memory.
+    fn comes_to(&self, query: &Query, aimed: &Aimed, step: &Step, end: End) -> bool {
+        let mut memory = Racing {
+            memory: Overlay::new(&self.memory),
+            edit: aimed.edit,
+            after: aimed.window.map_or(0, |window| window.first + 1),
+            accesses: 0,
+        };
         let mut steps = Vec::new();
-        let mut memory = Overlay::new(&self.memory);
         let found = golden::walk(self.format, query, &mut memory, &mut steps);
-        self.write(edit.at, edit.before);
         match end {
             End::Fault(kind) => {
                 found.is_err_and(|fault| fault.kind == kind && same_place(fault.at, step.at))
@@ -127,56 +193,76 @@ impl Image {
         &mut self,
         draw: &mut Draw,
         query: &Query,
+        when: When,
         wanted: impl Fn(&mut Draw, Position) -> Option<End>,
-    ) -> Option<Edit> {
+    ) -> Option<Aimed> {
         // Where the walk ends now is no matter: all steps up to there are to be had.
         let _ = self.look(query);
-        let steps = std::mem::take(&mut self.steps);
-        let edit = self.try_all(draw, query, &steps, wanted);
-        self.steps = steps;
-        edit
-    }
-
-    fn try_all(
-        &mut self,
-        draw: &mut Draw,
-        query: &Query,
-        steps: &[Step],
-        wanted: impl Fn(&mut Draw, Position) -> Option<End>,
-    ) -> Option<Edit> {
         for _ in 0..TRIES {
-            let index = draw_place(draw, steps)?;
-            let step = steps[index];
+            let index = match when {
+                When::Before => draw_place(draw, &self.steps)?,
+                When::Meanwhile => {
+                    let windows = self.windows();
+                    let again: Vec<Step> = windows
+                        .iter()
+                        .map(|window| self.steps[window.second])
+                        .collect();
+                    windows[draw_place(draw, &again)?].second
+                }
+            };
+            let step = self.steps[index];
             let Some(end) = wanted(draw, step.at) else {
                 continue;
             };
-            let edit = match end {
-                End::Fault(kind @ (FaultKind::Width | FaultKind::Misaligned))
-                    if kind == FaultKind::Width || !self.format.is_riscv() =>
-                {
-                    parent(steps, index).and_then(|parent| {
-                        let word = self.lead_astray(draw, kind, &steps[parent], &step)?;
-                        self.edit(&steps[parent], Some(word))
-                    })
-                }
-                End::Fault(FaultKind::Memory) => self.edit(&step, None),
-                end => {
-                    let word = if self.format.is_riscv() {
-                        self.riscv_word(draw, end, &step)
-                    } else {
-                        self.handout_word(draw, end, &step)
-                    };
-                    word.and_then(|word| self.edit(&step, Some(word)))
-                }
-            };
-            if let Some(edit) = edit
-                && edit.word != edit.before
-                && self.comes_to(query, &edit, &step, end)
+            let aimed = self.draw_edit(draw, end, index).map(|edit| Aimed {
+                edit,
+                window: match when {
+                    When::Before => None,
+                    When::Meanwhile => self.window(index),
+                },
+            });
+            if let Some(aimed) = aimed
+                && aimed.edit.word != aimed.edit.before
+                && self.comes_to(query, &aimed, &step, end)
             {
-                return Some(edit);
+                return Some(aimed);
             }
         }
         None
+    }
+
+    /// An edit that may bring the walk to an end at a step.
+    fn draw_edit(&self, draw: &mut Draw, end: End, index: usize) -> Option<Edit> {
+        let step = self.steps[index];
+        let word = match end {
+            End::Fault(FaultKind::Memory) => None,
+            End::Fault(kind)
+                if kind == FaultKind::Width
+                    || kind == FaultKind::Misaligned && !self.format.is_riscv() =>
+            {
+                let parent = self.steps[parent(&self.steps, index)?];
+                let word = self.lead_astray(draw, kind, &parent, &step)?;
+                return self.edit(&parent, Some(word));
+            }
+            end if self.format.is_riscv() => Some(self.riscv_word(draw, end, &step)?),
+            end => Some(self.handout_word(draw, end, &step)?),
+        };
+        self.edit(&step, word)
+    }
+
+    /// The accesses of the last look to a word that it had accessed before, each with the last one before it.
+    pub fn windows(&self) -> Vec<Window> {
+        (0..self.steps.len())
+            .filter_map(|index| self.window(index))
+            .collect()
+    }
+
+    fn window(&self, second: usize) -> Option<Window> {
+        let at = self.steps[second].hpa?;
+        let first = self.steps[..second]
+            .iter()
+            .rposition(|step| step.hpa == Some(at))?;
+        Some(Window { first, second })
     }
 
     fn word_mask(&self) -> u64 {

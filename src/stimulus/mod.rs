@@ -19,7 +19,7 @@ use crate::dut::variants::VARIANTS;
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Fence, Query};
 use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
-use aim::{End, Image};
+use aim::{Aimed, End, Image, When};
 use world::World;
 
 /// How often things happen. Percentages unless stated.
@@ -401,7 +401,8 @@ impl Ops<'_> {
             access: self.access_kind(),
         };
         let any = |draw: &mut Draw, _| Some(End::Fault(*draw.of(&FaultKind::ALL)));
-        let Some(edit) = self.image.aim(&mut self.draw, &query, any) else {
+        let aimed = self.image.aim(&mut self.draw, &query, When::Before, any);
+        let Some(Aimed { edit, .. }) = aimed else {
             return self.push_access(context, query.gva, query.access);
         };
         if self.draw.percent(30) {

@@ -7,7 +7,7 @@
 
 mod world;
 
-use super::aim::{Edit, End, Image};
+use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
 use crate::format::Format;
@@ -15,9 +15,9 @@ use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{
-    ASID_WIDTH, Access, FaultKind, Fence, Position, Query, Rights, Stage, VMID_WIDTH,
+    ASID_WIDTH, Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage, VMID_WIDTH,
 };
-use crate::scenario::{AccessOp, NamedContext, Op};
+use crate::scenario::{AccessOp, NamedContext, Op, Timing};
 use world::{Wanted, World};
 
 /// How often things happen. Percentages unless stated.
@@ -75,6 +75,8 @@ pub mod weights {
     pub const MENDED: u32 = 75;
     /// A change is followed by a fence.
     pub const FENCED: u32 = 75;
+    /// A fault is one of the walk's own update of a guest leaf.
+    pub const UPDATE_FAULT: u32 = 20;
     /// A fault has a second one on its way.
     pub const SECOND_FAULT: u32 = 15;
     /// Changes that have not been put back, at most.
@@ -96,6 +98,8 @@ pub mod weights {
     pub const NOT_DIRTY: u32 = 15;
     /// A context has another ASID, or VMID, than others over its tables.
     pub const OTHER_TAG: u32 = 25;
+    /// A context has other modes than its tables, or another switch of memory types.
+    pub const ODD_MODE: u32 = 3;
     /// A context's guest root is not that of its table.
     pub const ODD_ROOT: u32 = 2;
     /// Per mille: a pointer is spoiled.
@@ -457,7 +461,18 @@ impl Ops<'_> {
         let access = self.access_kind(context);
         let gva = self.in_page(page.gva.0);
         let query = self.query(context, gva, access);
-        let Some(edit) = self.image.aim(self.draw, &query, any_end) else {
+        // First an entry that must be updated, where it is the update that shall fail.
+        let updated = match self.draw.percent(weights::UPDATE_FAULT) {
+            true => self.let_update(&query, true),
+            false => None,
+        };
+        let aimed = match &updated {
+            Some(_) => self
+                .image
+                .aim(self.draw, &query, When::Before, end_of_update),
+            None => self.image.aim(self.draw, &query, When::Before, any_end),
+        };
+        let Some(Aimed { edit, .. }) = aimed else {
             return self.push_access(context, gva, access);
         };
         let mapping = self.image.look(&query).ok();
@@ -467,21 +482,21 @@ impl Ops<'_> {
             self.drain(weights::DRAINED);
         }
         self.push_edit(&edit);
-        let second = if self.draw.percent(weights::SECOND_FAULT) {
-            self.image.aim(self.draw, &query, any_end)
-        } else {
-            None
+        if let Some(updated) = &updated {
+            // The access before may have set the bits.
+            self.push_edit(updated);
+        }
+        let second = match self.draw.percent(weights::SECOND_FAULT) {
+            true => self.image.aim(self.draw, &query, When::Before, any_end),
+            false => None,
         };
         if let Some(second) = &second {
-            self.push_edit(second);
+            self.push_edit(&second.edit);
         }
         if self.draw.percent(weights::FENCED) {
             let fence = match self.draw.percent(50) {
                 // The pages that the entry leads to are many, where it is no leaf.
-                true => Fence {
-                    virt: query.context.virt,
-                    ..Fence::default()
-                },
+                true => all_of(query.context.virt),
                 false => self.draw_fence(context, gva, mapping.as_ref(), false),
             };
             self.ops.push(Op::Fence(fence));
@@ -491,12 +506,22 @@ impl Ops<'_> {
             self.use_again(context, &page);
         }
         if let Some(second) = second {
-            self.mend(second, context, gva, mapping.as_ref());
+            self.mend(second.edit, context, gva, mapping.as_ref());
         }
         self.mend(edit, context, gva, mapping.as_ref());
         if self.draw.percent(40) {
             self.push_access(context, gva, access);
         }
+    }
+
+    /// Clears bits of some leaf on the way of an access, so that it must set them: of the guest's leaf, or of any.
+    fn let_update(&mut self, query: &Query, guest: bool) -> Option<Edit> {
+        let update = |_: &mut Draw, at: Position| {
+            (!guest || matches!(at, Position::Guest { .. })).then_some(End::Update)
+        };
+        let aimed = self.image.aim(self.draw, query, When::Before, update)?;
+        self.push_edit(&aimed.edit);
+        Some(aimed.edit)
     }
 
     /// A page that has just been used, with its mapping, where it has one.
@@ -520,7 +545,7 @@ impl Ops<'_> {
         let entry = Entry(leaf.word?);
         let word = match self.draw.below(10) {
             0..4 => self.elsewhere(&leaf, entry),
-            4..6 => entry.with_rights(super::aim::draw_rights(self.draw)),
+            4..6 => entry.with_rights(draw_rights(self.draw)),
             6 => entry.with_user(!entry.user()),
             7 => entry.with_dirty(false),
             8 => entry.with_global(!entry.global()),
@@ -634,39 +659,82 @@ impl Ops<'_> {
         }
     }
 
-    /// An access that must set bits of some leaf on its way, which changes meanwhile.
+    /// A word changes while a walk is between two accesses to it: mostly one that it reads, and then updates.
     fn race(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind(context);
         let gva = self.in_page(page.gva.0);
         let query = self.query(context, gva, access);
-        let update = |_: &mut Draw, _: Position| Some(End::Update);
-        let Some(edit) = self.image.aim(self.draw, &query, update) else {
+        let of_guest = self.draw.percent(30);
+        let cleared = match self.draw.percent(90) {
+            true => self.let_update(&query, of_guest),
+            false => None,
+        };
+        let aimed = match self.draw.percent(40) {
+            true => self.image.aim(self.draw, &query, When::Meanwhile, any_end),
+            false => self.lost_update(&query),
+        };
+        let Some(Aimed {
+            edit,
+            window: Some(window),
+        }) = aimed
+        else {
             return self.push_access(context, gva, access);
         };
-        self.push_edit(&edit);
-        let all = Fence {
-            virt: query.context.virt,
-            ..Fence::default()
-        };
-        self.ops.push(Op::Fence(all));
+        let is_timed = self.draw.percent(70);
+        let latency = 1 + self.draw.below(6) as u32;
+        if is_timed {
+            // Nobody else is in the way: then each access of the walk has its cycle.
+            self.ops.push(Op::Drain);
+            self.ops.push(Op::Timing(Timing {
+                latency: latency..=latency,
+                ..Timing::default()
+            }));
+        }
+        self.ops.push(Op::Fence(all_of(query.context.virt)));
         self.push_access(context, gva, access);
-        let most = *self.draw.of(&[4, 20, 120]);
-        self.wait(most);
-        let clean = Entry(edit.word.unwrap_or_default());
-        let word = match self.draw.below(6) {
-            0 => clean.with_valid(false),
-            1 => Entry(edit.before.unwrap_or_default()),
-            2 => clean.with_rights(super::aim::draw_rights(self.draw)),
-            3 => clean.with_accessed(true),
-            _ => clean.with_rsw(self.draw.below(4)),
-        };
-        self.push_edit(&Edit {
-            word: Some(word.0),
-            ..edit
-        });
+        let Window { first, second } = window;
+        let between = (second - first) as u64 * u64::from(latency + 1);
+        let cycles = first as u64 * u64::from(latency + 1) + 1 + self.draw.below(between);
+        self.ops.push(Op::Wait(cycles as u32));
+        self.push_edit(&edit);
         self.use_again(context, &page);
+        if is_timed {
+            let timing = draw_timing(self.draw);
+            self.ops.push(Op::Timing(timing));
+        }
         self.mend(edit, context, gva, None);
+        if let Some(cleared) = cleared {
+            self.mend(cleared, context, gva, None);
+        }
+    }
+
+    /// An edit of a word that an access updates, between its read of it and the update.
+    fn lost_update(&mut self, query: &Query) -> Option<Aimed> {
+        let _ = self.image.look(query);
+        let mut windows = self.image.windows();
+        let steps = self.image.steps();
+        windows.retain(|window| steps[window.second].update.is_some());
+        if windows.is_empty() {
+            return None;
+        }
+        let window = *self.draw.of(&windows);
+        let step = steps[window.second];
+        let clean = Entry(step.word?);
+        let word = match self.draw.below(9) {
+            0 => Some(clean.with_valid(false)),
+            1 => Some(clean.with_rights(draw_rights(self.draw))),
+            2 => Some(clean.with_accessed(true)),
+            3 => Some(clean.with_accessed(true).with_dirty(true)),
+            4 => Some(Entry::pointer(clean.address())),
+            5 => None,
+            _ => Some(clean.with_rsw(self.draw.below(4))),
+        };
+        let edit = self.image.edit(&step, word.map(|word| word.0))?;
+        Some(Aimed {
+            edit,
+            window: Some(window),
+        })
     }
 
     /// A pointer on the way to a page becomes a large leaf. Without a fence both are legal, and what the TLB has may overlap.
@@ -743,10 +811,7 @@ impl Ops<'_> {
                 // Everything is forgotten now and then: what must hit after that is known for a while.
                 let kinds = [virt, !virt];
                 for &virt in &kinds[..1 + self.draw.below(2) as usize] {
-                    self.ops.push(Op::Fence(Fence {
-                        virt,
-                        ..Fence::default()
-                    }));
+                    self.ops.push(Op::Fence(all_of(virt)));
                 }
             }
         }
@@ -776,10 +841,8 @@ impl Ops<'_> {
         self.push_edit(&edit);
         self.broken.push(edit);
         if self.draw.percent(weights::FENCED) {
-            self.ops.push(Op::Fence(Fence {
-                virt: edit.stage == Stage::Host || self.draw.percent(75),
-                ..Fence::default()
-            }));
+            let virt = edit.stage == Stage::Host || self.draw.percent(75);
+            self.ops.push(Op::Fence(all_of(virt)));
         }
     }
 }
@@ -790,6 +853,25 @@ fn back(edit: Edit) -> Edit {
         word: edit.before,
         before: edit.word,
         ..edit
+    }
+}
+
+/// Everything of one kind of address space.
+fn all_of(virt: bool) -> Fence {
+    Fence {
+        virt,
+        ..Fence::default()
+    }
+}
+
+/// The ends of the host's walk for an update.
+fn end_of_update(draw: &mut Draw, at: Position) -> Option<End> {
+    match at {
+        Position::Host {
+            purpose: Purpose::GuestUpdate(_),
+            ..
+        } => any_end(draw, at),
+        _ => None,
     }
 }
 

@@ -536,8 +536,18 @@ impl World {
         if draw.percent(weights::OTHER_TAG) {
             context.asid ^= 1 << draw.below(16);
         }
-        if draw.percent(weights::OTHER_TAG) && context.virt {
+        // (Outside virtual machines hgatp keeps its VMID, which must mean nothing there.)
+        if draw.percent(weights::OTHER_TAG) {
             context.vmid ^= 1 << draw.below(14);
+        }
+        if draw.percent(weights::ODD_MODE) && context.guest.levels > 0 {
+            context.guest.levels = self.draw_levels(draw) as u8;
+        }
+        if draw.percent(weights::ODD_MODE) && context.host.levels > 0 {
+            context.host.levels = self.draw_levels(draw) as u8;
+        }
+        if draw.percent(weights::ODD_MODE) && self.format == Format::Rv64 {
+            context.guest.pbmte = !context.guest.pbmte;
         }
         if draw.percent(weights::ODD_ROOT) && context.guest.levels > 0 {
             // Past the host's width, or in some page of no table.
