@@ -241,6 +241,9 @@ struct Legal {
 
 const LIVE: u64 = u64::MAX;
 
+/// Accesses after which a walk is looked at while it goes on; twice those of the longest without updates, and a power of two.
+const LONG_WALK: usize = 64;
+
 /// Cycles that a device may do nothing in, while it has something to do and nothing to wait for.
 const MOST_IDLE: u32 = 16;
 
@@ -459,13 +462,41 @@ impl Checker {
     #[inline]
     pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         if let Some(&Some(walk)) = self.slots.get(usize::from(slot))
-            && let Some(walk) = self.walks.get_mut(walk)
-            && !walk.ended
+            && let Some(state) = self.walks.get_mut(walk)
+            && !state.ended
         {
-            walk.reads.push(*read);
+            state.reads.push(*read);
+            if state.reads.len() >= LONG_WALK && state.reads.len().is_power_of_two() {
+                return self.check_long_walk(walk, read.cycle);
+            }
             return Ok(());
         }
         Err(Self::read_of_no_walk(slot, read))
+    }
+
+    /// A walk that does not end must at least be on its way: it may be that updates have been lost.
+    #[cold]
+    fn check_long_walk(&self, walk: usize, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let state = &self.walks[walk];
+        let Some(query) = state.query else {
+            return Ok(());
+        };
+        let mut served = Served {
+            reads: &state.reads,
+            next: 0,
+            wrong: None,
+        };
+        // Over when it asks for what has not been served yet, or before.
+        let _ = golden::walk(self.format, &query, &mut served, &mut ());
+        let asks_on = served.wrong.is_some() && served.next == state.reads.len();
+        let id = (0..=u8::MAX).find(|&id| {
+            let request = self.requests.get(id);
+            request.is_some_and(|request| request.walk == Some(walk))
+        });
+        match id {
+            Some(id) if !asks_on => self.judge(walk, id, &query, cycle).map(drop),
+            _ => Ok(()),
+        }
     }
 
     #[cold]
