@@ -66,7 +66,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
                     }
                 }
             }
-            Op::Timing(_) => {}
+            Op::Timing(_) | Op::Reset => {}
             Op::Access(access) => {
                 ops.push(Op::Access(access));
                 if status == Status::Svadu {

@@ -95,6 +95,7 @@ mod holding {
                     None => memory.remove(*at),
                 },
                 Op::Fence(fence) => tlb.fence(fence),
+                Op::Reset => tlb = Tlb::default(),
                 Op::Timing(_) | Op::Wait(_) | Op::Drain => {}
             }
         }
@@ -423,6 +424,8 @@ mod writing {
             request_idle: 2,
             errors: 1000,
             reorder: true,
+            after_valid: true,
+            response_after_valid: true,
         };
         let entry = ExpectEntry {
             stage: Stage::Guest,
@@ -508,6 +511,7 @@ mod writing {
                 at: Hpa(0),
                 word: None,
             },
+            Op::Reset,
             Op::Timing(timing.clone()),
             Op::Timing(timing.clone()),
             Op::Timing(Timing {
@@ -638,6 +642,7 @@ rights = true
                 Op::Timing(_) => "timing",
                 Op::Wait(_) => "wait",
                 Op::Drain => "drain",
+                Op::Reset => "reset",
             })
             .collect()
     }

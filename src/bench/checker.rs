@@ -10,11 +10,14 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use std::collections::VecDeque;
+
 use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::{Done, Miss, Outputs};
+use crate::dut::{Done, Miss, Outputs, WalkStep};
 use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping};
 use crate::mmu::{
@@ -88,6 +91,8 @@ pub enum Check {
     Port,
     /// A device that does nothing though it has nothing to wait for.
     Stalled,
+    /// What the device tells of a walk's steps.
+    Steps,
 }
 
 impl fmt::Display for Check {
@@ -104,6 +109,7 @@ impl fmt::Display for Check {
             Check::Response => "response without a request",
             Check::Port => "port rules",
             Check::Stalled => "a stall without a reason",
+            Check::Steps => "steps of a walk, as the device tells them",
         })
     }
 }
@@ -143,6 +149,8 @@ struct Request {
 struct Walk {
     query: Option<Query>,
     reads: Vec<Read>,
+    /// Its steps, as the device tells them; where they are checked.
+    steps: Vec<WalkStep>,
     /// Fences since it was started, with their numbers.
     fences: Vec<(u64, Fence)>,
     /// Requests that wait for its result.
@@ -241,6 +249,9 @@ struct Legal {
 
 const LIVE: u64 = u64::MAX;
 
+/// Cycles that a request may wait in, while there is room for it.
+const MOST_KEPT_OUT: u32 = 4;
+
 /// Accesses after which a walk is looked at while it goes on; twice those of the longest without updates, and a power of two.
 const LONG_WALK: usize = 64;
 
@@ -249,6 +260,8 @@ const MOST_IDLE: u32 = 16;
 
 pub(super) struct Checker {
     format: Format,
+    slot_count: u32,
+    with_steps: bool,
     tlb_entries: usize,
     requests: Requests<Request>,
     walks: Vec<Walk>,
@@ -265,15 +278,23 @@ pub(super) struct Checker {
     may_hold: FxHashSet<Key>,
     must_hold: FxHashSet<Key>,
     may_hold_is_known: bool,
-    /// The page of the last fill, unless a fence has named it: whatever replaces, it does not replace that.
-    latest: Option<Key>,
+    /// The pages that the TLB has filled or hit last, the latest first; none where that is not known, or a fence has named it.
+    /// A tree pseudo-LRU of n ways replaces none that fewer than log2(n) others have been touched after.
+    touched: VecDeque<Option<Key>>,
     /// Whether the TLB holds nothing of contexts without and with [`crate::mmu::Context::virt`], for a fence has named it all.
     cleared: [bool; 2],
     /// How many the TLB may have held before the last fence, and the cycle of it: a fill in that cycle finds no room that
     /// the fence makes.
     before_fence: (u64, usize),
+    /// Requests that were taken, and have neither hit nor been given to a walk.
+    unassigned: usize,
+    /// Cycles in a row in which a request has waited for no reason that shows.
+    kept_out: u32,
     /// Cycles in a row in which the device has done nothing, with something to do.
     idle: u32,
+    /// Reads and updates that memory has taken, and how many it had when each slot began to want one.
+    grants: u64,
+    wants_since: Vec<u64>,
     response_is_stalled: bool,
     /// The response that was not taken, while there is one.
     stalled_response: Outputs,
@@ -319,9 +340,12 @@ impl EntryMemory for Served<'_> {
 }
 
 impl Checker {
-    pub fn new(format: Format, slots: u32, tlb_entries: u32) -> Self {
+    /// `with_steps`: what the device tells of walks' steps is checked too.
+    pub fn new(format: Format, slots: u32, tlb_entries: u32, with_steps: bool) -> Self {
         Self {
             format,
+            slot_count: slots,
+            with_steps,
             tlb_entries: tlb_entries as usize,
             requests: Requests::new(),
             walks: Vec::new(),
@@ -335,10 +359,14 @@ impl Checker {
             may_hold: FxHashSet::default(),
             must_hold: FxHashSet::default(),
             may_hold_is_known: true,
-            latest: None,
+            touched: VecDeque::new(),
             cleared: [true; 2],
             before_fence: (u64::MAX, 0),
+            unassigned: 0,
+            kept_out: 0,
             idle: 0,
+            grants: 0,
+            wants_since: vec![0; slots.next_power_of_two().max(2) as usize],
             response_is_stalled: false,
             stalled_response: Outputs::default(),
             stalled_read: None,
@@ -367,12 +395,9 @@ impl Checker {
 
     /// Whether the TLB holds a page that answers `query`, whichever of its possible contents it has.
     fn must_hit(&self, query: &Query) -> bool {
-        if !self.may_hold_is_known && self.latest.is_none() {
-            return false;
-        }
         self.keys(query).any(|key| {
-            let is_held =
-                self.latest == Some(key) || self.may_hold_is_known && self.must_hold.contains(&key);
+            let is_held = self.touched.contains(&Some(key))
+                || self.may_hold_is_known && self.must_hold.contains(&key);
             is_held
                 && self.legal.get(&key).is_some_and(|legal| {
                     let mut live = legal.iter().filter(|one| one.fenced == LIVE);
@@ -399,6 +424,7 @@ impl Checker {
             accepted: cycle,
         };
         self.requests.insert(id, request);
+        self.unassigned += 1;
     }
 
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
@@ -423,8 +449,8 @@ impl Checker {
                 self.fenced_in_legal = true;
                 // Of a page that was walked to more than one gPA, the TLB may have held any.
                 self.must_hold.remove(key);
-                if self.latest == Some(*key) {
-                    self.latest = None;
+                for touched in &mut self.touched {
+                    touched.take_if(|touched| touched == key);
                 }
                 if legal.iter().all(|one| one.fenced != LIVE) {
                     self.may_hold.remove(key);
@@ -466,12 +492,76 @@ impl Checker {
             && !state.ended
         {
             state.reads.push(*read);
+            // "Slots are served round robin": none waits for more than one turn of each other.
+            let waited = self.grants - self.wants_since[usize::from(slot)];
+            self.grants += 1;
+            if waited >= u64::from(self.slot_count) {
+                return Err(self.unfair(slot, waited, read.cycle));
+            }
             if state.reads.len() >= LONG_WALK && state.reads.len().is_power_of_two() {
                 return self.check_long_walk(walk, read.cycle);
             }
             return Ok(());
         }
         Err(Self::read_of_no_walk(slot, read))
+    }
+
+    #[cold]
+    fn unfair(&self, slot: u8, waited: u64, cycle: u64) -> Box<Mismatch> {
+        let rule = "slots are served round robin";
+        let mut mismatch = self.port_mismatch(rule, cycle);
+        mismatch.got = format!("slot {slot} has waited for {waited} reads of others");
+        mismatch
+    }
+
+    /// Memory has answered a slot.
+    #[inline]
+    pub fn replied(&mut self, slot: u8) {
+        if let Some(since) = self.wants_since.get_mut(usize::from(slot)) {
+            *since = self.grants;
+        }
+    }
+
+    /// The device tells a step of a walk.
+    pub fn step(&mut self, step: &WalkStep) {
+        if let Some(&Some(walk)) = self.slots.get(usize::from(step.slot)) {
+            self.walks[walk].steps.push(*step);
+        }
+    }
+
+    /// Holds what the device told of a walk's steps against the golden walk over the same words.
+    fn check_steps(&self, walk: usize, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let state = &self.walks[walk];
+        // The request that it was begun for: those that share it differ in the offset.
+        let Some(query) = &state.query else {
+            return Ok(());
+        };
+        let mut served = Served {
+            reads: &state.reads,
+            next: 0,
+            wrong: None,
+        };
+        let mut golden = Vec::new();
+        let _ = golden::walk(self.format, query, &mut served, &mut golden);
+        let expected = steps::told(&golden);
+        let told = &state.steps;
+        let wrong = (0..expected.len().max(told.len())).find(|&n| {
+            let (Some(expected), Some(told)) = (expected.get(n), told.get(n)) else {
+                return true;
+            };
+            !expected.is(told)
+        });
+        match wrong {
+            None => Ok(()),
+            Some(n) => {
+                let mut mismatch = self.mismatch(Check::Steps, id, cycle).say(
+                    format!("step {}: {:?}", n + 1, expected.get(n)),
+                    format!("{:?}", told.get(n)),
+                );
+                mismatch.wrong_read = Some(n);
+                Err(mismatch)
+            }
+        }
     }
 
     /// A walk that does not end must at least be on its way: it may be that updates have been lost.
@@ -582,9 +672,11 @@ impl Checker {
             self.walks.push(Walk::default());
             self.walks.len() - 1
         });
+        self.wants_since[slot] = self.grants;
         let state = &mut self.walks[walk];
         state.query = Some(query);
         state.reads.clear();
+        state.steps.clear();
         state.fences.clear();
         state.requests = 1;
         state.unanswered = 0;
@@ -599,6 +691,7 @@ impl Checker {
         if let Some(request) = self.requests.get_mut(id) {
             request.walk = Some(walk);
             self.walks[walk].unanswered += 1;
+            self.unassigned -= 1;
         }
     }
 
@@ -654,8 +747,11 @@ impl Checker {
                 reads: self.walks[walk].reads.len(),
                 found,
             });
+            if self.with_steps {
+                self.check_steps(walk, done.id, cycle)?;
+            }
             let fill_is_legal =
-                found.is_ok_and(|mapping| self.remember(walk, &query, &mapping, cycle));
+                found.is_ok_and(|mapping| self.remember(walk, &query, &mapping, done.fill, cycle));
             if done.fill && !fill_is_legal {
                 let mismatch = self.mismatch(Check::Fill, done.id, cycle);
                 return Err(mismatch.say(
@@ -724,7 +820,14 @@ impl Checker {
     }
 
     /// Remembers what a walk has found as what a hit may say, and says whether the TLB may take it.
-    fn remember(&mut self, walk: usize, query: &Query, mapping: &Mapping, cycle: u64) -> bool {
+    fn remember(
+        &mut self,
+        walk: usize,
+        query: &Query,
+        mapping: &Mapping,
+        fills: bool,
+        cycle: u64,
+    ) -> bool {
         let space = query.context.space();
         if space.guest_levels == 0 && space.host_levels == 0 {
             // What no stage translates is not for the TLB.
@@ -761,8 +864,12 @@ impl Checker {
         }
         if fenced == LIVE {
             self.cleared[usize::from(space.virt)] = false;
-            // Where a fence has come near, the walk fills nothing, and nothing is replaced; but that is its own matter.
-            self.latest = (!in_scope).then_some(key);
+            if fills {
+                for touched in &mut self.touched {
+                    touched.take_if(|touched| *touched != key && touched.overlaps(&key));
+                }
+                self.touch(Some(key));
+            }
         }
         if self.may_hold_is_known && fenced == LIVE {
             self.may_hold.insert(key);
@@ -782,6 +889,43 @@ impl Checker {
             }
         }
         fenced == LIVE
+    }
+
+    /// The TLB has filled or hit a page.
+    fn touch(&mut self, key: Option<Key>) {
+        if let Some(place) = key.and_then(|_| self.touched.iter().position(|one| *one == key)) {
+            self.touched.remove(place);
+        }
+        self.touched.push_front(key);
+        // One less than what is safe: a hit is known of only when its answer is taken, which may be after a fill.
+        self.touched.truncate(self.tlb_entries.ilog2() as usize);
+    }
+
+    /// The TLB has hit: the page, if there is only one that it can have been.
+    fn touch_of_hit(&mut self, query: &Query, outcome: &Outcome) {
+        let answers = |legal: &[Legal]| {
+            legal.iter().any(|one| {
+                golden::answer_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
+            })
+        };
+        // One that a fence has named since is gone, and so is one that a fill in this cycle overlaps.
+        let is_there = |key: &Key, legal: &[Legal]| {
+            let mut touched = self.touched.iter().flatten();
+            legal.iter().all(|one| one.fenced == LIVE)
+                && !touched.any(|other| other != key && other.overlaps(key))
+        };
+        let mut candidates = (None, 0);
+        for key in self.keys(query) {
+            if let Some(legal) = self.legal.get(&key)
+                && answers(legal)
+            {
+                candidates = (is_there(&key, legal).then_some(key), candidates.1 + 1);
+            }
+        }
+        match candidates {
+            (key, 1) => self.touch(key),
+            _ => self.touch(None),
+        }
     }
 
     /// Judges a response, and gives the op that it ends, the answer, and whether the TLB gave it.
@@ -808,7 +952,11 @@ impl Checker {
             }
         };
         match (outputs.rsp_hit, request.walk) {
-            (true, None) => self.check_hit(id, &query, fences, &outcome, cycle)?,
+            (true, None) => {
+                self.check_hit(id, &query, fences, &outcome, cycle)?;
+                self.touch_of_hit(&query, &outcome);
+                self.unassigned -= 1;
+            }
             (false, Some(walk)) => {
                 let Some(judged) = self.walks[walk].judged else {
                     let mismatch = self.mismatch(Check::Response, id, cycle);
@@ -977,6 +1125,65 @@ impl Checker {
             return Err(self.stalled(cycle));
         }
         Ok(())
+    }
+
+    /// What a reset leaves: nothing.
+    pub fn reset(&mut self) {
+        let entries = self.tlb_entries as u32;
+        *self = Self::new(self.format, self.slot_count, entries, self.with_steps);
+    }
+
+    /// Counts cycles in which a request waits, and says whether there is to be a reason. A waiting request is looked up in each
+    /// cycle in which the response register is free and neither a fence nor an ended walk goes first. `looks`: this is such a
+    /// cycle. `is_offered`: a request is on the port, and was not taken. `progress`: one was looked up with success.
+    #[inline]
+    pub fn keeps_out(&mut self, looks: bool, is_offered: bool, progress: bool) -> bool {
+        let waits = is_offered || self.unassigned > 0;
+        if !waits || !looks || progress {
+            self.kept_out = 0;
+            return false;
+        }
+        self.kept_out += 1;
+        self.kept_out.is_multiple_of(MOST_KEPT_OUT)
+    }
+
+    /// A request that waits must have no room: `offered` is the one on the port, if there is one.
+    #[cold]
+    pub fn check_room(&self, offered: Option<Query>, cycle: u64) -> Result<(), Box<Mismatch>> {
+        // One that was taken goes before the one on the port.
+        let held = self.requests.iter().find(|request| request.walk.is_none());
+        let Some(query) = held.map(|request| request.query).or(offered) else {
+            return Ok(());
+        };
+        let under_way: Vec<usize> = self
+            .slots
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|&walk| !self.walks[walk].ended)
+            .collect();
+        let waiting: u32 = under_way
+            .iter()
+            .map(|&walk| self.walks[walk].requests)
+            .sum();
+        let may_share = under_way
+            .iter()
+            .any(|&walk| self.is_equal(walk, &query) && !self.is_overtaken(walk, &query));
+        let slot_is_free = under_way.len() < self.slot_count as usize;
+        // As many requests can wait for walks as `MissEntries` of sim/tb_top.sv says.
+        if waiting >= 2 * self.slot_count || !(slot_is_free || may_share) {
+            return Ok(());
+        }
+        let mut mismatch = self.stalled(cycle);
+        mismatch.op = held.map(|request| request.op);
+        mismatch.query = Some(query);
+        mismatch.expected = format!(
+            "the request is given to a walk: of {} slots {} are in use, and {waiting} requests wait for them",
+            self.slot_count,
+            under_way.len()
+        );
+        mismatch.got = format!("it has waited for {MOST_KEPT_OUT} cycles");
+        Err(mismatch)
     }
 
     #[cold]

@@ -53,7 +53,7 @@ impl Observer for () {
 pub struct Stats {
     /// Clock cycles.
     pub cycles: u64,
-    /// Accesses answered.
+    /// Accesses that have ended: answered, or given up for a reset.
     pub accesses: u64,
     /// Of them, by the TLB.
     pub hits: u64,
@@ -149,6 +149,7 @@ struct Requester {
     rng: Xoshiro256PlusPlus,
     idle: u32,
     response_busy: u32,
+    response_after_valid: bool,
 }
 
 impl Requester {
@@ -158,6 +159,7 @@ impl Requester {
             rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed ^ 0x9E37_79B9_7F4A_7C15),
             idle: timing.request_idle,
             response_busy: timing.response_busy,
+            response_after_valid: timing.response_after_valid,
         }
     }
 }
@@ -210,6 +212,11 @@ struct Seen {
     read: Option<Read>,
     read_ready: bool,
     rsp_ready: bool,
+    /// The slot that took an answer of memory.
+    replied: Option<u8>,
+    fence_offered: bool,
+    /// The op whose request was offered and not taken.
+    offered: Option<usize>,
     /// Something is asked of the device, and no answer of memory is on its way: it has nothing to wait for.
     owes: bool,
     /// The op to begin next, after this cycle.
@@ -255,6 +262,11 @@ struct Run<'a> {
     free_ids: VecDeque<u8>,
     /// Cycles since there has been nothing to do.
     tail: u64,
+    /// The device is to be reset before the next cycle.
+    wants_reset: bool,
+    /// What the device offered in the last cycle and was not taken.
+    response_waits: bool,
+    read_waits: bool,
 }
 
 impl<'a> Run<'a> {
@@ -265,7 +277,12 @@ impl<'a> Run<'a> {
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing),
-            checker: Checker::new(machine.format, machine.slots, machine.tlb_entries),
+            checker: Checker::new(
+                machine.format,
+                machine.slots,
+                machine.tlb_entries,
+                machine.checked,
+            ),
             stats: Stats::default(),
             inputs: Inputs::default(),
             cycle: 0,
@@ -280,6 +297,9 @@ impl<'a> Run<'a> {
             requesting: None,
             free_ids: (0..=255).collect(),
             tail: 0,
+            wants_reset: false,
+            response_waits: false,
+            read_waits: false,
         }
     }
 
@@ -290,6 +310,12 @@ impl<'a> Run<'a> {
         let batch = if O::LIVE { 1 } else { BATCH };
         self.seen.resize_with(batch, Seen::default);
         while self.prepare() {
+            if std::mem::take(&mut self.wants_reset) {
+                self.judge(&dut, observer)?;
+                dut.reset().map_err(device(self.cycle))?;
+                self.forget();
+                continue;
+            }
             let outputs = &mut self.seen[self.unjudged].outputs;
             if let Err(error) = dut.tick(&self.inputs, outputs) {
                 self.judge(&dut, observer)?;
@@ -313,8 +339,9 @@ impl<'a> Run<'a> {
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
-        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy);
-        self.inputs.mem_req_ready = self.server.ready();
+        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy)
+            && (!self.requester.response_after_valid || self.response_waits);
+        self.inputs.mem_req_ready = self.server.ready(self.read_waits);
         match self.server.offer(self.cycle) {
             Some(reply) => {
                 self.inputs.mem_rsp_valid = true;
@@ -328,12 +355,28 @@ impl<'a> Run<'a> {
         true
     }
 
+    /// After a reset: nobody waits for anything any more.
+    fn forget(&mut self) {
+        self.stats.accesses += self.outstanding as u64;
+        self.checker.reset();
+        self.server.forget();
+        self.inputs = Inputs::default();
+        self.requesting = None;
+        self.outstanding = 0;
+        self.free_ids = (0..=255).collect();
+        self.response_waits = false;
+        self.read_waits = false;
+    }
+
     /// Begins what can begin in the next cycle; false when the run is over.
     fn begin_ops(&mut self) -> bool {
         let ops = &self.scenario.ops;
         let is_timed = matches!(ops.get(self.op), Some(Op::Access(_) | Op::Fence(_)));
         if self.waiting > 0 || !is_timed {
             self.begin_timeless_ops();
+            if self.wants_reset {
+                return true;
+            }
         }
         if self.op == ops.len() && self.outstanding == 0 {
             self.tail += 1;
@@ -402,6 +445,11 @@ impl<'a> Run<'a> {
                     return;
                 }
                 Op::Wait(_) => {}
+                Op::Reset => {
+                    self.wants_reset = true;
+                    self.next_op();
+                    return;
+                }
                 Op::Drain if self.outstanding == 0 => {}
                 Op::Drain | Op::Access(_) | Op::Fence(_) => return,
             }
@@ -482,6 +530,12 @@ impl<'a> Run<'a> {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
 
+        self.response_waits = outputs.rsp_valid && !self.inputs.rsp_ready;
+        self.read_waits = outputs.mem_req_valid && !self.inputs.mem_req_ready;
+        let replied = self.inputs.mem_rsp_valid && outputs.mem_rsp_ready;
+        seen.replied = replied.then_some(self.inputs.mem_rsp_id);
+        seen.fence_offered = seen.fence_taken || self.inputs.fence_valid;
+        seen.offered = self.requesting.filter(|_| self.inputs.req_valid);
         seen.read_ready = self.inputs.mem_req_ready;
         seen.rsp_ready = self.inputs.rsp_ready;
         let is_asked = self.outstanding > 0 || self.inputs.req_valid || self.inputs.fence_valid;
@@ -553,7 +607,12 @@ impl<'a> Run<'a> {
             }
             self.checker.read(outputs.mem_req_id, read)?;
         }
+        if let Some(slot) = seen.replied {
+            self.checker.replied(slot);
+        }
 
+        let mut given_to_walk = false;
+        let mut walk_answered = false;
         if outputs.event_valid {
             let (miss, done) = dut.requests_of_event(outputs);
             if O::EVENTS
@@ -561,7 +620,15 @@ impl<'a> Run<'a> {
             {
                 observer.event(cycle, &event);
             }
+            if self.scenario.machine.checked
+                && let Some(Event {
+                    step: Some(step), ..
+                }) = dut.event(outputs)
+            {
+                self.checker.step(&step);
+            }
             if let Some(miss) = miss {
+                given_to_walk = true;
                 self.checker.miss(&miss, cycle)?;
                 if miss.merged {
                     self.stats.merged += 1;
@@ -570,11 +637,24 @@ impl<'a> Run<'a> {
                 }
             }
             if let Some(done) = done {
+                walk_answered = true;
                 self.checker.done(&done, cycle)?;
             }
         }
 
         let response_taken = outputs.rsp_valid && seen.rsp_ready;
+        let looks = (!outputs.rsp_valid || seen.rsp_ready) && !seen.fence_offered && !walk_answered;
+        let progress = seen.request_taken || given_to_walk || response_taken && outputs.rsp_hit;
+        if self
+            .checker
+            .keeps_out(looks, seen.offered.is_some(), progress)
+        {
+            let offered = seen.offered.and_then(|op| match self.scenario.ops.get(op) {
+                Some(Op::Access(access)) => Some(self.query(access)),
+                _ => None,
+            });
+            self.checker.check_room(offered, cycle)?;
+        }
         if response_taken {
             let (op, outcome, hit) = self.checker.response(outputs, cycle)?;
             observer.answered(cycle, op, &outcome, hit);

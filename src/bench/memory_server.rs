@@ -62,9 +62,14 @@ impl MemoryServer {
         self.under_way.is_empty()
     }
 
-    /// Whether it takes a read in this cycle.
-    pub fn ready(&mut self) -> bool {
-        !chance(&mut self.rng, self.timing.memory_busy)
+    /// Whether it takes a read in this cycle. `waits`: one was offered in the last, and was not taken.
+    pub fn ready(&mut self, waits: bool) -> bool {
+        !chance(&mut self.rng, self.timing.memory_busy) && (!self.timing.after_valid || waits)
+    }
+
+    /// Drops what is on its way.
+    pub fn forget(&mut self) {
+        self.under_way.clear();
     }
 
     /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing.

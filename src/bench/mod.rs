@@ -4,6 +4,7 @@ mod checker;
 mod driver;
 mod memory_server;
 mod requests;
+mod steps;
 
 pub use checker::{Check, Mismatch, Read, Update};
 pub use driver::{Failed, Failure, Observer, Stats, run};

@@ -175,8 +175,11 @@ impl<'a> Both<'a> {
 
 fn differences(scenario: &Scenario, recorder: &Recorder, access: &GoldenAccess<'_>) -> Vec<String> {
     let device = &recorder.accesses[access.op];
-    let (Some(expect), Some((_, outcome, hit))) = (&access.access.expect, &device.answered) else {
+    let Some(expect) = &access.access.expect else {
         return Vec::new();
+    };
+    let Some((_, outcome, hit)) = &device.answered else {
+        return vec!["expected an answer, got none: the device was reset before".to_owned()];
     };
     let reads: Vec<(Hpa, Option<u64>)> = recorder
         .reads(access.op)

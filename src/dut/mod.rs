@@ -134,6 +134,14 @@ impl Clocked<'_> {
         Ok(self.inner.as_mut().tick(inputs, outputs)?)
     }
 
+    /// Puts it back into its reset state.
+    ///
+    /// # Errors
+    /// If an RTL assertion fails.
+    pub fn reset(&mut self) -> Result<(), DutError> {
+        Ok(self.inner.as_mut().reset()?)
+    }
+
     /// The part of a cycle's event that concerns requests.
     #[inline]
     pub fn requests_of_event(&self, outputs: &Outputs) -> (Option<Miss>, Option<Done>) {

@@ -69,7 +69,7 @@ pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
                     differences,
                 });
             }
-            Op::Fence(_) | Op::Timing(_) | Op::Wait(_) | Op::Drain => {}
+            Op::Fence(_) | Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Reset => {}
         }
     }
     accesses

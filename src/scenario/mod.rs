@@ -97,6 +97,10 @@ pub struct Timing {
     pub errors: u32,
     /// Data of a later read may come first.
     pub reorder: bool,
+    /// Memory is ready for a read only when it has seen it for a cycle.
+    pub after_valid: bool,
+    /// The requester is ready for a response only when it has seen it for a cycle.
+    pub response_after_valid: bool,
 }
 
 impl Default for Timing {
@@ -109,6 +113,8 @@ impl Default for Timing {
             request_idle: 0,
             errors: 0,
             reorder: false,
+            after_valid: false,
+            response_after_valid: false,
         }
     }
 }
@@ -145,6 +151,8 @@ pub enum Op {
     Wait(u32),
     /// Nothing until every access before has been answered.
     Drain,
+    /// The device is reset, whatever is under way: accesses that have no answer yet get none.
+    Reset,
 }
 
 /// A request, and what its author knows of the answer.

@@ -152,6 +152,7 @@ impl Writer {
                 }
                 Op::Wait(cycles) => writeln!(self.out, "wait = {cycles}")?,
                 Op::Drain => writeln!(self.out, "wait = \"idle\"")?,
+                Op::Reset => writeln!(self.out, "reset = true\nrace = true")?,
             }
         }
         Ok(())
@@ -421,6 +422,12 @@ fn memory_pairs(before: &Timing, after: &Timing) -> Vec<String> {
         ),
         changed("errors", &before.errors, &after.errors, u32::to_string),
         changed("reorder", &before.reorder, &after.reorder, bool::to_string),
+        changed(
+            "after_valid",
+            &before.after_valid,
+            &after.after_valid,
+            bool::to_string,
+        ),
     ];
     pairs.into_iter().flatten().collect()
 }
@@ -438,6 +445,12 @@ fn request_pairs(before: &Timing, after: &Timing) -> Vec<String> {
             &before.response_busy,
             &after.response_busy,
             u32::to_string,
+        ),
+        changed(
+            "response_after_valid",
+            &before.response_after_valid,
+            &after.response_after_valid,
+            bool::to_string,
         ),
     ];
     pairs.into_iter().flatten().collect()

@@ -46,6 +46,9 @@ pub mod weights {
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
+    /// Per mille of what would be another behaviour: a reset instead.
+    pub const RESET: u32 = 100;
+
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
     /// An access is to a page among the few used last.
@@ -263,6 +266,8 @@ fn draw_timing(draw: &mut Draw) -> Timing {
         request_idle: busy(draw),
         errors: if draw.percent(20) { 8 } else { 0 },
         reorder: draw.percent(60),
+        after_valid: draw.percent(8),
+        response_after_valid: draw.percent(8),
     }
 }
 
@@ -307,6 +312,8 @@ impl Ops<'_> {
                 self.ops.push(Op::Wait(cycles));
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
+            } else if self.draw.per_mille(weights::RESET) {
+                self.ops.push(Op::Reset);
             } else {
                 let timing = draw_timing(&mut self.draw);
                 self.ops.push(Op::Timing(timing));

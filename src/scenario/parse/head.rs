@@ -116,7 +116,15 @@ impl Memory {
         };
         let table = field.table("[memory]")?;
         table.only(&[
-            "holes", "tables", "seed", "latency", "busy", "errors", "reorder", "image",
+            "holes",
+            "tables",
+            "seed",
+            "latency",
+            "busy",
+            "errors",
+            "reorder",
+            "after_valid",
+            "image",
         ])?;
         if let Some(holes) = table.get("holes") {
             memory.holes = holes.choice(
@@ -225,6 +233,9 @@ pub(super) fn memory_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()
     if let Some(reorder) = table.get("reorder") {
         timing.reorder = reorder.boolean()?;
     }
+    if let Some(after_valid) = table.get("after_valid") {
+        timing.after_valid = after_valid.boolean()?;
+    }
     Ok(())
 }
 
@@ -254,7 +265,12 @@ pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
         return Ok(false);
     };
     let table = field.table("[requests]")?;
-    table.only(&["idle", "response_busy", "one_at_a_time"])?;
+    table.only(&[
+        "idle",
+        "response_busy",
+        "response_after_valid",
+        "one_at_a_time",
+    ])?;
     request_timing(&table, timing)?;
     table
         .get("one_at_a_time")
@@ -268,6 +284,9 @@ pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<(
     }
     if let Some(busy) = table.get("response_busy") {
         timing.response_busy = busy.number_u32(0, MOST_BUSY)?;
+    }
+    if let Some(after_valid) = table.get("response_after_valid") {
+        timing.response_after_valid = after_valid.boolean()?;
     }
     Ok(())
 }

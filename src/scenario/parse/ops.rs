@@ -12,9 +12,9 @@ use crate::mmu::{ASID_WIDTH, Access, Context, Fence, VMID_WIDTH};
 use crate::scenario::{AccessOp, NamedContext, Op, Timing, access_key};
 use crate::tables::FenceOwed;
 
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "load", "store", "fetch", "hlvx", "switch", "fence", "write", "map", "unmap", "memory",
-    "requests", "wait",
+    "requests", "wait", "reset",
 ];
 /// Keys that say more of an action.
 const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
@@ -109,7 +109,9 @@ impl<'a> Lowering<'a> {
                     &race.key_span,
                     format!("`race` with `{action}`, which never waits for the accesses before"),
                 )
-                .label("goes with `fence`, `write`, `map`, `unmap`, `memory` or `requests`"));
+                .label(
+                    "goes with `fence`, `write`, `map`, `unmap`, `memory`, `requests` or `reset`",
+                ));
             }
             Some(race) if race.boolean()? => {}
             _ if waits_for_nothing => {}
@@ -126,6 +128,7 @@ impl<'a> Lowering<'a> {
             (_, "map") => self.edit(&field, true),
             (_, "unmap") => self.edit(&field, false),
             (_, "wait") => self.wait(&field),
+            (_, "reset") => self.reset(&field),
             _ => self.behave(table),
         }
     }
@@ -443,17 +446,34 @@ impl<'a> Lowering<'a> {
         };
         if let Some(field) = table.get("memory") {
             let table = field.table("`memory`")?;
-            table.only(&["seed", "latency", "busy", "errors", "reorder"])?;
+            table.only(&[
+                "seed",
+                "latency",
+                "busy",
+                "errors",
+                "reorder",
+                "after_valid",
+            ])?;
             something(&table, &field.span)?;
             memory_timing(&table, &mut self.timing)?;
         }
         if let Some(field) = table.get("requests") {
             let table = field.table("`requests`")?;
-            table.only(&["idle", "response_busy"])?;
+            table.only(&["idle", "response_busy", "response_after_valid"])?;
             something(&table, &field.span)?;
             request_timing(&table, &mut self.timing)?;
         }
         self.ops.push(Op::Timing(self.timing.clone()));
+        Ok(())
+    }
+
+    fn reset(&mut self, field: &Field<'_>) -> Result<()> {
+        if !field.boolean()? {
+            return Err(field.wrong("a reset that is none", "`reset = true`"));
+        }
+        self.ops.push(Op::Reset);
+        // The TLB is empty after it.
+        self.owed.clear();
         Ok(())
     }
 

@@ -181,6 +181,8 @@ impl Ops<'_> {
                 self.wait(30);
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
+            } else if self.draw.per_mille(super::weights::RESET) {
+                self.ops.push(Op::Reset);
             } else {
                 let timing = draw_timing(self.draw);
                 self.ops.push(Op::Timing(timing));
@@ -271,6 +273,9 @@ impl Ops<'_> {
             if context.virt {
                 let off = off == 2 && !second;
                 fence.vmid = Some(self.tag(context.vmid, VMID_WIDTH, off));
+            } else if self.draw.percent(20) {
+                // Which says nothing there.
+                fence.vmid = Some(self.draw.below(1 << VMID_WIDTH) as u16);
             }
         } else {
             fence.gpa = first.then(|| Gpa(self.operand(gpa, sizes.1, off == 1)));
