@@ -308,7 +308,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
     groups
 }
 
-/// The cycles to mark, with what happens there: each access, and where a run failed.
+/// The cycles to mark, with what happens there: each access; of a run that failed also each fence, and where it failed.
 pub fn markers(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -334,6 +334,11 @@ pub fn markers(
         }
     }
     if let Some(cycle) = failed_at {
+        for &(cycle, op) in &recorder.fences {
+            if let Some(Op::Fence(fence)) = scenario.ops.get(op) {
+                markers.push((cycle, fence.to_string()));
+            }
+        }
         markers.push((cycle, "FAILS HERE".to_owned()));
     }
     markers.sort_by_key(|(cycle, _)| *cycle);
@@ -423,8 +428,22 @@ pub fn open_line(folder: &Path) -> String {
 
 /// GTKWave has 26 named markers besides the primary one.
 const GTKWAVE_MARKERS: usize = 26;
-/// Cycles that are seen before the failing one: at GTKWave's zoom a window shows some 17, wide enough for the names of states.
-const BEFORE: u64 = 11;
+/// Cycles that are seen before the failing one: at GTKWave's zoom a window shows some 15, wide enough for the names of states.
+const BEFORE: u64 = 9;
+/// As many markers as are listed above the signals; more of them go below.
+const LISTED_ABOVE: usize = 8;
+
+/// What GTKWave's markers stand for, a comment each.
+fn legend(markers: &[(u64, String)]) -> String {
+    let mut text = String::new();
+    for (number, (cycle, what)) in markers.iter().enumerate() {
+        let letter = char::from(b'A' + number as u8);
+        // The list of signals is as wide as its widest line, so no more than what it is.
+        let what = what.split(" in ").next().unwrap_or(what);
+        let _ = writeln!(text, "-{letter}: {what}, cycle {cycle}");
+    }
+    text
+}
 
 /// A view, in whichever language.
 struct View<'a> {
@@ -471,9 +490,14 @@ impl View<'_> {
             }
         }
         let _ = writeln!(text, "\n[timestart] {}", self.start());
-        text.push_str("[size] 1500 1000\n[sst_expanded] 0\n[signals_width] 300\n");
+        text.push_str("[size] 1500 1000\n[sst_expanded] 0\n[signals_width] 400\n");
+        let legend = legend(shown);
+        let is_above = self.focus.is_some() && shown.len() <= LISTED_ABOVE;
         if let Some(focus) = self.focus {
             let _ = writeln!(text, "@200\n-{}", focus.headline);
+            if is_above {
+                text.push_str(&legend);
+            }
         }
         for group in self.groups {
             // What a failure is not about is there, but folded.
@@ -503,12 +527,8 @@ impl View<'_> {
             }
             let _ = writeln!(text, "@{end}\n-{}", group.name);
         }
-        text.push_str("@200\n-\n");
-        for (number, (cycle, what)) in shown.iter().enumerate() {
-            let letter = char::from(b'A' + number as u8);
-            // The list of signals is as wide as its widest line, so no more than what it is.
-            let what = what.split(" in ").next().unwrap_or(what);
-            let _ = writeln!(text, "-{letter}: {what}, cycle {cycle}");
+        if !is_above {
+            let _ = write!(text, "@200\n-\n{legend}");
         }
         text
     }
@@ -527,6 +547,7 @@ impl View<'_> {
         for (number, (cycle, what)) in self.markers.iter().enumerate() {
             let name = match what.as_str() {
                 "FAILS HERE" => "FAILS_HERE".to_owned(),
+                what if what.starts_with("fence") => format!("fence_{}", number + 1),
                 _ => format!("access_{}", number + 1),
             };
             let _ = writeln!(text, "marker_set {name} {cycle}");
