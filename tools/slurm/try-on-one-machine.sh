@@ -17,7 +17,7 @@ unset NESTWALK_SHARDS
 PATH=$PATH:/usr/sbin:/sbin
 for needed in munged slurmctld slurmd sbatch sinfo; do
     command -v "$needed" >/dev/null || {
-        echo "try-on-one-machine.sh: there is no $needed: apt-get install slurm-wlm munge" >&2
+        echo "try-on-one-machine.sh: there is no $needed: tools/setup.sh --with-slurm installs it" >&2
         exit 2
     }
 done
