@@ -95,7 +95,10 @@ impl Verdict {
                         "mismatch"
                     }
                     .to_owned(),
-                    message: message.unwrap_or("mismatch").to_owned(),
+                    message: message
+                        .or(text.lines().next())
+                        .unwrap_or_default()
+                        .to_owned(),
                     text,
                 };
                 (failed, String::new())
