@@ -68,7 +68,7 @@ impl Passed {
     fn push(&mut self, number: u64, stats: Stats) {
         self.early.insert(number, stats);
         while let Some(stats) = self.early.remove(&self.next) {
-            self.next += self.shard.of;
+            self.next = self.next.saturating_add(self.shard.of);
             self.add(&stats);
         }
     }
