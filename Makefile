@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all build cosim fmt-check clippy lint rtl-read cargo-test setup-test test bench mutants clean distclean
+.PHONY: help setup setup-all build cosim fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,13 @@ test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run ever
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput
 	$(CARGO) bench --locked --features cpp-harness --bench golden
+
+soak: build ## the long campaign: more than 200 million cycles, no mismatch, no memory growth
+	@tools/soak.sh
+
+slurm: build ## run a campaign as a job array on a Slurm of this machine, and compare it with one run
+	@tools/setup.sh --with-slurm
+	@tools/slurm/try-on-one-machine.sh
 
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
 	@tools/mutants.sh

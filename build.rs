@@ -17,6 +17,10 @@ use std::thread;
 mod variants;
 use variants::{VARIANTS, Variant};
 
+#[path = "src/fnv.rs"]
+mod fnv;
+use fnv::fnv1a;
+
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Runtime sources of Verilator that the models need.
@@ -49,6 +53,7 @@ fn build() -> Result<()> {
     }
     let variants = variants_to_build()?;
     println!("cargo:rerun-if-changed=src/dut/variants.rs");
+    println!("cargo:rerun-if-changed=src/fnv.rs");
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
     for name in [FORMATS, "NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
         println!("cargo:rerun-if-env-changed={name}");
@@ -57,6 +62,15 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let verilator = Verilator::find(&root)?;
+    println!(
+        "cargo:rustc-env=NESTWALK_VERILATOR_VERSION={}",
+        verilator.version
+    );
+    println!("cargo:rustc-env=NESTWALK_RTL={}", rtl_hash(&root)?);
+    println!(
+        "cargo:rustc-env=NESTWALK_RTL_COMMIT={}",
+        rtl_commit(&root).unwrap_or_default()
+    );
 
     // Verilating takes a fraction of a second a variant; compiling takes seconds, on all cores.
     for variant in &variants {
@@ -396,6 +410,51 @@ fn variants_inc(variants: &[Variant]) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A hash of the names and contents of what the devices are made of.
+fn rtl_hash(root: &Path) -> Result<String> {
+    let mut paths = vec![root.join("sim/tb_top.sv")];
+    for entry in fs::read_dir(root.join("rtl"))? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    let mut bytes = Vec::new();
+    for path in paths {
+        bytes.extend(file_name(&path)?.as_bytes());
+        bytes.extend(fs::read(&path)?);
+    }
+    Ok(fnv1a(bytes))
+}
+
+/// The commit that gave the RTL its present form; none outside a repository of the project's own, or if the RTL has been edited
+/// since. (It is the RTL's, not the last one at all: this script runs when the RTL changes, not after each commit.)
+fn rtl_commit(root: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| -> Option<String> {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(arguments)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
+    let is_own = top.canonicalize().ok()? == root.canonicalize().ok()?;
+    let is_edited = !git(&["status", "--porcelain", "--", "rtl", "sim/tb_top.sv"])?.is_empty();
+    if !is_own || is_edited {
+        return None;
+    }
+    git(&[
+        "log",
+        "-1",
+        "--format=%h",
+        "--abbrev=12",
+        "--",
+        "rtl",
+        "sim/tb_top.sv",
+    ])
 }
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {

@@ -24,8 +24,8 @@ public:
     // A valid and its ready that are both high in the sample are a transfer.
     virtual void tick(const Inputs& in, Outputs& out) = 0;
 
-    // Records every following cycle into a new FST file, at the cycle's number.
-    virtual void trace_open(rust::Str path) = 0;
+    // Records every following cycle, of number `from` or higher, into a new FST file, at the cycle's number.
+    virtual void trace_open(rust::Str path, std::uint64_t from) = 0;
     virtual void trace_close() = 0;
 };
 

@@ -47,14 +47,15 @@ public:
         m.clk_i = 0;
         m.eval();
         sample(out);
-        if (trace_) trace_->dump(context_->time());
+        if (trace_ && context_->time() >= trace_from_) trace_->dump(context_->time());
         context_->timeInc(1);
         m.clk_i = 1;
         m.eval();
     }
 
-    void trace_open(rust::Str path) override {
+    void trace_open(rust::Str path, std::uint64_t from) override {
         trace_close();
+        trace_from_ = from;
         trace_ = std::make_unique<VerilatedFstC>();
         model_->trace(trace_.get(), 99);
         trace_->open(std::string(path).c_str());
@@ -161,6 +162,7 @@ private:
     std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
     std::unique_ptr<Model> model_;
     std::unique_ptr<VerilatedFstC> trace_;
+    std::uint64_t trace_from_ = 0;
 };
 
 }  // namespace nestwalk

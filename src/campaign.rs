@@ -1,14 +1,16 @@
 //! Random campaigns: many scenarios on many threads, with a result that does not depend on how many.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
+use crate::dut::variants::Variant;
 use crate::dut::{Dut, DutError};
 use crate::scenario::Scenario;
+use crate::shard::Shard;
 use crate::stimulus::{self, Profile, weights};
 
 /// What a campaign does.
@@ -35,10 +37,62 @@ pub struct Outcome {
     pub failed: Option<(u64, Box<Failed>)>,
     /// It was interrupted: the figures are those of what had run.
     pub interrupted: bool,
+    /// Of a shard that is not the whole campaign: the figures of each scenario before the one that failed, in their order. Which of them
+    /// count is known when it is known where the other shards failed.
+    pub each: Vec<Stats>,
+}
+
+/// The figures of scenarios that passed, added up in the order of their numbers as far as there is no gap: what is kept does not
+/// grow with the campaign.
+struct Passed {
+    shard: Shard,
+    next: u64,
+    stats: Stats,
+    scenarios: u64,
+    each: Vec<Stats>,
+    early: BTreeMap<u64, Stats>,
+}
+
+impl Passed {
+    fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            next: shard.index,
+            stats: Stats::default(),
+            scenarios: 0,
+            each: Vec::new(),
+            early: BTreeMap::new(),
+        }
+    }
+
+    fn push(&mut self, number: u64, stats: Stats) {
+        self.early.insert(number, stats);
+        while let Some(stats) = self.early.remove(&self.next) {
+            self.next = self.next.saturating_add(self.shard.of);
+            self.add(&stats);
+        }
+    }
+
+    fn add(&mut self, stats: &Stats) {
+        self.stats.add(stats);
+        self.scenarios += 1;
+        if !self.shard.is_whole() {
+            self.each.push(*stats);
+        }
+    }
 }
 
 impl Campaign {
-    fn scenarios(&self) -> u64 {
+    /// It as a command of the program.
+    pub fn command(&self) -> String {
+        format!(
+            "fuzz --profile {} --seed {} --count {}",
+            self.profile, self.seed, self.count
+        )
+    }
+
+    /// How many scenarios it has.
+    pub fn scenarios(&self) -> u64 {
         self.count.div_ceil(weights::ACCESSES)
     }
 
@@ -48,8 +102,7 @@ impl Campaign {
         stimulus::scenario(self.profile, self.seed, number, accesses)
     }
 
-    /// Runs it. `progress` is called with the accesses of each scenario that is over, from any thread; `interrupt` ends it
-    /// early.
+    /// Runs all of it; see [`Campaign::run_shard`].
     ///
     /// # Errors
     /// If a device cannot be made.
@@ -58,14 +111,29 @@ impl Campaign {
         progress: &(dyn Fn(u64) + Sync),
         interrupt: &AtomicBool,
     ) -> Result<Outcome, DutError> {
-        let next = AtomicU64::new(0);
+        self.run_shard(Shard::WHOLE, &Devices::default, progress, interrupt)
+    }
+
+    /// Runs a shard of it. `devices` makes the devices of a thread, `progress` is called with the accesses of each scenario that is
+    /// over, from any thread; `interrupt` ends it early.
+    ///
+    /// # Errors
+    /// If a device cannot be made.
+    pub fn run_shard(
+        &self,
+        shard: Shard,
+        devices: &(dyn Fn() -> Devices + Sync),
+        progress: &(dyn Fn(u64) + Sync),
+        interrupt: &AtomicBool,
+    ) -> Result<Outcome, DutError> {
+        let next = AtomicU64::new(shard.index);
         // The lowest number that has failed: lower ones still run, for one of them may fail too.
         let failed_at = AtomicU64::new(u64::MAX);
-        let done = Mutex::new((Vec::new(), Vec::new()));
+        let done = Mutex::new((Passed::new(shard), None::<(u64, Box<Failed>)>));
         let worker = || -> Result<(), DutError> {
-            let mut devices = Devices::default();
+            let mut devices = devices();
             loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
+                let number = next.fetch_add(shard.of, Ordering::Relaxed);
                 if number >= self.scenarios()
                     || number > failed_at.load(Ordering::Relaxed)
                     || interrupt.load(Ordering::Relaxed)
@@ -78,11 +146,13 @@ impl Campaign {
                 match result {
                     Ok(stats) => {
                         progress(stats.accesses);
-                        done.0.push((number, stats));
+                        done.0.push(number, stats);
                     }
                     Err(failed) => {
                         failed_at.fetch_min(number, Ordering::Relaxed);
-                        done.1.push((number, failed));
+                        if done.1.as_ref().is_none_or(|(first, _)| number < *first) {
+                            done.1 = Some((number, failed));
+                        }
                     }
                 }
             }
@@ -97,44 +167,73 @@ impl Campaign {
                 })
         })?;
 
-        let (passed, mut failures) = done.into_inner().unwrap_or_else(|e| e.into_inner());
-        failures.sort_by_key(|(number, _)| *number);
-        let failed = failures.into_iter().next();
+        let (mut passed, failed) = done.into_inner().unwrap_or_else(|e| e.into_inner());
+        // What is left lies behind the first that failed, or behind one that an interrupt has left out.
         let limit = failed.as_ref().map_or(u64::MAX, |(number, _)| *number);
-        let mut outcome = Outcome {
-            stats: Stats::default(),
-            scenarios: 0,
+        for (_, stats) in std::mem::take(&mut passed.early).range(..limit) {
+            passed.add(stats);
+        }
+        if let Some((_, failed)) = &failed {
+            passed.stats.add(&failed.stats);
+            passed.scenarios += 1;
+        }
+        Ok(Outcome {
+            stats: passed.stats,
+            scenarios: passed.scenarios,
             failed,
             interrupted: interrupt.load(Ordering::Relaxed),
-        };
-        for (_, stats) in passed.iter().filter(|(number, _)| *number < limit) {
-            outcome.stats.add(stats);
-            outcome.scenarios += 1;
-        }
-        if let Some((_, failed)) = &outcome.failed {
-            outcome.stats.add(&failed.stats);
-            outcome.scenarios += 1;
-        }
-        Ok(outcome)
+            each: passed.each,
+        })
     }
 }
 
 /// The devices of a thread, made when first needed.
-#[derive(Default)]
-pub struct Devices(HashMap<&'static str, Dut>);
+pub struct Devices {
+    made: HashMap<&'static str, Dut>,
+    choose: Choose,
+}
+
+/// Which variant a scenario runs on.
+pub type Choose = fn(&Scenario) -> Option<&'static Variant>;
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self::chosen(|scenario| scenario.machine.variant())
+    }
+}
 
 impl Devices {
+    /// Devices other than those that scenarios are for: a test's means to have a failure without a bug in the RTL.
+    pub fn chosen(choose: Choose) -> Self {
+        Self {
+            made: HashMap::new(),
+            choose,
+        }
+    }
+
+    fn variant(&self, scenario: &Scenario) -> Result<&'static Variant, DutError> {
+        (self.choose)(scenario).ok_or_else(DutError::no_variant)
+    }
+
+    fn make_variant(variant: &'static Variant) -> Result<Dut, DutError> {
+        // The seed is fixed: what a scenario does must not depend on what ran before it.
+        Dut::new(variant, 1)
+    }
+
     /// A new device for a scenario.
     ///
     /// # Errors
     /// If there is none built in.
     pub fn make(scenario: &Scenario) -> Result<Dut, DutError> {
-        let variant = scenario
-            .machine
-            .variant()
-            .ok_or_else(DutError::no_variant)?;
-        // The seed is fixed: what a scenario does must not depend on what ran before it.
-        Dut::new(variant, 1)
+        Self::default().fresh(scenario)
+    }
+
+    /// A new device for a scenario.
+    ///
+    /// # Errors
+    /// If there is none built in.
+    pub fn fresh(&self, scenario: &Scenario) -> Result<Dut, DutError> {
+        Self::make_variant(self.variant(scenario)?)
     }
 
     /// The device for a scenario.
@@ -142,13 +241,10 @@ impl Devices {
     /// # Errors
     /// If there is none built in.
     pub fn get(&mut self, scenario: &Scenario) -> Result<&mut Dut, DutError> {
-        let variant = scenario
-            .machine
-            .variant()
-            .ok_or_else(DutError::no_variant)?;
-        Ok(match self.0.entry(variant.name) {
+        let variant = self.variant(scenario)?;
+        Ok(match self.made.entry(variant.name) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Self::make(scenario)?),
+            Entry::Vacant(entry) => entry.insert(Self::make_variant(variant)?),
         })
     }
 }

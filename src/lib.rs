@@ -37,6 +37,7 @@
 //! - [`golden`] is the nested walk as an executable specification.
 //! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
 //! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
+//! - [`shard`] and [`results`] run a campaign in parts; [`bundle`] is what a failure leaves behind.
 //! - [`vectors`] holds translations of other implementations against both.
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
@@ -46,20 +47,25 @@
 
 pub mod addr;
 pub mod bench;
+pub mod bundle;
 pub mod campaign;
 pub mod cli;
 pub mod dut;
+mod fnv;
 pub mod format;
 pub mod golden;
 pub mod memory;
 pub mod mmu;
 pub mod report;
+pub mod results;
 pub mod scenario;
+pub mod shard;
 pub mod shrink;
 pub mod stimulus;
 pub mod tables;
 pub mod trace;
 pub mod vectors;
+pub mod version;
 pub mod wave;
 
 // Linked for the C++ side: Verilator's FST writer compresses with them.

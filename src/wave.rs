@@ -11,8 +11,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::bench::{self, Failed, Observer, Stats};
-use crate::dut::Dut;
+use crate::bench::{self, Check, Failed, Failure, Observer, Stats};
+use crate::dut::{Dut, Inputs, Outputs};
 use crate::mmu::describe_outcome;
 use crate::report::Recorder;
 use crate::scenario::{Op, Scenario};
@@ -26,7 +26,10 @@ pub const SUCL: &str = "wave.sucl";
 /// Every file of a folder of waves.
 pub const FILES: [&str; 3] = [FST, GTKW, SUCL];
 
-/// Runs a scenario and records it into an FST file, whole or not at all.
+/// Cycles that are recorded behind a failure, in which nothing is driven: what the failing cycle has changed is seen in them.
+const BEHIND: u32 = 8;
+
+/// Runs a scenario on a new device and records it, from cycle `from` on, into an FST file, whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -35,6 +38,7 @@ pub fn record<O: Observer>(
     scenario: &Scenario,
     observer: &mut O,
     path: &Path,
+    from: u64,
 ) -> io::Result<Result<Stats, Box<Failed>>> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -46,8 +50,17 @@ pub fn record<O: Observer>(
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?
         .into_temp_path();
-    dut.trace_open(&draft).map_err(io::Error::other)?;
+    dut.trace_open(&draft, from).map_err(io::Error::other)?;
     let result = bench::run(dut, scenario, observer);
+    if result.is_err() {
+        let (idle, mut outputs) = (Inputs::default(), Outputs::default());
+        // A device that an assertion has stopped may not be clocked any more.
+        for _ in 0..BEHIND {
+            if dut.tick(&idle, &mut outputs).is_err() {
+                break;
+            }
+        }
+    }
     dut.trace_close().map_err(io::Error::other)?;
     draft.persist(path).map_err(|error| error.error)?;
     Ok(result)
@@ -295,7 +308,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
     groups
 }
 
-/// The cycles to mark, with what happens there: each access, and where a run failed.
+/// The cycles to mark, with what happens there: each access; of a run that failed also each fence, and where it failed.
 pub fn markers(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -321,13 +334,61 @@ pub fn markers(
         }
     }
     if let Some(cycle) = failed_at {
+        for &(cycle, op) in &recorder.fences {
+            if let Some(Op::Fence(fence)) = scenario.ops.get(op) {
+                markers.push((cycle, fence.to_string()));
+            }
+        }
         markers.push((cycle, "FAILS HERE".to_owned()));
     }
     markers.sort_by_key(|(cycle, _)| *cycle);
     markers
 }
 
-/// Writes the views of a scenario's wave into its folder.
+/// What a view of a failed run puts first: the signals that the failing check is about.
+struct Focus {
+    /// What failed, in a line.
+    headline: String,
+    /// Names of groups.
+    first: Vec<String>,
+}
+
+impl Focus {
+    fn of(failed: &Failed, recorder: &Recorder) -> Self {
+        let (check, op, what) = match &failed.failure {
+            Failure::Mismatch(mismatch) => (
+                Some(mismatch.check),
+                mismatch.op,
+                mismatch.check.to_string(),
+            ),
+            Failure::Hang { op, .. } => (None, Some(*op), "hang".to_owned()),
+            Failure::Device { .. } => (None, None, "RTL assertion".to_owned()),
+        };
+        let slot = op
+            .and_then(|op| recorder.accesses.get(op)?.walk)
+            .map(|walk| format!("walk slot {}", recorder.walks[walk].slot));
+        let others: &[&str] = match check {
+            Some(Check::Reads) => &["memory port", "request"],
+            Some(Check::Answer) => &["memory port", "response", "fault"],
+            Some(Check::Hit) => &["response", "fault", "TLB", "fence"],
+            Some(_) => &["TLB", "fence", "response", "request"],
+            None => &["request", "response", "memory port"],
+        };
+        Self {
+            headline: format!("FAILS in cycle {}: {what}", failed.failure.cycle()),
+            first: (slot.into_iter())
+                .chain(others.iter().map(|&name| name.to_owned()))
+                .collect(),
+        }
+    }
+
+    fn rank(&self, group: &Group) -> usize {
+        let place = self.first.iter().position(|name| *name == group.name);
+        place.unwrap_or(self.first.len())
+    }
+}
+
+/// Writes the views of a scenario's wave into its folder; of a run that failed, placed on the failing cycle.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -335,12 +396,23 @@ pub fn write_views(
     folder: &Path,
     scenario: &Scenario,
     recorder: &Recorder,
-    failed_at: Option<u64>,
+    failed: Option<&Failed>,
 ) -> io::Result<()> {
-    let groups = groups(scenario);
+    let mut groups = groups(scenario);
+    let focus = failed.map(|failed| Focus::of(failed, recorder));
+    if let Some(focus) = &focus {
+        groups.sort_by_key(|group| focus.rank(group));
+    }
+    let failed_at = failed.map(|failed| failed.failure.cycle());
     let markers = markers(scenario, recorder, failed_at);
-    fs::write(folder.join(GTKW), gtkw(&groups, &markers, failed_at))?;
-    fs::write(folder.join(SUCL), sucl(&groups, &markers, failed_at))
+    let view = View {
+        groups: &groups,
+        markers: &markers,
+        failed_at,
+        focus: focus.as_ref(),
+    };
+    fs::write(folder.join(GTKW), view.gtkw())?;
+    fs::write(folder.join(SUCL), view.sucl())
 }
 
 /// The line that opens a folder of waves.
@@ -354,60 +426,17 @@ pub fn open_line(folder: &Path) -> String {
     )
 }
 
-/// Where a view begins: some cycles before the failure, else at the first marker.
-fn view_start(markers: &[(u64, String)], failed_at: Option<u64>) -> u64 {
-    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
-    failed_at.map_or(first.saturating_sub(2), |cycle| cycle.saturating_sub(40))
-}
-
 /// GTKWave has 26 named markers besides the primary one.
 const GTKWAVE_MARKERS: usize = 26;
+/// Cycles that are seen before the failing one: at GTKWave's zoom a window shows some 15, wide enough for the names of states.
+const BEFORE: u64 = 9;
+/// As many markers as are listed above the signals; more of them go below.
+const LISTED_ABOVE: usize = 8;
 
-/// The save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after it.
-fn gtkw(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> String {
-    let mut text = String::from("[*] View of a nestwalk wave: a time unit is a clock cycle\n");
-    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
-    // The primary marker; then A to Z, of which a failure's neighbourhood is the part that matters.
-    let _ = write!(text, "*-1.600000 {}", failed_at.unwrap_or(first));
-    let from = markers.len().saturating_sub(GTKWAVE_MARKERS);
-    let shown = match failed_at {
-        Some(_) => &markers[from..],
-        None => &markers[..markers.len().min(GTKWAVE_MARKERS)],
-    };
-    for number in 0..GTKWAVE_MARKERS {
-        match shown.get(number) {
-            Some((cycle, _)) => {
-                let _ = write!(text, " {cycle}");
-            }
-            None => text.push_str(" -1"),
-        }
-    }
-    let _ = writeln!(text, "\n[timestart] {}", view_start(markers, failed_at));
-    text.push_str("[size] 1500 1000\n[sst_expanded] 0\n[signals_width] 300\n");
-    for group in groups {
-        let _ = writeln!(text, "@800200\n-{}", group.name);
-        for signal in &group.signals {
-            let flags = match signal.radix {
-                Radix::Hex => "22",
-                Radix::Decimal => "24",
-                Radix::Bit => "28",
-                Radix::Name => "100000028",
-            };
-            // GTKWave names a vector of one bit like a bit.
-            let range = match signal.width {
-                None | Some(1) => String::new(),
-                Some(width) => format!("[{}:0]", width - 1),
-            };
-            let _ = writeln!(
-                text,
-                "@{flags}\n+{{{}}} {}{range}",
-                signal.label, signal.path
-            );
-        }
-        let _ = writeln!(text, "@1000200\n-{}", group.name);
-    }
-    text.push_str("@200\n-\n");
-    for (number, (cycle, what)) in shown.iter().enumerate() {
+/// What GTKWave's markers stand for, a comment each.
+fn legend(markers: &[(u64, String)]) -> String {
+    let mut text = String::new();
+    for (number, (cycle, what)) in markers.iter().enumerate() {
         let letter = char::from(b'A' + number as u8);
         // The list of signals is as wide as its widest line, so no more than what it is.
         let what = what.split(" in ").next().unwrap_or(what);
@@ -416,25 +445,114 @@ fn gtkw(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> 
     text
 }
 
-/// The command file of Surfer.
-fn sucl(groups: &[Group], markers: &[(u64, String)], failed_at: Option<u64>) -> String {
-    let mut text = String::new();
-    for group in groups {
-        let _ = writeln!(text, "divider_add {}", group.name.replace(' ', "_"));
-        for signal in &group.signals {
-            // Surfer reads an array's element as a scope with nothing but the index for a name.
-            let path = signal.path.replace("state_q.state_q[", "state_q.[");
-            let _ = writeln!(text, "variable_add {path}");
+/// A view, in whichever language.
+struct View<'a> {
+    groups: &'a [Group],
+    markers: &'a [(u64, String)],
+    failed_at: Option<u64>,
+    focus: Option<&'a Focus>,
+}
+
+impl View<'_> {
+    /// Where it begins: some cycles before the failure, else at the first marker.
+    fn start(&self) -> u64 {
+        match self.failed_at {
+            Some(cycle) => cycle.saturating_sub(BEFORE),
+            None => self.first_marker().saturating_sub(2),
         }
     }
-    for (number, (cycle, what)) in markers.iter().enumerate() {
-        let name = match what.as_str() {
-            "FAILS HERE" => "FAILS_HERE".to_owned(),
-            _ => format!("access_{}", number + 1),
-        };
-        let _ = writeln!(text, "marker_set {name} {cycle}");
+
+    fn first_marker(&self) -> u64 {
+        self.markers.first().map_or(0, |(cycle, _)| *cycle)
     }
-    let first = markers.first().map_or(0, |(cycle, _)| *cycle);
-    let _ = writeln!(text, "zoom_fit\ncursor_set {}", failed_at.unwrap_or(first));
-    text
+
+    /// Where the cursor is.
+    fn cursor(&self) -> u64 {
+        self.failed_at.unwrap_or(self.first_marker())
+    }
+
+    /// The save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after it.
+    fn gtkw(&self) -> String {
+        let mut text = String::from("[*] View of a nestwalk wave: a time unit is a clock cycle\n");
+        // The primary marker; then A to Z, of which a failure's neighbourhood is the part that matters.
+        let _ = write!(text, "*-1.600000 {}", self.cursor());
+        let markers = self.markers;
+        let shown = match self.failed_at {
+            Some(_) => &markers[markers.len().saturating_sub(GTKWAVE_MARKERS)..],
+            None => &markers[..markers.len().min(GTKWAVE_MARKERS)],
+        };
+        for number in 0..GTKWAVE_MARKERS {
+            match shown.get(number) {
+                Some((cycle, _)) => {
+                    let _ = write!(text, " {cycle}");
+                }
+                None => text.push_str(" -1"),
+            }
+        }
+        let _ = writeln!(text, "\n[timestart] {}", self.start());
+        text.push_str("[size] 1500 1000\n[sst_expanded] 0\n[signals_width] 400\n");
+        let legend = legend(shown);
+        let is_above = self.focus.is_some() && shown.len() <= LISTED_ABOVE;
+        if let Some(focus) = self.focus {
+            let _ = writeln!(text, "@200\n-{}", focus.headline);
+            if is_above {
+                text.push_str(&legend);
+            }
+        }
+        for group in self.groups {
+            // What a failure is not about is there, but folded.
+            let is_open = (self.focus).is_none_or(|focus| focus.first.contains(&group.name));
+            let (begin, end) = match is_open {
+                true => ("800200", "1000200"),
+                false => ("c00200", "1401200"),
+            };
+            let _ = writeln!(text, "@{begin}\n-{}", group.name);
+            for signal in &group.signals {
+                let flags = match signal.radix {
+                    Radix::Hex => "22",
+                    Radix::Decimal => "24",
+                    Radix::Bit => "28",
+                    Radix::Name => "100000028",
+                };
+                // GTKWave names a vector of one bit like a bit.
+                let range = match signal.width {
+                    None | Some(1) => String::new(),
+                    Some(width) => format!("[{}:0]", width - 1),
+                };
+                let _ = writeln!(
+                    text,
+                    "@{flags}\n+{{{}}} {}{range}",
+                    signal.label, signal.path
+                );
+            }
+            let _ = writeln!(text, "@{end}\n-{}", group.name);
+        }
+        if !is_above {
+            let _ = write!(text, "@200\n-\n{legend}");
+        }
+        text
+    }
+
+    /// The command file of Surfer.
+    fn sucl(&self) -> String {
+        let mut text = String::new();
+        for group in self.groups {
+            let _ = writeln!(text, "divider_add {}", group.name.replace(' ', "_"));
+            for signal in &group.signals {
+                // Surfer reads an array's element as a scope with nothing but the index for a name.
+                let path = signal.path.replace("state_q.state_q[", "state_q.[");
+                let _ = writeln!(text, "variable_add {path}");
+            }
+        }
+        for (number, (cycle, what)) in self.markers.iter().enumerate() {
+            let name = match what.as_str() {
+                "FAILS HERE" => "FAILS_HERE".to_owned(),
+                what if what.starts_with("fence") => format!("fence_{}", number + 1),
+                _ => format!("access_{}", number + 1),
+            };
+            let _ = writeln!(text, "marker_set {name} {cycle}");
+        }
+        let _ = writeln!(text, "zoom_fit\ncursor_set {}", self.cursor());
+        text
+    }
 }

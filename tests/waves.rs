@@ -251,7 +251,7 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
         fs::create_dir(&output).unwrap();
         let mut dut = Devices::make(&scenario).unwrap();
         let mut recorder = Recorder::new(&scenario);
-        let ran = record(&mut dut, &scenario, &mut recorder, &output.join(FST)).unwrap();
+        let ran = record(&mut dut, &scenario, &mut recorder, &output.join(FST), 0).unwrap();
         if let Err(failed) = ran {
             panic!("{}", text::failure(&scenario, &failed));
         }

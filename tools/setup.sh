@@ -8,9 +8,10 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: tools/setup.sh [--with-yosys]
+usage: tools/setup.sh [--with-yosys] [--with-slurm]
 
   --with-yosys   also install the Yosys that `make rtl-read` and `make test` need
+  --with-slurm   also install the Slurm that `make slurm` needs
 END
 }
 
@@ -29,9 +30,11 @@ fail() {
 }
 
 with_yosys=no
+with_slurm=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
+    --with-slurm) with_slurm=yes ;;
     -h | --help)
         usage
         exit 0
@@ -118,6 +121,13 @@ have_pip() {
     python3 -m pip --version >/dev/null 2>&1 || python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
+# Its daemons lie where root alone looks for programs.
+have_slurm() {
+    for program in munged munge slurmctld slurmd sbatch sinfo; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || return 1
+    done
+}
+
 # Sets missing to the Debian packages that would bring what is missing, and what to its names.
 find_missing() {
     missing=""
@@ -126,6 +136,9 @@ find_missing() {
     command -v make >/dev/null || missing="$missing make" what="$what${what:+, }make"
     if [ -n "$wanted_wheels" ] && ! have_pip; then
         missing="$missing python3 python3-pip" what="$what${what:+, }Python 3 with pip"
+    fi
+    if [ "$with_slurm" = yes ] && ! have_slurm; then
+        missing="$missing slurm-wlm munge" what="$what${what:+, }Slurm"
     fi
     missing=${missing# }
 }

@@ -49,7 +49,8 @@ impl Observer for () {
 }
 
 /// Figures of a run, or of many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stats {
     /// Clock cycles.
     pub cycles: u64,

@@ -1,28 +1,28 @@
 //! `nestwalk fuzz`: random campaigns.
 
-use std::fs;
+use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::run::Both;
 use super::{CliError, Verdict};
-use crate::bench::Failed;
+use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Outcome};
 use crate::report::{json as as_json, text};
-use crate::scenario::{Scenario, write};
+use crate::results::Results;
+use crate::shard::{Shard, ShardError};
 use crate::shrink::shrink;
 use crate::stimulus::Profile;
-use crate::wave;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What the campaign is about: handout, handout-rights, classic32, classic32-rights
+    /// What the campaign is about: handout, handout-rights, classic32, classic32-rights, rv32, rv64
     #[arg(long, default_value = "handout", value_name = "P")]
     profile: Profile,
     /// Seed of everything [default: a new one each time]
@@ -34,6 +34,18 @@ pub(super) struct Args {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
+    /// Only this part of the campaign: I from 0 to N-1; "auto" takes both from the variables of a job array's task
+    #[arg(long, value_name = "I/N", requires = "seed", value_parser = shard)]
+    shard: Option<ShardArg>,
+    /// Write the results into this file, for `nestwalk merge`
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Write JUnit XML into this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Watch the memory in use: say what it is after each tenth of the campaign
+    #[arg(long)]
+    memory: bool,
     /// Folder for what a failure leaves behind; it is made when there is one
     #[arg(short, long, default_value = "out", value_name = "DIR")]
     output: PathBuf,
@@ -42,8 +54,62 @@ pub(super) struct Args {
     json: bool,
 }
 
+#[derive(Clone, Copy)]
+enum ShardArg {
+    Auto,
+    Given(Shard),
+}
+
+fn shard(text: &str) -> Result<ShardArg, ShardError> {
+    match text {
+        "auto" => Ok(ShardArg::Auto),
+        _ => Ok(ShardArg::Given(text.parse()?)),
+    }
+}
+
+/// Memory in use after each tenth of a campaign.
+struct Memory {
+    total: u64,
+    done: AtomicU64,
+    /// In bytes.
+    tenths: Mutex<Vec<usize>>,
+}
+
+impl Memory {
+    fn progress(&self, accesses: u64) {
+        let done = self.done.fetch_add(accesses, Ordering::Relaxed) + accesses;
+        let mut tenths = self.tenths.lock().unwrap_or_else(|e| e.into_inner());
+        while tenths.len() < 10 && done * 10 >= self.total * (tenths.len() as u64 + 1) {
+            match memory_stats::memory_stats() {
+                Some(memory) => tenths.push(memory.physical_mem),
+                None => return,
+            }
+        }
+    }
+
+    fn tenths(&self) -> Vec<usize> {
+        let tenths = self.tenths.lock().unwrap_or_else(|e| e.into_inner());
+        tenths.clone()
+    }
+
+    fn text(&self) -> String {
+        let tenths: Vec<_> = (self.tenths().iter())
+            .map(|&bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))
+            .collect();
+        format!(
+            "memory in use after each tenth, in MiB: {}\n",
+            tenths.join(" ")
+        )
+    }
+}
+
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shard = match args.shard {
+        None => Shard::WHOLE,
+        Some(ShardArg::Given(shard)) => shard,
+        Some(ShardArg::Auto) => Shard::of_variables(|name| env::var(name).ok())?,
+    };
     let campaign = Campaign {
         profile: args.profile,
         // Below 2^63, so that it can stand in a TOML file.
@@ -53,24 +119,49 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         count: args.count,
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
     };
-    // Found out now, not after an hour.
-    probe(&args.output)?;
+    super::probe(&args.output)?;
+    super::probe_file(args.results.as_ref())?;
+    super::probe_file(args.junit.as_ref())?;
+    let part = match shard.is_whole() {
+        true => String::new(),
+        false => format!(" --shard {shard}"),
+    };
     if !args.json {
-        super::print(&format!(
-            "fuzz --profile {} --seed {} --count {}\n",
-            campaign.profile, campaign.seed, campaign.count
-        ))?;
+        super::print(&format!("{}{part}\n", campaign.command()))?;
     }
 
-    let bar = progress_bar(campaign.count, args.json);
+    let accesses = accesses(&campaign, shard);
+    let bar = progress_bar(accesses, args.json);
     let interrupt = super::interrupt();
+    let memory = args.memory.then(|| Memory {
+        total: accesses,
+        done: AtomicU64::new(0),
+        tenths: Mutex::default(),
+    });
+    let progress = |accesses| {
+        bar.inc(accesses);
+        if let Some(memory) = &memory {
+            memory.progress(accesses);
+        }
+    };
     let begun = Instant::now();
-    let outcome = campaign.run(&|accesses| bar.inc(accesses), &interrupt)?;
+    let outcome = campaign.run_shard(shard, &Devices::default, &progress, &interrupt)?;
     let time = begun.elapsed();
     bar.finish_and_clear();
 
+    // First what an hour was spent on.
+    if let Some(file) = &args.results {
+        let results = Results::new(&campaign, shard, &outcome);
+        super::write_file(file, &results.to_text())?;
+    }
     let bundle = match &outcome.failed {
-        Some((number, failed)) => Some(Bundle::make(&campaign, *number, failed, &args.output)?),
+        Some((number, failed)) => {
+            let first = campaign.scenario(*number);
+            let mut devices = Devices::default();
+            let small = shrink(devices.get(&first)?, &first, failed);
+            let bundle = Bundle::make(&campaign, *number, small, &devices, &args.output)?;
+            Some(bundle)
+        }
         None => None,
     };
     let verdict = match &outcome.failed {
@@ -78,11 +169,22 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         None if outcome.interrupted => Verdict::Interrupted,
         None => Verdict::Agree,
     };
+    let figures = text::stats(&outcome.stats) + "\n";
+    let name = format!("{}{part}", campaign.command());
+    let about = bundle.as_ref().map_or(figures, Bundle::text);
+    let case = verdict.case(
+        &format!("fuzz.{}", campaign.profile),
+        name,
+        about,
+        Some(time),
+    );
+    super::write_junit(args.junit.as_ref(), "fuzz", vec![case])?;
     if args.json {
-        super::print_json(&json!({
+        let mut value = json!({
             "profile": campaign.profile.to_string(),
             "seed": campaign.seed,
             "count": campaign.count,
+            "shard": shard,
             "scenarios": outcome.scenarios,
             "stats": outcome.stats,
             "interrupted": outcome.interrupted,
@@ -96,12 +198,28 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 "ops": bundle.scenario.ops.len(),
                 "folder": bundle.folder.display().to_string(),
                 "again": bundle.again(),
+                "text": bundle.text(),
             })),
-        }))?;
+        });
+        // What differs from run to run is there only if it was asked for.
+        if let Some(memory) = &memory {
+            value["memory"] = json!(memory.tenths());
+        }
+        super::print_json(&value)?;
     } else {
         super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
+        if let Some(memory) = &memory {
+            super::print(&memory.text())?;
+        }
     }
     Ok(verdict)
+}
+
+/// The accesses of a shard.
+fn accesses(campaign: &Campaign, shard: Shard) -> u64 {
+    use crate::stimulus::weights::ACCESSES;
+    let (whole, rest) = (campaign.count / ACCESSES, campaign.count % ACCESSES);
+    shard.share(whole) * ACCESSES + if shard.has(whole) { rest } else { 0 }
 }
 
 fn report(
@@ -123,14 +241,7 @@ fn report(
         None => out.push_str("no mismatch\n"),
         Some(bundle) => {
             out.push('\n');
-            out.push_str(&text::failure(&bundle.scenario, &bundle.failed));
-            out.push_str(&format!(
-                "\nscenario {} of the campaign, after {} accesses, shrunk to {} ops:\n{}",
-                outcome.failed.as_ref().map_or(0, |(number, _)| *number),
-                outcome.stats.accesses,
-                bundle.scenario.ops.len(),
-                bundle.files(),
-            ));
+            out.push_str(&bundle.text());
         }
     }
     out
@@ -148,86 +259,4 @@ fn progress_bar(count: u64, json: bool) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-/// Whether something can be written in a folder that is there, or that would have to be made.
-fn probe(folder: &Path) -> Result<(), CliError> {
-    let mut there = folder;
-    while !there.exists() {
-        there = match there.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-    }
-    tempfile::tempfile_in(there)
-        .map(drop)
-        .map_err(CliError::write(folder))
-}
-
-/// What a failure leaves behind.
-struct Bundle {
-    scenario: Scenario,
-    failed: Failed,
-    folder: PathBuf,
-}
-
-impl Bundle {
-    /// Shrinks the scenario, and writes it, the report and the wave into a folder of their own; all or nothing.
-    fn make(
-        campaign: &Campaign,
-        number: u64,
-        failed: &Failed,
-        output: &Path,
-    ) -> Result<Self, CliError> {
-        let first = campaign.scenario(number);
-        let mut devices = Devices::default();
-        let (mut scenario, failed) = shrink(devices.get(&first)?, &first, failed);
-        scenario.title.push_str(", shrunk");
-
-        fs::create_dir_all(output).map_err(CliError::write(output))?;
-        let name = format!("{}-{}-{number}", campaign.profile, campaign.seed);
-        let folder = output.join(name);
-        let draft = tempfile::Builder::new()
-            .prefix(".draft")
-            .permissions(fs::Permissions::from_mode(0o777))
-            .tempdir_in(output)
-            .map_err(CliError::write(output))?;
-        let file = draft.path().join("scenario.toml");
-        fs::write(&file, write::to_toml(&scenario)).map_err(CliError::write(&file))?;
-        let file = draft.path().join("report.txt");
-        fs::write(&file, text::failure(&scenario, &failed)).map_err(CliError::write(&file))?;
-        let both = Both::run(&scenario, Some(&draft.path().join(wave::FST)))?;
-        wave::write_views(
-            draft.path(),
-            &scenario,
-            &both.recorder,
-            Some(failed.failure.cycle()),
-        )
-        .map_err(CliError::write(draft.path()))?;
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(CliError::write(&folder))?;
-        }
-        fs::rename(draft.keep(), &folder).map_err(CliError::write(&folder))?;
-        Ok(Self {
-            scenario,
-            failed,
-            folder,
-        })
-    }
-
-    fn again(&self) -> String {
-        format!(
-            "nestwalk run {}",
-            self.folder.join("scenario.toml").display()
-        )
-    }
-
-    fn files(&self) -> String {
-        format!(
-            "  again:  {}\n  wave:   {}\n  report: {}\n",
-            self.again(),
-            wave::open_line(&self.folder),
-            self.folder.join("report.txt").display()
-        )
-    }
 }

@@ -3,25 +3,33 @@
 //! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs; 130 interrupted.
 
 mod fuzz;
+mod merge;
 mod run;
 mod trace;
 mod vectors;
 mod walk;
 mod wave;
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::bench::Failure;
+use crate::bundle::BundleError;
 use crate::campaign::Devices;
 use crate::dut::{Dut, DutError};
+use crate::report::junit::{self, Case, CaseResult};
+use crate::results::ResultsError;
 use crate::scenario::{Scenario, parse};
+use crate::shard::ShardError;
 use crate::trace::TraceError;
 
 /// A nested-paging MMU in SystemVerilog, and the bench that proves it.
@@ -43,6 +51,8 @@ enum Verb {
     Run(run::Args),
     /// Random scenarios on the RTL, against the golden model
     Fuzz(fuzz::Args),
+    /// Put the results of a campaign's shards together
+    Merge(merge::Args),
     /// Hold translation vectors against the golden model and the RTL
     Vectors(vectors::Args),
     /// Run a scenario on the RTL and make waves of it, with views for GTKWave and Surfer
@@ -60,11 +70,47 @@ enum Verdict {
     Interrupted = 130,
 }
 
+/// How the lines begin that say in a report what has failed.
+const HEADLINES: [&str; 4] = ["MISMATCH", "HANG", "RTL ASSERTION", "NOT AS EXPECTED"];
+
 impl Verdict {
     fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Mismatch(_) | Failure::Device { .. } => Verdict::Mismatch,
             Failure::Hang { .. } => Verdict::Hang,
+        }
+    }
+
+    /// As a case of JUnit ends that has this text about it, and how long it took.
+    fn case(self, class: &str, name: String, text: String, time: Option<Duration>) -> Case {
+        let (result, output) = match self {
+            Verdict::Agree => (CaseResult::Passed, text),
+            Verdict::Mismatch | Verdict::Hang => {
+                let is_headline = |line: &&str| HEADLINES.iter().any(|h| line.starts_with(h));
+                let message = text.lines().map(str::trim_start).find(is_headline);
+                let failed = CaseResult::Failed {
+                    kind: if self == Verdict::Hang {
+                        "hang"
+                    } else {
+                        "mismatch"
+                    }
+                    .to_owned(),
+                    message: message
+                        .or(text.lines().next())
+                        .unwrap_or_default()
+                        .to_owned(),
+                    text,
+                };
+                (failed, String::new())
+            }
+            Verdict::Interrupted => (CaseResult::Unfinished("interrupted".to_owned()), text),
+        };
+        Case {
+            class: format!("nestwalk.{class}"),
+            name,
+            time,
+            result,
+            output,
         }
     }
 }
@@ -91,7 +137,20 @@ enum CliError {
     )]
     Write { path: String, source: io::Error },
     #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    #[error(transparent)]
     Output(io::Error),
+}
+
+impl From<BundleError> for CliError {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Write { path, source } => CliError::write(&path)(source),
+            BundleError::Device(error) => CliError::Device(error),
+        }
+    }
 }
 
 impl CliError {
@@ -107,6 +166,7 @@ pub fn main() -> ExitCode {
         Verb::Walk(args) => walk::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
+        Verb::Merge(args) => merge::main(&args),
         Verb::Vectors(args) => vectors::main(&args),
         Verb::Wave(args) => wave::main(&args),
         Verb::Trace(args) => trace::main(&args),
@@ -137,6 +197,73 @@ fn print(text: &str) -> Result<(), CliError> {
 
 fn print_json(value: &Value) -> Result<(), CliError> {
     print(&format!("{value:#}\n"))
+}
+
+/// Whether something can be written at a place that is there, or that would have to be made. Found out at once, not after an hour.
+fn probe(place: &Path) -> Result<(), CliError> {
+    let mut there = place;
+    while !there.exists() {
+        there = match there.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+    }
+    tempfile::tempfile_in(there)
+        .map(drop)
+        .map_err(CliError::write(place))
+}
+
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether a file that was asked for can be written.
+fn probe_file(file: Option<&PathBuf>) -> Result<(), CliError> {
+    let Some(file) = file else { return Ok(()) };
+    if file.is_dir() {
+        return Err(CliError::write(file)(io::ErrorKind::IsADirectory.into()));
+    }
+    probe(folder_of(file)).map_err(|error| match error {
+        CliError::Write { source, .. } => CliError::write(file)(source),
+        error => error,
+    })
+}
+
+/// Writes a file, whole or not at all, and the folder for it if need be.
+fn write_file(file: &Path, text: &str) -> Result<(), CliError> {
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder_of(file))?;
+        let mut draft = tempfile::Builder::new()
+            .prefix(".draft")
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder_of(file))?;
+        draft.write_all(text.as_bytes())?;
+        draft.persist(file).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(CliError::write(file))
+}
+
+/// The case of a file that is no good.
+fn unfinished(class: &str, file: &str, error: &str) -> Case {
+    Case {
+        class: format!("nestwalk.{class}"),
+        name: file.to_owned(),
+        time: None,
+        result: CaseResult::Unfinished(error.to_owned()),
+        output: String::new(),
+    }
+}
+
+/// Writes cases as a file of JUnit, if one was asked for.
+fn write_junit(file: Option<&PathBuf>, verb: &str, cases: Vec<Case>) -> Result<(), CliError> {
+    match file {
+        Some(file) => write_file(file, &junit::report(&format!("nestwalk {verb}"), cases)),
+        None => Ok(()),
+    }
 }
 
 /// Reads a scenario for its golden walks, and sees that no walk reads a hole by mistake.

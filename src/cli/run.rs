@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// Record the run into this FST file
     #[arg(long, value_name = "FILE")]
     wave: Option<PathBuf>,
+    /// Write JUnit XML into this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,7 +45,7 @@ impl<'a> Both<'a> {
         let mut dut = super::device(scenario)?;
         let mut recorder = Recorder::new(scenario);
         let result = match wave {
-            Some(path) => wave::record(&mut dut, scenario, &mut recorder, path)
+            Some(path) => wave::record(&mut dut, scenario, &mut recorder, path, 0)
                 .map_err(CliError::write(path))?,
             None => bench::run(&mut dut, scenario, &mut recorder),
         };
@@ -191,7 +195,13 @@ fn differences(scenario: &Scenario, recorder: &Recorder, access: &GoldenAccess<'
 
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let scenario = super::load(&args.scenario)?;
+    super::probe_file(args.junit.as_ref())?;
+    let begun = Instant::now();
     let both = Both::run(&scenario, args.wave.as_deref())?;
+    let time = begun.elapsed();
+    let name = args.scenario.display().to_string();
+    let case = (both.verdict()).case("run", name, both.text(&scenario), Some(time));
+    super::write_junit(args.junit.as_ref(), "run", vec![case])?;
     if args.json {
         let mut value = both.json(&scenario);
         value["scenario"] = json!(args.scenario.display().to_string());

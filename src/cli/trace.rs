@@ -18,6 +18,7 @@ use super::{CliError, Verdict};
 use crate::bench::Stats;
 use crate::campaign::Devices;
 use crate::format::Format;
+use crate::report::junit::Case;
 use crate::report::{json as as_json, text};
 use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
 
@@ -41,6 +42,9 @@ pub(super) struct Args {
     /// Files at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
+    /// Write JUnit XML into this file: a test case for each file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -86,6 +90,7 @@ struct Reference {
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, |jobs| jobs as usize);
+    super::probe_file(args.junit.as_ref())?;
     let bar = progress_bar(args.json);
     let next = AtomicUsize::new(0);
     let (results, of_workers) = mpsc::channel();
@@ -121,6 +126,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         Ok::<(), CliError>(())
     })?;
     bar.finish_and_clear();
+    let cases = std::mem::take(&mut report.cases);
+    super::write_junit(args.junit.as_ref(), "trace", cases)?;
     report.finish()
 }
 
@@ -442,6 +449,7 @@ impl Replayed {
 struct Report {
     is_json: bool,
     values: Vec<Value>,
+    cases: Vec<Case>,
     verdict: Verdict,
     errors: Vec<String>,
 }
@@ -451,14 +459,19 @@ impl Report {
         Self {
             is_json: args.json,
             values: Vec::new(),
+            cases: Vec::new(),
             verdict: Verdict::Agree,
             errors: Vec::new(),
         }
     }
 
     fn file(&mut self, path: &Path, replayed: Result<Replayed, CliError>) -> Result<(), CliError> {
+        let name = path.display().to_string();
         match replayed {
             Ok(replayed) => {
+                let (verdict, text) = (replayed.verdict(), replayed.text(path));
+                let case = verdict.case("trace", name, text, Some(replayed.time));
+                self.cases.push(case);
                 // A device that hangs is worse than one that errs.
                 if replayed.verdict() as u8 > self.verdict as u8 {
                     self.verdict = replayed.verdict();
@@ -473,6 +486,8 @@ impl Report {
             }
             // The other files are of use all the same.
             Err(error) => {
+                let case = super::unfinished("trace", &name, &error.to_string());
+                self.cases.push(case);
                 self.values.push(json!({
                     "file": path.display().to_string(),
                     "error": error.to_string(),

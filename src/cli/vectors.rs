@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
+    /// Write JUnit XML into this file: a test case for each file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,12 +51,15 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         keep: SHOWN,
     };
+    super::probe_file(args.junit.as_ref())?;
     let interrupt = super::interrupt();
+    let mut cases = Vec::new();
     let mut verdict = Verdict::Agree;
     let mut files = Vec::new();
     let mut errors = Vec::new();
     for path in &args.files {
         let bar = progress_bar(args.json);
+        let begun = Instant::now();
         let result = check.run(path, &|vectors| bar.inc(vectors), &interrupt);
         bar.finish_and_clear();
         let found = match result {
@@ -61,17 +67,23 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             // The other files are of use all the same.
             Err(CheckError::File(error)) => {
                 let (file, error) = (path.display().to_string(), error.to_string());
+                cases.push(super::unfinished("vectors", &file, &error));
                 files.push(json!({ "file": file, "error": error }));
                 errors.push(error);
                 continue;
             }
             Err(CheckError::Device(error)) => return Err(CliError::Device(error)),
         };
-        if !found.agrees() {
-            verdict = Verdict::Mismatch;
-        } else if found.interrupted && verdict == Verdict::Agree {
-            verdict = Verdict::Interrupted;
+        let of_file = match () {
+            () if !found.agrees() => Verdict::Mismatch,
+            () if found.interrupted => Verdict::Interrupted,
+            () => Verdict::Agree,
+        };
+        if of_file == Verdict::Mismatch || verdict == Verdict::Agree {
+            verdict = of_file;
         }
+        let (name, text) = (path.display().to_string(), report::text(path, &found));
+        cases.push(of_file.case("vectors", name, text, Some(begun.elapsed())));
         if args.json {
             files.push(report::json(path, &found));
         } else {
@@ -81,6 +93,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             break;
         }
     }
+    super::write_junit(args.junit.as_ref(), "vectors", cases)?;
     if args.json {
         super::print_json(&json!({
             "files": files,

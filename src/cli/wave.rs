@@ -41,12 +41,9 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         .tempdir_in(&args.output)
         .map_err(CliError::write(&args.output))?;
     let both = Both::run(&scenario, Some(&draft.path().join(wave::FST)))?;
-    let failed_at = both
-        .result
-        .as_ref()
-        .err()
-        .map(|failed| failed.failure.cycle());
-    wave::write_views(draft.path(), &scenario, &both.recorder, failed_at)
+    let failed = both.result.as_ref().err().map(Box::as_ref);
+    let failed_at = failed.map(|failed| failed.failure.cycle());
+    wave::write_views(draft.path(), &scenario, &both.recorder, failed)
         .map_err(CliError::write(draft.path()))?;
     for name in wave::FILES {
         let target = args.output.join(name);

@@ -87,7 +87,7 @@ pub(crate) mod ffi {
         fn make_dut(variant: &str, seed: u32) -> Result<UniquePtr<Dut>>;
         fn reset(self: Pin<&mut Dut>) -> Result<()>;
         fn tick(self: Pin<&mut Dut>, inputs: &Inputs, outputs: &mut Outputs) -> Result<()>;
-        fn trace_open(self: Pin<&mut Dut>, path: &str) -> Result<()>;
+        fn trace_open(self: Pin<&mut Dut>, path: &str, from: u64) -> Result<()>;
         fn trace_close(self: Pin<&mut Dut>) -> Result<()>;
     }
 }

@@ -96,16 +96,16 @@ impl Dut {
         self.clocked().tick(inputs, outputs)
     }
 
-    /// Records the cycles that follow into a new FST file. The time of a cycle is the number of ticks before it, since the
-    /// device was made.
+    /// Records the cycles that follow, from time `from` on, into a new FST file. The time of a cycle is the number of ticks
+    /// before it, since the device was made.
     ///
     /// # Errors
     /// If the file cannot be created.
-    pub fn trace_open(&mut self, path: &Path) -> Result<(), DutError> {
+    pub fn trace_open(&mut self, path: &Path, from: u64) -> Result<(), DutError> {
         let path = path
             .to_str()
             .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
-        Ok(self.inner.pin_mut().trace_open(path)?)
+        Ok(self.inner.pin_mut().trace_open(path, from)?)
     }
 
     /// Ends the wave file.

@@ -1,6 +1,7 @@
 //! Results for people (text) and for programs (JSON).
 
 pub mod json;
+pub mod junit;
 pub mod riscv;
 pub mod text;
 pub mod vectors;

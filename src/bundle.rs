@@ -1,0 +1,215 @@
+//! The bundle of a failure: one folder with all that is needed to understand it and to have it again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::bench::Failed;
+use crate::campaign::{Campaign, Devices};
+use crate::dut::DutError;
+use crate::report::{Recorder, json as as_json, text};
+use crate::scenario::{Scenario, write};
+use crate::version::Versions;
+use crate::wave;
+
+/// Name of the scenario's file in the folder.
+pub const SCENARIO: &str = "scenario.toml";
+/// Name of the report for people.
+pub const REPORT: &str = "report.txt";
+/// Name of the report for programs.
+pub const REPORT_JSON: &str = "report.json";
+
+/// Cycles that the wave has before the failing one. A scenario that was made smaller has less; of one that was not, the rest would be
+/// megabytes that nobody looks at.
+pub const WINDOW: u64 = 5000;
+
+/// What a failure leaves behind.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The scenario, small if it was made so.
+    pub scenario: Scenario,
+    /// How it fails.
+    pub failed: Failed,
+    /// Where all of it is.
+    pub folder: PathBuf,
+    origin: Origin,
+}
+
+/// Where a failure comes from.
+#[derive(Clone, Debug)]
+struct Origin {
+    campaign: Campaign,
+    number: u64,
+    /// Ops that the scenario had.
+    ops: usize,
+    versions: Versions,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// Something cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no device to record the wave of.
+    #[error(transparent)]
+    Device(#[from] DutError),
+}
+
+fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> BundleError {
+    let path = path.to_owned();
+    move |source| BundleError::Write { path, source }
+}
+
+impl Bundle {
+    /// The name of the folder for a scenario of a campaign.
+    pub fn name(profile: &str, seed: u64, number: u64) -> String {
+        format!("{profile}-{seed}-{number}")
+    }
+
+    /// Writes the folder for scenario `number` of a campaign, of which `scenario` is what is left and `failed` how it fails, below
+    /// `output`; all or nothing. What was there of the same name goes.
+    ///
+    /// # Errors
+    /// If it cannot be written, or there is no device for the wave.
+    pub fn make(
+        campaign: &Campaign,
+        number: u64,
+        (mut scenario, failed): (Scenario, Failed),
+        devices: &Devices,
+        output: &Path,
+    ) -> Result<Self, BundleError> {
+        let ops = campaign.scenario(number).ops.len();
+        if scenario.ops.len() < ops {
+            scenario.title.push_str(", shrunk");
+        }
+        let name = Self::name(&campaign.profile.to_string(), campaign.seed, number);
+        let bundle = Self {
+            scenario,
+            failed,
+            folder: output.join(name),
+            origin: Origin {
+                campaign: *campaign,
+                number,
+                ops,
+                versions: Versions::of_this_build(),
+            },
+        };
+        bundle.write(devices, output)?;
+        Ok(bundle)
+    }
+
+    fn write(&self, devices: &Devices, output: &Path) -> Result<(), BundleError> {
+        fs::create_dir_all(output).map_err(cannot_write(output))?;
+        let draft = tempfile::Builder::new()
+            .prefix(".draft")
+            .permissions(fs::Permissions::from_mode(0o777))
+            .tempdir_in(output)
+            .map_err(cannot_write(output))?;
+        let report = format!("{:#}\n", self.json());
+        for (name, content) in [
+            (SCENARIO, write::to_toml(&self.scenario)),
+            (REPORT, self.text()),
+            (REPORT_JSON, report),
+        ] {
+            let file = draft.path().join(name);
+            fs::write(&file, content).map_err(cannot_write(&file))?;
+        }
+        let mut dut = devices.fresh(&self.scenario)?;
+        let mut recorder = Recorder::new(&self.scenario);
+        let from = self.failed.failure.cycle().saturating_sub(WINDOW);
+        let file = draft.path().join(wave::FST);
+        // How it ends is known: it failed when nobody watched.
+        let _ = wave::record(&mut dut, &self.scenario, &mut recorder, &file, from)
+            .map_err(cannot_write(&file))?;
+        wave::write_views(draft.path(), &self.scenario, &recorder, Some(&self.failed))
+            .map_err(cannot_write(draft.path()))?;
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(cannot_write(&self.folder))?;
+        }
+        fs::rename(draft.keep(), &self.folder).map_err(cannot_write(&self.folder))
+    }
+
+    /// The command that runs it again.
+    pub fn again(&self) -> String {
+        format!("nestwalk run {}", self.folder.join(SCENARIO).display())
+    }
+
+    /// The campaign that found it, as a command.
+    pub fn campaign(&self) -> String {
+        self.origin.campaign.command()
+    }
+
+    /// The report: on the terminal, in the folder, in JUnit and JSON it is the same.
+    pub fn text(&self) -> String {
+        let Origin {
+            number,
+            ops,
+            versions,
+            ..
+        } = &self.origin;
+        let size = match self.scenario.ops.len() {
+            left if left < *ops => format!("shrunk from {ops} ops to {left}"),
+            left => format!("of {left} ops"),
+        };
+        format!(
+            "{}\nscenario {number} of the campaign, {size}:\n  \
+             again:    {}\n  \
+             wave:     {}\n  \
+             report:   {}\n  \
+             campaign: nestwalk {}\n  \
+             device:   {}\n  \
+             versions: {versions}\n",
+            text::failure(&self.scenario, &self.failed),
+            self.again(),
+            wave::open_line(&self.folder),
+            self.folder.join(REPORT).display(),
+            self.campaign(),
+            self.device(),
+        )
+    }
+
+    fn device(&self) -> String {
+        let machine = &self.scenario.machine;
+        format!(
+            "{}, {} walk slots, {} TLB entries, RTL assertions {}",
+            machine.format,
+            machine.slots,
+            machine.tlb_entries,
+            if machine.checked { "on" } else { "off" }
+        )
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let Origin {
+            campaign,
+            number,
+            ops,
+            versions,
+        } = &self.origin;
+        json!({
+            "failure": as_json::failure(&self.scenario, &self.failed),
+            "text": self.text(),
+            "scenario": number,
+            "ops": self.scenario.ops.len(),
+            "ops_before": ops,
+            "profile": campaign.profile.to_string(),
+            "seed": campaign.seed,
+            "count": campaign.count,
+            "campaign": format!("nestwalk {}", self.campaign()),
+            "again": self.again(),
+            "folder": self.folder.display().to_string(),
+            "variant": self.scenario.machine.variant().map(|variant| variant.name),
+            "versions": versions,
+        })
+    }
+}

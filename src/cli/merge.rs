@@ -1,0 +1,120 @@
+//! `nestwalk merge`: the results of a campaign from those of its shards.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{CliError, Verdict};
+use crate::bundle::Bundle;
+use crate::report::junit::Case;
+use crate::report::text;
+use crate::results::{Failed, Results, merge};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What `nestwalk fuzz --shard I/N --results FILE` has written, of all shards, in any order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write the results into this file: those of the campaign run as one, bit for bit
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Write JUnit XML into this file: a test case for each shard
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print the results, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn verdict(failure: Option<&Failed>) -> Verdict {
+    match failure {
+        None => Verdict::Agree,
+        Some(failed) if failed.report["kind"] == "hang" => Verdict::Hang,
+        Some(_) => Verdict::Mismatch,
+    }
+}
+
+/// A failure in words.
+fn about(results: &Results, failed: &Failed) -> String {
+    let folder = Bundle::name(
+        &results.campaign.profile,
+        results.campaign.seed,
+        failed.scenario,
+    );
+    format!(
+        "{}\nscenario {} of the campaign; its folder is {folder}, where shard {} has run\n",
+        failed.text,
+        failed.scenario,
+        failed.scenario % results.shard.of,
+    )
+}
+
+pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+    super::probe_file(args.results.as_ref())?;
+    super::probe_file(args.junit.as_ref())?;
+    let mut files = Vec::new();
+    for path in &args.files {
+        files.push((path.clone(), Results::read(path)?));
+    }
+    let merged = merge(&files)?;
+    if let Some(file) = &args.results {
+        super::write_file(file, &merged.to_text())?;
+    }
+    let cases = files.iter().map(|(_, shard)| case(shard)).collect();
+    super::write_junit(args.junit.as_ref(), "merge", cases)?;
+
+    if args.json {
+        super::print_json(&json!(merged))?;
+    } else {
+        super::print(&report(&files, &merged))?;
+    }
+    Ok(verdict(merged.failure.as_ref()))
+}
+
+fn case(results: &Results) -> Case {
+    let about = match &results.failure {
+        Some(failed) => about(results, failed),
+        None => text::stats(&results.stats) + "\n",
+    };
+    let campaign = &results.campaign;
+    let name = format!(
+        "fuzz --profile {} --seed {} --count {} --shard {}",
+        campaign.profile, campaign.seed, campaign.count, results.shard
+    );
+    let class = format!("fuzz.{}", campaign.profile);
+    verdict(results.failure.as_ref()).case(&class, name, about, None)
+}
+
+fn report(files: &[(PathBuf, Results)], merged: &Results) -> String {
+    let campaign = &merged.campaign;
+    let mut out = format!(
+        "fuzz --profile {} --seed {} --count {}, of {} shards\n{}\n{} scenarios\n",
+        campaign.profile,
+        campaign.seed,
+        campaign.count,
+        files.len(),
+        text::stats(&merged.stats),
+        merged.scenarios
+    );
+    let Some(first) = &merged.failure else {
+        out.push_str("no mismatch\n");
+        return out;
+    };
+    let failures =
+        (files.iter()).filter_map(|(path, shard)| Some((path, shard, shard.failure.as_ref()?)));
+    let mut also = String::new();
+    for (path, shard, failed) in failures {
+        if failed.scenario == first.scenario {
+            out.push('\n');
+            out.push_str(&about(shard, failed));
+        } else {
+            let line = failed.text.lines().next().unwrap_or_default();
+            also.push_str(&format!(
+                "later, in {}: scenario {}: {line}\n",
+                path.display(),
+                failed.scenario
+            ));
+        }
+    }
+    out + &also
+}

@@ -1,0 +1,43 @@
+//! What the program is made of, so that a failure says what it is a failure of.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Versions of a build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    /// Of the program.
+    pub nestwalk: String,
+    /// Hash of the RTL's sources, edited or not: 16 hexadecimal digits.
+    pub rtl: String,
+    /// The commit that gave the RTL this form. None if it was edited since, or if there was no repository.
+    pub rtl_commit: Option<String>,
+    /// Of the Verilator that compiled the RTL.
+    pub verilator: String,
+}
+
+impl Versions {
+    /// Those of this program.
+    pub fn of_this_build() -> Self {
+        let commit = env!("NESTWALK_RTL_COMMIT");
+        Self {
+            nestwalk: env!("CARGO_PKG_VERSION").to_owned(),
+            rtl: env!("NESTWALK_RTL").to_owned(),
+            rtl_commit: (!commit.is_empty()).then(|| commit.to_owned()),
+            verilator: env!("NESTWALK_VERILATOR_VERSION").to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nestwalk {}, RTL {}", self.nestwalk, self.rtl)?;
+        match &self.rtl_commit {
+            Some(commit) => write!(f, " of commit {commit}")?,
+            None => write!(f, " of no commit")?,
+        }
+        write!(f, ", Verilator {}", self.verilator)
+    }
+}
