@@ -125,10 +125,14 @@ fn report(
             out.push('\n');
             out.push_str(&text::failure(&bundle.scenario, &bundle.failed));
             out.push_str(&format!(
-                "\nscenario {} of the campaign, after {} accesses, shrunk to {} ops:\n{}",
+                "\nscenario {} of the campaign, after {} accesses, shrunk to {} in {:.2} s:\n{}",
                 outcome.failed.as_ref().map_or(0, |(number, _)| *number),
                 outcome.stats.accesses,
-                bundle.scenario.ops.len(),
+                match bundle.scenario.ops.len() {
+                    1 => "1 op".to_owned(),
+                    ops => format!("{ops} ops"),
+                },
+                bundle.shrinking.as_secs_f64(),
                 bundle.files(),
             ));
         }
@@ -168,6 +172,8 @@ fn probe(folder: &Path) -> Result<(), CliError> {
 struct Bundle {
     scenario: Scenario,
     failed: Failed,
+    /// The time that it took to make it small.
+    shrinking: Duration,
     folder: PathBuf,
 }
 
@@ -181,7 +187,9 @@ impl Bundle {
     ) -> Result<Self, CliError> {
         let first = campaign.scenario(number);
         let mut devices = Devices::default();
+        let begun = Instant::now();
         let (mut scenario, failed) = shrink(devices.get(&first)?, &first, failed);
+        let shrinking = begun.elapsed();
         scenario.title.push_str(", shrunk");
 
         fs::create_dir_all(output).map_err(CliError::write(output))?;
@@ -211,6 +219,7 @@ impl Bundle {
         Ok(Self {
             scenario,
             failed,
+            shrinking,
             folder,
         })
     }
