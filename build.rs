@@ -50,7 +50,15 @@ fn build() -> Result<()> {
     let variants = variants_to_build()?;
     println!("cargo:rerun-if-changed=src/dut/variants.rs");
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
-    for name in [FORMATS, OBJECTS, MODEL_OPT_LEVEL, "NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
+    for name in [
+        FORMATS,
+        OBJECTS,
+        MODEL_OPT_LEVEL,
+        "NESTWALK_VERILATOR",
+        "PATH",
+        "CXX",
+        "CXXFLAGS",
+    ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
 

@@ -99,27 +99,36 @@ mod tests {
     #[test]
     fn numbers_do_not_make_another_failure_and_words_do() {
         let same = [
-            (
-                "hPA 0x12345, page of 2^21 bytes, NC",
-                "hPA 0x0, NC",
-            ),
+            ("hPA 0x12345, page of 2^21 bytes, NC", "hPA 0x0, NC"),
             (
                 "permission fault at host L1, translating gPA 0x02008 of the guest L2 entry (load guest-page fault, cause 21, tval2 0x802)",
                 "permission fault at host L0, translating gPA 0x4 of the guest L0 entry (store guest-page fault, cause 23, tval2 0x1)",
             ),
-            ("access 3: a read of hPA 0x1000", "access 12: a read of hPA 0xABCDE"),
+            (
+                "access 3: a read of hPA 0x1000",
+                "access 12: a read of hPA 0xABCDE",
+            ),
         ];
         for (a, b) in same {
             assert_eq!(words(a), words(b));
         }
         let other = [
             ("hPA 0x1, NC", "hPA 0x1"),
-            ("permission fault at guest L1", "permission fault at host L1"),
-            ("a miss: no walk has found this page yet", "a miss: a fence has named this page since it was walked"),
+            (
+                "permission fault at guest L1",
+                "permission fault at host L1",
+            ),
+            (
+                "a miss: no walk has found this page yet",
+                "a miss: a fence has named this page since it was walked",
+            ),
         ];
         for (a, b) in other {
             assert_ne!(words(a), words(b));
         }
-        assert_eq!(page_size("hPA 0x1, page of 2^21 bytes, NC"), Some("2^21 bytes"));
+        assert_eq!(
+            page_size("hPA 0x1, page of 2^21 bytes, NC"),
+            Some("2^21 bytes")
+        );
     }
 }

@@ -60,8 +60,14 @@ fn small_tags(scenario: &mut Scenario) {
     }
     for op in &mut scenario.ops {
         if let Op::Fence(fence) = op {
-            fence.asid.iter_mut().for_each(|asid| small(&mut asids, asid));
-            fence.vmid.iter_mut().for_each(|vmid| small(&mut vmids, vmid));
+            fence
+                .asid
+                .iter_mut()
+                .for_each(|asid| small(&mut asids, asid));
+            fence
+                .vmid
+                .iter_mut()
+                .for_each(|vmid| small(&mut vmids, vmid));
         }
     }
 }

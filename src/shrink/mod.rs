@@ -16,6 +16,8 @@ mod contexts;
 mod memory;
 mod ops;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod timing;
 
 use std::collections::{HashMap, HashSet};
@@ -90,6 +92,7 @@ impl Shrinker<'_> {
             self.drop_ops();
             self.drop_pairs();
             self.replace_by_waits();
+            self.merge_waits();
             self.fold_writes();
             self.simplify_contexts();
             self.drop_words();

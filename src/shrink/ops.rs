@@ -6,7 +6,7 @@ use crate::bench::Observer;
 use crate::mmu::{Access, Fence, Outcome};
 use crate::scenario::{AccessOp, Op};
 
-/// Ops of which every pair is tried.
+/// Ops of which every pair is tried, and half of those of which every run is.
 const FEW_OPS: usize = 24;
 /// Waits that are tried in the place of ops.
 const WAITS: [u32; 4] = [4, 12, 32, 80];
@@ -42,13 +42,15 @@ impl Shrinker<'_> {
         let keep = |shrinker: &mut Self, keep: &dyn Fn(&Op) -> bool| {
             shrinker.attempt(|s| {
                 let mut index = 0..;
-                s.ops
-                    .retain(|one| index.next() == Some(op) || keep(one));
+                s.ops.retain(|one| index.next() == Some(op) || keep(one));
             })
         };
         let _ = keep(self, &|_| false)
             || keep(self, &|one| matches!(one, Op::Write { .. }))
-            || keep(self, &|one| matches!(one, Op::Access(other) if is_alike(other)))
+            || keep(
+                self,
+                &|one| matches!(one, Op::Access(other) if is_alike(other)),
+            )
             || keep(self, &|one| match one {
                 Op::Access(other) => is_alike(other),
                 Op::Write { .. } | Op::Drain | Op::Fence(_) => true,
@@ -94,6 +96,9 @@ impl Shrinker<'_> {
 
     /// Where ops are there for the time that they take, waits for that time: one for several.
     pub(super) fn replace_by_waits(&mut self) {
+        if self.scenario.ops.len() > 2 * FEW_OPS {
+            return;
+        }
         let mut size = self.scenario.ops.len() / 2;
         while size > 1 && self.budget > 0 {
             let mut end = self.scenario.ops.len();
@@ -106,6 +111,24 @@ impl Shrinker<'_> {
                 end = if replaced { start } else { end - 1 };
             }
             size -= 1;
+        }
+    }
+
+    /// One wait for two in a row.
+    pub(super) fn merge_waits(&mut self) {
+        let mut index = 0;
+        while index + 1 < self.scenario.ops.len() {
+            let (Op::Wait(a), Op::Wait(b)) =
+                (&self.scenario.ops[index], &self.scenario.ops[index + 1])
+            else {
+                index += 1;
+                continue;
+            };
+            let sum = a.saturating_add(*b).max(1);
+            let merged = [sum, sum - 1].into_iter().any(|cycles| {
+                self.attempt(|s| drop(s.ops.splice(index..index + 2, [Op::Wait(cycles)])))
+            });
+            index += usize::from(!merged);
         }
     }
 

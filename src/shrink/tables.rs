@@ -44,8 +44,7 @@ impl Shrinker<'_> {
 
     fn lower_addresses(&mut self) {
         for zero_stays in [false, true] {
-            let candidate = Renaming::new(&self.scenario, zero_stays)
-                .and_then(|renaming| renaming.apply(&self.scenario));
+            let candidate = Renaming::new(&self.scenario, zero_stays).apply(&self.scenario);
             if let Some(candidate) = candidate
                 && (self.try_it(candidate) || self.budget == 0)
             {
@@ -125,7 +124,11 @@ fn roles(scenario: &Scenario) -> BTreeMap<Hpa, Role> {
 fn address(format: Format, level: u32, word: u64) -> Option<u64> {
     if !format.is_riscv() {
         let entry = handout::Entry::new(word, format.geometry().hpa_width, &format.geometry());
-        return Some(if level > 0 { entry.table() } else { entry.page() });
+        return Some(if level > 0 {
+            entry.table()
+        } else {
+            entry.page()
+        });
     }
     let entry = Entry(word);
     let encoding = if entry.napot() { 0xFFFF } else { 0 };
@@ -156,7 +159,7 @@ struct Block {
 
 /// New names of addresses. In gVAs and gPAs, the indices in use at a level become 0, 1, 2...: the same for both kinds, which a superpage
 /// ties together. In host memory, pages go to the lowest place there is.
-struct Renaming {
+pub(super) struct Renaming {
     format: Format,
     geometry: Geometry,
     /// By level: what an index becomes.
@@ -164,23 +167,31 @@ struct Renaming {
     /// The low bits of an index of level 0 that stay, where a page is larger than its level says.
     fixed: u64,
     blocks: Vec<Block>,
+    /// Host tables of the handout's formats, which may begin anywhere.
+    tables: BTreeMap<u64, u64>,
     roles: BTreeMap<Hpa, Role>,
 }
 
 impl Renaming {
-    fn new(scenario: &Scenario, zero_stays: bool) -> Option<Self> {
+    pub fn new(scenario: &Scenario, zero_stays: bool) -> Self {
         let format = scenario.machine.format;
         let geometry = format.geometry();
         let roles = roles(scenario);
         let mut pages: Vec<(u64, u32)> = Vec::new();
+        let mut tables: BTreeSet<u64> = BTreeSet::new();
         let mut guests: Vec<u64> = Vec::new();
+        // A guest table in two pages: then its entries stay where they are in their pages.
+        let mut straddles = false;
         let page_shift = geometry.offset_width;
 
         for named in &scenario.contexts {
             let Context { guest, host, .. } = named.context;
             if host.levels > 0 {
-                let size = if format.is_riscv() { ROOT_SHIFT } else { page_shift };
-                pages.push((host.root.0, size));
+                if format.is_riscv() {
+                    pages.push((host.root.0, ROOT_SHIFT));
+                } else {
+                    tables.insert(host.root.0);
+                }
                 guests.extend((guest.levels > 0).then_some(guest.root.0));
             } else if guest.levels > 0 {
                 pages.push((guest.root.0, page_shift));
@@ -194,11 +205,8 @@ impl Renaming {
         });
         for (at, word) in words.chain(edits) {
             let Some(role) = roles.get(&at) else { continue };
-            let table_bytes = geometry.table_bytes();
-            if geometry.offset(role.base) + table_bytes > geometry.page_bytes() {
-                // A table in two pages.
-                return None;
-            }
+            straddles |= role.stage == Stage::Guest
+                && geometry.offset(role.base) + geometry.table_bytes() > geometry.page_bytes();
             let Some(address) = address(format, role.level, word) else {
                 continue;
             };
@@ -212,10 +220,12 @@ impl Renaming {
                 true => page_shift + role.level * geometry.index_width,
                 false => page_shift,
             };
-            if role.stage == Stage::Host || role.native {
+            if role.stage == Stage::Guest && !role.native {
+                guests.push(address);
+            } else if is_leaf || format.is_riscv() {
                 pages.push((address, size));
             } else {
-                guests.push(address);
+                tables.insert(address);
             }
         }
         for access in golden_accesses(scenario) {
@@ -244,7 +254,9 @@ impl Renaming {
                 if zero_stays {
                     used.insert(0);
                 }
-                used.into_iter().zip((0..).map(|n| n * (fixed + 1))).collect()
+                used.into_iter()
+                    .zip((0..).map(|n| n * (fixed + 1)))
+                    .collect()
             })
             .collect();
         let mut renaming = Self {
@@ -253,14 +265,20 @@ impl Renaming {
             indices,
             fixed,
             blocks: Vec::new(),
+            tables: BTreeMap::new(),
             roles,
         };
-        renaming.place(pages);
-        Some(renaming)
+        if straddles {
+            renaming.indices.clear();
+        }
+        renaming.place(tables, pages);
+        renaming
     }
 
-    /// Gives every page a place, in the order of their first use, but large ones last.
-    fn place(&mut self, pages: Vec<(u64, u32)>) {
+    /// Gives every table and page a place: tables first, large pages last.
+    fn place(&mut self, tables: BTreeSet<u64>, pages: Vec<(u64, u32)>) {
+        let bytes = self.geometry.table_bytes();
+        self.tables = tables.into_iter().zip((0..).map(|n| n * bytes)).collect();
         let mut blocks: Vec<(u64, u32)> = Vec::new();
         for (at, size) in pages {
             let start = at >> size << size;
@@ -275,7 +293,10 @@ impl Renaming {
             }
         }
         blocks.sort_by_key(|&(_, size)| size > ROOT_SHIFT);
-        let mut next = if self.format.is_riscv() { LOW } else { 0 };
+        let mut next = match self.format.is_riscv() {
+            true => LOW,
+            false => self.tables.len() as u64 * bytes,
+        };
         for (at, size) in blocks {
             let new = next.div_ceil(1 << size) << size;
             next = new + (1 << size);
@@ -328,7 +349,19 @@ impl Renaming {
         let is_page = block.size > self.geometry.offset_width
             && (block.size - self.geometry.offset_width).is_multiple_of(self.geometry.index_width);
         // What is in a large page has the indices of the address that it is translated from.
-        block.new + if is_page { self.guest(offset) & ((1 << block.size) - 1) } else { offset }
+        block.new
+            + if is_page {
+                self.guest(offset) & ((1 << block.size) - 1)
+            } else {
+                offset
+            }
+    }
+
+    fn host_table(&self, base: u64) -> u64 {
+        match self.tables.get(&base) {
+            Some(&new) => new,
+            None => self.host(base),
+        }
     }
 
     fn block(&self, address: u64) -> Option<&Block> {
@@ -345,6 +378,7 @@ impl Renaming {
             return word;
         };
         let new = match role.stage == Stage::Host || role.native {
+            true if role.level > 0 && !self.format.is_riscv() => self.host_table(old),
             true => self.host(old),
             false => self.guest(old),
         };
@@ -365,18 +399,22 @@ impl Renaming {
             index
         };
         let bytes = self.geometry.pte_bytes();
-        let table = at.0 - role.index * bytes;
         match role.stage {
-            Stage::Host => Hpa(self.host(table) + index * bytes),
+            Stage::Host => Hpa(self.host_table(role.base) + index * bytes),
             Stage::Guest => {
-                let page = self.geometry.offset(at.0);
-                Hpa(self.host(at.0 - page) + (page + index * bytes - role.index * bytes))
+                let offset = self.geometry.offset(at.0);
+                let table = offset.saturating_sub(role.index * bytes);
+                let offset = match self.indices.is_empty() {
+                    true => offset,
+                    false => table + index * bytes,
+                };
+                Hpa(self.host(at.0 - self.geometry.offset(at.0)) + offset)
             }
         }
     }
 
-    /// None where two words would come to one place, or nothing changes.
-    fn apply(&self, scenario: &Scenario) -> Option<Scenario> {
+    /// None where two words would come to one place.
+    pub fn apply(&self, scenario: &Scenario) -> Option<Scenario> {
         let mut new = scenario.clone();
         new.memory = HostMemory::new(self.format);
         let mut taken = BTreeSet::new();
@@ -396,7 +434,7 @@ impl Renaming {
                 });
             }
             if host.levels > 0 {
-                host.root = Hpa(self.host(host.root.0));
+                host.root = Hpa(self.host_table(host.root.0));
             }
         }
         for op in &mut new.ops {
@@ -429,7 +467,9 @@ fn sign_extend(address: u64, width: u32) -> u64 {
 
 /// The next mode with fewer levels, if there is one.
 fn next_fewer(format: Format, levels: u8) -> Option<u8> {
-    let fewer = level_choices(format).iter().filter(|&&n| 0 < n && n < levels);
+    let fewer = level_choices(format)
+        .iter()
+        .filter(|&&n| 0 < n && n < levels);
     fewer.max().copied()
 }
 
@@ -437,7 +477,11 @@ fn next_fewer(format: Format, levels: u8) -> Option<u8> {
 fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
     let format = scenario.machine.format;
     let geometry = format.geometry();
-    let most = scenario.contexts.iter().map(|c| c.context.guest.levels).max()?;
+    let most = scenario
+        .contexts
+        .iter()
+        .map(|c| c.context.guest.levels)
+        .max()?;
     let fewer = next_fewer(format, most)?;
     let mut roots: BTreeMap<usize, Gpa> = BTreeMap::new();
     for access in golden_accesses(scenario) {
@@ -478,11 +522,15 @@ fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
 fn fewer_host_levels(scenario: &Scenario) -> Option<Scenario> {
     let format = scenario.machine.format;
     let geometry = format.geometry();
-    let most = scenario.contexts.iter().map(|c| c.context.host.levels).max()?;
+    let most = scenario
+        .contexts
+        .iter()
+        .map(|c| c.context.host.levels)
+        .max()?;
     let fewer = next_fewer(format, most)?;
     let (bytes, table_bytes) = (geometry.pte_bytes(), geometry.table_bytes());
     let words = scenario.memory.words();
-    let mut next = (words.last()?.0.0 >> ROOT_SHIFT) + 1 << ROOT_SHIFT;
+    let mut next = ((words.last()?.0.0 >> ROOT_SHIFT) + 1) << ROOT_SHIFT;
     if next >> geometry.hpa_width != 0 {
         return None;
     }

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use super::Shrinker;
 use crate::bench::Failure;
 use crate::dut::variants::VARIANTS;
-use crate::scenario::{Machine, Op, Timing};
+use crate::scenario::{Machine, Op, Scenario, Timing};
 
 /// Latencies that are tried where 1 does not do, and nothing else delays.
 const LATENCIES: [u32; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
+/// Cycles that outlast any walk with plain timing.
+const LONG_WAIT: u32 = 200;
 /// Of every thousand reads: all.
 const ALL: u32 = 1000;
 
@@ -34,6 +36,7 @@ impl Shrinker<'_> {
             || always(self, plain(1..=1, 0))
             || always(self, plain(1..=1, ALL))
             || LATENCIES.iter().any(|&n| always(self, plain(n..=n, 0)))
+            || self.wait_instead()
         {
             return;
         }
@@ -58,9 +61,37 @@ impl Shrinker<'_> {
         }
     }
 
+    /// Plain timing, and ops that wait in its place, which then may be shortened.
+    fn wait_instead(&mut self) -> bool {
+        let plain = |s: &mut Scenario| {
+            s.timing = Timing::default();
+            s.ops.retain(|op| !matches!(op, Op::Timing(_)));
+        };
+        let longer = self.attempt(|s| {
+            plain(s);
+            for op in &mut s.ops {
+                if let Op::Wait(cycles) = op {
+                    *cycles = LONG_WAIT.max(*cycles);
+                }
+            }
+        });
+        let waits = [Op::Drain, Op::Wait(LONG_WAIT)];
+        longer
+            || waits.into_iter().any(|wait| {
+                self.attempt(|s| {
+                    plain(s);
+                    s.ops.insert(s.ops.len().saturating_sub(1), wait);
+                })
+            })
+    }
+
     fn is_plain(&self) -> bool {
         self.scenario.timing == Timing::default()
-            && !self.scenario.ops.iter().any(|op| matches!(op, Op::Timing(_)))
+            && !self
+                .scenario
+                .ops
+                .iter()
+                .any(|op| matches!(op, Op::Timing(_)))
     }
 
     /// Of an op, or behind the last, of the start.
