@@ -55,7 +55,15 @@ fn build() -> Result<()> {
     println!("cargo:rerun-if-changed=src/dut/variants.rs");
     println!("cargo:rerun-if-changed=src/fnv.rs");
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
-    for name in [FORMATS, "NESTWALK_VERILATOR", "PATH", "CXX", "CXXFLAGS"] {
+    for name in [
+        FORMATS,
+        OBJECTS,
+        MODEL_OPT_LEVEL,
+        "NESTWALK_VERILATOR",
+        "PATH",
+        "CXX",
+        "CXXFLAGS",
+    ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
 
@@ -229,7 +237,7 @@ impl Unit {
             unity.push_str(&format!("#include \"{}\"\n", file_name(path)?));
         }
         let (suffix, opt_level) = match part {
-            Part::Fast => ("", 3),
+            Part::Fast => ("", model_opt_level()?),
             Part::Slow => ("_slow", 0),
         };
         let name = format!("{}{suffix}", variant.name);
@@ -278,10 +286,11 @@ impl Unit {
         }
         let hash = format!("{:016x}", hasher.finish());
 
-        let folder = out.join("objects").join(&self.name);
+        let kept = env::var_os(OBJECTS).map(PathBuf::from);
+        let folder = kept.unwrap_or_else(|| out.join("objects")).join(&self.name);
         let object = folder.join(format!("{hash}.o"));
         if !object.is_file() {
-            if folder.exists() {
+            if folder.exists() && env::var_os(OBJECTS).is_none() {
                 fs::remove_dir_all(&folder)?;
             }
             fs::create_dir_all(&folder)?;
@@ -375,6 +384,22 @@ fn class(variant: &Variant) -> String {
 
 /// Formats to build devices of, by name, with blanks between; all, if it is not set. To build one alone is for whoever edits RTL.
 const FORMATS: &str = "NESTWALK_FORMATS";
+
+/// A folder for objects that outlive the next edit of the RTL, for whoever goes to and fro between versions of it (`tools/mutants.sh`).
+const OBJECTS: &str = "NESTWALK_OBJECTS";
+
+/// The optimisation of models, 0 to 3 (the default): a model that hardly runs should be compiled fast.
+const MODEL_OPT_LEVEL: &str = "NESTWALK_MODEL_OPT_LEVEL";
+
+fn model_opt_level() -> Result<u32> {
+    match env::var(MODEL_OPT_LEVEL) {
+        Err(_) => Ok(3),
+        Ok(level) => match level.parse() {
+            Ok(level @ 0..=3) => Ok(level),
+            _ => Err(format!("{MODEL_OPT_LEVEL} is {level:?}; it is 0, 1, 2 or 3").into()),
+        },
+    }
+}
 
 fn variants_to_build() -> Result<Vec<Variant>> {
     let Ok(wanted) = env::var(FORMATS) else {

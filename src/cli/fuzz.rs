@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Accesses
-    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -154,11 +154,14 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         let results = Results::new(&campaign, shard, &outcome);
         super::write_file(file, &results.to_text())?;
     }
+    let mut shrinking = Duration::ZERO;
     let bundle = match &outcome.failed {
         Some((number, failed)) => {
             let first = campaign.scenario(*number);
             let mut devices = Devices::default();
+            let begun = Instant::now();
             let small = shrink(devices.get(&first)?, &first, failed);
+            shrinking = begun.elapsed();
             let bundle = Bundle::make(&campaign, *number, small, &devices, &args.output)?;
             Some(bundle)
         }
@@ -208,6 +211,14 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         super::print_json(&value)?;
     } else {
         super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
+        if let Some(bundle) = &bundle {
+            let ops = match bundle.scenario.ops.len() {
+                1 => "1 op".to_owned(),
+                ops => format!("{ops} ops"),
+            };
+            let seconds = shrinking.as_secs_f64();
+            super::print(&format!("shrunk to {ops} in {seconds:.2} s\n"))?;
+        }
         if let Some(memory) = &memory {
             super::print(&memory.text())?;
         }

@@ -45,7 +45,9 @@ pub const VARIANTS: &[Variant] = &[
     variant("classic32_s16", 1, 16, 16, false),
     variant("classic32_checked", 1, 4, 4, true),
     variant("rv32", 2, 4, 32, false),
+    variant("rv32_s1", 2, 1, 32, false),
     variant("rv32_checked", 2, 4, 4, true),
     variant("rv64", 3, 4, 32, false),
+    variant("rv64_s1", 3, 1, 32, false),
     variant("rv64_checked", 3, 4, 4, true),
 ];

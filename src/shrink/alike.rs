@@ -1,0 +1,134 @@
+//! Whether two failures are the same one.
+
+use std::collections::BTreeSet;
+
+use crate::bench::{Check, Failure};
+
+/// What a failure is, without its numbers: addresses, levels, cycles and page sizes change when a scenario gets smaller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Mismatch {
+        check: Check,
+        /// What would have been right, in words; each, where there are several.
+        expected: BTreeSet<String>,
+        /// What came, in words.
+        got: String,
+        /// The page sizes of the two differ.
+        sizes_differ: bool,
+    },
+    Hang,
+    /// An RTL assertion, by its name and place in the hierarchy.
+    Device(String),
+}
+
+impl Kind {
+    pub fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Mismatch(mismatch) => Kind::Mismatch {
+                check: mismatch.check,
+                expected: mismatch.expected.split(", or ").map(words).collect(),
+                got: words(&mismatch.got),
+                sizes_differ: page_size(&mismatch.expected) != page_size(&mismatch.got),
+            },
+            Failure::Hang { .. } => Kind::Hang,
+            Failure::Device { error, .. } => Kind::Device(words(&error.to_string())),
+        }
+    }
+
+    /// Whether `other` may stand for this one: a check that failed in the same way. Fewer answers may have been right.
+    pub fn is_kept_by(&self, other: &Kind) -> bool {
+        match (self, other) {
+            (
+                Kind::Mismatch {
+                    check,
+                    expected,
+                    got,
+                    sizes_differ,
+                },
+                Kind::Mismatch {
+                    check: other_check,
+                    expected: other_expected,
+                    got: other_got,
+                    sizes_differ: other_sizes_differ,
+                },
+            ) => {
+                check == other_check
+                    && other_expected.is_subset(expected)
+                    && got == other_got
+                    && sizes_differ == other_sizes_differ
+            }
+            _ => self == other,
+        }
+    }
+}
+
+const SIZE: &str = ", page of ";
+
+/// The part of an outcome that says how large a page is.
+fn page_size(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(SIZE)?;
+    Some(rest.split(',').next().unwrap_or(rest))
+}
+
+/// A text without numbers, page sizes and what kind of access it is about.
+fn words(text: &str) -> String {
+    // A request follows, with every field.
+    let text = text.split("which walks for").next().unwrap_or(text);
+    let mut out = Vec::new();
+    for (index, part) in text.split(", ").enumerate() {
+        if index > 0 && part.starts_with("page of ") {
+            continue;
+        }
+        let words = part.split_whitespace().map(|word| {
+            let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+            match bare {
+                "load" | "store" | "fetch" => word.replace(bare, "access"),
+                _ if bare.starts_with("0x") => "#".to_owned(),
+                _ => word.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            }
+        });
+        out.push(words.collect::<Vec<_>>().join(" "));
+    }
+    out.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_do_not_make_another_failure_and_words_do() {
+        let same = [
+            ("hPA 0x12345, page of 2^21 bytes, NC", "hPA 0x0, NC"),
+            (
+                "permission fault at host L1, translating gPA 0x02008 of the guest L2 entry (load guest-page fault, cause 21, tval2 0x802)",
+                "permission fault at host L0, translating gPA 0x4 of the guest L0 entry (store guest-page fault, cause 23, tval2 0x1)",
+            ),
+            (
+                "access 3: a read of hPA 0x1000",
+                "access 12: a read of hPA 0xABCDE",
+            ),
+        ];
+        for (a, b) in same {
+            assert_eq!(words(a), words(b));
+        }
+        let other = [
+            ("hPA 0x1, NC", "hPA 0x1"),
+            (
+                "permission fault at guest L1",
+                "permission fault at host L1",
+            ),
+            (
+                "a miss: no walk has found this page yet",
+                "a miss: a fence has named this page since it was walked",
+            ),
+        ];
+        for (a, b) in other {
+            assert_ne!(words(a), words(b));
+        }
+        assert_eq!(
+            page_size("hPA 0x1, page of 2^21 bytes, NC"),
+            Some("2^21 bytes")
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Fewer and plainer contexts.
+
+use std::collections::BTreeSet;
+
+use super::Shrinker;
+use crate::mmu::Context;
+use crate::scenario::{Op, Scenario};
+
+/// The contexts that accesses use.
+fn used(scenario: &Scenario) -> Vec<usize> {
+    let used: BTreeSet<usize> = scenario
+        .ops
+        .iter()
+        .filter_map(|op| match op {
+            Op::Access(access) => Some(access.context),
+            _ => None,
+        })
+        .collect();
+    used.into_iter().collect()
+}
+
+fn drop_unused(scenario: &mut Scenario) {
+    let used = used(scenario);
+    scenario.contexts = used
+        .iter()
+        .map(|&old| scenario.contexts[old].clone())
+        .collect();
+    for op in &mut scenario.ops {
+        if let Op::Access(access) = op {
+            access.context = used.partition_point(|&old| old < access.context);
+        }
+    }
+}
+
+/// Accesses in context `from` are made in `to`.
+fn merge(scenario: &mut Scenario, from: usize, to: usize) {
+    for op in &mut scenario.ops {
+        if let Op::Access(access) = op
+            && access.context == from
+        {
+            access.context = to;
+        }
+    }
+    drop_unused(scenario);
+}
+
+/// Tags in contexts and fences, those in use in order of their first use, become 0, 1, 2...
+fn small_tags(scenario: &mut Scenario) {
+    let (mut asids, mut vmids) = (Vec::new(), Vec::new());
+    let small = |tags: &mut Vec<u16>, tag: &mut u16| {
+        let place = tags.iter().position(|one| one == tag).unwrap_or_else(|| {
+            tags.push(*tag);
+            tags.len() - 1
+        });
+        *tag = place as u16;
+    };
+    for named in &mut scenario.contexts {
+        small(&mut asids, &mut named.context.asid);
+        small(&mut vmids, &mut named.context.vmid);
+    }
+    for op in &mut scenario.ops {
+        if let Op::Fence(fence) = op {
+            fence
+                .asid
+                .iter_mut()
+                .for_each(|asid| small(&mut asids, asid));
+            fence
+                .vmid
+                .iter_mut()
+                .for_each(|vmid| small(&mut vmids, vmid));
+        }
+    }
+}
+
+impl Shrinker<'_> {
+    /// One context for several, no switch on that need not be, small tags.
+    pub(super) fn simplify_contexts(&mut self) {
+        self.attempt(drop_unused);
+        // All in one, each in the first, and each in each.
+        for to in 0..self.scenario.contexts.len() {
+            let merged = self.attempt(|s| {
+                for op in &mut s.ops {
+                    if let Op::Access(access) = op {
+                        access.context = to;
+                    }
+                }
+                drop_unused(s);
+            });
+            if merged {
+                break;
+            }
+        }
+        let mut from = self.scenario.contexts.len();
+        while from > 1 {
+            from -= 1;
+            let count = self.scenario.contexts.len();
+            let _ = (0..count)
+                .filter(|&to| to != from)
+                .any(|to| self.attempt(|s| merge(s, from, to)));
+            from = from.min(self.scenario.contexts.len());
+        }
+        self.merge_single_accesses();
+
+        self.attempt(small_tags);
+        // Off in all, else in each.
+        let changes: [fn(&mut Context); 13] = [
+            |c| c.asid = 0,
+            |c| c.vmid = 0,
+            |c| c.rights = false,
+            |c| c.user = false,
+            |c| c.sum = false,
+            |c| c.napot = false,
+            |c| c.guest.mxr = false,
+            |c| c.host.mxr = false,
+            |c| c.guest.adue = false,
+            |c| c.host.adue = false,
+            |c| c.guest.pbmte = false,
+            |c| c.host.pbmte = false,
+            |c| {
+                if c.guest.levels == 0 {
+                    c.guest.root.0 = 0;
+                }
+                if c.host.levels == 0 {
+                    c.host.root.0 = 0;
+                }
+            },
+        ];
+        for change in changes {
+            let all = self.attempt(|s| s.contexts.iter_mut().for_each(|c| change(&mut c.context)));
+            if all {
+                continue;
+            }
+            for index in 0..self.scenario.contexts.len() {
+                self.attempt(|s| change(&mut s.contexts[index].context));
+            }
+        }
+        self.attempt(|s| {
+            for (number, named) in s.contexts.iter_mut().enumerate() {
+                named.name = format!("c{number}");
+            }
+        });
+    }
+
+    /// A single access in another context.
+    fn merge_single_accesses(&mut self) {
+        for index in 0..self.scenario.ops.len() {
+            let Op::Access(access) = &self.scenario.ops[index] else {
+                continue;
+            };
+            for to in 0..access.context {
+                let moved = self.attempt(|s| {
+                    if let Op::Access(access) = &mut s.ops[index] {
+                        access.context = to;
+                    }
+                    drop_unused(s);
+                });
+                if moved {
+                    break;
+                }
+            }
+        }
+    }
+}

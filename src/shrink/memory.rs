@@ -1,0 +1,130 @@
+//! Fewer and plainer words.
+
+use std::collections::BTreeSet;
+
+use super::Shrinker;
+use crate::addr::Hpa;
+use crate::bench::{Failure, Observer, Read};
+use crate::format::handout;
+use crate::format::riscv::Entry;
+use crate::memory::HostMemory;
+use crate::mmu::Rights;
+use crate::report::golden_beside;
+use crate::scenario::{Op, Scenario};
+
+/// Words of which each is tried.
+const FEW_WORDS: usize = 256;
+
+struct Reads(BTreeSet<Hpa>);
+
+impl Observer for Reads {
+    const LIVE: bool = false;
+
+    fn read(&mut self, _: u8, read: &Read) {
+        self.0.insert(read.at);
+    }
+}
+
+impl Shrinker<'_> {
+    /// Leaves out words that neither the device nor the golden walk of the failure reads, and edits of such.
+    pub(super) fn drop_words(&mut self) {
+        let mut reads = Reads(BTreeSet::new());
+        let scenario = self.scenario.clone();
+        if self.fails_alike(&scenario, &mut reads).is_none() {
+            return;
+        }
+        if let Failure::Mismatch(mismatch) = &self.failed.failure
+            && let Some(query) = &mismatch.query
+        {
+            let format = self.scenario.machine.format;
+            let (steps, _) = golden_beside(format, query, &mismatch.reads, &self.failed.memory);
+            reads.0.extend(steps.iter().filter_map(|step| step.hpa));
+        }
+        self.attempt(|s| keep_words(s, &|at| reads.0.contains(&at)));
+    }
+
+    /// Plain entries: of leaves all rights, A and D, and nothing else that means anything.
+    pub(super) fn simplify_words(&mut self) {
+        let words = self.scenario.memory.words();
+        if words.len() > FEW_WORDS {
+            return;
+        }
+        let plain = plain_changes(self.scenario.machine.format.is_riscv());
+        for change in plain {
+            let all = self.attempt(|s| {
+                for (at, word) in s.memory.words() {
+                    let plain = change(word, s);
+                    s.memory.write(at, plain);
+                }
+            });
+            if all {
+                continue;
+            }
+            for &(at, _) in &words {
+                self.attempt(|s| {
+                    if let Ok(word) = s.memory.read(at) {
+                        let plain = change(word, s);
+                        s.memory.write(at, plain);
+                    }
+                });
+            }
+        }
+        for index in 0..self.scenario.ops.len() {
+            for change in plain {
+                self.attempt(|s| {
+                    if let Op::Write {
+                        at,
+                        word: Some(word),
+                    } = s.ops[index]
+                    {
+                        let word = Some(change(word, s));
+                        s.ops[index] = Op::Write { at, word };
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Leaves out words that are not to be kept, and edits of them.
+fn keep_words(scenario: &mut Scenario, keep: &dyn Fn(Hpa) -> bool) {
+    let mut memory = HostMemory::new(scenario.machine.format);
+    for (at, word) in scenario.memory.words() {
+        if keep(at) {
+            memory.write(at, word);
+        }
+    }
+    scenario.memory = memory;
+}
+
+type Change = fn(u64, &Scenario) -> u64;
+
+/// What makes an entry plainer, whatever is irrelevant for a failure.
+fn plain_changes(riscv: bool) -> &'static [Change] {
+    if !riscv {
+        // Of a leaf. To a pointer it does harm, and then the failure is gone.
+        return &[|word, scenario| {
+            let page = word & !(scenario.machine.format.geometry().page_bytes() - 1);
+            match scenario.contexts.iter().any(|c| c.context.rights) {
+                true => handout::leaf(page, Rights::ALL),
+                false => page,
+            }
+        }];
+    }
+    const OF_LEAF: fn(u64, fn(Entry) -> Entry) -> u64 = |word, change| {
+        let entry = Entry(word);
+        match entry.valid() && !entry.is_pointer() {
+            true => change(entry).0,
+            false => word,
+        }
+    };
+    &[
+        |word, _| Entry(word).with_rsw(0).0,
+        |word, _| Entry(word).with_global(false).0,
+        |word, _| OF_LEAF(word, |e| e.with_pbmt(0)),
+        |word, _| OF_LEAF(word, |e| e.with_accessed(true).with_dirty(true)),
+        |word, _| OF_LEAF(word, |e| e.with_rights(Rights::ALL)),
+        // What is not valid says nothing else.
+        |word, _| if Entry(word).valid() { word } else { 0 },
+    ]
+}

@@ -1,0 +1,199 @@
+//! A smaller scenario that still fails in the same way.
+//!
+//! A change is tried on the device, and kept if the scenario still fails alike ([`alike`]). Changes that take much away come first:
+//! time is bounded by the cycles that all tries together may take, so what comes out does not depend on the machine.
+//!
+//! | | |
+//! |---|---|
+//! | [`timing`] | memory and requester without delays, order, errors; the plainest device |
+//! | [`ops`] | fewer ops: left out by halves to single ones, waits in place of them, edits made at the start; simpler ones |
+//! | [`contexts`] | fewer contexts, without switches, with small tags |
+//! | [`memory`] | no words that nobody reads, plain entries |
+//! | [`tables`] | stages off, fewer levels, low addresses |
+
+mod alike;
+mod contexts;
+mod memory;
+mod ops;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::bench::{Failed, Observer, run};
+use crate::dut::Dut;
+use crate::scenario::{Machine, Op, Scenario, parse, write};
+use alike::Kind;
+
+/// What all tries together may cost, in cycles.
+const BUDGET: u64 = 12_000_000;
+/// What a try costs besides its cycles: a reset, copies, the check of a file.
+const TRY: u64 = 1000;
+/// Rounds over all passes. The second finds what became possible by the first, later ones next to nothing.
+const ROUNDS: usize = 4;
+/// Tries of scenarios with no more words than this are remembered.
+const FEW_WORDS: usize = 4096;
+
+/// Makes a failing scenario smaller as long as it fails in the same way: fewer ops, mappings and levels, simpler addresses and
+/// timing, the plainest device. Gives the scenario and its failure.
+///
+/// `dut` is the device that `scenario` has failed on. What comes out depends on nothing but the arguments, and
+/// [`parse`](crate::scenario::parse::parse) accepts it as a file.
+pub fn shrink(dut: &mut Dut, scenario: &Scenario, failed: &Failed) -> (Scenario, Failed) {
+    let mut shrinker = Shrinker {
+        own: dut,
+        machine: scenario.machine,
+        others: HashMap::new(),
+        scenario: scenario.clone(),
+        failed: failed.clone(),
+        kind: Kind::of(&failed.failure),
+        budget: BUDGET,
+        tried: HashSet::new(),
+        changes: 0,
+    };
+    shrinker.shrink();
+    (shrinker.scenario, shrinker.failed)
+}
+
+struct Shrinker<'a> {
+    /// The device that the scenario has failed on, and what it is.
+    own: &'a mut Dut,
+    machine: Machine,
+    /// Others of its format, by name; none where the program was built without.
+    others: HashMap<&'static str, Option<Dut>>,
+    /// The smallest so far.
+    scenario: Scenario,
+    failed: Failed,
+    kind: Kind,
+    budget: u64,
+    /// Hashes of what has been tried in vain.
+    tried: HashSet<u64>,
+    /// Changes that were kept.
+    changes: usize,
+}
+
+impl Shrinker<'_> {
+    fn shrink(&mut self) {
+        // What the failure has not got to cannot matter: ops behind the one that was begun last, and the one on the port behind it.
+        let begun = self.failed.begun;
+        self.attempt(|s| s.ops.truncate(begun + 2));
+        self.drop_words();
+        self.simplify_timing();
+        self.guess_ops();
+        self.drop_ops();
+        self.drop_words();
+        for _ in 0..ROUNDS {
+            let before = self.changes;
+            self.simplify_timing();
+            self.simplify_machine();
+            self.drop_ops();
+            self.drop_pairs();
+            self.replace_by_waits();
+            self.merge_waits();
+            self.fold_writes();
+            self.simplify_contexts();
+            self.drop_words();
+            self.simplify_tables();
+            self.simplify_ops();
+            self.simplify_words();
+            if self.changes == before || self.budget == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Keeps a change if the scenario still fails alike.
+    fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
+        let mut candidate = self.scenario.clone();
+        change(&mut candidate);
+        self.try_it(candidate)
+    }
+
+    fn try_it(&mut self, candidate: Scenario) -> bool {
+        if self.budget == 0 || candidate.ops.is_empty() || same(&candidate, &self.scenario) {
+            return false;
+        }
+        let hash = hash(&candidate);
+        if hash.is_some_and(|hash| self.tried.contains(&hash)) {
+            return false;
+        }
+        if let Some(failed) = self.fails_alike(&candidate, &mut ())
+            && survives_a_file(&candidate)
+        {
+            self.scenario = candidate;
+            self.failed = failed;
+            self.changes += 1;
+            return true;
+        }
+        self.tried.extend(hash);
+        false
+    }
+
+    /// Runs a scenario: how it fails, if it does so alike.
+    fn fails_alike<O: Observer>(
+        &mut self,
+        scenario: &Scenario,
+        observer: &mut O,
+    ) -> Option<Failed> {
+        let dut = if scenario.machine == self.machine {
+            &mut *self.own
+        } else {
+            let variant = scenario.machine.variant()?;
+            self.others
+                .entry(variant.name)
+                // A program may be built for some formats and devices only.
+                .or_insert_with(|| Dut::new(variant, 1).ok())
+                .as_mut()?
+        };
+        let failed = match run(dut, scenario, observer) {
+            Ok(stats) => {
+                self.budget = self.budget.saturating_sub(stats.cycles + TRY);
+                return None;
+            }
+            Err(failed) => *failed,
+        };
+        self.budget = self
+            .budget
+            .saturating_sub(failed.failure.cycle().max(failed.stats.cycles) + TRY);
+        self.kind
+            .is_kept_by(&Kind::of(&failed.failure))
+            .then_some(failed)
+    }
+}
+
+/// Whether two scenarios run the same. Words are compared last, for there may be many.
+fn same(a: &Scenario, b: &Scenario) -> bool {
+    a.machine == b.machine
+        && a.timing == b.timing
+        && a.contexts == b.contexts
+        && a.ops == b.ops
+        && a.memory.words() == b.memory.words()
+}
+
+fn hash(scenario: &Scenario) -> Option<u64> {
+    let words = scenario.memory.words();
+    if words.len() > FEW_WORDS {
+        return None;
+    }
+    // With the keys of `new`, it is the same everywhere.
+    let mut hasher = DefaultHasher::new();
+    write::to_toml(scenario).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// Whether the scenario comes back from a file as it is.
+fn survives_a_file(scenario: &Scenario) -> bool {
+    let Ok(mut parsed) = parse::parse(&write::to_toml(scenario), "shrunk") else {
+        return false;
+    };
+    for (parsed, op) in parsed.ops.iter_mut().zip(&scenario.ops) {
+        // Lines are not of the scenario, but of its file.
+        if let (Op::Access(parsed), Op::Access(access)) = (parsed, op) {
+            parsed.line = access.line;
+        }
+    }
+    same(&parsed, scenario)
+}

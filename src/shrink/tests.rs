@@ -1,0 +1,151 @@
+use super::tables::Renaming;
+use super::*;
+use crate::bench::{Check, Failure};
+use crate::dut::variants::{VARIANTS, Variant};
+use crate::format::Format;
+use crate::golden::Step;
+use crate::mmu::Position;
+use crate::report::golden_accesses;
+use crate::scenario::Timing;
+use crate::stimulus::{self, Profile};
+
+/// A device with a small TLB.
+fn small(format: Format) -> &'static Variant {
+    VARIANTS
+        .iter()
+        .find(|v| v.tlb_entries == 4 && v.paging_format() == format)
+        .expect("every format has one")
+}
+
+fn profile(format: Format) -> Profile {
+    Profile {
+        format,
+        rights: false,
+    }
+}
+
+/// A scenario that fails on the device, for it claims to be of a larger TLB: pages that should have hit are missed.
+fn failing(dut: &mut Dut, format: Format, from: u64) -> (Scenario, Failed) {
+    (from..from + 200)
+        .find_map(|number| {
+            let mut scenario = stimulus::scenario(profile(format), 1, number, 200);
+            scenario.machine = Machine::of(format);
+            let failed = run(dut, &scenario, &mut ()).err()?;
+            Some((scenario, *failed))
+        })
+        .expect("one of many scenarios uses more pages than the TLB holds")
+}
+
+fn check(failed: &Failed) -> Option<Check> {
+    match &failed.failure {
+        Failure::Mismatch(mismatch) => Some(mismatch.check),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_is_left_is_small_and_plain_and_fails_in_the_same_way_also_from_its_file() {
+    for format in [Format::Handout, Format::Rv64] {
+        let mut dut = Dut::new(small(format), 1).unwrap();
+        for from in [0, 200] {
+            let (scenario, failed) = failing(&mut dut, format, from);
+            assert_eq!(check(&failed), Some(Check::MustHit));
+            let (shrunk, shrunk_failed) = shrink(&mut dut, &scenario, &failed);
+            assert_eq!(check(&shrunk_failed), Some(Check::MustHit));
+
+            let file = write::to_toml(&shrunk);
+            // A page, as many others as throw it out of four entries, and the page once more.
+            assert!(shrunk.ops.len() <= 12, "{} ops:\n{file}", shrunk.ops.len());
+            assert_eq!(shrunk.timing, Timing::default(), "{file}");
+            let parsed = parse::parse(&file, "shrunk").unwrap();
+            let again = run(&mut dut, &parsed, &mut ()).unwrap_err();
+            assert_eq!(again.failure, shrunk_failed.failure);
+        }
+    }
+}
+
+#[test]
+fn the_same_failure_shrinks_to_the_same_scenario() {
+    let format = Format::Rv64;
+    let mut dut = Dut::new(small(format), 1).unwrap();
+    let (scenario, failed) = failing(&mut dut, format, 400);
+    let (first, first_failed) = shrink(&mut dut, &scenario, &failed);
+    let mut other = Dut::new(small(format), 1).unwrap();
+    let (second, second_failed) = shrink(&mut other, &scenario, &failed);
+    assert_eq!(write::to_toml(&first), write::to_toml(&second));
+    assert_eq!(first_failed.failure, second_failed.failure);
+    // And what is small stays as it is.
+    let (third, _) = shrink(&mut dut, &first, &first_failed);
+    assert!(third.ops.len() <= first.ops.len());
+}
+
+#[test]
+fn nothing_is_kept_that_a_file_cannot_say_or_that_the_budget_does_not_allow() {
+    let format = Format::Handout;
+    let mut dut = Dut::new(small(format), 1).unwrap();
+    let (scenario, failed) = failing(&mut dut, format, 0);
+    let mut shrinker = Shrinker {
+        own: &mut dut,
+        machine: scenario.machine,
+        others: HashMap::new(),
+        scenario: scenario.clone(),
+        kind: Kind::of(&failed.failure),
+        failed,
+        budget: BUDGET,
+        tried: HashSet::new(),
+        changes: 0,
+    };
+    // The parser refuses a file in which nothing happens: that is not even run.
+    assert!(!shrinker.attempt(|s| s.ops.clear()));
+    assert_eq!(shrinker.budget, BUDGET);
+    // A busier memory than a file may ask for.
+    assert!(!shrinker.attempt(|s| s.timing.memory_busy = 95));
+    // A change of no consequence is kept, and is paid for.
+    assert!(shrinker.attempt(|s| s.ops.push(Op::Drain)));
+    assert!(shrinker.budget < BUDGET);
+    shrinker.budget = 0;
+    assert!(!shrinker.attempt(|s| drop(s.ops.pop())));
+    assert_eq!(shrinker.scenario.ops.len(), scenario.ops.len() + 1);
+}
+
+/// What of a step does not depend on addresses.
+fn shape(step: &Step) -> (bool, u32, std::mem::Discriminant<crate::golden::Meaning>) {
+    (
+        matches!(step.at, Position::Guest { .. }),
+        step.at.level(),
+        std::mem::discriminant(&step.meaning),
+    )
+}
+
+#[test]
+fn walks_over_renamed_addresses_take_the_same_steps() {
+    let mut renamed = 0;
+    for format in [Format::Classic32, Format::Rv32, Format::Rv64] {
+        for number in 0..60 {
+            let mut scenario = stimulus::scenario(profile(format), 3, number, 40);
+            // One access at a time: together, some meet at words of two roles.
+            let accesses: Vec<Op> = scenario
+                .ops
+                .iter()
+                .filter(|op| matches!(op, Op::Access(_)))
+                .cloned()
+                .collect();
+            for access in accesses.into_iter().step_by(7) {
+                scenario.ops = vec![access];
+                let Some(new) = Renaming::new(&scenario, false).apply(&scenario) else {
+                    continue;
+                };
+                let steps = |scenario: &Scenario| -> Vec<_> {
+                    golden_accesses(scenario)[0]
+                        .steps
+                        .iter()
+                        .map(shape)
+                        .collect()
+                };
+                renamed += u32::from(steps(&scenario) == steps(&new) && steps(&new).len() > 2);
+            }
+        }
+    }
+    // Not all can be: a word may be read for two things, a page number lie past what there is.
+    assert!(renamed > 300, "{renamed}");
+}

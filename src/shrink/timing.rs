@@ -1,0 +1,182 @@
+//! Simpler timing, and a simpler device.
+
+use std::ops::RangeInclusive;
+
+use super::Shrinker;
+use crate::bench::Failure;
+use crate::dut::variants::VARIANTS;
+use crate::scenario::{Machine, Op, Scenario, Timing};
+
+/// Latencies that are tried where 1 does not do, and nothing else delays.
+const LATENCIES: [u32; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
+/// Cycles that outlast any walk with plain timing.
+const LONG_WAIT: u32 = 200;
+/// Of every thousand reads: all.
+const ALL: u32 = 1000;
+
+impl Shrinker<'_> {
+    /// No delays, one latency, no disorder, no errors, at best at all times.
+    pub(super) fn simplify_timing(&mut self) {
+        let plain = |latency: RangeInclusive<u32>, errors| Timing {
+            latency,
+            errors,
+            ..Timing::default()
+        };
+        let always = |shrinker: &mut Self, timing: Timing| {
+            shrinker.attempt(|s| {
+                s.timing = timing;
+                s.ops.retain(|op| !matches!(op, Op::Timing(_)));
+            })
+        };
+        if self.is_plain() || always(self, plain(1..=1, 0)) {
+            return;
+        }
+        self.holes_for_errors();
+        if self.is_plain()
+            || always(self, plain(1..=1, 0))
+            || always(self, plain(1..=1, ALL))
+            || LATENCIES.iter().any(|&n| always(self, plain(n..=n, 0)))
+            || self.wait_instead()
+        {
+            return;
+        }
+
+        self.attempt(|s| s.ops.retain(|op| !matches!(op, Op::Timing(_))));
+        // A change at some point may be there from the start.
+        while let Some((at, timing)) = self.scenario.ops.iter().enumerate().find_map(|(at, op)| {
+            let Op::Timing(timing) = op else { return None };
+            Some((at, timing.clone()))
+        }) {
+            let folded = self.attempt(|s| {
+                s.timing = timing;
+                s.ops.remove(at);
+            });
+            if !folded {
+                break;
+            }
+        }
+        let places = self.scenario.ops.len() + 1;
+        for place in (0..places).rev() {
+            self.simplify_timing_at(place);
+        }
+    }
+
+    /// Plain timing, and ops that wait in its place, which then may be shortened.
+    fn wait_instead(&mut self) -> bool {
+        let plain = |s: &mut Scenario| {
+            s.timing = Timing::default();
+            s.ops.retain(|op| !matches!(op, Op::Timing(_)));
+        };
+        let longer = self.attempt(|s| {
+            plain(s);
+            for op in &mut s.ops {
+                if let Op::Wait(cycles) = op {
+                    *cycles = LONG_WAIT.max(*cycles);
+                }
+            }
+        });
+        let waits = [Op::Drain, Op::Wait(LONG_WAIT)];
+        longer
+            || waits.into_iter().any(|wait| {
+                self.attempt(|s| {
+                    plain(s);
+                    s.ops.insert(s.ops.len().saturating_sub(1), wait);
+                })
+            })
+    }
+
+    fn is_plain(&self) -> bool {
+        self.scenario.timing == Timing::default()
+            && !self
+                .scenario
+                .ops
+                .iter()
+                .any(|op| matches!(op, Op::Timing(_)))
+    }
+
+    /// Of an op, or behind the last, of the start.
+    fn simplify_timing_at(&mut self, place: usize) {
+        let change = |shrinker: &mut Self, change: &dyn Fn(&mut Timing)| {
+            shrinker.attempt(|s| match s.ops.get_mut(place) {
+                None => change(&mut s.timing),
+                Some(Op::Timing(timing)) => change(timing),
+                Some(_) => {}
+            })
+        };
+        let current = |shrinker: &Self| match shrinker.scenario.ops.get(place) {
+            None => Some(shrinker.scenario.timing.clone()),
+            Some(Op::Timing(timing)) => Some(timing.clone()),
+            Some(_) => None,
+        };
+        if current(self).is_none() || change(self, &|t| *t = Timing::default()) {
+            return;
+        }
+        let changes: [&dyn Fn(&mut Timing); 7] = [
+            &|t| t.memory_busy = 0,
+            &|t| t.response_busy = 0,
+            &|t| t.request_idle = 0,
+            &|t| t.errors = 0,
+            &|t| t.reorder = false,
+            &|t| t.latency = 1..=1,
+            &|t| t.seed = 0,
+        ];
+        for one in changes {
+            change(self, one);
+        }
+        let Some(timing) = current(self) else { return };
+        let (least, most) = timing.latency.into_inner();
+        if least < most {
+            let _ = change(self, &|t| t.latency = least..=least)
+                || change(self, &|t| t.latency = most..=most);
+        }
+        for n in LATENCIES {
+            if n >= least || change(self, &|t| t.latency = n..=n) {
+                break;
+            }
+        }
+    }
+
+    /// Words that were read with an error are holes instead.
+    fn holes_for_errors(&mut self) {
+        let Failure::Mismatch(mismatch) = &self.failed.failure else {
+            return;
+        };
+        let failed: Vec<_> = mismatch
+            .reads
+            .iter()
+            .filter(|read| read.word.is_none())
+            .map(|read| read.at)
+            .collect();
+        self.attempt(|s| {
+            s.timing.errors = 0;
+            for op in &mut s.ops {
+                if let Op::Timing(timing) = op {
+                    timing.errors = 0;
+                }
+            }
+            failed.iter().for_each(|&at| s.memory.remove(at));
+        });
+    }
+
+    /// The plainest device that fails: of one slot, else the default one, without the RTL's assertions.
+    pub(super) fn simplify_machine(&mut self) {
+        let format = self.scenario.machine.format;
+        let default = Machine::of(format);
+        let mut machines: Vec<Machine> = VARIANTS
+            .iter()
+            .filter(|v| v.format == format as u32)
+            .map(|v| Machine {
+                format,
+                slots: v.slots,
+                tlb_entries: v.tlb_entries,
+                checked: v.checked,
+            })
+            .collect();
+        machines.sort_by_key(|m| (m.checked, m.slots, m.tlb_entries != default.tlb_entries));
+        for machine in machines {
+            if machine == self.scenario.machine || self.attempt(|s| s.machine = machine) {
+                return;
+            }
+        }
+    }
+}
