@@ -53,7 +53,7 @@ impl Shrinker<'_> {
             )
             || keep(self, &|one| match one {
                 Op::Access(other) => is_alike(other),
-                Op::Write { .. } | Op::Drain | Op::Fence(_) => true,
+                Op::Write { .. } | Op::Drain | Op::Fence(_) | Op::Reset => true,
                 Op::Wait(_) | Op::Timing(_) => false,
             });
     }
