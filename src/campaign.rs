@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
+use crate::coverage::{Bins, Coverage, InOrder, Run, Watch};
 use crate::dut::{Dut, DutError};
 use crate::scenario::Scenario;
 use crate::stimulus::{self, Profile, weights};
@@ -22,6 +23,8 @@ pub struct Campaign {
     pub count: u64,
     /// Threads.
     pub jobs: usize,
+    /// Whether functional coverage is collected.
+    pub coverage: bool,
 }
 
 /// How a campaign ended.
@@ -35,6 +38,8 @@ pub struct Outcome {
     pub failed: Option<(u64, Box<Failed>)>,
     /// It was interrupted: the figures are those of what had run.
     pub interrupted: bool,
+    /// The functional coverage of the same scenarios, if it was collected.
+    pub coverage: Option<Coverage>,
 }
 
 impl Campaign {
@@ -58,22 +63,46 @@ impl Campaign {
         progress: &(dyn Fn(u64) + Sync),
         interrupt: &AtomicBool,
     ) -> Result<Outcome, DutError> {
+        self.run_and_then(progress, interrupt, &|_| Ok(()))
+    }
+
+    /// The same; each thread gives its devices to `at_end` when it has nothing more to run.
+    ///
+    /// # Errors
+    /// If a device cannot be made, or what `at_end` says.
+    pub fn run_and_then(
+        &self,
+        progress: &(dyn Fn(u64) + Sync),
+        interrupt: &AtomicBool,
+        at_end: &(dyn Fn(&mut Devices) -> Result<(), DutError> + Sync),
+    ) -> Result<Outcome, DutError> {
         let next = AtomicU64::new(0);
         // The lowest number that has failed: lower ones still run, for one of them may fail too.
         let failed_at = AtomicU64::new(u64::MAX);
         let done = Mutex::new((Vec::new(), Vec::new()));
+        let covered = Mutex::new(InOrder::new(self.profile.format));
         let worker = || -> Result<(), DutError> {
             let mut devices = Devices::default();
+            let mut bins = self.coverage.then(|| Bins::new(self.profile.format));
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= self.scenarios()
                     || number > failed_at.load(Ordering::Relaxed)
                     || interrupt.load(Ordering::Relaxed)
                 {
-                    return Ok(());
+                    return at_end(&mut devices);
                 }
                 let scenario = self.scenario(number);
-                let result = run(devices.get(&scenario)?, &scenario, &mut ());
+                let device = devices.get(&scenario)?;
+                let result = match &mut bins {
+                    None => run(device, &scenario, &mut ()),
+                    Some(bins) => {
+                        let result = run(device, &scenario, &mut Watch::new(&scenario, bins));
+                        let mut covered = covered.lock().unwrap_or_else(|e| e.into_inner());
+                        covered.add(number, bins.take(), result.is_err());
+                        result
+                    }
+                };
                 let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
                 match result {
                     Ok(stats) => {
@@ -106,6 +135,7 @@ impl Campaign {
             scenarios: 0,
             failed,
             interrupted: interrupt.load(Ordering::Relaxed),
+            coverage: None,
         };
         for (_, stats) in passed.iter().filter(|(number, _)| *number < limit) {
             outcome.stats.add(stats);
@@ -114,6 +144,19 @@ impl Campaign {
         if let Some((_, failed)) = &outcome.failed {
             outcome.stats.add(&failed.stats);
             outcome.scenarios += 1;
+        }
+        if self.coverage {
+            let covered = covered.into_inner().unwrap_or_else(|e| e.into_inner());
+            outcome.coverage = Some(covered.finish(Run {
+                profile: self.profile.to_string(),
+                seed: self.seed,
+                count: self.count,
+                version: env!("CARGO_PKG_VERSION").into(),
+                scenarios: outcome.scenarios,
+                of: self.scenarios(),
+                accesses: outcome.stats.accesses,
+                cycles: outcome.stats.cycles,
+            }));
         }
         Ok(outcome)
     }
@@ -124,6 +167,13 @@ impl Campaign {
 pub struct Devices(HashMap<&'static str, Dut>);
 
 impl Devices {
+    /// Those that there are, in the order of their names.
+    pub fn all(&mut self) -> Vec<&mut Dut> {
+        let mut all: Vec<&mut Dut> = self.0.values_mut().collect();
+        all.sort_by_key(|dut| dut.variant().name);
+        all
+    }
+
     /// A new device for a scenario.
     ///
     /// # Errors

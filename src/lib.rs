@@ -37,6 +37,7 @@
 //! - [`golden`] is the nested walk as an executable specification.
 //! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
 //! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
+//! - [`coverage`] counts what has been reached, and says what has not.
 //! - [`vectors`] holds translations of other implementations against both.
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
@@ -48,6 +49,7 @@ pub mod addr;
 pub mod bench;
 pub mod campaign;
 pub mod cli;
+pub mod coverage;
 pub mod dut;
 pub mod format;
 pub mod golden;

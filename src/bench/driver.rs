@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::checker::{Checker, Mismatch, Read, Update};
+use super::checker::{Checker, Ended, Mismatch, Read, Update};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Dut, DutError, Event, Inputs, Outputs};
+use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs};
+use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
-use crate::mmu::{Fence, Outcome, Query};
+use crate::mmu::{Fault, Fence, Outcome, Query};
 use crate::scenario::{Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
@@ -39,8 +40,44 @@ pub trait Observer {
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
     /// Memory has taken a read or an update.
     fn read(&mut self, slot: u8, read: &Read) {}
+    /// Memory has answered the read or update of a slot.
+    fn replied(&mut self, cycle: u64, slot: u8) {}
     /// An event of the device.
     fn event(&mut self, cycle: u64, event: &Event) {}
+    /// A request has been given to a walk.
+    fn missed(&mut self, cycle: u64, miss: &Miss) {}
+    /// A request has been given its walk's result.
+    fn given(&mut self, cycle: u64, done: &Done) {}
+    /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
+    fn step(&mut self, query: &Query, step: &Step) {}
+    /// A walk has ended, as the golden model says.
+    fn walked(&mut self, cycle: u64, walked: &Walked) {}
+}
+
+/// A walk that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked {
+    /// What it was for.
+    pub query: Query,
+    /// What it found.
+    pub found: Result<Mapping, Fault>,
+    /// The TLB takes it.
+    pub fill: bool,
+}
+
+/// Hands the steps of a walk to an observer.
+struct Steps<'a, O> {
+    observer: &'a mut O,
+    query: Option<Query>,
+}
+
+impl<O: Observer> StepLog for Steps<'_, O> {
+    #[inline]
+    fn step(&mut self, step: Step) {
+        if let Some(query) = &self.query {
+            self.observer.step(query, &step);
+        }
+    }
 }
 
 /// Nobody watches.
@@ -208,6 +245,8 @@ struct Seen {
     taken: usize,
     /// What memory took, and will give.
     read: Option<Read>,
+    /// The slot whose read or update memory has answered.
+    replied: Option<u8>,
     read_ready: bool,
     rsp_ready: bool,
     /// The op to begin next, after this cycle.
@@ -427,8 +466,10 @@ impl<'a> Run<'a> {
         let seen = &mut self.seen[self.unjudged];
         let outputs = &seen.outputs;
 
+        seen.replied = None;
         if self.inputs.mem_rsp_valid && outputs.mem_rsp_ready {
             self.server.taken();
+            seen.replied = Some(self.inputs.mem_rsp_id);
         }
 
         seen.id = self.inputs.req_id;
@@ -540,6 +581,9 @@ impl<'a> Run<'a> {
             self.stats.fences += 1;
         }
 
+        if let Some(slot) = seen.replied {
+            observer.replied(cycle, slot);
+        }
         if let Some(read) = &seen.read {
             observer.read(outputs.mem_req_id, read);
             if read.update.is_some() {
@@ -559,6 +603,7 @@ impl<'a> Run<'a> {
             }
             if let Some(miss) = miss {
                 self.checker.miss(&miss, cycle)?;
+                observer.missed(cycle, &miss);
                 if miss.merged {
                     self.stats.merged += 1;
                 } else {
@@ -566,7 +611,15 @@ impl<'a> Run<'a> {
                 }
             }
             if let Some(done) = done {
-                self.checker.done(&done, cycle)?;
+                let query = self.checker.query(done.id);
+                let judged = self
+                    .checker
+                    .done(&done, cycle, &mut Steps { observer, query })?;
+                if let Some(Ended { query, found }) = judged {
+                    let fill = done.fill;
+                    observer.walked(cycle, &Walked { query, found, fill });
+                }
+                observer.given(cycle, &done);
             }
         }
 

@@ -6,4 +6,4 @@ mod memory_server;
 mod requests;
 
 pub use checker::{Check, Mismatch, Read, Update};
-pub use driver::{Failed, Failure, Observer, Stats, run};
+pub use driver::{Failed, Failure, Observer, Stats, Walked, run};

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +15,7 @@ use super::run::Both;
 use super::{CliError, Verdict};
 use crate::bench::Failed;
 use crate::campaign::{Campaign, Devices, Outcome};
+use crate::coverage;
 use crate::report::{json as as_json, text};
 use crate::scenario::{Scenario, write};
 use crate::shrink::shrink;
@@ -37,6 +39,12 @@ pub(super) struct Args {
     /// Folder for what a failure leaves behind; it is made when there is one
     #[arg(short, long, default_value = "out", value_name = "DIR")]
     output: PathBuf,
+    /// Collect functional coverage, and write it into this file (`nestwalk cover` reads it)
+    #[arg(long, value_name = "FILE")]
+    coverage: Option<PathBuf>,
+    /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
+    #[arg(long, value_name = "DIR")]
+    rtl_coverage: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -52,9 +60,16 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             .unwrap_or_else(|| RandomState::new().hash_one(0u8) >> 1),
         count: args.count,
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
+        coverage: args.coverage.is_some(),
     };
     // Found out now, not after an hour.
     probe(&args.output)?;
+    if let Some(file) = &args.coverage {
+        super::cover::probe_file(file)?;
+    }
+    if let Some(folder) = &args.rtl_coverage {
+        super::cover::make_rtl_folder(folder)?;
+    }
     if !args.json {
         super::print(&format!(
             "fuzz --profile {} --seed {} --count {}\n",
@@ -65,10 +80,22 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let bar = progress_bar(campaign.count, args.json);
     let interrupt = super::interrupt();
     let begun = Instant::now();
-    let outcome = campaign.run(&|accesses| bar.inc(accesses), &interrupt)?;
+    let threads = AtomicUsize::new(0);
+    let at_end = |devices: &mut Devices| match &args.rtl_coverage {
+        None => Ok(()),
+        Some(folder) => {
+            let thread = threads.fetch_add(1, Ordering::Relaxed);
+            let run = format!("{}-{}-{}", campaign.profile, campaign.seed, campaign.count);
+            super::cover::write_rtl(folder, &run, thread, devices)
+        }
+    };
+    let outcome = campaign.run_and_then(&|accesses| bar.inc(accesses), &interrupt, &at_end)?;
     let time = begun.elapsed();
     bar.finish_and_clear();
 
+    if let (Some(file), Some(coverage)) = (&args.coverage, &outcome.coverage) {
+        super::cover::write(file, &coverage::file::to_json(coverage))?;
+    }
     let bundle = match &outcome.failed {
         Some((number, failed)) => Some(Bundle::make(&campaign, *number, failed, &args.output)?),
         None => None,
