@@ -558,3 +558,29 @@ fn a_block_that_a_return_leaves_counts_as_often_as_the_return() {
         "{lcov}"
     );
 }
+
+#[test]
+fn what_is_held_impossible_and_was_reached_is_a_mismatch() {
+    let (folder, path) = folder();
+    let text = fs::read_to_string(&path).unwrap();
+    let bin = "both tables | load | pointer | guest L1";
+    let wrong = folder.path().join("wrong.json");
+    let with_bin = format!("\"fault\": {{ \"{bin}\": 5,");
+    fs::write(&wrong, text.replacen("\"fault\": {", &with_bin, 1)).unwrap();
+    let ran = cover(&[&wrong]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let said = ran
+        .stdout
+        .lines()
+        .find(|line| line.contains("HELD IMPOSSIBLE"));
+    let said = said.unwrap_or_else(|| panic!("{}", ran.stdout));
+    assert!(said.contains(bin) && said.contains("no such fault") && said.contains("5 times"));
+    let json = cover(&[&wrong, Path::new("--json")]).json();
+    let found = &json["formats"][0]["reached_and_held_impossible"][0];
+    assert_eq!(
+        (found["group"].as_str(), found["bin"].as_str()),
+        (Some("fault"), Some(bin))
+    );
+    let page = cover(&[&wrong, Path::new("--html")]).stdout;
+    assert!(page.contains("Reached 5 times, and held impossible"));
+}
