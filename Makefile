@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all build cosim fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants clean distclean
+.PHONY: help setup setup-all build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,21 @@ slurm: build ## run a campaign as a job array on a Slurm of this machine, and co
 
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
 	@tools/mutants.sh
+
+# Accesses of each profile: as many as reach every line and branch, and most of the functional bins.
+coverage_count ?= 200000
+coverage_out := out/coverage
+
+coverage: setup ## count what campaigns of all profiles reach, of the functions and of the RTL's code, into out/coverage (long)
+	NESTWALK_COVERAGE=1 CARGO_TARGET_DIR=$(target)/coverage $(CARGO) build --release --locked
+	rm -rf $(coverage_out)
+	mkdir -p $(coverage_out)/runs
+	for profile in handout handout-rights classic32 classic32-rights rv32 rv64; do \
+	  $(target)/coverage/release/nestwalk fuzz --profile $$profile --seed 1 --count $(coverage_count) -o $(coverage_out) \
+	    --coverage $(coverage_out)/runs/$$profile.json --rtl-coverage $(coverage_out)/runs || exit; \
+	done
+	$(target)/coverage/release/nestwalk cover $(coverage_out)/runs/*.json $(coverage_out)/runs/*.dat \
+	  --waivers tests/coverage-waivers.toml -o $(coverage_out)
 
 clean: ## remove what was built
 	$(CARGO) clean

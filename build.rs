@@ -30,6 +30,9 @@ const RUNTIME: &[&str] = &[
     "verilated_fst_c.cpp",
 ];
 
+/// And with code coverage.
+const COVERAGE_RUNTIME: &str = "verilated_cov.cpp";
+
 fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,6 +54,10 @@ fn build() -> Result<()> {
     ] {
         println!("cargo:rerun-if-changed={path}");
     }
+    println!("cargo:rustc-check-cfg=cfg(nestwalk_coverage)");
+    if coverage() {
+        println!("cargo:rustc-cfg=nestwalk_coverage");
+    }
     let variants = variants_to_build()?;
     println!("cargo:rerun-if-changed=src/dut/variants.rs");
     println!("cargo:rerun-if-changed=src/fnv.rs");
@@ -59,6 +66,7 @@ fn build() -> Result<()> {
         FORMATS,
         OBJECTS,
         MODEL_OPT_LEVEL,
+        COVERAGE,
         "NESTWALK_VERILATOR",
         "PATH",
         "CXX",
@@ -80,9 +88,13 @@ fn build() -> Result<()> {
         rtl_commit(&root).unwrap_or_default()
     );
 
+    let sources = match coverage() {
+        true => sources_to_count(&root, &out)?,
+        false => root.clone(),
+    };
     // Verilating takes a fraction of a second a variant; compiling takes seconds, on all cores.
     for variant in &variants {
-        verilator.verilate(variant, &root, &out)?;
+        verilator.verilate(variant, &sources, &out)?;
     }
 
     let mut units = Vec::new();
@@ -91,7 +103,10 @@ fn build() -> Result<()> {
             units.push(Unit::model(variant, part, &verilator, &out)?);
         }
     }
-    for source in RUNTIME {
+    for source in RUNTIME
+        .iter()
+        .chain(coverage().then_some(&COVERAGE_RUNTIME))
+    {
         units.push(Unit::runtime(source, &verilator)?);
     }
     let objects = compile_all(&units, &verilator, &out)?;
@@ -150,7 +165,7 @@ impl Verilator {
         }
     }
 
-    fn verilate(&self, variant: &Variant, root: &Path, out: &Path) -> Result<()> {
+    fn verilate(&self, variant: &Variant, sources: &Path, out: &Path) -> Result<()> {
         let folder = out.join(variant.name);
         // What an earlier Verilator or RTL left there must not be compiled.
         if folder.exists() {
@@ -158,7 +173,7 @@ impl Verilator {
         }
         let mut command = Command::new(&self.binary);
         command
-            .current_dir(root)
+            .current_dir(sources)
             .env("VERILATOR_ROOT", &self.root)
             .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
             // Warnings are for `make lint`: half-done RTL must run all the same.
@@ -167,6 +182,13 @@ impl Verilator {
                 ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
             } else {
                 ["--no-assert", "--x-assign", "fast", "--x-initial", "fast"]
+            })
+            // Not all that there is: coverage of state machines, of --coverage itself, counts what Verilator takes for one.
+            .args(match coverage() {
+                true => ["line", "toggle", "expr", "user"]
+                    .map(|kind| format!("--coverage-{kind}"))
+                    .to_vec(),
+                false => Vec::new(),
             })
             .arg("--prefix")
             .arg(class(variant))
@@ -237,6 +259,8 @@ impl Unit {
             unity.push_str(&format!("#include \"{}\"\n", file_name(path)?));
         }
         let (suffix, opt_level) = match part {
+            // Counters in every line leave little to optimise, and make much of it.
+            Part::Fast if coverage() => ("", 1),
             Part::Fast => ("", model_opt_level()?),
             Part::Slow => ("_slow", 0),
         };
@@ -356,7 +380,7 @@ fn configure(build: &mut cc::Build, verilator: &Verilator) {
     build.flag("-include").flag("sim/print.h");
     for (name, value) in [
         ("VERILATOR", "1"),
-        ("VM_COVERAGE", "0"),
+        ("VM_COVERAGE", if coverage() { "1" } else { "0" }),
         ("VM_SC", "0"),
         ("VM_TIMING", "0"),
         ("VM_TRACE", "1"),
@@ -399,6 +423,77 @@ fn model_opt_level() -> Result<u32> {
             _ => Err(format!("{MODEL_OPT_LEVEL} is {level:?}; it is 0, 1, 2 or 3").into()),
         },
     }
+}
+
+/// Set to 1, the devices count which of their lines, branches, expressions and bits a run reaches. They are several times slower.
+const COVERAGE: &str = "NESTWALK_COVERAGE";
+
+fn coverage() -> bool {
+    env::var(COVERAGE).is_ok_and(|value| value == "1")
+}
+
+/// A copy of the RTL with a cover statement before each `return`. Verilator counts a block at its end, which a return never
+/// reaches; `nestwalk cover` takes the statement's count for it. Lines stay where they are.
+fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
+    let copy = out.join("sources");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    for folder in ["rtl", "sim"] {
+        fs::create_dir_all(copy.join(folder))?;
+        for entry in fs::read_dir(root.join(folder))? {
+            let path = entry?.path();
+            let name = file_name(&path)?;
+            // The package's functions are evaluated at elaboration, where there is no such statement.
+            if path.is_file()
+                && folder == "rtl"
+                && name.ends_with(".sv")
+                && name != "nested_mmu_pkg.sv"
+            {
+                fs::write(
+                    copy.join(folder).join(name),
+                    cover_returns(&fs::read_to_string(&path)?),
+                )?;
+            } else if path.is_file() {
+                fs::copy(&path, copy.join(folder).join(name))?;
+            }
+        }
+    }
+    Ok(copy)
+}
+
+fn cover_returns(text: &str) -> String {
+    const RETURN: &str = "return ";
+    let mut out = String::new();
+    let mut returning = false;
+    for line in text.lines() {
+        let (mut code, comment) = line.split_at(line.find("//").unwrap_or(line.len()));
+        loop {
+            let at = if returning {
+                code.find(';').map(|at| at + 1)
+            } else {
+                let is_word =
+                    |at: &usize| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                code.match_indices(RETURN).map(|(at, _)| at).find(is_word)
+            };
+            let Some(at) = at else {
+                break;
+            };
+            out.push_str(&code[..at]);
+            code = &code[at..];
+            if returning {
+                out.push_str(" end");
+            } else {
+                out.push_str("begin cover (1'b1); return ");
+                code = &code[RETURN.len()..];
+            }
+            returning = !returning;
+        }
+        out.push_str(code);
+        out.push_str(comment);
+        out.push('\n');
+    }
+    out
 }
 
 fn variants_to_build() -> Result<Vec<Variant>> {

@@ -27,6 +27,10 @@ public:
     // Records every following cycle, of number `from` or higher, into a new FST file, at the cycle's number.
     virtual void trace_open(rust::Str path, std::uint64_t from) = 0;
     virtual void trace_close() = 0;
+
+    // Writes what of the RTL has been reached since the device was made, in Verilator's format. Throws std::logic_error in a
+    // build that does not count it.
+    virtual void write_coverage(rust::Str path) = 0;
 };
 
 // Makes a built-in variant by its name; `seed` draws what the RTL leaves open in checked variants.

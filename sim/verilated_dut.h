@@ -3,11 +3,15 @@
 
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "nestwalk/src/dut/bridge.rs.h"
 #include "sim/dut.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "verilated_fst_c.h"
 
 namespace nestwalk {
@@ -68,6 +72,15 @@ public:
     void trace_close() override {
         if (trace_) trace_->close();
         trace_.reset();
+    }
+
+    void write_coverage(rust::Str path) override {
+#if VM_COVERAGE
+        context_->coveragep()->write(std::string(path).c_str());
+#else
+        (void)path;
+        throw std::logic_error("this program was built without code coverage of the RTL");
+#endif
     }
 
 private:

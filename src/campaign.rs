@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
+use crate::coverage::{Bins, Coverage, InOrder, Run, Watch};
 use crate::dut::variants::Variant;
 use crate::dut::{Dut, DutError};
 use crate::scenario::Scenario;
@@ -24,6 +25,8 @@ pub struct Campaign {
     pub count: u64,
     /// Threads.
     pub jobs: usize,
+    /// Whether functional coverage is collected.
+    pub coverage: bool,
 }
 
 /// How a campaign ended.
@@ -40,6 +43,8 @@ pub struct Outcome {
     /// Of a shard that is not the whole campaign: the figures of each scenario before the one that failed, in their order. Which of them
     /// count is known when it is known where the other shards failed.
     pub each: Vec<Stats>,
+    /// The functional coverage of the same scenarios, if it was collected.
+    pub coverage: Option<Coverage>,
 }
 
 /// The figures of scenarios that passed, added up in the order of their numbers as far as there is no gap: what is kept does not
@@ -111,37 +116,56 @@ impl Campaign {
         progress: &(dyn Fn(u64) + Sync),
         interrupt: &AtomicBool,
     ) -> Result<Outcome, DutError> {
-        self.run_shard(Shard::WHOLE, &Devices::default, progress, interrupt)
+        self.run_shard(
+            Shard::WHOLE,
+            &Devices::default,
+            progress,
+            interrupt,
+            &|_| Ok(()),
+        )
     }
 
     /// Runs a shard of it. `devices` makes the devices of a thread, `progress` is called with the accesses of each scenario that is
-    /// over, from any thread; `interrupt` ends it early.
+    /// over, from any thread; `interrupt` ends it early; each thread gives its devices to `at_end` when it has nothing more to run.
     ///
     /// # Errors
-    /// If a device cannot be made.
+    /// If a device cannot be made, or what `at_end` says.
     pub fn run_shard(
         &self,
         shard: Shard,
         devices: &(dyn Fn() -> Devices + Sync),
         progress: &(dyn Fn(u64) + Sync),
         interrupt: &AtomicBool,
+        at_end: &(dyn Fn(&mut Devices) -> Result<(), DutError> + Sync),
     ) -> Result<Outcome, DutError> {
         let next = AtomicU64::new(shard.index);
         // The lowest number that has failed: lower ones still run, for one of them may fail too.
         let failed_at = AtomicU64::new(u64::MAX);
         let done = Mutex::new((Passed::new(shard), None::<(u64, Box<Failed>)>));
+        let covered = Mutex::new(InOrder::new(self.profile.format));
         let worker = || -> Result<(), DutError> {
             let mut devices = devices();
+            let mut bins = self.coverage.then(|| Bins::new(self.profile.format));
             loop {
                 let number = next.fetch_add(shard.of, Ordering::Relaxed);
                 if number >= self.scenarios()
                     || number > failed_at.load(Ordering::Relaxed)
                     || interrupt.load(Ordering::Relaxed)
                 {
-                    return Ok(());
+                    return at_end(&mut devices);
                 }
                 let scenario = self.scenario(number);
-                let result = run(devices.get(&scenario)?, &scenario, &mut ());
+                let device = devices.get(&scenario)?;
+                let result = match &mut bins {
+                    None => run(device, &scenario, &mut ()),
+                    Some(bins) => {
+                        let result = run(device, &scenario, &mut Watch::new(&scenario, bins));
+                        let mut covered = covered.lock().unwrap_or_else(|e| e.into_inner());
+                        // Numbered within the shard.
+                        covered.add(number / shard.of, bins.take(), result.is_err());
+                        result
+                    }
+                };
                 let mut done = done.lock().unwrap_or_else(|e| e.into_inner());
                 match result {
                     Ok(stats) => {
@@ -177,12 +201,26 @@ impl Campaign {
             passed.stats.add(&failed.stats);
             passed.scenarios += 1;
         }
+        let coverage = self.coverage.then(|| {
+            let covered = covered.into_inner().unwrap_or_else(|e| e.into_inner());
+            covered.finish(Run {
+                profile: self.profile.to_string(),
+                seed: self.seed,
+                count: self.count,
+                version: env!("CARGO_PKG_VERSION").into(),
+                scenarios: passed.scenarios,
+                of: self.scenarios(),
+                accesses: passed.stats.accesses,
+                cycles: passed.stats.cycles,
+            })
+        });
         Ok(Outcome {
             stats: passed.stats,
             scenarios: passed.scenarios,
             failed,
             interrupted: interrupt.load(Ordering::Relaxed),
             each: passed.each,
+            coverage,
         })
     }
 }
@@ -203,6 +241,13 @@ impl Default for Devices {
 }
 
 impl Devices {
+    /// Those that there are, in the order of their names.
+    pub fn all(&mut self) -> Vec<&mut Dut> {
+        let mut all: Vec<&mut Dut> = self.made.values_mut().collect();
+        all.sort_by_key(|dut| dut.variant().name);
+        all
+    }
+
     /// Devices other than those that scenarios are for: a test's means to have a failure without a bug in the RTL.
     pub fn chosen(choose: Choose) -> Self {
         Self {

@@ -38,6 +38,7 @@
 //! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
 //! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
 //! - [`shard`] and [`results`] run a campaign in parts; [`bundle`] is what a failure leaves behind.
+//! - [`coverage`] counts what has been reached, and says what has not.
 //! - [`vectors`] holds translations of other implementations against both.
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
@@ -50,6 +51,7 @@ pub mod bench;
 pub mod bundle;
 pub mod campaign;
 pub mod cli;
+pub mod coverage;
 pub mod dut;
 mod fnv;
 pub mod format;

@@ -177,6 +177,7 @@ fn campaign(count: u64, jobs: usize) -> Campaign {
         seed: 5,
         count,
         jobs,
+        coverage: false,
     }
 }
 
@@ -184,7 +185,7 @@ fn outcome(campaign: &Campaign, shard: Shard, choose: Choose) -> Outcome {
     let devices = || Devices::chosen(choose);
     let never = AtomicBool::new(false);
     campaign
-        .run_shard(shard, &devices, &|_| {}, &never)
+        .run_shard(shard, &devices, &|_| {}, &never, &|_| Ok(()))
         .unwrap()
 }
 
@@ -408,7 +409,7 @@ fn an_interrupted_shard_cannot_be_merged() {
     let shard = Shard::new(1, 2).unwrap();
     let interrupted = AtomicBool::new(true);
     let outcome = campaign
-        .run_shard(shard, &Devices::default, &|_| {}, &interrupted)
+        .run_shard(shard, &Devices::default, &|_| {}, &interrupted, &|_| Ok(()))
         .unwrap();
     let path = PathBuf::from(folder.path("1.json"));
     fs::write(&path, Results::new(&campaign, shard, &outcome).to_text()).unwrap();

@@ -336,6 +336,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             seed: 2026,
             count: 20_000,
             jobs: 2,
+            coverage: false,
         };
         let outcome = campaign.run(&|_| {}, &AtomicBool::new(false)).unwrap();
         if let Some((number, failed)) = &outcome.failed {
@@ -355,6 +356,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         seed: 1,
         count: 20_000,
         jobs: 1,
+        coverage: false,
     };
     // Interrupted when the third scenario is over.
     let interrupt = AtomicBool::new(false);

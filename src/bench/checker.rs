@@ -19,7 +19,7 @@ use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Done, Miss, Outputs, WalkStep};
 use crate::format::Format;
-use crate::golden::{self, EntryMemory, Mapping};
+use crate::golden::{self, EntryMemory, Mapping, StepLog};
 use crate::mmu::{
     Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome,
 };
@@ -167,6 +167,12 @@ struct Judged {
     query: Query,
     reads: usize,
     found: Result<Mapping, Fault>,
+}
+
+/// A walk that has ended: what it was for, and what it found by the golden model.
+pub(super) struct Ended {
+    pub query: Query,
+    pub found: Result<Mapping, Fault>,
 }
 
 /// A page of an address space, or, where it is global, of all that differ in the ASID only.
@@ -584,7 +590,7 @@ impl Checker {
             request.is_some_and(|request| request.walk == Some(walk))
         });
         match id {
-            Some(id) if !asks_on => self.judge(walk, id, &query, cycle).map(drop),
+            Some(id) if !asks_on => self.judge(walk, id, &query, cycle, &mut ()).map(drop),
             _ => Ok(()),
         }
     }
@@ -726,8 +732,19 @@ impl Checker {
         fences.any(|(_, fence)| fence.names_space(space))
     }
 
-    /// A walk's result is given to a request: at the first, the walk is judged.
-    pub fn done(&mut self, done: &Done, cycle: u64) -> Result<(), Box<Mismatch>> {
+    /// What the request of an id is for.
+    #[inline]
+    pub fn query(&self, id: u8) -> Option<Query> {
+        self.requests.get(id).map(|request| request.query)
+    }
+
+    /// A walk's result is given to a request: at the first, the walk is judged, with its steps to `log`, and what it found given.
+    pub fn done<L: StepLog>(
+        &mut self,
+        done: &Done,
+        cycle: u64,
+        log: &mut L,
+    ) -> Result<Option<Ended>, Box<Mismatch>> {
         let Some(request) = self.requests.get(done.id) else {
             return Err(self.no_request(done.id, cycle, "a walk's result"));
         };
@@ -740,8 +757,10 @@ impl Checker {
             ));
         };
         let query = request.query;
+        let mut ended = None;
         if self.walks[walk].judged.is_none() {
-            let found = self.judge(walk, done.id, &query, cycle)?;
+            let found = self.judge(walk, done.id, &query, cycle, log)?;
+            ended = Some(Ended { query, found });
             self.walks[walk].judged = Some(Judged {
                 query,
                 reads: self.walks[walk].reads.len(),
@@ -772,16 +791,17 @@ impl Checker {
         if self.walks[walk].requests == 0 {
             self.walks[walk].ended = true;
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// The golden walk over the words that the device was given.
-    fn judge(
+    fn judge<L: StepLog>(
         &self,
         walk: usize,
         id: u8,
         query: &Query,
         cycle: u64,
+        log: &mut L,
     ) -> Result<Result<Mapping, Fault>, Box<Mismatch>> {
         let reads = &self.walks[walk].reads;
         let mut served = Served {
@@ -789,7 +809,7 @@ impl Checker {
             next: 0,
             wrong: None,
         };
-        let found = golden::walk(self.format, query, &mut served, &mut ());
+        let found = golden::walk(self.format, query, &mut served, log);
         let (next, wrong) = (served.next, served.wrong);
         let number = next + 1;
         let asked = reads.get(next).map(|read| {
@@ -967,7 +987,7 @@ impl Checker {
                 let found = if same {
                     judged.found
                 } else {
-                    self.judge(walk, id, &query, cycle)?
+                    self.judge(walk, id, &query, cycle, &mut ())?
                 };
                 let expected = golden::answer(&found);
                 if expected != outcome {

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::checker::{Checker, Mismatch, Read, Update};
+use super::checker::{Checker, Ended, Mismatch, Read, Update};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Dut, DutError, Event, Inputs, Outputs};
+use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs};
+use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
-use crate::mmu::{Fence, Outcome, Query};
+use crate::mmu::{Fault, Fence, Outcome, Query};
 use crate::scenario::{Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
@@ -37,10 +38,48 @@ pub trait Observer {
     fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {}
     /// The device has taken a fence.
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
+    /// The device has been reset: what has no answer yet gets none.
+    fn reset(&mut self) {}
     /// Memory has taken a read or an update.
     fn read(&mut self, slot: u8, read: &Read) {}
+    /// Memory has answered the read or update of a slot.
+    fn replied(&mut self, cycle: u64, slot: u8) {}
     /// An event of the device.
     fn event(&mut self, cycle: u64, event: &Event) {}
+    /// A request has been given to a walk.
+    fn missed(&mut self, cycle: u64, miss: &Miss) {}
+    /// A request has been given its walk's result.
+    fn given(&mut self, cycle: u64, done: &Done) {}
+    /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
+    fn step(&mut self, query: &Query, step: &Step) {}
+    /// A walk has ended, as the golden model says.
+    fn walked(&mut self, cycle: u64, walked: &Walked) {}
+}
+
+/// A walk that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked {
+    /// What it was for.
+    pub query: Query,
+    /// What it found.
+    pub found: Result<Mapping, Fault>,
+    /// The TLB takes it.
+    pub fill: bool,
+}
+
+/// Hands the steps of a walk to an observer.
+struct Steps<'a, O> {
+    observer: &'a mut O,
+    query: Option<Query>,
+}
+
+impl<O: Observer> StepLog for Steps<'_, O> {
+    #[inline]
+    fn step(&mut self, step: Step) {
+        if let Some(query) = &self.query {
+            self.observer.step(query, &step);
+        }
+    }
 }
 
 /// Nobody watches.
@@ -211,10 +250,10 @@ struct Seen {
     taken: usize,
     /// What memory took, and will give.
     read: Option<Read>,
+    /// The slot whose read or update memory has answered.
+    replied: Option<u8>,
     read_ready: bool,
     rsp_ready: bool,
-    /// The slot that took an answer of memory.
-    replied: Option<u8>,
     fence_offered: bool,
     /// The op whose request was offered and not taken.
     offered: Option<usize>,
@@ -315,6 +354,7 @@ impl<'a> Run<'a> {
                 self.judge(&dut, observer)?;
                 dut.reset().map_err(device(self.cycle))?;
                 self.forget();
+                observer.reset();
                 continue;
             }
             let outputs = &mut self.seen[self.unjudged].outputs;
@@ -478,8 +518,10 @@ impl<'a> Run<'a> {
         let seen = &mut self.seen[self.unjudged];
         let outputs = &seen.outputs;
 
+        seen.replied = None;
         if self.inputs.mem_rsp_valid && outputs.mem_rsp_ready {
             self.server.taken();
+            seen.replied = Some(self.inputs.mem_rsp_id);
         }
 
         seen.id = self.inputs.req_id;
@@ -533,8 +575,6 @@ impl<'a> Run<'a> {
 
         self.response_waits = outputs.rsp_valid && !self.inputs.rsp_ready;
         self.read_waits = outputs.mem_req_valid && !self.inputs.mem_req_ready;
-        let replied = self.inputs.mem_rsp_valid && outputs.mem_rsp_ready;
-        seen.replied = replied.then_some(self.inputs.mem_rsp_id);
         seen.fence_offered = seen.fence_taken || self.inputs.fence_valid;
         seen.offered = self.requesting.filter(|_| self.inputs.req_valid);
         seen.read_ready = self.inputs.mem_req_ready;
@@ -599,6 +639,9 @@ impl<'a> Run<'a> {
             self.stats.fences += 1;
         }
 
+        if let Some(slot) = seen.replied {
+            observer.replied(cycle, slot);
+        }
         if let Some(read) = &seen.read {
             observer.read(outputs.mem_req_id, read);
             if read.update.is_some() {
@@ -631,6 +674,7 @@ impl<'a> Run<'a> {
             if let Some(miss) = miss {
                 given_to_walk = true;
                 self.checker.miss(&miss, cycle)?;
+                observer.missed(cycle, &miss);
                 if miss.merged {
                     self.stats.merged += 1;
                 } else {
@@ -639,7 +683,15 @@ impl<'a> Run<'a> {
             }
             if let Some(done) = done {
                 walk_answered = true;
-                self.checker.done(&done, cycle)?;
+                let query = self.checker.query(done.id);
+                let judged = self
+                    .checker
+                    .done(&done, cycle, &mut Steps { observer, query })?;
+                if let Some(Ended { query, found }) = judged {
+                    let fill = done.fill;
+                    observer.walked(cycle, &Walked { query, found, fill });
+                }
+                observer.given(cycle, &done);
             }
         }
 

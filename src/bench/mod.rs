@@ -7,4 +7,4 @@ mod requests;
 mod steps;
 
 pub use checker::{Check, Mismatch, Read, Update};
-pub use driver::{Failed, Failure, Observer, Stats, run};
+pub use driver::{Failed, Failure, Observer, Stats, Walked, run};

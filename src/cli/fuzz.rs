@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{CliError, Verdict};
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Outcome};
+use crate::coverage;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
@@ -49,6 +50,12 @@ pub(super) struct Args {
     /// Folder for what a failure leaves behind; it is made when there is one
     #[arg(short, long, default_value = "out", value_name = "DIR")]
     output: PathBuf,
+    /// Collect functional coverage, and write it into this file (`nestwalk cover` reads it)
+    #[arg(long, value_name = "FILE")]
+    coverage: Option<PathBuf>,
+    /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
+    #[arg(long, value_name = "DIR")]
+    rtl_coverage: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -118,10 +125,17 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             .unwrap_or_else(|| RandomState::new().hash_one(0u8) >> 1),
         count: args.count,
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
+        coverage: args.coverage.is_some(),
     };
     super::probe(&args.output)?;
     super::probe_file(args.results.as_ref())?;
     super::probe_file(args.junit.as_ref())?;
+    if let Some(file) = &args.coverage {
+        super::cover::probe_file(file)?;
+    }
+    if let Some(folder) = &args.rtl_coverage {
+        super::cover::make_rtl_folder(folder)?;
+    }
     let part = match shard.is_whole() {
         true => String::new(),
         false => format!(" --shard {shard}"),
@@ -145,7 +159,19 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         }
     };
     let begun = Instant::now();
-    let outcome = campaign.run_shard(shard, &Devices::default, &progress, &interrupt)?;
+    let threads = AtomicUsize::new(0);
+    let at_end = |devices: &mut Devices| match &args.rtl_coverage {
+        None => Ok(()),
+        Some(folder) => {
+            let thread = threads.fetch_add(1, Ordering::Relaxed);
+            let run = format!(
+                "{}-{}-{}-{}",
+                campaign.profile, campaign.seed, campaign.count, shard.index
+            );
+            super::cover::write_rtl(folder, &run, thread, devices)
+        }
+    };
+    let outcome = campaign.run_shard(shard, &Devices::default, &progress, &interrupt, &at_end)?;
     let time = begun.elapsed();
     bar.finish_and_clear();
 
@@ -153,6 +179,9 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     if let Some(file) = &args.results {
         let results = Results::new(&campaign, shard, &outcome);
         super::write_file(file, &results.to_text())?;
+    }
+    if let (Some(file), Some(coverage)) = (&args.coverage, &outcome.coverage) {
+        super::cover::write(file, &coverage::file::to_json(coverage))?;
     }
     let mut shrinking = Duration::ZERO;
     let bundle = match &outcome.failed {

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs; 130 interrupted.
 
+mod cover;
 mod fuzz;
 mod merge;
 mod run;
@@ -53,6 +54,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// Put the results of a campaign's shards together
     Merge(merge::Args),
+    /// Add up coverage of campaigns, and say what is not reached yet
+    Cover(cover::Args),
     /// Hold translation vectors against the golden model and the RTL
     Vectors(vectors::Args),
     /// Run a scenario on the RTL and make waves of it, with views for GTKWave and Surfer
@@ -127,6 +130,16 @@ enum CliError {
     },
     #[error(transparent)]
     Trace(#[from] TraceError),
+    #[error(transparent)]
+    Coverage(#[from] crate::coverage::file::FileError),
+    #[error(transparent)]
+    CodeCoverage(#[from] crate::coverage::rtl::RtlError),
+    #[error(
+        "this program does not count the RTL's code\n  `make coverage` builds one that does, with NESTWALK_COVERAGE=1."
+    )]
+    NoCodeCoverage,
+    #[error("--waivers is for coverage of the RTL's code, and none of the files is such coverage")]
+    NothingToWaive,
     /// One error a line.
     #[error("{0}")]
     Files(String),
@@ -167,6 +180,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
         Verb::Merge(args) => merge::main(&args),
+        Verb::Cover(args) => cover::main(&args),
         Verb::Vectors(args) => vectors::main(&args),
         Verb::Wave(args) => wave::main(&args),
         Verb::Trace(args) => trace::main(&args),

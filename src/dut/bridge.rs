@@ -89,6 +89,7 @@ pub(crate) mod ffi {
         fn tick(self: Pin<&mut Dut>, inputs: &Inputs, outputs: &mut Outputs) -> Result<()>;
         fn trace_open(self: Pin<&mut Dut>, path: &str, from: u64) -> Result<()>;
         fn trace_close(self: Pin<&mut Dut>) -> Result<()>;
+        fn write_coverage(self: Pin<&mut Dut>, path: &str) -> Result<()>;
     }
 }
 

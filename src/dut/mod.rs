@@ -18,6 +18,9 @@ pub use bridge::ffi::{Inputs, Outputs};
 pub use event::{Done, Event, EventLayout, Miss, Next, WalkStep};
 use variants::Variant;
 
+/// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
+pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
+
 /// A compiled device. It is driven by one thread at a time, and may move between threads.
 pub struct Dut {
     inner: UniquePtr<bridge::ffi::Dut>,
@@ -106,6 +109,17 @@ impl Dut {
             .to_str()
             .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
         Ok(self.inner.pin_mut().trace_open(path, from)?)
+    }
+
+    /// Writes what of the RTL has been reached since the device was made into a file, in the format of Verilator's coverage data.
+    ///
+    /// # Errors
+    /// If the program was built without `NESTWALK_COVERAGE=1`, or the file's name is not UTF-8.
+    pub fn write_coverage(&mut self, path: &Path) -> Result<(), DutError> {
+        let path = path
+            .to_str()
+            .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
+        Ok(self.inner.pin_mut().write_coverage(path)?)
     }
 
     /// Ends the wave file.

@@ -1,0 +1,568 @@
+//! Coverage as one page of HTML that needs nothing besides itself: the walk grid of each format as a heat map, and every group.
+//!
+//! A cell of the grid is a button that opens what was seen there; there is no script in the page.
+
+use std::fmt::Write;
+
+use super::model::{Group, Id, Model, Place, Rule, bytes};
+use super::rtl::{Kind, Report};
+use super::text::reasons;
+use super::{Coverage, Summary};
+use crate::format::Format;
+use crate::mmu::{FaultKind, Purpose};
+
+/// Bins of a list that are named; how many more there are is said.
+const LISTED: usize = 200;
+
+const STYLE: &str = include_str!("page.css");
+
+/// Text as HTML.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{202F}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The page.
+pub fn page(coverage: &Coverage, rtl: Option<&Report>) -> String {
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>nestwalk: coverage</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n<h1>nestwalk: coverage</h1>\n"
+    );
+    runs(&mut out, coverage);
+    out.push_str("</header>\n<main>\n");
+    for format in coverage.formats() {
+        of_format(&mut out, coverage, format);
+    }
+    if let Some(rtl) = rtl {
+        of_rtl(&mut out, rtl);
+    }
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+fn runs(out: &mut String, coverage: &Coverage) {
+    if coverage.runs.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<table>\n<thead><tr><th>profile</th><th class=\"n\">seed</th><th class=\"n\">scenarios</th>\
+         <th class=\"n\">accesses</th><th class=\"n\">cycles</th><th>version</th></tr></thead>\n<tbody>\n",
+    );
+    for run in &coverage.runs {
+        let scenarios = match run.scenarios == run.of {
+            true => grouped(run.scenarios),
+            false => format!("{} of {}", grouped(run.scenarios), grouped(run.of)),
+        };
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{scenarios}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td>{}</td></tr>",
+            escape(&run.profile),
+            run.seed,
+            grouped(run.accesses),
+            grouped(run.cycles),
+            escape(&run.version)
+        );
+    }
+    out.push_str("</tbody>\n</table>\n");
+}
+
+/// A share as a bar and in words.
+fn meter(summary: &Summary) -> String {
+    format!(
+        "<span class=\"bar\"><span style=\"width:{:.1}%\"></span></span> {:.1}&nbsp;%",
+        summary.percent(),
+        summary.percent()
+    )
+}
+
+fn of_format(out: &mut String, coverage: &Coverage, format: Format) {
+    let model = Model::of(format);
+    let total = coverage.total(format);
+    let _ = writeln!(
+        out,
+        "<section>\n<h2>{format}</h2>\n<p class=\"total\">{} of {} reachable bins reached {}</p>",
+        grouped(total.reached),
+        grouped(total.reachable),
+        meter(&total)
+    );
+    grid(out, coverage, model);
+    out.push_str("<h3>Groups</h3>\n");
+    for group in &model.groups {
+        of_group(out, coverage, model, group);
+    }
+    let list = |out: &mut String, title: &str, of: fn(Rule) -> Option<&'static str>| {
+        let reasons = reasons(model, of);
+        if reasons.is_empty() {
+            return;
+        }
+        let _ = write!(
+            out,
+            "<details>\n<summary>{title}</summary>\n<table>\n<tbody>\n"
+        );
+        for (why, bins) in reasons {
+            let _ = writeln!(
+                out,
+                "<tr><td class=\"n\">{}</td><td>{}</td></tr>",
+                grouped(bins),
+                escape(why)
+            );
+        }
+        out.push_str("</tbody>\n</table>\n</details>\n");
+    };
+    list(
+        out,
+        "Bins that are impossible, and why",
+        |rule| match rule {
+            Rule::Impossible(why) => Some(why),
+            _ => None,
+        },
+    );
+    list(
+        out,
+        "Bins that are not asked for, and why",
+        |rule| match rule {
+            Rule::NotAsked(why) => Some(why),
+            _ => None,
+        },
+    );
+    out.push_str("</section>\n");
+}
+
+/// A table of counts: rows by columns, without those that are empty.
+struct Counts {
+    corner: &'static str,
+    rows: Vec<String>,
+    columns: Vec<String>,
+    counts: Vec<u64>,
+}
+
+impl Counts {
+    fn new(corner: &'static str, rows: Vec<String>, columns: Vec<String>) -> Self {
+        let counts = vec![0; rows.len() * columns.len()];
+        Self {
+            corner,
+            rows,
+            columns,
+            counts,
+        }
+    }
+
+    fn add(&mut self, row: usize, column: usize, count: u64) {
+        let cell = &mut self.counts[row * self.columns.len() + column];
+        *cell = cell.saturating_add(count);
+    }
+
+    fn write(&self, out: &mut String) {
+        let width = self.columns.len();
+        let row_of = |row: usize| &self.counts[row * width..][..width];
+        let used: Vec<usize> = (0..width)
+            .filter(|&column| (0..self.rows.len()).any(|row| row_of(row)[column] > 0))
+            .collect();
+        if used.is_empty() {
+            return;
+        }
+        let _ = write!(out, "<table>\n<thead><tr><th>{}</th>", escape(self.corner));
+        for &column in &used {
+            let _ = write!(
+                out,
+                "<th class=\"n\">{}</th>",
+                escape(&self.columns[column])
+            );
+        }
+        out.push_str("</tr></thead>\n<tbody>\n");
+        for (row, name) in self.rows.iter().enumerate() {
+            if row_of(row).iter().all(|&count| count == 0) {
+                continue;
+            }
+            let _ = write!(out, "<tr><th>{}</th>", escape(name));
+            for &column in &used {
+                let count = row_of(row)[column];
+                let text = if count > 0 {
+                    grouped(count)
+                } else {
+                    String::new()
+                };
+                let _ = write!(out, "<td class=\"n\">{text}</td>");
+            }
+            out.push_str("</tr>\n");
+        }
+        out.push_str("</tbody>\n</table>\n");
+    }
+}
+
+/// What was seen in a cell of the grid.
+struct Cell {
+    title: String,
+    /// Entries of it that walks have read and gone on from, or faulted at.
+    seen: u64,
+    summary: Summary,
+    tables: Vec<Counts>,
+    missing: Vec<String>,
+}
+
+/// The walk grid: guest levels by host levels, and the host's walk for the data; the last column is the guest's own entry, and its end what
+/// was found.
+fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
+    let format = model.format;
+    let levels = format.geometry().levels;
+    let _ = write!(
+        out,
+        "<h3>The walk</h3>\n<p>Each guest entry is found through the host's table, and so is the data. A cell is an entry that is read on \
+         the way: how often, and how much of what can come of it has come; dashed, if something has not. Open one to see what.</p>\n\
+         <table class=\"grid\">\n<thead><tr><th>gPA of</th>"
+    );
+    for level in (0..levels).rev() {
+        let _ = write!(out, "<th>host {}</th>", format.level_name(level));
+    }
+    out.push_str("<th>guest</th></tr></thead>\n<tbody>\n");
+    let mut panels = String::new();
+    let rows = (0..levels).rev().map(Some).chain([None]);
+    let mut cells: Vec<(String, Vec<Cell>)> = Vec::new();
+    for row in rows {
+        let name = row.map_or("the data".to_owned(), |level| {
+            format!("guest {}", format.level_name(level))
+        });
+        let mut line: Vec<Cell> = (0..levels)
+            .rev()
+            .map(|level| {
+                let title = format!("host {} for {name}", format.level_name(level));
+                let purposes = match row {
+                    None => vec![Purpose::Data],
+                    Some(guest) => vec![Purpose::GuestEntry(guest), Purpose::GuestUpdate(guest)],
+                };
+                let places = purposes
+                    .into_iter()
+                    .map(|purpose| Place::Host { level, purpose });
+                entry_cell(coverage, model, title, &places.collect::<Vec<_>>())
+            })
+            .collect();
+        line.push(match row {
+            Some(level) => entry_cell(
+                coverage,
+                model,
+                format!("the guest {} entry", format.level_name(level)),
+                &[Place::Guest { level }],
+            ),
+            None => data_cell(coverage, model),
+        });
+        cells.push((name, line));
+    }
+    let seen = || {
+        let cells = cells.iter().flat_map(|(_, line)| line);
+        cells.map(|cell| cell.seen).filter(|&seen| seen > 0)
+    };
+    let (least, most) = (seen().min().unwrap_or(1), seen().max().unwrap_or(1));
+    let log = |seen: u64| (seen as f64).ln();
+    let heat = |seen: u64| match (seen, most > least) {
+        (0, _) => 0.0,
+        (_, false) => 40.0,
+        (seen, true) => 10.0 + 65.0 * (log(seen) - log(least)) / (log(most) - log(least)),
+    };
+    for (row, (name, line)) in cells.iter().enumerate() {
+        let _ = write!(out, "<tr><th>{name}</th>");
+        for (column, cell) in line.iter().enumerate() {
+            let id = format!("{format}-{row}-{column}");
+            let class = if cell.summary.reached < cell.summary.reachable {
+                " class=\"part\""
+            } else {
+                ""
+            };
+            let _ = write!(
+                out,
+                "<td><button popovertarget=\"{id}\" style=\"--heat:{:.0}%\"{class} aria-label=\"{}: {} seen, {:.1} % of its bins\">\
+                 <b>{}</b><small>{:.1}&nbsp;%</small></button></td>",
+                heat(cell.seen),
+                escape(&cell.title),
+                cell.seen,
+                cell.summary.percent(),
+                grouped(cell.seen),
+                cell.summary.percent()
+            );
+            panel(&mut panels, &id, cell);
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody>\n</table>\n");
+    out.push_str(&panels);
+}
+
+fn panel(out: &mut String, id: &str, cell: &Cell) {
+    let _ = writeln!(
+        out,
+        "<div popover id=\"{id}\" role=\"dialog\" aria-label=\"{0}\">\n\
+         <button class=\"close\" popovertarget=\"{id}\" popovertargetaction=\"hide\" aria-label=\"close\" autofocus>×</button>\n\
+         <h4>{0}</h4>\n<p>{1} of {2} bins reached {3}</p>",
+        escape(&cell.title),
+        cell.summary.reached,
+        cell.summary.reachable,
+        meter(&cell.summary)
+    );
+    for table in &cell.tables {
+        table.write(out);
+    }
+    missing(out, &cell.missing);
+    out.push_str("</div>\n");
+}
+
+/// What is not reached, behind its number.
+fn missing(out: &mut String, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "<details>\n<summary>Not reached yet: {}</summary>\n<ul>",
+        grouped(names.len() as u64)
+    );
+    for name in names.iter().take(LISTED) {
+        let _ = writeln!(out, "<li>{}</li>", escape(name));
+    }
+    if names.len() > LISTED {
+        let more = grouped((names.len() - LISTED) as u64);
+        let _ = writeln!(out, "<li>and {more} more: coverage.txt names all</li>");
+    }
+    out.push_str("</ul>\n</details>\n");
+}
+
+fn entry_cell(coverage: &Coverage, model: &Model, title: String, places: &[Place]) -> Cell {
+    let format = model.format;
+    let geometry = format.geometry();
+    let accesses: Vec<String> = model.accesses.iter().map(|a| a.name().to_owned()).collect();
+    let kinds = || FaultKind::ALL.map(|kind| kind.name().to_owned()).to_vec();
+    let purposes = places.iter().map(|place| match place {
+        Place::Guest { .. } => "of the guest's stage".to_owned(),
+        Place::Host { purpose, .. } => match purpose {
+            Purpose::GuestEntry(_) => "to read".to_owned(),
+            Purpose::GuestUpdate(_) => "to update".to_owned(),
+            Purpose::Data => "for the data".to_owned(),
+        },
+    });
+    let modes = &model.groups[0].axes[0].values;
+    let level = places.first().map_or(0, |place| place.level());
+    let page = bytes(geometry.offset_width + level * geometry.index_width);
+    let found = vec![
+        "pointer".to_owned(),
+        format!("page of {page}"),
+        "NAPOT page of 64 KiB".to_owned(),
+    ];
+    let mut fault_purpose = Counts::new("fault, by purpose", kinds(), purposes.collect());
+    let mut fault_access = Counts::new("fault, by access", kinds(), accesses.clone());
+    let mut entry_access = Counts::new("entry, by access", found, accesses);
+    let mut by_mode = Counts::new(
+        "mode",
+        modes.clone(),
+        vec!["entries".to_owned(), "faults".to_owned()],
+    );
+    let mut cell = Cell {
+        title,
+        seen: 0,
+        summary: Summary::default(),
+        tables: Vec::new(),
+        missing: Vec::new(),
+    };
+    let numbers: Vec<usize> = places.iter().map(|&place| model.place(place)).collect();
+    for (id, axis) in [(Id::Fault, 3), (Id::Entry, 1), (Id::Use, 0)] {
+        let Some(group) = model.group(id) else {
+            continue;
+        };
+        for (bin, &count) in coverage.group(format, group).iter().enumerate() {
+            let at = group.coordinates(bin);
+            let Some(place) = numbers.iter().position(|&number| number == at[axis]) else {
+                continue;
+            };
+            if group.rules[bin] == Rule::Reachable {
+                cell.summary.reachable += 1;
+                cell.summary.reached += u64::from(count > 0);
+                if count == 0 {
+                    cell.missing
+                        .push(format!("{}: {}", group.name, group.bin_name(bin)));
+                }
+            }
+            match id {
+                Id::Fault => {
+                    cell.seen += count;
+                    fault_purpose.add(at[2], place, count);
+                    fault_access.add(at[2], at[1], count);
+                    by_mode.add(at[0], 1, count);
+                }
+                Id::Entry => by_mode.add(at[0], 0, count),
+                _ => {
+                    cell.seen += count;
+                    entry_access.add(at[1], at[2], count);
+                }
+            }
+        }
+    }
+    cell.tables = vec![fault_purpose, fault_access, entry_access, by_mode];
+    cell
+}
+
+fn data_cell(coverage: &Coverage, model: &Model) -> Cell {
+    let sizes = |name: &str| -> Vec<String> {
+        let sizes = model.sizes.iter();
+        sizes
+            .map(|size| {
+                size.map_or(format!("{name} off"), |size| {
+                    format!("{name} {}", bytes(size))
+                })
+            })
+            .collect()
+    };
+    let accesses = model.accesses.iter().map(|a| a.name().to_owned()).collect();
+    let mut pages = Counts::new("pages", sizes("guest"), sizes("host"));
+    let mut by_mode = Counts::new(
+        "mode, by access",
+        model.groups[0].axes[0].values.clone(),
+        accesses,
+    );
+    let mut cell = Cell {
+        title: "translations".to_owned(),
+        seen: 0,
+        summary: Summary::default(),
+        tables: Vec::new(),
+        missing: Vec::new(),
+    };
+    if let Some(group) = model.group(Id::Translation) {
+        cell.summary = coverage.summary(model.format, group);
+        for (bin, &count) in coverage.group(model.format, group).iter().enumerate() {
+            let at = group.coordinates(bin);
+            cell.seen += count;
+            pages.add(at[2], at[3], count);
+            by_mode.add(at[0], at[1], count);
+        }
+        let empty = coverage.empty_bins(model.format, group);
+        cell.missing = empty.into_iter().map(|bin| group.bin_name(bin)).collect();
+    }
+    cell.tables = vec![pages, by_mode];
+    cell
+}
+
+fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group) {
+    let summary = coverage.summary(model.format, group);
+    let _ = writeln!(
+        out,
+        "<details>\n<summary><b>{}</b><span>{} of {}</span> {}</summary>\n<p>{}.</p>",
+        group.name,
+        grouped(summary.reached),
+        grouped(summary.reachable),
+        meter(&summary),
+        escape(group.about)
+    );
+    for (bin, &count) in coverage.group(model.format, group).iter().enumerate() {
+        if let (Rule::Impossible(why), true) = (group.rules[bin], count > 0) {
+            let _ = writeln!(
+                out,
+                "<p class=\"wrong\">Reached {} times, and held impossible ({}): {}</p>",
+                grouped(count),
+                escape(why),
+                escape(&group.bin_name(bin))
+            );
+        }
+    }
+    // The counts of each value of each axis, all others taken together; of small groups each bin.
+    let counts = coverage.group(model.format, group);
+    if let [rows, columns] = group.axes.as_slice() {
+        let mut table = Counts::new(rows.name, rows.values.clone(), columns.values.clone());
+        table.counts.copy_from_slice(counts);
+        table.write(out);
+    } else {
+        for (axis, values) in group.axes.iter().enumerate() {
+            let mut table =
+                Counts::new(values.name, values.values.clone(), vec!["hits".to_owned()]);
+            for (bin, &count) in counts.iter().enumerate() {
+                table.add(group.coordinates(bin)[axis], 0, count);
+            }
+            table.write(out);
+        }
+    }
+    let empty = coverage.empty_bins(model.format, group);
+    let names: Vec<String> = empty.into_iter().map(|bin| group.bin_name(bin)).collect();
+    missing(out, &names);
+    out.push_str("</details>\n");
+}
+
+fn of_rtl(out: &mut String, rtl: &Report) {
+    out.push_str("<section>\n<h2>RTL</h2>\n<table>\n<thead><tr><th>file</th>");
+    for kind in Kind::ALL {
+        let _ = write!(out, "<th class=\"n\">{kind}</th>");
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    let row = |out: &mut String, name: &str, counted: &dyn Fn(Kind) -> super::rtl::Counted| {
+        let _ = write!(out, "<tr><th>{}</th>", escape(name));
+        for kind in Kind::ALL {
+            let counted = counted(kind);
+            let waived = match counted.waived {
+                0 => String::new(),
+                waived => format!(", {waived} waived"),
+            };
+            let text = match counted.all {
+                0 => String::new(),
+                all => format!(
+                    "{:.1}&nbsp;% <small>{} of {all}{waived}</small>",
+                    counted.percent(),
+                    counted.reached
+                ),
+            };
+            let _ = write!(out, "<td class=\"n\">{text}</td>");
+        }
+        out.push_str("</tr>\n");
+    };
+    for file in &rtl.files {
+        row(out, &file.file, &|kind| file.counted(kind));
+    }
+    row(out, "all", &|kind| rtl.counted(kind));
+    out.push_str("</tbody>\n</table>\n");
+    let missing: Vec<String> = rtl
+        .files
+        .iter()
+        .flat_map(|file| {
+            file.missing().map(|point| {
+                format!(
+                    "{}:{}: {} {}: {}",
+                    file.file, point.line, point.kind, point.what, point.text
+                )
+            })
+        })
+        .collect();
+    self::missing(out, &missing);
+    if !rtl.waivers.is_empty() {
+        out.push_str("<details>\n<summary>Waivers, and why</summary>\n<table>\n<tbody>\n");
+        for waiver in &rtl.waivers {
+            let _ = writeln!(
+                out,
+                "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}</td></tr>",
+                escape(&waiver.file),
+                waiver.kind,
+                escape(&waiver.text),
+                escape(&waiver.reason)
+            );
+        }
+        out.push_str("</tbody>\n</table>\n</details>\n");
+    }
+    out.push_str("</section>\n");
+}

@@ -1,0 +1,463 @@
+//! Functional coverage: what the runs have reached of all that a format can do.
+//!
+//! [`model`] says what there is to reach, [`Watch`] counts it during a run, and [`Coverage`] is the sum of many runs, by whomever they
+//! were made: the sum is the same in any order. [`file`](mod@file) is how it is kept, [`text`] and [`html`] how it is shown.
+//! [`rtl`] is the coverage of the RTL's code, which Verilator counts.
+
+mod collect;
+pub mod file;
+pub mod html;
+pub mod model;
+pub mod rtl;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use collect::{Bins, Hits, Watch};
+use model::{Group, Id, Mode, Model, Place, Rule};
+
+use crate::format::Format;
+use crate::mmu::{Access, FaultKind};
+
+/// Which runs coverage is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The campaign's profile.
+    pub profile: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its accesses.
+    pub count: u64,
+    /// The version of the program.
+    pub version: String,
+    /// Its scenarios that are in the figures.
+    pub scenarios: u64,
+    /// Scenarios that the whole campaign has.
+    pub of: u64,
+    /// Accesses in the figures.
+    pub accesses: u64,
+    /// Clock cycles in the figures.
+    pub cycles: u64,
+}
+
+impl Run {
+    /// Whether the other is of the same campaign.
+    fn same(&self, other: &Run) -> bool {
+        (&self.profile, self.seed, self.count, &self.version, self.of)
+            == (
+                &other.profile,
+                other.seed,
+                other.count,
+                &other.version,
+                other.of,
+            )
+    }
+}
+
+/// Coverage cannot be added up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// More scenarios of a campaign than it has.
+    #[error(
+        "scenarios of fuzz --profile {profile} --seed {seed} --count {count} are in it twice: {scenarios} of {of}"
+    )]
+    Twice {
+        /// Its profile.
+        profile: String,
+        /// Its seed.
+        seed: u64,
+        /// Its accesses.
+        count: u64,
+        /// Scenarios counted.
+        scenarios: u64,
+        /// Scenarios that there are.
+        of: u64,
+    },
+}
+
+/// What runs have reached: how often each bin has been hit, by format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// The runs, sorted, each campaign once.
+    pub runs: Vec<Run>,
+    /// The counts of every bin of a format's [`Model`].
+    counts: BTreeMap<u8, Vec<u64>>,
+}
+
+impl Coverage {
+    /// The formats that there are counts of.
+    pub fn formats(&self) -> impl Iterator<Item = Format> {
+        Format::ALL
+            .into_iter()
+            .filter(|&format| self.counts.contains_key(&(format as u8)))
+    }
+
+    /// The counts of a format, by bin.
+    fn counts_mut(&mut self, format: Format) -> &mut Vec<u64> {
+        self.counts
+            .entry(format as u8)
+            .or_insert_with(|| vec![0; Model::of(format).bins])
+    }
+
+    /// Adds the bins that one run has hit.
+    pub fn add(&mut self, hits: &Hits) {
+        let counts = self.counts_mut(hits.format);
+        for &(bin, count) in &hits.bins {
+            let bin = &mut counts[bin as usize];
+            *bin = bin.saturating_add(count.into());
+        }
+    }
+
+    /// Adds other coverage.
+    ///
+    /// # Errors
+    /// If scenarios of a campaign would be counted twice.
+    pub fn merge(&mut self, other: &Coverage) -> Result<(), MergeError> {
+        for run in &other.runs {
+            self.add_run(run)?;
+        }
+        for format in other.formats() {
+            let theirs = &other.counts[&(format as u8)];
+            for (mine, theirs) in self.counts_mut(format).iter_mut().zip(theirs) {
+                *mine = mine.saturating_add(*theirs);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_run(&mut self, run: &Run) -> Result<(), MergeError> {
+        match self.runs.iter_mut().find(|mine| mine.same(run)) {
+            None => self.runs.push(run.clone()),
+            Some(mine) => {
+                mine.scenarios += run.scenarios;
+                mine.accesses += run.accesses;
+                mine.cycles += run.cycles;
+                if mine.scenarios > mine.of {
+                    return Err(MergeError::Twice {
+                        profile: run.profile.clone(),
+                        seed: run.seed,
+                        count: run.count,
+                        scenarios: mine.scenarios,
+                        of: run.of,
+                    });
+                }
+            }
+        }
+        self.runs.sort();
+        Ok(())
+    }
+
+    /// How often each bin of a group has been hit, in the order of the group's rules. Empty where nothing of the format has run.
+    pub fn group(&self, format: Format, group: &Group) -> &[u64] {
+        self.counts
+            .get(&(format as u8))
+            .map_or(&[], |counts| &counts[group.start..][..group.rules.len()])
+    }
+
+    /// The figures of a group.
+    pub fn summary(&self, format: Format, group: &Group) -> Summary {
+        let mut summary = Summary::default();
+        for (rule, &count) in group.rules.iter().zip(self.group(format, group)) {
+            let hit = count > 0;
+            match rule {
+                Rule::Reachable => {
+                    summary.reachable += 1;
+                    summary.reached += u64::from(hit);
+                }
+                Rule::Impossible(_) => {
+                    summary.impossible += 1;
+                    summary.contradictions += u64::from(hit);
+                }
+                Rule::NotAsked(_) => summary.not_asked += 1,
+            }
+        }
+        summary
+    }
+
+    /// The figures of a format.
+    pub fn total(&self, format: Format) -> Summary {
+        let mut total = Summary::default();
+        for group in &Model::of(format).groups {
+            total.add(&self.summary(format, group));
+        }
+        total
+    }
+
+    /// The reachable bins of a group that nothing has hit, by number.
+    pub fn empty_bins(&self, format: Format, group: &Group) -> Vec<usize> {
+        let counts = self.group(format, group);
+        (0..counts.len())
+            .filter(|&bin| counts[bin] == 0 && group.rules[bin] == Rule::Reachable)
+            .collect()
+    }
+
+    /// The bins that cannot be hit and have been, by group and number: a rule is wrong, or device and golden model are.
+    pub fn contradictions(&self, format: Format) -> Vec<(&'static Group, usize)> {
+        let mut found = Vec::new();
+        for group in &Model::of(format).groups {
+            for (bin, &count) in self.group(format, group).iter().enumerate() {
+                if count > 0 && matches!(group.rules[bin], Rule::Impossible(_)) {
+                    found.push((group, bin));
+                }
+            }
+        }
+        found
+    }
+
+    /// What the generator should aim for: the outcomes of walks that nothing has reached yet. All of them, of a format that nothing
+    /// has run of.
+    pub fn empty_goals(&self, format: Format) -> Vec<Goal> {
+        let model = Model::of(format);
+        let mut goals = Vec::new();
+        for id in [Id::Fault, Id::Translation] {
+            let Some(group) = model.group(id) else {
+                continue;
+            };
+            let counts = self.group(format, group);
+            for (bin, rule) in group.rules.iter().enumerate() {
+                if *rule == Rule::Reachable && counts.get(bin).is_none_or(|&count| count == 0) {
+                    goals.push(Goal::of_bin(model, id, &group.coordinates(bin)));
+                }
+            }
+        }
+        goals
+    }
+}
+
+/// How much of a group, or of more, has been reached, in bins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Reachable, and hit.
+    pub reached: u64,
+    /// Reachable.
+    pub reachable: u64,
+    /// Impossible.
+    pub impossible: u64,
+    /// Not asked for.
+    pub not_asked: u64,
+    /// Impossible, and hit all the same.
+    pub contradictions: u64,
+}
+
+impl Summary {
+    fn add(&mut self, other: &Summary) {
+        self.reached += other.reached;
+        self.reachable += other.reachable;
+        self.impossible += other.impossible;
+        self.not_asked += other.not_asked;
+        self.contradictions += other.contradictions;
+    }
+
+    /// The share that has been reached, in per cent, cut and never rounded up to 100.
+    pub fn percent(&self) -> f64 {
+        if self.reachable == 0 {
+            return 100.0;
+        }
+        (self.reached * 1000 / self.reachable) as f64 / 10.0
+    }
+}
+
+/// An outcome of a walk that the generator may aim for: a bin of the groups of faults and of translations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Goal {
+    /// The format.
+    pub format: Format,
+    /// The mode.
+    pub mode: Mode,
+    /// The access.
+    pub access: Access,
+    /// What the walk should come to.
+    pub outcome: GoalOutcome,
+}
+
+/// What a walk should come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GoalOutcome {
+    /// A translation, by pages of these sizes (log2 of the bytes); none for a stage that is off.
+    Translation {
+        /// The guest's.
+        guest_size: Option<u32>,
+        /// The host's.
+        host_size: Option<u32>,
+    },
+    /// A fault.
+    Fault {
+        /// Which.
+        kind: FaultKind,
+        /// At which entry.
+        at: Place,
+        /// Only an edit between two reads of the entry makes it: it was read for the same gPA, and was right, before.
+        race: bool,
+    },
+}
+
+impl Goal {
+    fn of_bin(model: &Model, id: Id, at: &[usize]) -> Self {
+        use crate::mmu::Purpose;
+        let outcome = if id == Id::Translation {
+            GoalOutcome::Translation {
+                guest_size: model.sizes[at[2]],
+                host_size: model.sizes[at[3]],
+            }
+        } else {
+            let (kind, place) = (FaultKind::ALL[at[2]], model.places[at[3]]);
+            let again = matches!(
+                place,
+                Place::Host {
+                    purpose: Purpose::GuestUpdate(_),
+                    ..
+                }
+            );
+            let by_rights = matches!(
+                kind,
+                FaultKind::Memory | FaultKind::Permission | FaultKind::AccessedDirty
+            );
+            GoalOutcome::Fault {
+                kind,
+                at: place,
+                race: again && !by_rights,
+            }
+        };
+        Self {
+            format: model.format,
+            mode: model.modes[at[0]],
+            access: model.accesses[at[1]],
+            outcome,
+        }
+    }
+}
+
+/// Adds up what the runs of a campaign have hit, in the order of their numbers and no further than the first that failed, in
+/// whatever order they end: so the sum does not depend on how many ran at a time.
+#[derive(Debug)]
+pub struct InOrder {
+    coverage: Coverage,
+    /// The number to be added next; none behind a failure.
+    next: Option<u64>,
+    /// What came before its turn.
+    waiting: BTreeMap<u64, (Hits, bool)>,
+}
+
+impl InOrder {
+    /// Nothing has run.
+    pub fn new(format: Format) -> Self {
+        let mut coverage = Coverage::default();
+        coverage.counts_mut(format);
+        Self {
+            coverage,
+            next: Some(0),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// Run `number` has ended. Numbers count the runs of this campaign from 0, and each comes once.
+    pub fn add(&mut self, number: u64, hits: Hits, failed: bool) {
+        self.waiting.insert(number, (hits, failed));
+        while let Some(next) = self.next
+            && let Some((hits, failed)) = self.waiting.remove(&next)
+        {
+            self.coverage.add(&hits);
+            self.next = (!failed).then_some(next + 1);
+        }
+    }
+
+    /// The sum.
+    pub fn finish(mut self, run: Run) -> Coverage {
+        self.coverage.runs = vec![run];
+        self.coverage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(bins: &[(u32, u32)]) -> Hits {
+        Hits {
+            format: Format::Rv32,
+            bins: bins.to_vec(),
+        }
+    }
+
+    fn run(scenarios: u64) -> Run {
+        Run {
+            profile: "rv32".into(),
+            seed: 1,
+            count: 2000,
+            version: "0".into(),
+            scenarios,
+            of: 4,
+            accesses: scenarios * 500,
+            cycles: 7 * scenarios,
+        }
+    }
+
+    #[test]
+    fn runs_that_end_in_any_order_add_up_to_the_same_and_none_behind_a_failure_counts() {
+        let all: Vec<Hits> = (0..6).map(|n| hits(&[(n, 1), (7, n + 1)])).collect();
+        let sum = |order: [u64; 6], failed: u64| {
+            let mut sum = InOrder::new(Format::Rv32);
+            for number in order {
+                sum.add(number, all[number as usize].clone(), number == failed);
+            }
+            sum.finish(run(4))
+        };
+        let straight = sum([0, 1, 2, 3, 4, 5], 3);
+        assert_eq!(straight, sum([5, 3, 4, 2, 0, 1], 3));
+        let group = &Model::of(Format::Rv32).groups[0];
+        let counts = straight.group(Format::Rv32, group);
+        assert_eq!(counts[..8], [1, 1, 1, 1, 0, 0, 0, 10]);
+    }
+
+    #[test]
+    fn parts_of_a_campaign_add_up_to_the_whole_and_no_part_counts_twice() {
+        let part = |bins: &[(u32, u32)], scenarios| {
+            let mut coverage = Coverage::default();
+            coverage.add(&hits(bins));
+            coverage.runs = vec![run(scenarios)];
+            coverage
+        };
+        let whole = part(&[(1, 3), (2, 4), (9, 1)], 4);
+        let (one, two) = (part(&[(1, 3), (2, 1)], 1), part(&[(2, 3), (9, 1)], 3));
+        for [first, second] in [[&one, &two], [&two, &one]] {
+            let mut sum = Coverage::default();
+            sum.merge(first).unwrap();
+            sum.merge(second).unwrap();
+            assert_eq!(sum, whole);
+            assert!(matches!(sum.merge(first), Err(MergeError::Twice { .. })));
+        }
+    }
+
+    #[test]
+    fn goals_are_the_empty_bins_of_walks() {
+        let model = Model::of(Format::Rv64);
+        let none = Coverage::default();
+        let goals = none.empty_goals(Format::Rv64);
+        let reachable: usize = [Id::Fault, Id::Translation]
+            .iter()
+            .map(|&id| {
+                let rules = &model.group(id).unwrap().rules;
+                rules
+                    .iter()
+                    .filter(|&&rule| rule == Rule::Reachable)
+                    .count()
+            })
+            .sum();
+        assert_eq!(goals.len(), reachable);
+        let mut one = Coverage::default();
+        let fault = model.group(Id::Fault).unwrap();
+        let bin = fault
+            .rules
+            .iter()
+            .position(|&rule| rule == Rule::Reachable)
+            .unwrap();
+        one.add(&Hits {
+            format: Format::Rv64,
+            bins: vec![((fault.start + bin) as u32, 1)],
+        });
+        assert_eq!(one.empty_goals(Format::Rv64), goals[1..]);
+    }
+}
