@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Folder for what a failure leaves behind; it is made when there is one
     #[arg(short, long, default_value = "out", value_name = "DIR")]
     output: PathBuf,
+    /// Leave a failure as it is found: not shrunk, and without a wave
+    #[arg(long)]
+    no_shrink: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -70,7 +73,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     bar.finish_and_clear();
 
     let bundle = match &outcome.failed {
-        Some((number, failed)) => Some(Bundle::make(&campaign, *number, failed, &args.output)?),
+        Some((number, failed)) => Some(Bundle::make(&campaign, *number, failed, args)?),
         None => None,
     };
     let verdict = match &outcome.failed {
@@ -92,7 +95,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 "first": outcome.failed.as_ref().map(|(number, failed)| {
                     as_json::failure(&campaign.scenario(*number), failed)
                 }),
-                "shrunk": as_json::failure(&bundle.scenario, &bundle.failed),
+                "shrunk": bundle.shrunk.then(|| as_json::failure(&bundle.scenario, &bundle.failed)),
                 "ops": bundle.scenario.ops.len(),
                 "folder": bundle.folder.display().to_string(),
                 "again": bundle.again(),
@@ -125,9 +128,10 @@ fn report(
             out.push('\n');
             out.push_str(&text::failure(&bundle.scenario, &bundle.failed));
             out.push_str(&format!(
-                "\nscenario {} of the campaign, after {} accesses, shrunk to {} ops:\n{}",
+                "\nscenario {} of the campaign, after {} accesses, {} {} ops:\n{}",
                 outcome.failed.as_ref().map_or(0, |(number, _)| *number),
                 outcome.stats.accesses,
+                if bundle.shrunk { "shrunk to" } else { "of" },
                 bundle.scenario.ops.len(),
                 bundle.files(),
             ));
@@ -169,20 +173,27 @@ struct Bundle {
     scenario: Scenario,
     failed: Failed,
     folder: PathBuf,
+    /// It was made smaller, and has a wave.
+    shrunk: bool,
 }
 
 impl Bundle {
-    /// Shrinks the scenario, and writes it, the report and the wave into a folder of their own; all or nothing.
+    /// Shrinks the scenario, and writes it, the report and the wave into a folder of their own; all or nothing. Unless the
+    /// failure is to be left as it is: then the scenario is written as it ran, and no wave.
     fn make(
         campaign: &Campaign,
         number: u64,
         failed: &Failed,
-        output: &Path,
+        args: &Args,
     ) -> Result<Self, CliError> {
-        let first = campaign.scenario(number);
-        let mut devices = Devices::default();
-        let (mut scenario, failed) = shrink(devices.get(&first)?, &first, failed);
-        scenario.title.push_str(", shrunk");
+        let output = args.output.as_path();
+        let (mut scenario, mut failed) = (campaign.scenario(number), failed.clone());
+        let shrunk = !args.no_shrink;
+        if shrunk {
+            let mut devices = Devices::default();
+            (scenario, failed) = shrink(devices.get(&scenario)?, &scenario, &failed);
+            scenario.title.push_str(", shrunk");
+        }
 
         fs::create_dir_all(output).map_err(CliError::write(output))?;
         let name = format!("{}-{}-{number}", campaign.profile, campaign.seed);
@@ -196,14 +207,16 @@ impl Bundle {
         fs::write(&file, write::to_toml(&scenario)).map_err(CliError::write(&file))?;
         let file = draft.path().join("report.txt");
         fs::write(&file, text::failure(&scenario, &failed)).map_err(CliError::write(&file))?;
-        let both = Both::run(&scenario, Some(&draft.path().join(wave::FST)))?;
-        wave::write_views(
-            draft.path(),
-            &scenario,
-            &both.recorder,
-            Some(failed.failure.cycle()),
-        )
-        .map_err(CliError::write(draft.path()))?;
+        if shrunk {
+            let both = Both::run(&scenario, Some(&draft.path().join(wave::FST)))?;
+            wave::write_views(
+                draft.path(),
+                &scenario,
+                &both.recorder,
+                Some(failed.failure.cycle()),
+            )
+            .map_err(CliError::write(draft.path()))?;
+        }
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(CliError::write(&folder))?;
         }
@@ -212,6 +225,7 @@ impl Bundle {
             scenario,
             failed,
             folder,
+            shrunk,
         })
     }
 
@@ -223,11 +237,64 @@ impl Bundle {
     }
 
     fn files(&self) -> String {
+        let wave = if self.shrunk {
+            format!("  wave:   {}\n", wave::open_line(&self.folder))
+        } else {
+            String::new()
+        };
         format!(
-            "  again:  {}\n  wave:   {}\n  report: {}\n",
+            "  again:  {}\n{wave}  report: {}\n",
             self.again(),
-            wave::open_line(&self.folder),
             self.folder.join("report.txt").display()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{Failure, Stats};
+
+    #[test]
+    fn a_failure_that_is_not_to_be_shrunk_is_written_as_it_ran() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = Args {
+            profile: "handout".parse().unwrap(),
+            seed: None,
+            count: 1,
+            jobs: None,
+            output: folder.path().join("out"),
+            no_shrink: true,
+            json: false,
+        };
+        let campaign = Campaign {
+            profile: args.profile,
+            seed: 7,
+            count: 1000,
+            jobs: 1,
+        };
+        let scenario = campaign.scenario(1);
+        let failed = Failed {
+            failure: Failure::Hang {
+                cycle: 90,
+                op: 2,
+                since: 50,
+            },
+            stats: Stats::default(),
+            begun: 3,
+            memory: scenario.memory.clone(),
+        };
+        let bundle = Bundle::make(&campaign, 1, &failed, &args).unwrap();
+
+        let mut names: Vec<_> = fs::read_dir(&bundle.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["report.txt", "scenario.toml"]);
+        let written = fs::read_to_string(bundle.folder.join("scenario.toml")).unwrap();
+        assert!(written == write::to_toml(&scenario));
+        assert_eq!(bundle.failed.failure, failed.failure);
+        assert!(!bundle.files().contains("wave"));
     }
 }
