@@ -389,7 +389,13 @@ module mmu
         Sound_A:     assert (state == SlotIdle || state == SlotDone || sound);
         SoundEnd_A:  assert (state != SlotDone || walk.fault != FaultNone || sound_end);
         Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || !Cfg.Riscv || updates_lack(walk));
+        // 3.7 (helper) A walk may fill until a fence names it, and not after.
         FillOk_A:    assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
+        FillWill_A:  assert (!(state inside {SlotRead, SlotWait}) || u_dut.u_walks.fill_q[i] || overtaken_q[i]);
+        // 3.6 A miss that is equal to a walk under way, which no fence has named, is not walked a second time.
+        WalksOnce_A: assert (!(happens.miss_valid && !happens.miss_merged)
+                             || !(state inside {SlotRead, SlotWait}) || overtaken_q[i]
+                             || !is_equal(query_q[i], given));
 
         if (i == 0) begin
           MostReads_C: cover (state == SlotDone && reads_q[i] == reads_most && walk.fault == FaultNone

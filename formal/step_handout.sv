@@ -149,7 +149,7 @@ module step_handout
 
   always_comb begin : p_step
     if (sound) begin
-      // 6.1 The first rule that is broken names the fault: memory, invalid, reserved, permission, then what is wrong
+      // 8.1 The first rule that is broken names the fault: memory, invalid, reserved, permission, then what is wrong
       // with the address of the entry that would be read next: misaligned, width.
       Fault_A: assert (next.fault == (error_i   ? FaultMemory
                                     : invalid   ? FaultInvalid
@@ -158,13 +158,13 @@ module step_handout
                                     : seeks     ? root_fault
                                     : descends  ? below_fault
                                     :             FaultNone));
-      // 6.2 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not move.
+      // 8.2 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not move.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
                               && next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
                               && next.purpose == walk_i.purpose);
       end
-      // 6.3 A pointer leads to the entry at pointer + index * 4 of L2, in the stage it is of; base and index are added.
+      // 8.3 A pointer leads to the entry at pointer + index * 4 of L2, in the stage it is of; base and index are added.
       if (descends && host) begin
         HostPointer_A: assert (next.stage == StageHost && next.host_level == '0 && next.gpa == walk_i.gpa
                                && next.purpose == walk_i.purpose && next.guest_level == walk_i.guest_level
@@ -174,29 +174,29 @@ module step_handout
         GuestPointer_A: assert (next.guest_level == '0
                                 && (below_fault == FaultNone || next.stage == StageGuest));
       end
-      // 6.4 Each gPA, of a guest's entry and of the data, is translated from the host's root.
+      // 8.4 Each gPA, of a guest's entry and of the data, is translated from the host's root.
       if (seeks) begin
         HostRoot_A: assert (next.stage == StageHost && next.host_level == 1'b1 && word_t'(next.gpa) == sought
                             && next.purpose == (leaf ? PurposeData : PurposeRead)
                             && next.guest_level == '0
                             && (root_fault != FaultNone || word_t'(next.hpa) == host_root_entry));
       end
-      // 6.5 A host's leaf gives the hPA of the guest's entry, which is read next, or of the data: the walk is done.
+      // 8.5 A host's leaf gives the hPA of the guest's entry, which is read next, or of the data: the walk is done.
       if (passed && host && leaf) begin
         HostLeaf_A: assert (word_t'(next.hpa) == page_of(pte) + offset_of(gpa) && next.gpa == walk_i.gpa
                             && next.purpose == walk_i.purpose && next.guest_level == walk_i.guest_level
                             && (data || next.stage == StageGuest));
       end
-      // 6.6 The walk keeps the request, and the rights of the leaf of each stage that the data goes through.
+      // 8.6 The walk keeps the request, and the rights of the leaf of each stage that the data goes through.
       Kept_A: assert (next.query == walk_i.query && !(next.update && !walk_i.update));
       if (passed) begin
         Leaves_A: assert (next.guest_leaf == ((!host && leaf) ? pte[3:1] : walk_i.guest_leaf)
                           && next.host_leaf == ((host && leaf && data) ? pte[3:1] : walk_i.host_leaf));
       end
-      // 6.7 A walk goes on exactly if there is no fault and the data's gPA has not been translated.
+      // 8.7 A walk goes on exactly if there is no fault and the data's gPA has not been translated.
       Next_A:  assert (wants == ((next.fault != FaultNone) ? WalkFault
                                : (host && leaf && data)   ? WalkDone : WalkRead));
-      // 6.8 What this page assumes of a walk holds from its start on.
+      // 8.8 What this page assumes of a walk holds from its start on.
       Sound_A: assert (wants != WalkRead || next_sound);
       // 4.2 With every read there are fewer to come.
       Reads_A: assert (wants != WalkRead || next_reads < reads);
@@ -224,7 +224,7 @@ module step_handout
 
   always_comb begin : p_start
     if (legal) begin
-      // 6.9 A walk starts with the gPA of the guest's root entry, or of the data where the guest's table is off; it is
+      // 8.9 A walk starts with the gPA of the guest's root entry, or of the data where the guest's table is off; it is
       // translated like every other.
       StartFault_A: assert (start.fault == ((first_fault != FaultNone) ? first_fault : address_fault(start_entry)));
       if (guest_on) begin
@@ -247,7 +247,7 @@ module step_handout
     end
   end
 
-  // 6.10 A walk that is done says both pages and what both leaves permit. No entry is ever updated.
+  // 8.10 A walk that is done says both pages and what both leaves permit. No entry is ever updated.
   always_comb begin : p_end
     End_A: assert (found.place.gppn == (walk_i.gpa >> PageLog2) && found.place.hppn == (walk_i.hpa >> PageLog2)
                    && found.grants.guest == walk_i.guest_leaf && found.grants.host == walk_i.host_leaf

