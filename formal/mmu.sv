@@ -442,9 +442,9 @@ module mmu
   // most, made from where everything stands, which every cycle makes smaller.
   localparam type cycles_t = logic [11:0];
 
-  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data.
+  // Reads and updates of the longest walk; a read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data.
   localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
-  localparam int unsigned MostLeft    = (Format == FormatHandout || Format == FormatClassic32) ? 8 : 15;
+  localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Cfg.Riscv ? 2 * Cfg.Levels + 3 : 0);
   localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
   // Waiting for a walk, then for all answers before one's own; held until every walk is over; on the port, first.
   localparam int unsigned EntryCycles = WalkCycles + 2 * MissEntries + 2;

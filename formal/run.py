@@ -6,7 +6,7 @@ inputs and states is a proof; for others k-induction (with a bounded check of th
 any number of cycles. Then every cover must be reached, which shows that the assumptions leave something to prove.
 
 The English text of a property is the numbered comment above its asserts. Everything made is under target/formal.
-Exit codes: 0 all proved, 1 something is not, 2 bad usage or a tool that is missing.
+Exit codes: 0 all proved, 1 something is not, 2 bad usage or a tool that is missing or fails.
 """
 
 import argparse
@@ -63,6 +63,8 @@ def jobs():
         yield Job(f"ports-{f.lower()}", "nested_mmu", "ports.ys", f, "4 slots, TLB 16", {}, 0, 0)
     for f in FORMATS:
         yield Job(f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6)
+    for f in FORMATS:
+        yield Job(f"answers-{f.lower()}", "answers", "answers.sv", f, size, small, 2, 12)
     for f in FORMATS:
         kind = "long" if f == "RV64" else "default"
         yield Job(f"mmu-{f.lower()}", "mmu", "mmu.sv", f, size, small, 2, 14, kind)
@@ -359,6 +361,8 @@ def main():
             return 0 if mutants(known, out, options.jobs, options.limit) else 1
         show = sys.stderr.isatty() and not options.json
         return 0 if table(prove(chosen, "rtl", out, options.jobs, options.limit, show), options.json) else 1
+    except KeyboardInterrupt:
+        return 130
     except Failure as failure:
         print(f"formal: error: {failure}", file=sys.stderr)
         return 2
