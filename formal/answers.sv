@@ -1,5 +1,5 @@
-// What nested_mmu answers, field by field: of a walk that has ended, and of a hit. That the walk and the TLB's entry are
-// right, and that the answer is to its own request, the other files prove; this one holds in every state.
+// What nested_mmu answers, field by field: of a walk that has ended, and of a hit. That the walk and the TLB's entry
+// are right, and that the answer is to its own request, the other files prove; this one holds in every state.
 //
 // Written from docs/ports.md, docs/formats.md and the privileged specification.
 
@@ -85,8 +85,8 @@ module answers
   // The traps     //
   ///////////////////
 
-  // Causes: access faults 1, 5, 7, page faults 12, 13, 15, guest-page faults 20, 21, 23, of a fetch, a load, a store. An
-  // access fault has no stage.
+  // Causes: access faults 1, 5, 7, page faults 12, 13, 15, guest-page faults 20, 21, 23, of a fetch, a load, a store.
+  // An access fault has no stage.
   function automatic logic [5:0] cause_of(fault_t fault, access_e access);
     logic [5:0] load;
     load = (fault.kind == FaultMemory) ? 6'd5 : (fault.stage == StageHost) ? 6'd21 : 6'd13;
@@ -165,15 +165,16 @@ module answers
                         && vpn_t'(rsp.gva >> Cfg.OffsetWidth) == vpn_t'(walk_q.query.gva >> Cfg.OffsetWidth));
       // 5.12 Without a fault it says the translation that the walk has found, at the request's own offset.
       if (none) WalkedPage_A: assert (is_page(rsp, found_q.place));
-      // 5.13 A fault says kind, stage and level; of the host's stage also what the gPA was translated for, and the gPA, to the
-      // byte: of the data at the request's own offset.
+      // 5.13 A fault says kind, stage and level; of the host's stage also what the gPA was translated for, and the
+      // gPA, to the byte: of the data at the request's own offset.
       if (!none) begin
         WalkedFault_A: assert (rsp.fault.kind == walk_q.fault && rsp.fault.stage == walk_q.stage
                                && rsp.fault.level == (host ? walk_q.host_level : walk_q.guest_level)
                                && rsp.fault.purpose == (host ? walk_q.purpose : PurposeRead)
                                && rsp.fault.for_level == ((host && !data) ? walk_q.guest_level : '0));
         WalkedGpa_A:   assert (rsp.gpa == (!host ? '0
-                               : data ? ((walk_q.gpa >> Cfg.OffsetWidth) << Cfg.OffsetWidth) + gpa_t'(offset_t'(rsp.gva))
+                               : data ? ((walk_q.gpa >> Cfg.OffsetWidth) << Cfg.OffsetWidth)
+                                        + gpa_t'(offset_t'(rsp.gva))
                                : walk_q.gpa));
         // 5.14 On RISC-V it says what the trap registers get; else that is 0.
         WalkedTrap_A:  assert (Cfg.Riscv ? is_trap(rsp.trap, rsp.fault, rsp.gpa, walk_q.query) : rsp.trap == '0);
@@ -185,8 +186,8 @@ module answers
       Hit_A: assert (rsp_valid && rsp.hit && rsp.gva == query_q.gva);
       // 5.16 On RISC-V a hit is an entry that permits the access as it is made now, and is dirty for a store.
       HitPermits_A: assert (!Cfg.Riscv || riscv_permits(grants_q, query_q));
-      // 5.17 It says the entry's translation. In rights mode of the handout's formats it is a fault where a leaf denies the
-      // access, the guest's first, as a walk would say it.
+      // 5.17 It says the entry's translation. In rights mode of the handout's formats it is a fault where a leaf denies
+      // the access, the guest's first, as a walk would say it.
       if (!guest_denies && !host_denies) HitPage_A: assert (is_page(rsp, place_q));
       if (guest_denies || host_denies) begin
         HitFault_A: assert (rsp.fault.kind == FaultPermission && rsp.fault.level == '0 && rsp.fault.for_level == '0

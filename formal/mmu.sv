@@ -256,7 +256,8 @@ module mmu
       // 3.1 A walk that a fence has named by V, ASID and VMID since it was started fills nothing, nor in the very cycle
       // of the fence.
       NoStaleFill_A: assert (!fills || (!overtaken_q[happens.done_slot]
-                                        && !(fence_valid_i && names(fence_i.scope, query_q[happens.done_slot].ctx.space))));
+                                        && !(fence_valid_i
+                                             && names(fence_i.scope, query_q[happens.done_slot].ctx.space))));
       // 3.2 Such a walk is not shared any more.
       NoStaleShare_A: assert (!(happens.miss_valid && happens.miss_merged) || !overtaken_q[happens.miss_slot]);
       // 3.3 A fault fills nothing.
@@ -366,8 +367,8 @@ module mmu
 
     always_comb begin : p_slot
       if (rst_ni) begin
-        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more where it may update a guest's leaf, and no more
-        // updates than walk_facts.sv says, as long as none of them finds another word.
+        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more where it may update a guest's leaf, and no
+        // more updates than walk_facts.sv says, as long as none of them finds another word.
         ReadsMost_A: assert (state == SlotIdle || lost_q[i]
                              || (reads_q[i] <= reads_most && updates_q[i] <= updates_most));
         // 4.5 (helper) What has been asked and what is left is no more than that together.
@@ -442,7 +443,8 @@ module mmu
   // most, made from where everything stands, which every cycle makes smaller.
   localparam type cycles_t = logic [11:0];
 
-  // Reads and updates of the longest walk; a read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data.
+  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data. A walk: its most reads and
+  // updates.
   localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
   localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Cfg.Riscv ? 2 * Cfg.Levels + 3 : 0);
   localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
@@ -477,7 +479,8 @@ module mmu
       cycles_t turn, left;
       assign locked = u_dut.u_walks.u_read.locked_q;
       // Who comes before it at the memory port.
-      assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q) - cycles_t'(!locked)) % WalkSlots;
+      assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q) - cycles_t'(!locked))
+                    % WalkSlots;
       assign left = cycles_t'(gen_slot[i].reads_left) + cycles_t'(gen_slot[i].updates_left) - 1'b1;
       always_comb begin : p_walk_left
         unique case (gen_slot[i].state)

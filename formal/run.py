@@ -343,6 +343,9 @@ def main():
     parser.add_argument("--json", action="store_true", help="the table as JSON")
     options = parser.parse_args()
 
+    # Like an interrupt: nothing that was started is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
     known = {job.name: job for job in jobs()}
     if options.list:
         for job in known.values():

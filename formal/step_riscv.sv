@@ -307,7 +307,7 @@ module step_riscv
                               && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
       end
       if (leads && host) begin
-        HostLeaf_A: assert (word_t'(next.hpa) == leaf_gives(pte, level, word_t'(walk_i.gpa)) % (word_t'(1) << Cfg.HpaWidth)
+        HostLeaf_A: assert (next.hpa == hpa_t'(leaf_gives(pte, level, word_t'(walk_i.gpa)))
                             && next.stage == StageGuest && next.update == (walk_i.purpose == PurposeUpdate)
                             && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                             && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
@@ -441,10 +441,11 @@ module step_riscv
 
   always_comb begin : p_end
     if (sound_end) begin
-      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit, whether both are dirty,
-      // whether the guest's entries were global, the guest's memory type or else the host's. A stage that is off permits
-      // everything and has the other's page.
-      EndPages_A:  assert (found.place.gppn == gppn_t'(walk_i.gpa >> 12) && found.place.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
+      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit, whether both are
+      // dirty, whether the guest's entries were global, the guest's memory type or else the host's. A stage that is off
+      // permits everything and has the other's page.
+      EndPages_A:  assert (found.place.gppn == gppn_t'(walk_i.gpa >> 12)
+                           && found.place.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
       EndSizes_A:  assert (is_span(found.place.guest_span, guest_log2) && is_span(found.place.host_span, host_log2));
       EndGuest_A:  assert (found.grants.guest == (guest_was ? {gb.x, gb.w, gb.r} : 3'b111)
                            && found.grants.user == (guest_was && gb.u)
