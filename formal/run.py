@@ -73,29 +73,40 @@ def jobs():
         yield Job(f"progress-{f.lower()}", "mmu", "mmu.sv", f, f"{size}, fair", {**small, "Fair": 1}, 2, 16, kind)
 
 
-# Bugs of tests/mutants that the proofs must find, and the job and property that are to.
+# Bugs of tests/mutants that the proofs must find, and the job that is to.
 MUTANTS = {
-    "01-implicit-read-as-access": ("step-handout", "8.1"),
-    "09-guest-root-wraps": ("step-handout", "8.9"),
-    "15-host-walk-after-guest-fault": ("step-handout", "8.1"),
-    "04-host-stage-ignores-u": ("step-rv32", "7.2"),
-    "05-implicit-read-honours-mxr": ("step-rv32", "7.2"),
-    "17-sum-at-the-host-stage": ("step-rv32", "7.2"),
-    "35-lost-update-taken-for-made": ("step-rv32", "7.2"),
-    "36-host-root-index-cut": ("step-rv32", "7.13"),
-    "18-no-vmid-in-tag": ("tlb-handout", "2.4"),
-    "23-duplicate-fill": ("tlb-handout", "2.1"),
-    "24-fence-gpa-shifted": ("tlb-handout", "2.3"),
-    "26-fence-forgets-all": ("tlb-handout", "2.6"),
-    "20-superpage-by-its-first-page": ("tlb-rv32", "2.4"),
-    "25-splinter-of-the-guest-survives": ("tlb-rv32", "2.3"),
-    "27-fence-loses-to-fill": ("mmu-handout", "3.1"),
-    "28-overtaken-walk-fills": ("mmu-handout", "3.7"),
-    "28-overtaken-walk-is-shared": ("mmu-handout", "3.2"),
-    "32-fault-fills": ("mmu-handout", "3.3"),
-    "32-held-request-dropped": ("mmu-handout", "5.7"),
-    "34-equal-misses-walk-twice": ("mmu-handout", "3.6"),
-    "33-last-slot-starves": ("progress-handout", "6.2"),
+    "01-implicit-read-as-access": "step-handout",
+    "09-guest-root-wraps": "step-handout",
+    "15-host-walk-after-guest-fault": "step-handout",
+    "29-live-host-root": "step-handout",
+    "04-host-stage-ignores-u": "step-rv32",
+    "05-implicit-read-honours-mxr": "step-rv32",
+    "06-implicit-read-ignores-a": "step-rv32",
+    "17-sum-at-the-host-stage": "step-rv32",
+    "30-pointer-at-the-last-level-is-followed": "step-rv32",
+    "35-lost-update-taken-for-made": "step-rv32",
+    "36-host-root-index-cut": "step-rv32",
+    "08-wide-pointer-raises-no-fault": "step-rv64",
+    "12-canonical-rule-without-guest-stage": "step-rv64",
+    "31-reserved-memory-type": "step-rv64",
+    "18-no-vmid-in-tag": "tlb-handout",
+    "23-duplicate-fill": "tlb-handout",
+    "24-fence-gpa-shifted": "tlb-handout",
+    "26-fence-forgets-all": "tlb-handout",
+    "20-superpage-by-its-first-page": "tlb-rv32",
+    "25-splinter-of-the-guest-survives": "tlb-rv32",
+    "26-fence-by-asid-takes-global": "tlb-rv32",
+    "14-hit-ignores-host-rights": "answers-handout",
+    "16-fault-gpa-is-page-base": "answers-handout",
+    "13-bus-error-of-a-store-is-a-loads": "answers-rv32",
+    "14-hit-ignores-dirty": "answers-rv32",
+    "27-fence-loses-to-fill": "mmu-handout",
+    "28-overtaken-walk-fills": "mmu-handout",
+    "28-overtaken-walk-is-shared": "mmu-handout",
+    "32-fault-fills": "mmu-handout",
+    "32-held-request-dropped": "mmu-handout",
+    "34-equal-misses-walk-twice": "mmu-handout",
+    "33-last-slot-starves": "progress-handout",
 }
 
 
@@ -317,17 +328,15 @@ def plant(patch, out):
 
 
 def mutants(known, out, workers, limit):
-    """Plants each bug of MUTANTS; whether each is found by the property that is to find it."""
+    """Plants each bug of MUTANTS; whether a property fails for each, which all hold without it."""
     good = True
-    print(f"{'mutant':44} {'job':20} {'fails':12} {'CPU':>8}")
-    for name, (job, number) in MUTANTS.items():
+    print(f"{'mutant':44} {'job':20} {'CPU':>8}  fails")
+    for name, job in MUTANTS.items():
         rtl = plant(ROOT / "tests/mutants" / f"{name}.patch", out)
         for _, rows, seconds, _ in prove([known[job]], rtl, out / "mutants" / name, workers, limit, False):
             fails = [n for n, _, _, result in rows if result in ("FAILS", "NOT PROVED")]
-            found = number in fails
-            good &= found
-            print(f"{name:44} {job:20} {', '.join(fails) or '-':12} {seconds:6.1f} s{'' if found else '  NOT FOUND'}",
-                  flush=True)
+            good &= bool(fails)
+            print(f"{name:44} {job:20} {seconds:6.1f} s  {', '.join(fails) or 'NOTHING: NOT FOUND'}", flush=True)
     return good
 
 
