@@ -231,7 +231,7 @@ module mmu
                                || (Cfg.Riscv && (mem_req.expected & ~mem_req.updated) == '0
                                    && mem_req.expected != mem_req.updated));
 
-      ResponseWaits_C: cover (rsp_waits_q && rsp_waits_q && answers);
+      ResponseWaits_C: cover (rsp_waits_q && answers);
       MemoryWaits_C:   cover (mem_waits_q && grants);
       FenceMeets_C:    cover (fence_valid_i && req_valid_i && rsp_ready_i && !rsp_valid);
       BothInFlight_C:  cover (&in_flight_q);

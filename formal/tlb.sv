@@ -149,16 +149,16 @@ module tlb_properties
   // The last fill that covered it, until a fence named that, or a fill took the place of it.
   logic      known_q;
   tlb_key_t  known_key_q;
-  tlb_data_t known_q_data;
+  tlb_data_t known_data_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_known
     if (!rst_ni)                                                          known_q <= 1'b0;
     else if (fill_valid_i && covers(key_i, fill_data_i, watch_i))         known_q <= 1'b1;
-    else if (fence_valid_i && names(fence_i, known_key_q, known_q_data))  known_q <= 1'b0;
+    else if (fence_valid_i && names(fence_i, known_key_q, known_data_q))  known_q <= 1'b0;
   end
   always_ff @(posedge clk_i) begin : p_known_data
     if (fill_valid_i && covers(key_i, fill_data_i, watch_i)) begin
       known_key_q  <= key_i;
-      known_q_data <= fill_data_i;
+      known_data_q <= fill_data_i;
     end
   end
 
@@ -185,24 +185,19 @@ module tlb_properties
   endfunction
   assign overlap = valid_a && valid_b && meet(key_a, data_a, key_b, data_b);
 
-  logic      looked_q, watched_hit_q, quiet_q;
-  always_ff @(posedge clk_i or negedge rst_ni) begin : p_past
-    if (!rst_ni) begin
-      watched_hit_q <= 1'b0;
-      quiet_q       <= 1'b0;
-    end else begin
-      watched_hit_q <= there;
-      quiet_q       <= !(fill_valid_i)
-                    && !(fence_valid_i && names(fence_i, known_key_q, known_q_data));
-    end
+  // It was there in the cycle before, and neither a fill nor a fence that names it came.
+  logic kept_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_kept
+    if (!rst_ni) kept_q <= 1'b0;
+    else         kept_q <= there && !fill_valid_i
+                        && !(fence_valid_i && names(fence_i, known_key_q, known_data_q));
   end
-  assign looked_q = watched_hit_q && quiet_q;
 
   place_t expected;
   always_comb begin : p_expected
     page_t mask;
-    mask          = in_page(known_q_data.place.guest_span & known_q_data.place.host_span);
-    expected      = known_q_data.place;
+    mask          = in_page(known_data_q.place.guest_span & known_data_q.place.host_span);
+    expected      = known_data_q.place;
     expected.gppn = gppn_t'((page_t'(expected.gppn) & ~mask) | (page_t'(watch_i.vpn) & mask));
     expected.hppn = hppn_t'((page_t'(expected.hppn) & ~mask) | (page_t'(watch_i.vpn) & mask));
   end
@@ -216,17 +211,17 @@ module tlb_properties
       // 2.2 A look-up finds one entry at most.
       OneHot_A:   assert (fill_valid_i || !(u_dut.match[way_a_i] && u_dut.match[way_b_i]));
       // 2.3 An entry that holds for a page is the last one filled for it, which no fence has named since.
-      LastFill_A: assert (!there || (known_q && key_a == known_key_q && data_a == known_q_data));
+      LastFill_A: assert (!there || (known_q && key_a == known_key_q && data_a == known_data_q));
       // 2.4 A hit says what was filled last for its page, at the page's own place in it.
       if (hit && !fill_valid_i && key_i == watch_i && u_dut.hit_way == way_a_i) begin
         HitIsThere_A: assert (there && known_q);
         HitPlace_A:   assert (place == expected);
-        HitGrants_A:  assert (grants == known_q_data.grants);
+        HitGrants_A:  assert (grants == known_data_q.grants);
       end
       // 2.5 A page that is there is found.
-      FoundA_A: assert (fill_valid_i || key_i != watch_i || !there || hit);
-      // 2.6 What no fence names, and no fill takes the place of, stays.
-      Stays_A:  assert (!looked_q || there);
+      Found_A:  assert (fill_valid_i || key_i != watch_i || !there || hit);
+      // 2.6 What is there stays in a cycle without a fill and without a fence that names it.
+      Stays_A:  assert (!kept_q || there);
 
       Hit_C:        cover (hit && !fill_valid_i && key_i == watch_i && use_i);
       Superpage_C:  cover (!Cfg.Riscv || (there && hit && !fill_valid_i && key_i == watch_i
