@@ -62,7 +62,7 @@ bench: setup ## measure the bench beside a hand-written C++ harness, and the gol
 mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
 	@tools/mutants.sh
 
-formal: setup-formal ## prove the properties of formal/; FORMAL=--long: all of them, FORMAL=--list: what there is
+formal: setup-formal ## prove the properties of formal/; FORMAL=--list: what there is, FORMAL=JOB: one of it
 	@formal/run.py $(FORMAL)
 
 formal-quick: setup-formal

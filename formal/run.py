@@ -39,7 +39,7 @@ class Job:
     params: dict
     induction: int  # cycles that induction may look at; 0: combinational
     cover: int  # cycles within which every cover is reached
-    set: str = "default"  # quick: in `make test`; long: only when asked for
+    set: str = "default"  # quick: in `make test`
 
     @property
     def netlist(self):
@@ -68,8 +68,7 @@ def jobs():
     for f in FORMATS:
         yield Job(f"mmu-{f.lower()}", "mmu", "mmu.sv", f, size, small, 2, 14)
     for f in ("HANDOUT", "CLASSIC32", "RV32"):
-        kind = "long" if f == "RV32" else "default"
-        yield Job(f"progress-{f.lower()}", "mmu", "mmu.sv", f, f"{size}, fair", {**small, "Fair": 1}, 2, 16, kind)
+        yield Job(f"progress-{f.lower()}", "mmu", "mmu.sv", f, f"{size}, fair", {**small, "Fair": 1}, 2, 16)
 
 
 # Bugs of tests/mutants that the proofs must find, and the job that is to.
@@ -326,11 +325,14 @@ def plant(patch, out):
     return str((tree / "rtl").relative_to(ROOT))
 
 
-def mutants(known, out, workers, limit):
-    """Plants each bug of MUTANTS; whether a property fails for each, which all hold without it."""
+def mutants(chosen, out, workers, limit):
+    """Plants each bug that one of these jobs is to find; whether a property fails for each, which all hold without it."""
+    known = {job.name: job for job in chosen}
     good = True
     print(f"{'mutant':44} {'job':20} {'CPU':>8}  fails")
     for name, job in MUTANTS.items():
+        if job not in known:
+            continue
         rtl = plant(ROOT / "tests/mutants" / f"{name}.patch", out)
         for _, rows, seconds, _ in prove([known[job]], rtl, out / "mutants" / name, workers, limit, False):
             fails = [n for n, _, _, result in rows if result in ("FAILS", "NOT PROVED")]
@@ -341,10 +343,9 @@ def mutants(known, out, workers, limit):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("job", nargs="*", help="jobs to run (default: all but the long ones)")
+    parser.add_argument("job", nargs="*", help="jobs to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the jobs")
     parser.add_argument("--quick", action="store_true", help="only what `make test` runs")
-    parser.add_argument("--long", action="store_true", help="the long ones too")
     parser.add_argument("--mutants", action="store_true", help="plant bugs, and look whether the proofs find them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="jobs side by side (default: CPUs)")
     parser.add_argument("--limit", type=int, default=1800, help="seconds after which a run is given up (default 1800)")
@@ -364,12 +365,12 @@ def main():
             parser.error(f"there is no job {name}; --list lists them")
     if options.jobs < 1 or options.limit < 1:
         parser.error("--jobs and --limit are 1 or more")
-    sets = {"quick"} if options.quick else {"quick", "default"} | ({"long"} if options.long else set())
-    chosen = [known[n] for n in options.job] or [job for job in known.values() if job.set in sets]
+    chosen = [known[n] for n in options.job] or [job for job in known.values()
+                                                 if job.set == "quick" or not options.quick]
     out = ROOT / "target" / "formal"
     try:
         if options.mutants:
-            return 0 if mutants(known, out, options.jobs, options.limit) else 1
+            return 0 if mutants(chosen, out, options.jobs, options.limit) else 1
         show = sys.stderr.isatty() and not options.json
         return 0 if table(prove(chosen, "rtl", out, options.jobs, options.limit, show), options.json) else 1
     except KeyboardInterrupt:
