@@ -7,16 +7,19 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants clean distclean
+.PHONY: help setup setup-all setup-formal build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## look for Rust, a C++ compiler and Verilator; install into .tools what can be
 	@tools/setup.sh
 
 setup-all:
 	@tools/setup.sh --with-yosys
+
+setup-formal:
+	@tools/setup.sh --with-formal
 
 build: setup ## build the release binary
 	$(CARGO) build --release --locked
@@ -50,7 +53,7 @@ cargo-test: setup
 setup-test:
 	@tests/setup.sh
 
-test: setup-all fmt-check setup-test lint rtl-read clippy cargo-test ## run every check
+test: setup-formal fmt-check setup-test lint rtl-read formal-quick clippy cargo-test ## run every check
 
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput
@@ -84,6 +87,15 @@ coverage: setup ## count what campaigns of all profiles reach, of the functions 
 automutants: ## plant small bugs all over the RTL, one by one, and look whether each is found (ALL=1: every one; long)
 	@tools/setup.sh --with-mutation
 	@tools/automutants.py $(if $(ALL),--all)
+
+formal: setup-formal ## prove the properties of formal/; FORMAL=--list: what there is, FORMAL=JOB: one of it
+	@formal/run.py $(FORMAL)
+
+formal-quick: setup-formal
+	@formal/run.py --quick
+
+formal-mutants: setup-formal ## plant bugs, and look whether the proofs find them
+	@formal/run.py --mutants
 
 clean: ## remove what was built
 	$(CARGO) clean

