@@ -39,7 +39,7 @@ for patch in "$@"; do
     name=$(basename "$patch" .patch)
     # The first line says whose bug it is; only devices that have it are built.
     case $(head -n 1 "$patch") in
-    Handout:*) profiles="handout handout-rights classic32 classic32-rights" formats="handout classic32" ;;
+    Handout:*) profiles="handout-rights classic32-rights handout classic32" formats="handout classic32" ;;
     RISC-V:*) profiles="rv64" formats="rv64" ;;
     *) profiles="classic32-rights rv64" formats="classic32 rv64" ;;
     esac
