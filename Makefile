@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all setup-formal build cosim coverage fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: help setup setup-all setup-formal build cosim coverage reach fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,9 @@ coverage: setup ## count what campaigns of all profiles reach, of the functions 
 	done
 	$(target)/coverage/release/nestwalk cover $(coverage_out)/runs/*.json $(coverage_out)/runs/*.dat \
 	  --waivers tests/coverage-waivers.toml -o $(coverage_out)
+
+reach: build ## run campaigns in rounds until every reachable bin of functional coverage is reached
+	for profile in rv32 rv64; do tools/reach.sh $$profile || exit; done
 
 automutants: ## plant small bugs all over the RTL, one by one, and look whether each is found (ALL=1: every one; long)
 	@tools/setup.sh --with-mutation

@@ -97,7 +97,7 @@ impl Bundle {
             failed,
             folder: output.join(name),
             origin: Origin {
-                campaign: *campaign,
+                campaign: campaign.clone(),
                 number,
                 ops,
                 versions: Versions::of_this_build(),

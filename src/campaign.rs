@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
-use crate::coverage::{Bins, Coverage, InOrder, Run, Watch};
+use crate::coverage::{Bins, Coverage, Goal, InOrder, Run, Watch};
 use crate::dut::variants::Variant;
 use crate::dut::{Dut, DutError};
 use crate::scenario::Scenario;
@@ -15,7 +15,7 @@ use crate::shard::Shard;
 use crate::stimulus::{self, Profile, weights};
 
 /// What a campaign does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Campaign {
     /// What it is about.
     pub profile: Profile,
@@ -27,6 +27,17 @@ pub struct Campaign {
     pub jobs: usize,
     /// Whether functional coverage is collected.
     pub coverage: bool,
+    /// What it leans toward.
+    pub lean: Option<Lean>,
+}
+
+/// What a campaign leans toward.
+#[derive(Clone, Debug)]
+pub struct Lean {
+    /// The goals.
+    pub goals: Vec<Goal>,
+    /// The files that they are of, as the command line names them.
+    pub files: String,
 }
 
 /// How a campaign ended.
@@ -90,10 +101,14 @@ impl Passed {
 impl Campaign {
     /// It as a command of the program.
     pub fn command(&self) -> String {
-        format!(
+        let mut command = format!(
             "fuzz --profile {} --seed {} --count {}",
             self.profile, self.seed, self.count
-        )
+        );
+        if let Some(lean) = &self.lean {
+            command.push_str(&format!(" --lean {}", lean.files));
+        }
+        command
     }
 
     /// How many scenarios it has.
@@ -104,7 +119,8 @@ impl Campaign {
     /// Scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = weights::ACCESSES.min(self.count - number * weights::ACCESSES);
-        stimulus::scenario(self.profile, self.seed, number, accesses)
+        let goals = self.lean.as_ref().map_or(&[][..], |lean| &lean.goals);
+        stimulus::scenario_toward(self.profile, self.seed, number, accesses, goals)
     }
 
     /// Runs all of it; see [`Campaign::run_shard`].

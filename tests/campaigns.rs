@@ -178,6 +178,7 @@ fn campaign(count: u64, jobs: usize) -> Campaign {
         count,
         jobs,
         coverage: false,
+        lean: None,
     }
 }
 

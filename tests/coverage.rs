@@ -29,6 +29,7 @@ fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
         count,
         jobs,
         coverage: true,
+        lean: None,
     }
 }
 

@@ -337,6 +337,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             count: 20_000,
             jobs: 2,
             coverage: false,
+            lean: None,
         };
         let outcome = campaign.run(&|_| {}, &AtomicBool::new(false)).unwrap();
         if let Some((number, failed)) = &outcome.failed {
@@ -357,6 +358,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         count: 20_000,
         jobs: 1,
         coverage: false,
+        lean: None,
     };
     // Interrupted when the third scenario is over.
     let interrupt = AtomicBool::new(false);

@@ -45,6 +45,30 @@ pub(super) struct Args {
     lcov: bool,
 }
 
+/// The coverage of some files, added up.
+///
+/// # Errors
+/// If one cannot be read, is none of coverage, or does not go with the others.
+pub(super) fn read(files: &[PathBuf]) -> Result<Coverage, CliError> {
+    let mut sum = Coverage::default();
+    for path in files {
+        let text = fs::read_to_string(path).map_err(|source| FileError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        add(&mut sum, path, &text)?;
+    }
+    Ok(sum)
+}
+
+fn add(sum: &mut Coverage, path: &Path, text: &str) -> Result<(), FileError> {
+    let coverage = file::parse(path, text)?;
+    sum.merge(&coverage).map_err(|source| FileError::Merge {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let mut sum = Coverage::default();
     let mut code = CodeCoverage::default();
@@ -57,11 +81,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             code.parse(path, &text)?;
             continue;
         }
-        let coverage = file::parse(path, &text)?;
-        sum.merge(&coverage).map_err(|source| FileError::Merge {
-            path: path.clone(),
-            source,
-        })?;
+        add(&mut sum, path, &text)?;
     }
     let report = match (code.is_empty(), &args.waivers) {
         (true, Some(_)) => return Err(CliError::NothingToWaive),

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{CliError, Verdict};
 use crate::bench::Failed;
 use crate::bundle::Bundle;
-use crate::campaign::{Campaign, Devices, Outcome};
+use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
@@ -54,6 +54,9 @@ pub(super) struct Args {
     /// Collect functional coverage, and write it into this file (`nestwalk cover` reads it)
     #[arg(long, value_name = "FILE")]
     coverage: Option<PathBuf>,
+    /// Lean toward what these coverage files have not reached; separated by commas (RISC-V profiles)
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    lean: Vec<PathBuf>,
     /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
@@ -130,6 +133,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         count: args.count,
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         coverage: args.coverage.is_some(),
+        lean: lean(args)?,
     };
     super::probe(&args.output)?;
     super::probe_file(args.results.as_ref())?;
@@ -260,6 +264,23 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         }
     }
     Ok(verdict)
+}
+
+/// What the campaign leans toward, if it shall.
+fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
+    if args.lean.is_empty() {
+        return Ok(None);
+    }
+    let files: Vec<_> = args
+        .lean
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let goals = super::cover::read(&args.lean)?.empty_goals(args.profile.format);
+    Ok(Some(Lean {
+        goals,
+        files: files.join(","),
+    }))
 }
 
 /// The accesses of a shard.

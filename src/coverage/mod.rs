@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use collect::{Bins, Hits, Watch};
-use model::{Group, Id, Mode, Model, Place, Rule};
+use model::{Group, Id, Model, Rule};
+pub use model::{Mode, Place};
 
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind};

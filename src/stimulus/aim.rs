@@ -187,29 +187,25 @@ impl Image {
         }
     }
 
-    /// An edit that lets the walk of `query` come to an end that `wanted` draws for one of its steps. None where nothing has
-    /// been found; the walk has none, or has faulted before.
+    /// An edit that lets the walk of `query` come to an end that `wanted` draws for one of its steps, of those that are `at` the
+    /// right place. None where nothing has been found; the walk has none, or has faulted before.
     pub fn aim(
         &mut self,
         draw: &mut Draw,
         query: &Query,
         when: When,
+        at: impl Fn(Position) -> bool,
         wanted: impl Fn(&mut Draw, Position) -> Option<End>,
     ) -> Option<Aimed> {
         // Where the walk ends now is no matter: all steps up to there are to be had.
         let _ = self.look(query);
+        let mut candidates: Vec<usize> = match when {
+            When::Before => (0..self.steps.len()).collect(),
+            When::Meanwhile => self.windows().iter().map(|window| window.second).collect(),
+        };
+        candidates.retain(|&index| at(self.steps[index].at));
         for _ in 0..TRIES {
-            let index = match when {
-                When::Before => draw_place(draw, &self.steps)?,
-                When::Meanwhile => {
-                    let windows = self.windows();
-                    let again: Vec<Step> = windows
-                        .iter()
-                        .map(|window| self.steps[window.second])
-                        .collect();
-                    windows[draw_place(draw, &again)?].second
-                }
-            };
+            let index = draw_place(draw, &self.steps, &candidates)?;
             let step = self.steps[index];
             let Some(end) = wanted(draw, step.at) else {
                 continue;
@@ -250,8 +246,16 @@ impl Image {
         self.edit(&step, word)
     }
 
+    /// An update of the last look, with the access before it to the same word.
+    pub fn draw_update(&self, draw: &mut Draw) -> Option<Window> {
+        let updates: Vec<usize> = (0..self.steps.len())
+            .filter(|&index| self.steps[index].update.is_some())
+            .collect();
+        self.window(draw_place(draw, &self.steps, &updates)?)
+    }
+
     /// The accesses of the last look to a word that it had accessed before, each with the last one before it.
-    pub fn windows(&self) -> Vec<Window> {
+    fn windows(&self) -> Vec<Window> {
         (0..self.steps.len())
             .filter_map(|index| self.window(index))
             .collect()
@@ -368,7 +372,16 @@ impl Image {
                 _ if is64 => entry.0 | 1 << (54 + draw.below(7)),
                 _ => entry.with_accessed(true).with_user(true).0,
             },
-            End::Fault(FaultKind::Reserved) => match draw.below(6) {
+            End::Fault(FaultKind::Reserved) => match draw.below(7) {
+                // A pointer with a bit that only a leaf has.
+                which if which == 6 || !is64 => {
+                    let pointer = Entry::pointer(entry.address());
+                    let bit = draw.below(3);
+                    (pointer.with_user(bit == 0))
+                        .with_accessed(bit == 1)
+                        .with_dirty(bit == 2)
+                        .0
+                }
                 0 => entry.with_pbmt(3).0,
                 1 => entry.with_pbmt(1 + draw.below(2) as u8).0,
                 // A NAPOT encoding that there is not, or not here.
@@ -431,9 +444,10 @@ fn same_place(one: Position, other: Position) -> bool {
     }
 }
 
-/// A step of a walk: first which table and level, then which of the steps there, for a deep walk has many steps of few kinds.
-fn draw_place(draw: &mut Draw, steps: &[Step]) -> Option<usize> {
-    if steps.is_empty() {
+/// One of some steps of a walk: first which table and level, then which of the steps there, for a deep walk has many steps of few
+/// kinds.
+fn draw_place(draw: &mut Draw, steps: &[Step], candidates: &[usize]) -> Option<usize> {
+    if candidates.is_empty() {
         return None;
     }
     let kind = |step: &Step| {
@@ -447,11 +461,13 @@ fn draw_place(draw: &mut Draw, steps: &[Step]) -> Option<usize> {
         };
         (purpose, step.at.level())
     };
-    let mut kinds: Vec<(u32, u32)> = steps.iter().map(kind).collect();
+    let mut kinds: Vec<(u32, u32)> = candidates.iter().map(|&at| kind(&steps[at])).collect();
     kinds.sort_unstable();
     kinds.dedup();
     let wanted = *draw.of(&kinds);
-    let of_kind: Vec<usize> = (0..steps.len())
+    let of_kind: Vec<usize> = candidates
+        .iter()
+        .copied()
         .filter(|&index| kind(&steps[index]) == wanted)
         .collect();
     Some(*draw.of(&of_kind))

@@ -15,6 +15,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::coverage::Goal;
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Fence, Query};
@@ -186,6 +187,17 @@ impl Draw {
 
 /// Scenario `number` of a campaign, with `accesses` accesses.
 pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scenario {
+    scenario_toward(profile, seed, number, accesses, &[])
+}
+
+/// The same, that leans toward some goals: half of what it does is for one of them. (The RISC-V formats only.)
+pub fn scenario_toward(
+    profile: Profile,
+    seed: u64,
+    number: u64,
+    accesses: u64,
+    goals: &[Goal],
+) -> Scenario {
     // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
     let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
     let profile_number = (profile.format as u64) << 1 | u64::from(profile.rights);
@@ -196,7 +208,7 @@ pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scen
     let machine = draw_machine(profile.format, &mut draw);
     let timing = draw_timing(&mut draw);
     let (memory, contexts, ops) = if profile.format.is_riscv() {
-        riscv::draw(profile.format, &mut draw, accesses)
+        riscv::draw(profile.format, &mut draw, accesses, goals)
     } else {
         let world = World::new(profile, &mut draw);
         let mut ops = Ops {
@@ -408,7 +420,9 @@ impl Ops<'_> {
             access: self.access_kind(),
         };
         let any = |draw: &mut Draw, _| Some(End::Fault(*draw.of(&FaultKind::ALL)));
-        let aimed = self.image.aim(&mut self.draw, &query, When::Before, any);
+        let aimed = self
+            .image
+            .aim(&mut self.draw, &query, When::Before, |_| true, any);
         let Some(Aimed { edit, .. }) = aimed else {
             return self.push_access(context, query.gva, query.access);
         };

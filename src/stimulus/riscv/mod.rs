@@ -10,6 +10,7 @@ mod world;
 use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
+use crate::coverage::{Goal, GoalOutcome, Mode, Place};
 use crate::format::Format;
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
@@ -23,7 +24,7 @@ use world::{Wanted, World};
 /// How often things happen. Percentages unless stated.
 pub mod weights {
     /// What an episode is about: accesses to pages in use, and new ones.
-    pub const ROAM: u32 = 48;
+    pub const ROAM: u32 = 47;
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
@@ -35,7 +36,7 @@ pub mod weights {
     /// A fence by one piece of a large page of which the TLB has several.
     pub const SPLINTER: u32 = 4;
     /// An update that meets another word than it expects.
-    pub const RACE: u32 = 3;
+    pub const RACE: u32 = 4;
     /// A page becomes part of a larger one, without a fence.
     pub const RESIZE: u32 = 2;
     /// One page under the other tags of its tables.
@@ -51,6 +52,8 @@ pub mod weights {
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
+    /// An episode is for a goal, if there are any.
+    pub const LEAN: u32 = 50;
     /// Accesses of a [`ROAM`] episode, at most.
     pub const ROAM_ACCESSES: u64 = 8;
     /// An access is in another context than the one before.
@@ -82,6 +85,8 @@ pub mod weights {
     /// Changes that have not been put back, at most.
     pub const MOST_BROKEN: usize = 3;
 
+    /// A guest's table is not beside the one before.
+    pub const SCATTERED_TABLE: u32 = 25;
     /// A stage is off.
     pub const STAGE_OFF: u32 = 12;
     /// A leaf of the lowest level is a NAPOT page.
@@ -108,13 +113,24 @@ pub mod weights {
     pub const SPOILED_LEAF: u32 = 10;
 }
 
+/// Pages that are tried for a goal.
+const GOAL_TRIES: u32 = 6;
+
 /// What of a scenario is of RISC-V: memory, contexts and ops.
 pub(super) fn draw(
     format: Format,
     draw: &mut Draw,
     accesses: u64,
+    goals: &[Goal],
 ) -> (HostMemory, Vec<NamedContext>, Vec<Op>) {
-    let world = World::new(format, draw);
+    // Goals of one mode at a time: its tables are what the machine is made for.
+    let mode = (!goals.is_empty()).then(|| draw.of(goals).mode);
+    let goals: Vec<Goal> = goals
+        .iter()
+        .filter(|goal| Some(goal.mode) == mode)
+        .copied()
+        .collect();
+    let world = World::new(format, draw, mode);
     let mut ops = Ops {
         world: &world,
         image: Image::new(format, &world.memory),
@@ -124,6 +140,7 @@ pub(super) fn draw(
         context: 0,
         recent: Vec::new(),
         broken: Vec::new(),
+        goals,
     };
     ops.fill();
     let ops = ops.ops;
@@ -142,11 +159,17 @@ struct Ops<'a> {
     recent: Vec<(usize, Wanted)>,
     /// Edits that have not been put back.
     broken: Vec<Edit>,
+    /// What to lean toward.
+    goals: Vec<Goal>,
 }
 
 impl Ops<'_> {
     fn fill(&mut self) {
         while self.left > 0 {
+            if !self.goals.is_empty() && self.draw.percent(weights::LEAN) {
+                self.toward_a_goal();
+                continue;
+            }
             let mut kind = self.draw.below(100) as u32;
             let mut is = |weight: u32| {
                 let is = kind < weight;
@@ -472,10 +495,11 @@ impl Ops<'_> {
             false => None,
         };
         let aimed = match &updated {
-            Some(_) => self
-                .image
-                .aim(self.draw, &query, When::Before, end_of_update),
-            None => self.image.aim(self.draw, &query, When::Before, any_end),
+            Some(_) => {
+                let image = &mut self.image;
+                image.aim(self.draw, &query, When::Before, is_of_update, any_end)
+            }
+            None => self.aim(&query, When::Before),
         };
         let Some(Aimed { edit, .. }) = aimed else {
             return self.push_access(context, gva, access);
@@ -492,7 +516,7 @@ impl Ops<'_> {
             self.push_edit(updated);
         }
         let second = match self.draw.percent(weights::SECOND_FAULT) {
-            true => self.image.aim(self.draw, &query, When::Before, any_end),
+            true => self.aim(&query, When::Before),
             false => None,
         };
         if let Some(second) = &second {
@@ -521,10 +545,12 @@ impl Ops<'_> {
 
     /// Clears bits of some leaf on the way of an access, so that it must set them: of the guest's leaf, or of any.
     fn let_update(&mut self, query: &Query, guest: bool) -> Option<Edit> {
-        let update = |_: &mut Draw, at: Position| {
-            (!guest || matches!(at, Position::Guest { .. })).then_some(End::Update)
-        };
-        let aimed = self.image.aim(self.draw, query, When::Before, update)?;
+        self.let_update_at(query, |at| !guest || matches!(at, Position::Guest { .. }))
+    }
+
+    fn let_update_at(&mut self, query: &Query, at: impl Fn(Position) -> bool) -> Option<Edit> {
+        let update = |_: &mut Draw, _| Some(End::Update);
+        let aimed = self.image.aim(self.draw, query, When::Before, at, update)?;
         self.push_edit(&aimed.edit);
         Some(aimed.edit)
     }
@@ -670,21 +696,45 @@ impl Ops<'_> {
         let access = self.access_kind(context);
         let gva = self.in_page(page.gva.0);
         let query = self.query(context, gva, access);
-        let of_guest = self.draw.percent(30);
+        let of_guest = self.draw.percent(50);
         let cleared = match self.draw.percent(90) {
             true => self.let_update(&query, of_guest),
             false => None,
         };
+        // And the host's leaf that this update goes through.
+        let of_both = of_guest && cleared.is_some() && self.draw.percent(75);
+        let through = match of_both {
+            true => self.let_update_at(&query, is_of_update),
+            false => None,
+        };
         let aimed = match self.draw.percent(40) {
-            true => self.image.aim(self.draw, &query, When::Meanwhile, any_end),
+            true => self.aim(&query, When::Meanwhile),
             false => self.lost_update(&query),
         };
-        let Some(Aimed {
-            edit,
-            window: Some(window),
-        }) = aimed
-        else {
+        let Some(aimed) = aimed else {
             return self.push_access(context, gva, access);
+        };
+        self.push_race(context, gva, access, aimed);
+        self.use_again(context, &page);
+        self.mend(aimed.edit, context, gva, None);
+        for edit in [through, cleared].into_iter().flatten() {
+            self.mend(edit, context, gva, None);
+        }
+    }
+
+    /// An edit for any end, anywhere.
+    fn aim(&mut self, query: &Query, when: When) -> Option<Aimed> {
+        self.image.aim(self.draw, query, when, |_| true, any_end)
+    }
+
+    /// An access, and an edit in a window of its walk.
+    fn push_race(&mut self, context: usize, gva: u64, access: Access, aimed: Aimed) {
+        let Aimed {
+            edit,
+            window: Some(Window { first, second }),
+        } = aimed
+        else {
+            return;
         };
         let is_timed = self.draw.percent(70);
         let latency = 1 + self.draw.below(6) as u32;
@@ -696,43 +746,130 @@ impl Ops<'_> {
                 ..Timing::default()
             }));
         }
-        self.ops.push(Op::Fence(all_of(query.context.virt)));
+        let virt = self.world.contexts[context].context.virt;
+        self.ops.push(Op::Fence(all_of(virt)));
         self.push_access(context, gva, access);
-        let Window { first, second } = window;
         let between = (second - first) as u64 * u64::from(latency + 1);
         let cycles = first as u64 * u64::from(latency + 1) + 1 + self.draw.below(between);
         self.ops.push(Op::Wait(cycles as u32));
         self.push_edit(&edit);
-        self.use_again(context, &page);
         if is_timed {
+            self.ops.push(Op::Drain);
             let timing = draw_timing(self.draw);
             self.ops.push(Op::Timing(timing));
         }
-        self.mend(edit, context, gva, None);
-        if let Some(cleared) = cleared {
-            self.mend(cleared, context, gva, None);
+    }
+
+    /// One of the goals, if there is a page that it can be reached with.
+    fn toward_a_goal(&mut self) {
+        let goal = *self.draw.of(&self.goals);
+        let fitting: Vec<usize> = (0..self.world.contexts.len())
+            .filter(|&number| Mode::of(&self.world.contexts[number].context) == goal.mode)
+            .filter(|&number| !self.world.pages[number].is_empty())
+            .collect();
+        if fitting.is_empty() {
+            return self.roam();
         }
+        for _ in 0..GOAL_TRIES {
+            let context = *self.draw.of(&fitting);
+            let page = *self.draw.of(&self.world.pages[context]);
+            let context = self.other_mode(context, &page);
+            let gva = self.in_page(page.gva.0);
+            let query = self.query(context, gva, goal.access);
+            let is_reached = match goal.outcome {
+                GoalOutcome::Translation {
+                    guest_size,
+                    host_size,
+                } => self.translate_by(&query, context, guest_size, host_size),
+                GoalOutcome::Fault { kind, at, race } => {
+                    self.fault_at(&query, context, kind, at, race)
+                }
+            };
+            if is_reached {
+                return;
+            }
+        }
+        self.roam();
+    }
+
+    /// An access, if it translates by pages of these sizes.
+    fn translate_by(
+        &mut self,
+        query: &Query,
+        context: usize,
+        guest_size: Option<u32>,
+        host_size: Option<u32>,
+    ) -> bool {
+        let fits = self.image.look(query).is_ok_and(|mapping| {
+            guest_size.is_none_or(|size| size == mapping.guest.page_size)
+                && host_size.is_none_or(|size| size == mapping.host.page_size)
+        });
+        if fits {
+            self.ops.push(Op::Fence(all_of(query.context.virt)));
+            self.push_access(context, query.gva.0, query.access);
+        }
+        fits
+    }
+
+    /// An access that faults so, if a word can bring that about.
+    fn fault_at(
+        &mut self,
+        query: &Query,
+        context: usize,
+        kind: FaultKind,
+        at: Place,
+        race: bool,
+    ) -> bool {
+        let of_update = matches!(
+            at,
+            Place::Host {
+                purpose: Purpose::GuestUpdate(_),
+                ..
+            }
+        );
+        let cleared = match of_update {
+            true => self.let_update(query, true),
+            false => None,
+        };
+        // The way of an update is that of the read before it: memory errors are a hole that comes between.
+        let when = match race || of_update && kind == FaultKind::Memory {
+            true => When::Meanwhile,
+            false => When::Before,
+        };
+        let is_there = |position| Place::of(&position) == at;
+        let end = |_: &mut Draw, _| Some(End::Fault(kind));
+        let aimed = self.image.aim(self.draw, query, when, is_there, end);
+        let gva = query.gva.0;
+        if let Some(aimed) = aimed {
+            if aimed.window.is_some() {
+                self.push_race(context, gva, query.access, aimed);
+            } else {
+                self.push_edit(&aimed.edit);
+                self.ops.push(Op::Fence(all_of(query.context.virt)));
+                self.push_access(context, gva, query.access);
+                self.drain(weights::DRAINED);
+            }
+            self.push_edit(&back(aimed.edit));
+        }
+        if let Some(cleared) = cleared {
+            self.push_edit(&back(cleared));
+        }
+        aimed.is_some()
     }
 
     /// An edit of a word that an access updates, between its read of it and the update.
     fn lost_update(&mut self, query: &Query) -> Option<Aimed> {
         let _ = self.image.look(query);
-        let mut windows = self.image.windows();
-        let steps = self.image.steps();
-        windows.retain(|window| steps[window.second].update.is_some());
-        if windows.is_empty() {
-            return None;
-        }
-        let window = *self.draw.of(&windows);
-        let step = steps[window.second];
+        let window = self.image.draw_update(self.draw)?;
+        let step = self.image.steps()[window.second];
         let clean = Entry(step.word?);
-        let word = match self.draw.below(9) {
+        let word = match self.draw.below(10) {
             0 => Some(clean.with_valid(false)),
             1 => Some(clean.with_rights(draw_rights(self.draw))),
             2 => Some(clean.with_accessed(true)),
             3 => Some(clean.with_accessed(true).with_dirty(true)),
-            4 => Some(Entry::pointer(clean.address())),
-            5 => None,
+            4 | 5 => Some(Entry::pointer(clean.address())),
+            6 | 7 => None,
             _ => Some(clean.with_rsw(self.draw.below(4))),
         };
         let edit = self.image.edit(&step, word.map(|word| word.0))?;
@@ -869,15 +1006,15 @@ fn all_of(virt: bool) -> Fence {
     }
 }
 
-/// The ends of the host's walk for an update.
-fn end_of_update(draw: &mut Draw, at: Position) -> Option<End> {
-    match at {
+/// The host's walk for an update.
+fn is_of_update(at: Position) -> bool {
+    matches!(
+        at,
         Position::Host {
             purpose: Purpose::GuestUpdate(_),
             ..
-        } => any_end(draw, at),
-        _ => None,
-    }
+        }
+    )
 }
 
 /// Every end that there is; which of them an entry can have shows in the try.

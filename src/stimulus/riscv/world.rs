@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::weights;
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::coverage::Mode;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
@@ -84,6 +85,7 @@ pub(super) struct World {
     /// Where the next table of a host goes.
     next_frame: u64,
     vms: Vec<Vm>,
+    wanted: Option<Mode>,
 }
 
 /// What contexts of one machine have in common.
@@ -95,7 +97,8 @@ struct Switches {
 }
 
 impl World {
-    pub fn new(format: Format, draw: &mut Draw) -> Self {
+    /// `wanted`: a mode that most address spaces are in.
+    pub fn new(format: Format, draw: &mut Draw, wanted: Option<Mode>) -> Self {
         let geometry = format.geometry();
         let mut world = Self {
             format,
@@ -111,6 +114,7 @@ impl World {
             },
             next_frame: 0,
             vms: Vec::new(),
+            wanted,
         };
         let room = geometry.hpa_width - 26;
         world.next_frame = draw.below(1 << room) << 26;
@@ -127,7 +131,8 @@ impl World {
                 world.add_space(draw, Some(vm), asid);
             }
         }
-        for _ in 0..draw.below(3) {
+        let least = u64::from(wanted.is_some_and(|mode| !mode.virt));
+        for _ in 0..draw.below(3).max(least) {
             let asid = *draw.of(&asids);
             world.add_space(draw, None, asid);
         }
@@ -170,17 +175,22 @@ impl World {
         PAGE + levels * self.geometry.index_width + extra
     }
 
+    /// Bits of a gPA that a guest entry can name and the host's stage can translate.
+    fn reach(&self, host: Option<&Tables>) -> u32 {
+        let most = self.geometry.hpa_width;
+        host.map_or(most, |host| self.width(Stage::Host, host.levels).min(most))
+    }
+
     fn add_vm(&mut self, draw: &mut Draw, vmid: u16) {
-        let levels = self.draw_levels(draw);
+        let levels = match self.wanted {
+            Some(mode) if mode.virt && draw.percent(85) => mode.host.into(),
+            _ => self.draw_levels(draw),
+        };
         let host = (levels > 0).then(|| {
             let root = self.frame(draw, 4 * 4096);
             self.new_tables(Stage::Host, levels, root)
         });
-        let width = match levels {
-            0 => self.geometry.hpa_width,
-            // What a guest entry can name.
-            levels => self.width(Stage::Host, levels).min(self.geometry.hpa_width),
-        };
+        let width = self.reach(host.as_ref());
         let regions = (0..1 + draw.below(2))
             .map(|_| draw.below(1 << (width - 24)) << 24)
             .collect();
@@ -205,6 +215,11 @@ impl World {
         let Some(vm) = vm else {
             return self.frame(draw, 4096);
         };
+        // Elsewhere now and then, so that one large page of the host does not map all of them.
+        if draw.percent(weights::SCATTERED_TABLE) {
+            let width = self.reach(self.vms[vm].host.as_ref());
+            self.vms[vm].next_table = draw.below(1 << (width - 20)) << 20;
+        }
         let at = self.vms[vm].next_table;
         self.vms[vm].next_table += 4096 * (1 + draw.below(2));
         self.map_gpa(draw, vm, at);
@@ -448,7 +463,10 @@ impl World {
 
     fn add_space(&mut self, draw: &mut Draw, vm: Option<usize>, asid: u16) {
         let switches = self.switches;
-        let levels = self.draw_levels(draw);
+        let levels = match self.wanted {
+            Some(mode) if mode.virt == vm.is_some() && draw.percent(85) => mode.guest.into(),
+            _ => self.draw_levels(draw),
+        };
         let mut tables = (levels > 0).then(|| {
             let root = self.guest_frame(draw, vm);
             self.new_tables(Stage::Guest, levels, root)
@@ -562,7 +580,7 @@ impl World {
         draw: &mut Draw,
         vm: Option<usize>,
         tables: Option<&mut Tables>,
-        from: u64,
+        mut from: u64,
         width: u32,
     ) -> Option<Wanted> {
         let mut user = true;
@@ -570,6 +588,16 @@ impl World {
             None => (from, false),
             Some(tables) => {
                 let size = self.draw_size(draw, tables.levels);
+                // A page larger than all that the host's stage can translate: the part of it that can be.
+                let reach = vm.and_then(|vm| {
+                    let host = self.vms[vm].host.as_ref()?;
+                    Some(self.width(Stage::Host, host.levels))
+                });
+                if let Some(reach) = reach.filter(|&reach| reach < size)
+                    && draw.percent(70)
+                {
+                    from &= !((1 << size) - (1 << reach));
+                }
                 let to = match vm {
                     None => self.draw_hpa(draw, size),
                     Some(vm) => {
