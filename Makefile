@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all setup-formal build cosim coverage reach fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: help setup setup-all setup-formal build cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -50,10 +50,18 @@ rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 cargo-test: setup
 	$(CARGO) test --release --locked
 
+# Long enough to find nearly every planted bug; `make soak` is the long one.
+test_count ?= 400000
+
+campaigns: build
+	for profile in handout handout-rights classic32 classic32-rights rv32 rv64; do \
+	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(test_count) || exit; \
+	done
+
 setup-test:
 	@tests/setup.sh
 
-test: setup-formal fmt-check setup-test lint rtl-read formal-quick clippy cargo-test ## run every check
+test: setup-formal fmt-check setup-test lint rtl-read formal-quick clippy cargo-test campaigns ## run every check
 
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput

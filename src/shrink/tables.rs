@@ -420,7 +420,7 @@ impl Renaming {
         let mut taken = BTreeSet::new();
         for (at, word) in scenario.memory.words() {
             let location = self.location(at);
-            if location.0 % self.geometry.pte_bytes() != 0 || !taken.insert(location) {
+            if !location.0.is_multiple_of(self.geometry.pte_bytes()) || !taken.insert(location) {
                 return None;
             }
             new.memory.write(location, self.word(at, word));
