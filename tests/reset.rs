@@ -26,7 +26,7 @@ fn scenario(file: &str, ops: &[Option<Op>]) -> Scenario {
     let access = scenario
         .ops
         .iter()
-        .rfind(|op| is_access(op))
+        .find(|op| is_access(op))
         .unwrap()
         .clone();
     scenario.ops = ops
