@@ -697,7 +697,7 @@ impl Checker {
         if let Some(request) = self.requests.get_mut(id) {
             request.walk = Some(walk);
             self.walks[walk].unanswered += 1;
-            self.unassigned -= 1;
+            self.unassigned = self.unassigned.saturating_sub(1);
         }
     }
 
@@ -975,7 +975,7 @@ impl Checker {
             (true, None) => {
                 self.check_hit(id, &query, fences, &outcome, cycle)?;
                 self.touch_of_hit(&query, &outcome);
-                self.unassigned -= 1;
+                self.unassigned = self.unassigned.saturating_sub(1);
             }
             (false, Some(walk)) => {
                 let Some(judged) = self.walks[walk].judged else {
