@@ -24,7 +24,7 @@ use world::{Wanted, World};
 /// How often things happen. Percentages unless stated.
 pub mod weights {
     /// What an episode is about: accesses to pages in use, and new ones.
-    pub const ROAM: u32 = 47;
+    pub const ROAM: u32 = 46;
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
@@ -40,7 +40,7 @@ pub mod weights {
     /// A page becomes part of a larger one, without a fence.
     pub const RESIZE: u32 = 2;
     /// One page under the other tags of its tables.
-    pub const ALIAS: u32 = 3;
+    pub const ALIAS: u32 = 4;
     /// A fence of some form.
     pub const FENCE: u32 = 2;
     /// A spoiled word that stays for a while.
@@ -66,6 +66,8 @@ pub mod weights {
     pub const ELSEWHERE: u32 = 6;
     /// The privilege of an access does not care for the page's U bit.
     pub const ANY_PRIVILEGE: u32 = 10;
+    /// A page that is used under several tags is made global on the way.
+    pub const BECOMES_GLOBAL: u32 = 60;
     /// A fence names nothing but its kind of address space.
     pub const FENCE_ALL: u32 = 30;
     /// A fence has one operand that is one bit off what was used.
@@ -927,13 +929,38 @@ impl Ops<'_> {
         let others: Vec<usize> = (0..self.world.contexts.len())
             .filter(|&other| self.world.same_tables(context, other) || self.draw.percent(25))
             .collect();
-        for _ in 0..2 {
-            for &other in &others {
+        let becomes_global = match self.draw.percent(weights::BECOMES_GLOBAL) {
+            true => self.becomes_global(context, &page, access),
+            false => None,
+        };
+        for round in 0..2 {
+            for (number, &other) in others.iter().enumerate() {
                 let gva = self.in_page(page.gva.0);
                 self.push_access(other, gva, access);
+                if let Some(edit) = &becomes_global
+                    && (round, number) == (0, 0)
+                {
+                    // The TLB has the page of one ASID, and gets it of all.
+                    self.ops.push(Op::Drain);
+                    self.push_edit(edit);
+                }
             }
             self.drain(weights::DRAINED);
         }
+        if let Some(edit) = becomes_global {
+            self.mend(edit, context, page.gva.0, None);
+        }
+    }
+
+    /// Makes the guest's leaf of a page global, if it is not.
+    fn becomes_global(&mut self, context: usize, page: &Wanted, access: Access) -> Option<Edit> {
+        let _ = self.image.look(&self.query(context, page.gva.0, access));
+        let leaf = self.image.leaf(Stage::Guest)?;
+        let entry = Entry(leaf.word?);
+        if entry.global() {
+            return None;
+        }
+        self.image.edit(&leaf, Some(entry.with_global(true).0))
     }
 
     fn fence_something(&mut self) {
