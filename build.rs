@@ -64,6 +64,7 @@ fn build() -> Result<()> {
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
     for name in [
         FORMATS,
+        WITHOUT,
         OBJECTS,
         MODEL_OPT_LEVEL,
         COVERAGE,
@@ -203,7 +204,12 @@ impl Verilator {
             ])
             .arg(format!("-GFormat={}", variant.format))
             .arg(format!("-GWalkSlots={}", variant.slots))
-            .arg(format!("-GTlbEntries={}", variant.tlb_entries));
+            .arg(format!("-GTlbEntries={}", variant.tlb_entries))
+            .args(
+                ["GuestCache", "HostCache", "NestedTlb"]
+                    .map(|cache| format!("-G{cache}Entries={}", variant.walk_cache_entries)),
+            )
+            .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)));
         let output = command
             .output()
             .map_err(|e| format!("cannot run {}: {e}", self.binary.display()))?;
@@ -409,6 +415,9 @@ fn class(variant: &Variant) -> String {
 /// Formats to build devices of, by name, with blanks between; all, if it is not set. To build one alone is for whoever edits RTL.
 const FORMATS: &str = "NESTWALK_FORMATS";
 
+/// Variants to leave out, by name, with blanks between.
+const WITHOUT: &str = "NESTWALK_WITHOUT";
+
 /// A folder for objects that outlive the next edit of the RTL, for whoever goes to and fro between versions of it (`tools/mutants.sh`).
 const OBJECTS: &str = "NESTWALK_OBJECTS";
 
@@ -497,20 +506,28 @@ fn cover_returns(text: &str) -> String {
 }
 
 fn variants_to_build() -> Result<Vec<Variant>> {
-    let Ok(wanted) = env::var(FORMATS) else {
-        return Ok(VARIANTS.to_vec());
+    let names = |variable| {
+        let list = env::var(variable).unwrap_or_default();
+        list.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
+    let (wanted, unwanted) = (names(FORMATS), names(WITHOUT));
     // A variant's name begins with that of its format.
     let format = |variant: &Variant| variant.name.split('_').next().unwrap_or_default();
-    for name in wanted.split_whitespace() {
+    for name in &wanted {
         if !VARIANTS.iter().any(|variant| format(variant) == name) {
             return Err(format!("{FORMATS}: there is no format {name:?}").into());
         }
     }
+    for name in &unwanted {
+        if !VARIANTS.iter().any(|variant| variant.name == name) {
+            return Err(format!("{WITHOUT}: there is no variant {name:?}").into());
+        }
+    }
     let is_wanted = |variant: &&Variant| {
-        wanted
-            .split_whitespace()
-            .any(|name| name == format(variant))
+        (wanted.is_empty() || wanted.iter().any(|name| name == format(variant)))
+            && !unwanted.iter().any(|name| name == variant.name)
     };
     Ok(VARIANTS.iter().filter(is_wanted).copied().collect())
 }

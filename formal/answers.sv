@@ -42,6 +42,7 @@ module answers
   ) u_dut (
     .clk_i,
     .rst_ni,
+    .walk_caches_i   ('0),
     .req_valid_i,
     .req_ready_o     (),
     .req_i,

@@ -53,6 +53,7 @@ module mmu
   ) u_dut (
     .clk_i,
     .rst_ni,
+    .walk_caches_i   ('0),
     .req_valid_i,
     .req_ready_o     (req_ready),
     .req_i,

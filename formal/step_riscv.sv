@@ -19,7 +19,8 @@ module step_riscv
   input query_t start_query_i,
   input walk_t  walk_i,
   input pte_t   found_i,
-  input logic   error_i
+  input logic   error_i,
+  input pass_t  pass_i
 );
 
   localparam bit          Rv64      = (Format == FormatRv64);
@@ -30,7 +31,7 @@ module step_riscv
   localparam type word_t  = logic [63:0];
   localparam type count_t = logic [6:0];
 
-  walk_t      start, next;
+  walk_t      start, next, behind;
   walk_next_e start_wants, wants;
   pte_t       expected, updated;
   tlb_data_t  found;
@@ -47,6 +48,9 @@ module step_riscv
     .update_walk_i     (walk_i),
     .update_expected_o (expected),
     .update_new_o      (updated),
+    .look_walk_i       (walk_i),
+    .look_pass_i       (pass_i),
+    .look_walk_o       (behind),
     .end_walk_i        (walk_i),
     .end_data_o        (found)
   );
@@ -407,6 +411,47 @@ module step_riscv
 
       StartTwoStages_C: cover (start_wants == WalkRead && guest_on && host_on);
       StartOff_C:       cover (start_wants == WalkDone);
+    end
+  end
+
+  //////////////////////////////
+  // What a walk cache spares //
+  //////////////////////////////
+
+  // The address's index into a table of a level that is not the host's root, as bytes.
+  function automatic word_t index_of(word_t address, level_t level);
+    word_t vpn;
+    vpn = address >> (12 + 32'(level) * VpnWidth);
+    return (vpn & ((word_t'(1) << VpnWidth) - 1)) * PteBytes;
+  endfunction
+
+  word_t table_hpa, table_gpa, host_root_level;
+  assign table_hpa       = word_t'(pass_i.hppn) << 12;
+  assign table_gpa       = word_t'(pass_i.gppn) << 12;
+  assign host_root_level = word_t'(walk_i.query.ctx.space.host_levels) - 1;
+
+  always_comb begin : p_pass
+    if (32'(pass_i.level) + 1 < MaxLevels && word_t'(pass_i.level) < host_root_level
+        && host_root_level < MaxLevels) begin
+      // 7.15 What a walk cache knows is passed over: the walk stands in its table, at the address's own index, or at the guest
+      // entry in its page; it is of the same request.
+      PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
+                            && behind.guest_leaf == walk_i.guest_leaf && behind.fault == walk_i.fault);
+      PassNone_A:   assert (pass_i.kind != PassNone || behind == walk_i);
+      PassGuest_A:  assert (pass_i.kind != PassGuest
+                            || (behind.stage == StageGuest && behind.guest_level == pass_i.level
+                                && behind.is_global == pass_i.is_global
+                                && word_t'(behind.gpa) == (table_gpa | index_of(word_t'(walk_i.query.gva), pass_i.level))
+                                && word_t'(behind.hpa) == (table_hpa | index_of(word_t'(walk_i.query.gva), pass_i.level))));
+      PassHost_A:   assert (pass_i.kind != PassHost
+                            || (behind.stage == StageHost && behind.host_level == pass_i.level
+                                && behind.guest_level == walk_i.guest_level && behind.is_global == walk_i.is_global
+                                && behind.gpa == walk_i.gpa
+                                && word_t'(behind.hpa) == (table_hpa | index_of(word_t'(walk_i.gpa), pass_i.level))));
+      PassNested_A: assert (pass_i.kind != PassNested
+                            || (behind.stage == StageGuest && behind.guest_level == walk_i.guest_level
+                                && behind.is_global == walk_i.is_global && behind.gpa == walk_i.gpa
+                                && word_t'(behind.hpa) == (table_hpa | word_t'(walk_i.gpa[11:0]))));
     end
   end
 

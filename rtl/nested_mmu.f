@@ -7,5 +7,7 @@ rtl/walk_step_handout.sv
 rtl/walk_step_riscv.sv
 rtl/tlb.sv
 rtl/miss_table.sv
+rtl/walk_cache.sv
+rtl/walk_caches.sv
 rtl/walk_engine.sv
 rtl/nested_mmu.sv

@@ -2,7 +2,8 @@
 //
 // docs/ports.md states the ports and their timing. In a cycle the response register takes either the result of a
 // walk that has ended, or the look-up of a request; ended walks go first. A request that misses goes to
-// a walk; one that finds neither a walk to share nor room for its own is held and looked up again.
+// a walk; one that finds neither a walk to share nor room for its own is held and looked up again: also, before
+// the next ended walk, in the cycle after a walk has left its slot, so that the slots do not all begin together.
 
 `include "nested_mmu_types.svh"
 
@@ -16,12 +17,23 @@ module nested_mmu
   parameter int unsigned IdWidth     = 8,
   parameter int unsigned AsidWidth   = 16,
   parameter int unsigned VmidWidth   = 14,
+  // Walk caches of RISC-V's formats, 0: there is none; else a power of two, 2 or more.
+  parameter int unsigned GuestCacheEntries = 0,  // of each level
+  parameter int unsigned HostCacheEntries  = 0,  // of each level
+  parameter int unsigned NestedTlbEntries  = 0,
+  // A walk's next read may leave in the cycle in which the data of the one before arrives: the memory's request then
+  // depends on its response in the same cycle.
+  parameter bit          ReadBypass  = 1'b0,
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
-                                  IdWidth, AsidWidth, VmidWidth),
+                                  IdWidth, AsidWidth, VmidWidth,
+                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic     clk_i,
   input  logic     rst_ni,
+
+  // Which walk caches are in use, of those that there are. It changes when no walk is under way.
+  input  walk_caches_t walk_caches_i,
 
   // Requests for a translation.
   input  logic     req_valid_i,
@@ -52,6 +64,7 @@ module nested_mmu
   output event_t   event_o
 );
 
+  logic done_first;   // an ended walk goes before the look-up
   logic look;         // a look-up may be answered in this cycle
   logic give;         // an ended walk is answered in this cycle
   logic rsp_room;
@@ -60,7 +73,7 @@ module nested_mmu
   logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
   slot_t miss_slot;
 
-  logic held_valid_q;
+  logic held_valid_q, retired_q;
   req_t held_q;
 
   logic    done_valid, done_fill, done_last;
@@ -96,8 +109,9 @@ module nested_mmu
   //////////////////////////////////////
 
   assign rsp_room     = !rsp_valid_q || rsp_ready_i;
-  assign give         = rsp_room && done_valid;
-  assign look         = rsp_room && !done_valid && !fence_valid_i;
+  assign done_first   = done_valid && !(retired_q && held_valid_q);
+  assign give         = rsp_room && done_first;
+  assign look         = rsp_room && !done_first && !fence_valid_i;
   assign req_ready_o  = look && !held_valid_q;
   assign lookup       = held_valid_q ? held_q : req_i;
   assign lookup_valid = look && (held_valid_q || req_valid_i);
@@ -109,7 +123,7 @@ module nested_mmu
   // The TLB //
   /////////////
 
-  assign key = done_valid ? '{space: done_walk.query.ctx.space,
+  assign key = done_first ? '{space: done_walk.query.ctx.space,
                               vpn:   vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth)}
                           : '{space: lookup.query.ctx.space,
                               vpn:   vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)};
@@ -145,6 +159,11 @@ module nested_mmu
     else if (look) held_valid_q <= missed_out;
   end
 
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_retired
+    if (!rst_ni)       retired_q <= 1'b0;
+    else if (rsp_room) retired_q <= give && done_last;
+  end
+
   always_ff @(posedge clk_i) begin : p_held
     if (missed_out && !held_valid_q) held_q <= req_i;
   end
@@ -174,8 +193,9 @@ module nested_mmu
     .free_o        (slot_free),
     .slot_o        (miss_slot),
     .start_i       (miss && !equal),
+    .walk_caches_i,
     .fence_valid_i,
-    .fence_scope_i (fence_i.scope),
+    .fence_i,
     .done_valid_o  (done_valid),
     .done_slot_o   (done_slot),
     .done_walk_o   (done_walk),
@@ -365,6 +385,16 @@ module nested_mmu
   end
   if (MissEntries < WalkSlots) begin : gen_bad_misses
     $fatal(1, "nested_mmu: MissEntries must be WalkSlots or more");
+  end
+  for (genvar which = 0; which < 3; which++) begin : gen_walk_cache_entries
+    localparam int unsigned Entries = (which == 0) ? GuestCacheEntries
+                                    : (which == 1) ? HostCacheEntries : NestedTlbEntries;
+    if (Entries == 1 || (Entries & (Entries - 1)) != 0) begin : gen_bad_entries
+      $fatal(1, "nested_mmu: the entries of a walk cache must be 0, or a power of two, 2 or more");
+    end
+  end
+  if (Cfg.HasWalkCaches && !Cfg.Riscv) begin : gen_bad_format
+    $fatal(1, "nested_mmu: only RISC-V's formats have walk caches");
   end
   if (IdWidth < 1 || AsidWidth < 1 || VmidWidth < 1) begin : gen_bad_width
     $fatal(1, "nested_mmu: IdWidth, AsidWidth and VmidWidth must be 1 or more");

@@ -40,6 +40,11 @@ package nested_mmu_pkg;
     int unsigned TlbEntries;
     int unsigned WalkSlots;
     int unsigned MissEntries;    // requests that can wait for a walk
+    logic        ReadBypass;     // a read may leave in the cycle of its predecessor's data
+    int unsigned GuestCacheEntries;  // walk caches, 0: there is none. Of each level
+    int unsigned HostCacheEntries;   // of each level
+    int unsigned NestedTlbEntries;
+    logic        HasWalkCaches;      // any of them
   } cfg_t;
 
   // The geometry table: one row a format.
@@ -89,7 +94,11 @@ package nested_mmu_pkg;
 
   function automatic cfg_t make_cfg(format_e format, int unsigned tlb_entries, int unsigned walk_slots,
                                     int unsigned miss_entries, int unsigned id_width,
-                                    int unsigned asid_width, int unsigned vmid_width);
+                                    int unsigned asid_width, int unsigned vmid_width,
+                                    int unsigned guest_cache_entries = 0,
+                                    int unsigned host_cache_entries = 0,
+                                    int unsigned nested_tlb_entries = 0,
+                                    logic read_bypass = 1'b0);
     cfg_t cfg;
     cfg             = geometry(format);
     cfg.TlbEntries  = tlb_entries;
@@ -98,6 +107,11 @@ package nested_mmu_pkg;
     cfg.IdWidth     = id_width;
     cfg.AsidWidth   = asid_width;
     cfg.VmidWidth   = vmid_width;
+    cfg.ReadBypass  = read_bypass;
+    cfg.GuestCacheEntries = guest_cache_entries;
+    cfg.HostCacheEntries  = host_cache_entries;
+    cfg.NestedTlbEntries  = nested_tlb_entries;
+    cfg.HasWalkCaches     = (guest_cache_entries != 0) || (host_cache_entries != 0) || (nested_tlb_entries != 0);
     return cfg;
   endfunction
 
@@ -151,6 +165,21 @@ package nested_mmu_pkg;
     SlotWait = 2'd2,  // its read or update is in flight
     SlotDone = 2'd3   // has a result that not every requester has been given
   } slot_state_e;
+
+  // Which walk caches are in use.
+  typedef struct packed {
+    logic nested;  // gPA page of a guest table => its hPA page
+    logic host;    // gPA prefix => the next host table
+    logic guest;   // gVA prefix => the next guest table, in hPA
+  } walk_caches_t;
+
+  // What a walk cache has spared a walk.
+  typedef enum logic [1:0] {
+    PassNone   = 2'd0,
+    PassGuest  = 2'd1,  // all before a guest table
+    PassHost   = 2'd2,  // the host tables before one
+    PassNested = 2'd3   // the translation of a guest entry's gPA
+  } pass_kind_e;
 
   // Number of levels of a stage that is on; 0: it is off.
   typedef logic [2:0] levels_t;

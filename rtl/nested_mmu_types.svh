@@ -124,6 +124,14 @@
     logic                        is_global;    /* a guest pointer was */                          \
     nested_mmu_pkg::fault_kind_e fault;                                                           \
   },                                                                                              \
+  /* What a walk cache knows on a walk's way: where to go on. */                                  \
+  localparam type pass_t = struct packed {                                                        \
+    nested_mmu_pkg::pass_kind_e kind;                                                             \
+    level_t                     level;      /* of the table, of its stage */                      \
+    hppn_t                      hppn;       /* the table, or the guest entry's page */            \
+    gppn_t                      gppn;       /* a guest table's */                                 \
+    logic                       is_global;  /* a pointer before a guest table was */              \
+  },                                                                                              \
   /* What a TLB entry is found by, and what it says: what a walk has found. */                    \
   localparam type tlb_key_t = struct packed {                                                     \
     space_t space;                                                                                \
@@ -151,6 +159,8 @@
     level_t                      host_level;                                                      \
     nested_mmu_pkg::purpose_e    purpose;                                                         \
     logic                        update;  /* this was the answer to an update */                  \
+    nested_mmu_pkg::pass_kind_e  pass;    /* which walk cache has led here */                     \
+    logic                        is_global;  /* a guest pointer before this entry was */          \
     gpa_t                        gpa;                                                             \
     hpa_t                        hpa;                                                             \
     logic                        error;                                                           \

@@ -2,6 +2,11 @@
 //
 // A slot holds a walk (walk_t) and its state. All slots share one walk step: an entry arrives with its slot's
 // number and the step says what is next. The memory port is given round robin.
+//
+// With walk caches a walk that comes to the first entry of a stage is looked up in them before it reads; those
+// that wait for that have their turn round robin too.
+//
+// With ReadBypass an entry's successor may be read in the cycle in which the entry arrives; else the read is registered.
 
 `include "nested_mmu_types.svh"
 
@@ -22,9 +27,12 @@ module walk_engine
   output slot_t     slot_o,    // of the equal walk, else the free one
   input  logic      start_i,   // take it into the free slot
 
-  // Walks that are named by a fence finish without filling anything.
+  // Which walk caches are in use. It changes when there is no walk.
+  input  walk_caches_t walk_caches_i,
+
+  // Walks that are named by a fence finish without filling anything more.
   input  logic      fence_valid_i,
-  input  scope_t    fence_scope_i,
+  input  fence_t    fence_i,
 
   // A walk that has ended. `retire_i` frees its slot; `filled_i` says that its fill has had its chance.
   output logic      done_valid_o,
@@ -54,7 +62,15 @@ module walk_engine
   walk_next_e  start_next, next;
   pte_t        update_expected, update_new;
 
-  logic [N-1:0] idle, wants_read, done, equal, named;
+  // Walk caches: whether a slot's walk is still to be looked up, and what of them it has come by.
+  logic       [N-1:0] look_q;
+  pass_kind_e         pass_q [N];
+  logic               start_looks, next_looks, look_valid, look_ready;
+  slot_t              look_slot;
+  walk_t              look_walk;
+  pass_t              look_pass;
+
+  logic [N-1:0] idle, wants_read, bypasses, done, equal, named;
   slot_t        free_slot, equal_slot, read_slot, done_slot;
   logic         read_valid;
 
@@ -79,6 +95,7 @@ module walk_engine
       .end_walk_i        (done_walk_o),
       .end_data_o        (done_data_o)
     );
+    assign look_walk = '0;
   end else if (Format == FormatRv32 || Format == FormatRv64) begin : gen_riscv
     walk_step_riscv #(.Cfg(Cfg)) u_step (
       .start_query_i     (miss_i),
@@ -92,11 +109,68 @@ module walk_engine
       .update_walk_i     (walk_q[read_slot]),
       .update_expected_o (update_expected),
       .update_new_o      (update_new),
+      .look_walk_i       (walk_q[look_slot]),
+      .look_pass_i       (look_pass),
+      .look_walk_o       (look_walk),
       .end_walk_i        (done_walk_o),
       .end_data_o        (done_data_o)
     );
   end else begin : gen_no_format
     $fatal(1, "walk_engine: no walk step for this format");
+  end
+
+  /////////////////////
+  // The walk caches //
+  /////////////////////
+
+  if (!Cfg.HasWalkCaches) begin : gen_no_walk_caches
+    assign start_looks = 1'b0;
+    assign next_looks  = 1'b0;
+    assign look_valid  = 1'b0;
+    assign look_ready  = 1'b0;
+    assign look_slot   = '0;
+    assign look_pass   = '0;
+
+    logic unused_without;
+    assign unused_without = ^{walk_caches_i, fence_i, start_looks, next_looks, look_slot, look_pass, look_walk};
+  end else if (Cfg.Riscv) begin : gen_walk_caches
+    logic [N-1:0] wants_look;
+
+    // Before the first entry of a stage: a start is, and what follows a guest entry.
+    assign start_looks = (walk_caches_i != '0) && start_next == WalkRead;
+    assign next_looks  = (walk_caches_i != '0) && next == WalkRead
+                      && step_walk.stage == StageGuest && next_walk.stage == StageHost;
+
+    for (genvar i = 0; i < N; i++) begin : gen_wants
+      assign wants_look[i] = (state_q[i] == SlotRead) && look_q[i];
+    end
+
+    rr_arbiter #(.N(N)) u_look (
+      .clk_i,
+      .rst_ni,
+      .req_i   (wants_look),
+      .valid_o (look_valid),
+      .index_o (look_slot),
+      .ready_i (look_ready)
+    );
+
+    walk_caches #(.Cfg(Cfg)) u_caches (
+      .clk_i,
+      .rst_ni,
+      .use_i        (walk_caches_i),
+      .look_valid_i (look_valid),
+      .look_ready_o (look_ready),
+      .look_walk_i  (walk_q[look_slot]),
+      .look_pass_o  (look_pass),
+      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[mem_rsp_i.id]
+                     && !(fence_valid_i && named[mem_rsp_i.id])),
+      .step_walk_i  (step_walk),
+      .step_next_i  (next_walk),
+      .fence_valid_i,
+      .fence_i
+    );
+  end else begin : gen_no_rules
+    $fatal(1, "walk_engine: only RISC-V's formats have walk caches");
   end
 
   ////////////////
@@ -108,15 +182,16 @@ module walk_engine
   endfunction
 
   for (genvar i = 0; i < N; i++) begin : gen_slot
-    logic starts, issues, steps, retires;
+    logic starts, looks, issues, steps, retires;
 
     assign idle[i]       = (state_q[i] == SlotIdle);
-    assign wants_read[i] = (state_q[i] == SlotRead);
+    assign wants_read[i] = (state_q[i] == SlotRead) && !look_q[i];
+    assign bypasses[i]   = Cfg.ReadBypass && steps && next == WalkRead && !next_looks;
     assign done[i]       = (state_q[i] == SlotDone);
 
     // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
-    // of the handout's is the same for every access.
-    assign equal[i] = !idle[i] && !done[i] && fill_q[i]
+    // of the handout's is the same for every access. One that has ended is shared until it has been answered.
+    assign equal[i] = !idle[i] && fill_q[i]
                    && (walk_q[i].query.ctx == miss_i.ctx)
                    && (vpn_t'(walk_q[i].query.gva >> Cfg.OffsetWidth)
                        == vpn_t'(miss_i.gva >> Cfg.OffsetWidth))
@@ -125,7 +200,7 @@ module walk_engine
 
     // By address a walk cannot be told apart before it ends, nor whether it is global: ASID and VMID decide.
     fence_scope #(.Cfg(Cfg)) u_scope (
-      .scope_i  (fence_scope_i),
+      .scope_i  (fence_i.scope),
       .virt_i   (walk_q[i].query.ctx.space.virt),
       .global_i (1'b0),
       .asid_i   (walk_q[i].query.ctx.space.asid),
@@ -134,6 +209,7 @@ module walk_engine
     );
 
     assign starts  = start_i && free_slot == slot_t'(i);
+    assign looks   = look_valid && look_ready && look_slot == slot_t'(i);
     assign issues  = mem_req_valid_o && mem_req_ready_i && read_slot == slot_t'(i);
     assign steps   = mem_rsp_valid_i && mem_rsp_i.id == slot_t'(i);
     assign retires = retire_i && done_slot == slot_t'(i);
@@ -145,7 +221,7 @@ module walk_engine
         unique case (state_q[i])
           SlotIdle: if (starts)  state_q[i] <= state_of(start_next);
           SlotRead: if (issues)  state_q[i] <= SlotWait;
-          SlotWait: if (steps)   state_q[i] <= state_of(next);
+          SlotWait: if (steps)   state_q[i] <= issues ? SlotWait : state_of(next);
           SlotDone: if (retires) state_q[i] <= SlotIdle;
           default:               state_q[i] <= SlotIdle;
         endcase
@@ -155,6 +231,23 @@ module walk_engine
     always_ff @(posedge clk_i) begin : p_walk
       if (starts)     walk_q[i] <= start_walk;
       else if (steps) walk_q[i] <= next_walk;
+      else if (looks) walk_q[i] <= look_walk;
+    end
+
+    if (Cfg.HasWalkCaches) begin : gen_look
+      always_ff @(posedge clk_i) begin : p_look
+        if (starts)     look_q[i] <= start_looks;
+        else if (steps) look_q[i] <= next_looks;
+        else if (looks) look_q[i] <= 1'b0;
+      end
+
+      always_ff @(posedge clk_i) begin : p_pass
+        if (starts || steps) pass_q[i] <= PassNone;
+        else if (looks)      pass_q[i] <= look_pass.kind;
+      end
+    end else begin : gen_no_look
+      assign look_q[i] = 1'b0;
+      assign pass_q[i] = PassNone;
     end
 
     always_ff @(posedge clk_i) begin : p_fill
@@ -183,7 +276,7 @@ module walk_engine
   rr_arbiter #(.N(N)) u_read (
     .clk_i,
     .rst_ni,
-    .req_i   (wants_read),
+    .req_i   (wants_read | bypasses),
     .valid_o (read_valid),
     .index_o (read_slot),
     .ready_i (mem_req_ready_i)
@@ -192,8 +285,8 @@ module walk_engine
   assign mem_req_valid_o = read_valid;
   assign mem_req_o       = '{
     id:       read_slot,
-    hpa:      walk_q[read_slot].hpa,
-    update:   walk_q[read_slot].update,
+    hpa:      bypasses[read_slot] ? next_walk.hpa : walk_q[read_slot].hpa,
+    update:   !bypasses[read_slot] && walk_q[read_slot].update,
     expected: update_expected,
     updated:  update_new
   };
@@ -227,6 +320,8 @@ module walk_engine
     host_level:  step_walk.host_level,
     purpose:     step_walk.purpose,
     update:      step_walk.update,
+    pass:        pass_q[mem_rsp_i.id],
+    is_global:   step_walk.is_global,
     gpa:         step_walk.gpa,
     hpa:         step_walk.hpa,
     error:       mem_rsp_i.error,

@@ -3,6 +3,7 @@
 //   start:  request                     -> a walk's first state
 //   step:   walk, and the entry it read -> the walk's next state
 //   update: walk that wants an update   -> the words of its compare-and-swap
+//   look:   walk, and what a walk cache has for it -> the walk behind that
 //   end:    walk that is done           -> what it has found
 //
 // Pure combinational; one instance serves every walk slot. Both stages are judged by the same functions. The
@@ -30,6 +31,10 @@ module walk_step_riscv
   input  walk_t      update_walk_i,
   output pte_t       update_expected_o,
   output pte_t       update_new_o,
+
+  input  walk_t      look_walk_i,
+  input  pass_t      look_pass_i,
+  output walk_t      look_walk_o,
 
   input  walk_t      end_walk_i,
   output tlb_data_t  end_data_o
@@ -386,6 +391,33 @@ module walk_step_riscv
 
   logic unused_update_walk;
   assign unused_update_walk = ^update_walk_i;
+
+  //////////
+  // Look //
+  //////////
+
+  // A walk before the first entry of a stage goes on from what a walk cache knows.
+  function automatic walk_t pass_over(walk_t walk, pass_t pass);
+    walk_t  next;
+    addr_t  table_base;
+    index_t index;
+    next       = walk;
+    table_base = addr_t'(pass.hppn) << Cfg.OffsetWidth;
+    unique case (pass.kind)
+      PassGuest: begin
+        index            = table_index(addr_t'(walk.query.gva), pass.level, 1'b0);
+        next.guest_level = pass.level;
+        next.is_global   = pass.is_global;
+        next.gpa         = gpa_t'(entry_address(addr_t'(pass.gppn) << Cfg.OffsetWidth, index, 1'b0));
+        return reach(next, hpa_t'(entry_address(table_base, index, 1'b0)));
+      end
+      PassHost:   return seek_host_entry(next, table_base, pass.level);
+      PassNested: return reach(next, {pass.hppn, offset_t'(walk.gpa)});
+      default:    return next;
+    endcase
+  endfunction
+
+  assign look_walk_o = pass_over(look_walk_i, look_pass_i);
 
   /////////
   // End //

@@ -8,17 +8,24 @@ module tb_top
   parameter format_e     Format     = FormatHandout,
   parameter int unsigned TlbEntries = 16,
   parameter int unsigned WalkSlots  = 4,
+  parameter int unsigned GuestCacheEntries = 0,
+  parameter int unsigned HostCacheEntries  = 0,
+  parameter int unsigned NestedTlbEntries  = 0,
+  parameter bit          ReadBypass = 1'b0,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
   localparam int unsigned VmidWidth   = 14,
   localparam int unsigned EventWidth  = 256,
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
-                                  IdWidth, AsidWidth, VmidWidth),
+                                  IdWidth, AsidWidth, VmidWidth,
+                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
+
+  input  walk_caches_t walk_caches_i,
 
   input  logic        req_valid_i,
   output logic        req_ready_o,
@@ -175,10 +182,15 @@ module tb_top
     .MissEntries (MissEntries),
     .IdWidth     (IdWidth),
     .AsidWidth   (AsidWidth),
-    .VmidWidth   (VmidWidth)
+    .VmidWidth   (VmidWidth),
+    .GuestCacheEntries (GuestCacheEntries),
+    .HostCacheEntries  (HostCacheEntries),
+    .NestedTlbEntries  (NestedTlbEntries),
+    .ReadBypass        (ReadBypass)
   ) u_mmu (
     .clk_i,
     .rst_ni,
+    .walk_caches_i,
     .req_valid_i,
     .req_ready_o,
     .req_i           (req),

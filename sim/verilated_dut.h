@@ -94,6 +94,7 @@ private:
     // Payloads go with their valid or without it: to copy them costs less than to ask.
     void drive(const Inputs& in) {
         Model& m = *model_;
+        m.walk_caches_i = in.walk_caches;
         m.req_valid_i = in.req_valid;
         m.req_id_i = in.req_id;
         m.req_access_i = in.req_access;

@@ -195,6 +195,41 @@ pub struct Space {
     pub vmid: u16,
 }
 
+/// Which walk caches are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WalkCaches {
+    /// From a gVA's prefix to the next guest table.
+    pub guest: bool,
+    /// From a gPA's prefix to the next host table.
+    pub host: bool,
+    /// From a guest table's gPA to its hPA.
+    pub nested: bool,
+}
+
+impl WalkCaches {
+    /// All of them.
+    pub const ALL: Self = Self {
+        guest: true,
+        host: true,
+        nested: true,
+    };
+
+    /// What they are called, in the order of the fields.
+    pub const NAMES: [&str; 3] = ["guest", "host", "nested"];
+
+    /// The names of those that are in use.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let used = [self.guest, self.host, self.nested];
+        let names = used.into_iter().zip(Self::NAMES);
+        names.filter_map(|(used, name)| used.then_some(name))
+    }
+
+    /// Whether any is.
+    pub fn any(self) -> bool {
+        self.guest || self.host || self.nested
+    }
+}
+
 /// A translation that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Query {

@@ -12,7 +12,7 @@ use nestwalk::bench::{Observer, run};
 use nestwalk::dut::Dut;
 use nestwalk::dut::variants::VARIANTS;
 use nestwalk::format::Format;
-use nestwalk::mmu::{Fence, Outcome};
+use nestwalk::mmu::{Fence, Outcome, WalkCaches};
 use nestwalk::scenario::{Machine, Op, Scenario, Timing};
 use nestwalk::stimulus::{self, Profile};
 
@@ -134,19 +134,25 @@ fn timings() -> [Timing; 4] {
 fn answers_are_the_same(format: Format, rights: bool, status: Status) {
     let profile = Profile { format, rights };
     let variants = VARIANTS.iter().filter(|v| v.paging_format() == format);
-    let mut devices: Vec<_> = variants.map(|v| (v, Dut::new(v, 1).unwrap())).collect();
+    let mut devices: Vec<_> = variants
+        .flat_map(|variant| {
+            let machine = Machine::of_variant(variant);
+            let cached = Machine {
+                walk_caches: WalkCaches::ALL,
+                ..machine
+            };
+            [machine, cached]
+        })
+        .filter(|machine| !machine.walk_caches.any() || machine.walk_cache_entries > 0)
+        .map(|machine| (machine, Dut::new(machine.variant().unwrap(), 1).unwrap()))
+        .collect();
     let mut spread = 0;
     for number in 0..SCENARIOS {
         let mut scenario = settled(profile, number, status);
         let mut first: Option<Answers> = None;
         let mut hits = Vec::new();
-        for (variant, dut) in &mut devices {
-            scenario.machine = Machine {
-                format,
-                slots: variant.slots,
-                tlb_entries: variant.tlb_entries,
-                checked: variant.checked,
-            };
+        for (machine, dut) in &mut devices {
+            scenario.machine = *machine;
             for timing in timings() {
                 scenario.timing = timing;
                 let mut answers = Answers::default();
@@ -161,8 +167,7 @@ fn answers_are_the_same(format: Format, rights: bool, status: Status) {
                             assert_eq!(
                                 Some(outcome),
                                 answers.outcomes.get(op),
-                                "{profile}, {status:?}, scenario {number}, op {op}, {}, {:?}",
-                                variant.name,
+                                "{profile}, {status:?}, scenario {number}, op {op}, {machine:?}, {:?}",
                                 scenario.timing
                             );
                         }

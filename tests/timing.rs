@@ -55,6 +55,15 @@ fn identity(memory: &mut HostMemory, format: Format) -> Roots {
 }
 
 fn scenario(format: Format, slots: u32, latency: u32, ops: Vec<Op>) -> Scenario {
+    let machine = Machine {
+        slots,
+        ..Machine::of(format)
+    };
+    scenario_on(machine, latency, ops)
+}
+
+fn scenario_on(machine: Machine, latency: u32, ops: Vec<Op>) -> Scenario {
+    let format = machine.format;
     let mut memory = HostMemory::new(format);
     let roots = identity(&mut memory, format);
     let contexts = (0..=SINGLE_STAGE)
@@ -71,10 +80,7 @@ fn scenario(format: Format, slots: u32, latency: u32, ops: Vec<Op>) -> Scenario 
         .collect();
     Scenario {
         title: String::new(),
-        machine: Machine {
-            slots,
-            ..Machine::of(format)
-        },
+        machine,
         memory,
         holes: Holes::Fault,
         timing: Timing {
@@ -279,6 +285,80 @@ fn the_memory_port_is_busy_for_88_of_100_cycles_of_what_the_slots_can_ask_for() 
                     100.0 * busy / limit
                 );
                 assert!(busy >= 0.88 * limit, "{format} {slots} {latency}: {busy}");
+            }
+        }
+    }
+}
+
+/// A machine of the classic geometry, whose pages are many.
+fn classic(slots: u32, read_bypass: bool) -> Machine {
+    Machine {
+        slots,
+        read_bypass,
+        ..Machine::of(Format::Classic32)
+    }
+}
+
+#[test]
+fn with_the_read_bypass_a_walk_of_n_reads_takes_n_times_latency_and_three_cycles() {
+    println!("slots   L  1 table  both tables  8L+3");
+    for slots in [1, 4, 16] {
+        for latency in LATENCIES {
+            let ops = vec![load(0, 0), Op::Drain, load(SINGLE_STAGE, 0)];
+            let (recorder, _) = run(&scenario_on(classic(slots, true), latency, ops));
+            let (walk, one_table) = (cycles(&recorder, 0), cycles(&recorder, 2));
+            let contract = |reads: u64| reads * u64::from(latency) + 3;
+            println!(
+                "{slots:5} {latency:3} {:8} {:12} {:5}",
+                one_table.0,
+                walk.0,
+                contract(8)
+            );
+            assert_eq!(walk, (contract(8), false));
+            assert_eq!(one_table, (contract(2), false));
+        }
+    }
+}
+
+/// The share of cycles with a read while there are always more misses than slots: of the middle eight tenths of the reads of 900
+/// walks of different pages.
+fn steady_share(machine: Machine, latency: u32) -> f64 {
+    const WALKS: u64 = 900;
+    let ops = (0..WALKS).map(|n| load(0, n * 4096)).collect();
+    let (recorder, stats) = run(&scenario_on(machine, latency, ops));
+    assert_eq!(
+        (stats.walks, stats.reads, stats.hits),
+        (WALKS, 8 * WALKS, 0)
+    );
+    let mut reads: Vec<u64> = (recorder.walks.iter())
+        .flat_map(|walk| walk.reads.iter().map(|read| read.cycle))
+        .collect();
+    reads.sort_unstable();
+    let (first, last) = (reads.len() / 10, reads.len() * 9 / 10);
+    (last - first) as f64 / (reads[last] - reads[first]) as f64
+}
+
+#[test]
+fn in_the_steady_state_of_independent_misses_the_memory_port_is_kept_busy() {
+    println!("bypass  slots   L   busy  what the slots can ask for  of it");
+    for bypass in [false, true] {
+        for slots in [1, 4, 16] {
+            for latency in LATENCIES {
+                let busy = steady_share(classic(slots, bypass), latency);
+                let each = f64::from(latency + u32::from(!bypass));
+                let limit = (f64::from(slots) / each).min(1.0);
+                println!(
+                    "{bypass:6} {slots:6} {latency:3} {busy:6.3} {limit:27.3} {:5.1} %",
+                    100.0 * busy / limit
+                );
+                // A slot rests between two walks, for 2 cycles, with the bypass 3: with one slot nobody else can use them.
+                let own = 8.0 * each;
+                let alone = own / (own + 2.0 + f64::from(u8::from(bypass)));
+                let expected = (f64::from(slots) / each * alone).min(0.95);
+                assert!(
+                    busy >= 0.995 * expected,
+                    "{bypass} {slots} {latency}: {busy}"
+                );
             }
         }
     }

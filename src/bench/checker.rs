@@ -4,6 +4,7 @@
 //!   for, in that order and no more, and its answer follows from it, whatever was edited meanwhile.
 //! - A hit must be what some earlier walk found and no fence has named since: the legal answers are those of a TLB without
 //!   limits. A page that cannot have left the TLB must hit.
+//! - What a walk has not read it must have from a walk cache, which may know what an earlier walk has read and no fence has named since.
 //! - A walk that a fence has overtaken fills nothing and is not shared by later requests; equal misses share one.
 //! - Every request has one answer, and the device does not stand still without a reason.
 
@@ -15,14 +16,16 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::known::{self, Known, Told};
 use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::{Done, Miss, Outputs, WalkStep};
-use crate::format::Format;
-use crate::golden::{self, EntryMemory, Mapping, StepLog};
+use crate::dut::{Done, Miss, Outputs, Pass, WalkStep};
+use crate::format::{Format, Geometry};
+use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
 use crate::mmu::{
     Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome,
 };
+use crate::scenario::Machine;
 
 /// A read or an update of a table entry that the device made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,8 @@ pub enum Check {
     Stalled,
     /// What the device tells of a walk's steps.
     Steps,
+    /// What a walk cache has given a walk: not what any walk has read since the fences that name it.
+    WalkCache,
 }
 
 impl fmt::Display for Check {
@@ -110,6 +115,7 @@ impl fmt::Display for Check {
             Check::Port => "port rules",
             Check::Stalled => "a stall without a reason",
             Check::Steps => "steps of a walk, as the device tells them",
+            Check::WalkCache => "what a walk cache knows",
         })
     }
 }
@@ -149,8 +155,10 @@ struct Request {
 struct Walk {
     query: Option<Query>,
     reads: Vec<Read>,
-    /// Its steps, as the device tells them; where they are checked.
-    steps: Vec<WalkStep>,
+    /// Its steps, as the device tells them; where they are wanted.
+    told: Vec<Told>,
+    /// Fences, when the last of them was told or the walk was begun.
+    fences_at_step: u64,
     /// Fences since it was started, with their numbers.
     fences: Vec<(u64, Fence)>,
     /// Requests that wait for its result.
@@ -268,6 +276,8 @@ pub(super) struct Checker {
     format: Format,
     slot_count: u32,
     with_steps: bool,
+    /// What walk caches may know, if any is in use.
+    known: Option<Known>,
     tlb_entries: usize,
     requests: Requests<Request>,
     walks: Vec<Walk>,
@@ -309,13 +319,36 @@ pub(super) struct Checker {
 
 /// The words that a device was given, as memory for the golden walk.
 struct Served<'a> {
+    geometry: Geometry,
     reads: &'a [Read],
+    /// What the device told of each, where it is wanted.
+    told: &'a [Told],
     next: usize,
-    /// What the walk called for and the device did not ask.
-    wrong: Option<Asked>,
+    /// What a walk cache has spared before the next read has been passed over.
+    passed: bool,
+    /// Where the device did otherwise.
+    wrong: Option<Wrong>,
 }
 
-impl Served<'_> {
+enum Wrong {
+    /// What the walk called for and the device did not ask.
+    Asked(Asked),
+    /// A walk cache has spared what it cannot have known, or nothing that was to be read.
+    Pass,
+}
+
+impl<'a> Served<'a> {
+    fn new(format: Format, walk: &'a Walk) -> Self {
+        Self {
+            geometry: format.geometry(),
+            reads: &walk.reads,
+            told: &walk.told,
+            next: 0,
+            passed: false,
+            wrong: None,
+        }
+    }
+
     #[inline]
     fn serve(&mut self, at: Hpa, update: Option<Update>) -> Option<u64> {
         if self.wrong.is_some() {
@@ -323,14 +356,34 @@ impl Served<'_> {
         }
         match self.reads.get(self.next) {
             Some(read) if read.at == at && read.update == update => {
+                if !self.passed && self.pass().is_some() {
+                    self.wrong = Some(Wrong::Pass);
+                    return None;
+                }
                 self.next += 1;
+                self.passed = false;
                 read.word
             }
             _ => {
-                self.wrong = Some(Asked { at, update });
+                self.wrong = Some(Wrong::Asked(Asked { at, update }));
                 None
             }
         }
+    }
+
+    /// The step after which the device went on, if a walk cache has led to it and that was not passed over yet.
+    #[inline]
+    fn pass(&self) -> Option<&'a WalkStep> {
+        let told = self.told.get(self.next).filter(|_| !self.passed)?;
+        Some(&told.step).filter(|step| step.pass != Pass::None)
+    }
+
+    /// Passes over what a kind of walk cache has spared here, if one has.
+    #[inline]
+    fn pass_over(&mut self, kind: Pass) -> Option<&'a WalkStep> {
+        let step = self.pass().filter(|step| step.pass == kind)?;
+        self.passed = true;
+        Some(step)
     }
 }
 
@@ -343,15 +396,44 @@ impl EntryMemory for Served<'_> {
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
         self.serve(at, Some(Update { expected, new }))
     }
+
+    #[inline]
+    fn known_guest_table(&mut self) -> Option<GuestTable> {
+        let step = self.pass_over(Pass::Guest)?;
+        Some(known::guest_table(&self.geometry, step))
+    }
+
+    #[inline]
+    fn known_host_table(&mut self, gpa: Gpa) -> Option<(u32, Hpa)> {
+        // Where a request shares the walk of another, its gPA differs in the offset.
+        let page = |gpa: Gpa| gpa.0 >> self.geometry.offset_width;
+        self.pass().filter(|step| page(step.gpa) == page(gpa))?;
+        let step = self.pass_over(Pass::Host)?;
+        Some(known::host_table(&self.geometry, step))
+    }
+
+    #[inline]
+    fn known_entry(&mut self, gpa: Gpa) -> Option<Hpa> {
+        self.pass().filter(|step| step.gpa == gpa)?;
+        let step = self.pass_over(Pass::Nested)?;
+        Some(step.hpa)
+    }
 }
 
 impl Checker {
-    /// `with_steps`: what the device tells of walks' steps is checked too.
-    pub fn new(format: Format, slots: u32, tlb_entries: u32, with_steps: bool) -> Self {
+    /// For a device. What a checked one tells of walks' steps is checked too.
+    pub fn new(machine: &Machine) -> Self {
+        let &Machine {
+            format,
+            slots,
+            tlb_entries,
+            ..
+        } = machine;
         Self {
             format,
             slot_count: slots,
-            with_steps,
+            with_steps: machine.checked,
+            known: machine.walk_caches.any().then(|| Known::new(format)),
             tlb_entries: tlb_entries as usize,
             requests: Requests::new(),
             walks: Vec::new(),
@@ -477,11 +559,19 @@ impl Checker {
             self.must_hold.clear();
             self.may_hold_is_known = true;
         }
+        if let Some(known) = &mut self.known {
+            known.fence(fence, number);
+        }
         self.forget_fenced();
     }
 
     /// What was fenced before every request that waits is of no more use.
     fn forget_fenced(&mut self) {
+        if self.requests.is_empty()
+            && let Some(known) = &mut self.known
+        {
+            known.forget_fenced();
+        }
         if self.requests.is_empty() && self.fenced_in_legal {
             self.legal.retain(|_, legal| {
                 legal.retain(|one| one.fenced == LIVE);
@@ -493,6 +583,7 @@ impl Checker {
 
     #[inline]
     pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
+        let most_waited = self.most_waited();
         if let Some(&Some(walk)) = self.slots.get(usize::from(slot))
             && let Some(state) = self.walks.get_mut(walk)
             && !state.ended
@@ -501,7 +592,7 @@ impl Checker {
             // "Slots are served round robin": none waits for more than one turn of each other.
             let waited = self.grants - self.wants_since[usize::from(slot)];
             self.grants += 1;
-            if waited >= u64::from(self.slot_count) {
+            if waited >= most_waited {
                 return Err(self.unfair(slot, waited, read.cycle));
             }
             if state.reads.len() >= LONG_WALK && state.reads.len().is_power_of_two() {
@@ -510,6 +601,17 @@ impl Checker {
             return Ok(());
         }
         Err(Self::read_of_no_walk(slot, read))
+    }
+
+    /// Reads of others that a slot waits for at most. A walk that is looked up in walk caches waits for its turn there first, and while
+    /// reads of others fill them: at most those between two look-ups of each other, the levels of the host's stage, some with an update.
+    #[inline]
+    fn most_waited(&self) -> u64 {
+        let turn = u64::from(self.slot_count);
+        match self.known {
+            None => turn,
+            Some(_) => (2 * u64::from(self.format.geometry().levels) + 2) * turn,
+        }
     }
 
     #[cold]
@@ -528,10 +630,21 @@ impl Checker {
         }
     }
 
+    /// Whether it wants to be told the steps of walks.
+    #[inline]
+    pub fn wants_steps(&self) -> bool {
+        self.with_steps || self.known.is_some()
+    }
+
     /// The device tells a step of a walk.
     pub fn step(&mut self, step: &WalkStep) {
         if let Some(&Some(walk)) = self.slots.get(usize::from(step.slot)) {
-            self.walks[walk].steps.push(*step);
+            let walk = &mut self.walks[walk];
+            walk.told.push(Told {
+                step: *step,
+                fences: walk.fences_at_step,
+            });
+            walk.fences_at_step = self.fences;
         }
     }
 
@@ -542,20 +655,16 @@ impl Checker {
         let Some(query) = &state.query else {
             return Ok(());
         };
-        let mut served = Served {
-            reads: &state.reads,
-            next: 0,
-            wrong: None,
-        };
+        let mut served = Served::new(self.format, state);
         let mut golden = Vec::new();
         let _ = golden::walk(self.format, query, &mut served, &mut golden);
         let expected = steps::told(&golden);
-        let told = &state.steps;
+        let told = &state.told;
         let wrong = (0..expected.len().max(told.len())).find(|&n| {
             let (Some(expected), Some(told)) = (expected.get(n), told.get(n)) else {
                 return true;
             };
-            !expected.is(told)
+            !expected.is(&told.step)
         });
         match wrong {
             None => Ok(()),
@@ -577,11 +686,7 @@ impl Checker {
         let Some(query) = state.query else {
             return Ok(());
         };
-        let mut served = Served {
-            reads: &state.reads,
-            next: 0,
-            wrong: None,
-        };
+        let mut served = Served::new(self.format, state);
         // Over when it asks for what has not been served yet, or before.
         let _ = golden::walk(self.format, &query, &mut served, &mut ());
         let asks_on = served.wrong.is_some() && served.next == state.reads.len();
@@ -682,7 +787,8 @@ impl Checker {
         let state = &mut self.walks[walk];
         state.query = Some(query);
         state.reads.clear();
-        state.steps.clear();
+        state.told.clear();
+        state.fences_at_step = self.fences;
         state.fences.clear();
         state.requests = 1;
         state.unanswered = 0;
@@ -759,7 +865,10 @@ impl Checker {
         let query = request.query;
         let mut ended = None;
         if self.walks[walk].judged.is_none() {
-            let found = self.judge(walk, done.id, &query, cycle, log)?;
+            let found = match self.known {
+                None => self.judge(walk, done.id, &query, cycle, log)?,
+                Some(_) => self.judge_with_caches(walk, done.id, &query, cycle, log)?,
+            };
             ended = Some(Ended { query, found });
             self.walks[walk].judged = Some(Judged {
                 query,
@@ -794,6 +903,65 @@ impl Checker {
         Ok(ended)
     }
 
+    /// The same with walk caches: what they have spared must be what they may know; and what this walk has read, they may know.
+    fn judge_with_caches<L: StepLog>(
+        &mut self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+        log: &mut L,
+    ) -> Result<Result<Mapping, Fault>, Box<Mismatch>> {
+        let mut steps: Vec<Step> = Vec::new();
+        let found = self.judge(walk, id, query, cycle, &mut steps)?;
+        for step in &steps {
+            log.step(*step);
+        }
+        if self.unknown_pass(walk, query).is_some() {
+            // Caches are filled step by step, not at the end of a walk.
+            self.learn_under_way();
+            if let Some(number) = self.unknown_pass(walk, query) {
+                let expected = "what some walk has read, and no fence has named since".to_owned();
+                let got = format!("{:?}", self.walks[walk].told[number].step);
+                let mut mismatch = self
+                    .mismatch(Check::WalkCache, id, cycle)
+                    .say(expected, got);
+                mismatch.wrong_read = Some(number);
+                return Err(mismatch);
+            }
+        }
+        let Walk { told, fences, .. } = &self.walks[walk];
+        if let Some(known) = &mut self.known {
+            known.learn(query, &steps, told, fences);
+        }
+        Ok(found)
+    }
+
+    /// The number of the first step of a walk that a walk cache has led to without knowing of it.
+    fn unknown_pass(&self, walk: usize, query: &Query) -> Option<usize> {
+        let known = self.known.as_ref()?;
+        let told = &self.walks[walk].told;
+        told.iter().position(|told| !known.allows(query, told))
+    }
+
+    /// What walks have read that are not over.
+    fn learn_under_way(&mut self) {
+        let Some(known) = &mut self.known else {
+            return;
+        };
+        for walk in self.slots.iter().flatten().map(|&walk| &self.walks[walk]) {
+            if let Some(query) = &walk.query
+                && walk.judged.is_none()
+            {
+                let mut steps = Vec::new();
+                let mut served = Served::new(self.format, walk);
+                // It ends with what has not been read yet, as an error: nothing is learnt from that.
+                let _ = golden::walk(self.format, query, &mut served, &mut steps);
+                known.learn(query, &steps, &walk.told, &walk.fences);
+            }
+        }
+    }
+
     /// The golden walk over the words that the device was given.
     fn judge<L: StepLog>(
         &self,
@@ -803,12 +971,9 @@ impl Checker {
         cycle: u64,
         log: &mut L,
     ) -> Result<Result<Mapping, Fault>, Box<Mismatch>> {
-        let reads = &self.walks[walk].reads;
-        let mut served = Served {
-            reads,
-            next: 0,
-            wrong: None,
-        };
+        let state = &self.walks[walk];
+        let reads = &state.reads;
+        let mut served = Served::new(self.format, state);
         let found = golden::walk(self.format, query, &mut served, log);
         let (next, wrong) = (served.next, served.wrong);
         let number = next + 1;
@@ -822,10 +987,21 @@ impl Checker {
         });
         let the_end = format!("the end of the walk after {next} accesses");
         let wrong_read = match (wrong, asked) {
-            (Some(wanted), asked) => Some((
+            (Some(Wrong::Asked(wanted)), asked) => Some((
                 format!("access {number}: {wanted}"),
                 asked.unwrap_or(the_end),
             )),
+            (Some(Wrong::Pass), asked) => {
+                let expected =
+                    format!("access {number} without a walk cache: it spares nothing here");
+                let pass = state.told.get(next).map(|told| told.step);
+                let got = format!("{}, as {pass:?}", asked.unwrap_or(the_end));
+                let mut mismatch = self
+                    .mismatch(Check::WalkCache, id, cycle)
+                    .say(expected, got);
+                mismatch.wrong_read = Some(next);
+                return Err(mismatch);
+            }
             (None, Some(asked)) => Some((the_end, asked)),
             (None, None) => None,
         };
@@ -1148,9 +1324,8 @@ impl Checker {
     }
 
     /// What a reset leaves: nothing.
-    pub fn reset(&mut self) {
-        let entries = self.tlb_entries as u32;
-        *self = Self::new(self.format, self.slot_count, entries, self.with_steps);
+    pub fn reset(&mut self, machine: &Machine) {
+        *self = Self::new(machine);
     }
 
     /// Counts cycles in which a request waits, and says whether there is to be a reason. A waiting request is looked up in each

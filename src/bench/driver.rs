@@ -13,7 +13,7 @@ use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, Fence, Outcome, Query};
-use crate::scenario::{Op, Scenario, Timing};
+use crate::scenario::{Machine, Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
 const TAIL: u64 = 24;
@@ -217,6 +217,13 @@ fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     1000 + 16 * reads * a_read * 100 / memory_free * 100 / response_free
 }
 
+/// Nothing is asked of a device.
+fn idle_inputs(machine: &Machine) -> Inputs {
+    let mut inputs = Inputs::default();
+    inputs.set_walk_caches(machine.walk_caches);
+    inputs
+}
+
 /// Runs a scenario on a device, from its reset state, with all checks.
 ///
 /// # Errors
@@ -317,14 +324,9 @@ impl<'a> Run<'a> {
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing),
-            checker: Checker::new(
-                machine.format,
-                machine.slots,
-                machine.tlb_entries,
-                machine.checked,
-            ),
+            checker: Checker::new(machine),
             stats: Stats::default(),
-            inputs: Inputs::default(),
+            inputs: idle_inputs(machine),
             cycle: 0,
             seen: Vec::new(),
             unjudged: 0,
@@ -399,9 +401,9 @@ impl<'a> Run<'a> {
     /// After a reset: nobody waits for anything any more.
     fn forget(&mut self) {
         self.stats.accesses += self.outstanding as u64;
-        self.checker.reset();
+        self.checker.reset(&self.scenario.machine);
         self.server.forget();
-        self.inputs = Inputs::default();
+        self.inputs = idle_inputs(&self.scenario.machine);
         self.requesting = None;
         self.outstanding = 0;
         self.free_ids = (0..=255).collect();
@@ -644,6 +646,10 @@ impl<'a> Run<'a> {
         }
         if let Some(read) = &seen.read {
             observer.read(outputs.mem_req_id, read);
+            if seen.replied == Some(outputs.mem_req_id) {
+                // A read that follows upon its predecessor's data at once has not waited.
+                self.checker.replied(outputs.mem_req_id);
+            }
             if read.update.is_some() {
                 self.stats.updates += 1;
             } else {
@@ -664,10 +670,8 @@ impl<'a> Run<'a> {
             {
                 observer.event(cycle, &event);
             }
-            if self.scenario.machine.checked
-                && let Some(Event {
-                    step: Some(step), ..
-                }) = dut.event(outputs)
+            if self.checker.wants_steps()
+                && let Some(step) = dut.step_of_event(outputs)
             {
                 self.checker.step(&step);
             }

@@ -2,6 +2,7 @@
 
 mod checker;
 mod driver;
+mod known;
 mod memory_server;
 mod requests;
 mod steps;

@@ -18,6 +18,7 @@ use super::{CliError, Verdict};
 use crate::bench::Stats;
 use crate::campaign::Devices;
 use crate::format::Format;
+use crate::mmu::WalkCaches;
 use crate::report::junit::Case;
 use crate::report::{json as as_json, text};
 use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
@@ -39,6 +40,17 @@ pub(super) struct Args {
     /// Let each access wait for the answer to the one before it
     #[arg(long, conflicts_with = "golden_only")]
     serial: bool,
+    /// Walk caches to use: any of guest, host, nested, with commas between [default: none]
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_delimiter = ',',
+        conflicts_with = "golden_only"
+    )]
+    walk_caches: Vec<WalkCache>,
+    /// Entries of each walk cache, of each level: 2 or 8, as built in
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = walk_cache_entries, requires = "walk_caches")]
+    walk_cache_entries: u32,
     /// Files at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
@@ -48,6 +60,39 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WalkCache {
+    /// From a gVA's prefix to the next guest table
+    Guest,
+    /// From a gPA's prefix to the next host table
+    Host,
+    /// From a guest table's gPA to its hPA
+    Nested,
+}
+
+impl Args {
+    fn walk_caches(&self) -> WalkCaches {
+        let used = |cache| self.walk_caches.contains(&cache);
+        WalkCaches {
+            guest: used(WalkCache::Guest),
+            host: used(WalkCache::Host),
+            nested: used(WalkCache::Nested),
+        }
+    }
+}
+
+/// A size of walk caches that there is a device with.
+fn walk_cache_entries(text: &str) -> Result<u32, String> {
+    let machine = |entries| device::machine(entries, WalkCaches::ALL);
+    let entries = text.parse().map_err(|e| format!("{e}"))?;
+    match machine(entries).variant() {
+        Some(_) => Ok(entries),
+        None => Err(format!(
+            "no RV64 device with walk caches of {entries} entries is built in"
+        )),
+    }
 }
 
 /// What came of a file.
@@ -159,6 +204,8 @@ fn replay(
             limit,
             latency: args.latency,
             serial: args.serial,
+            walk_caches: args.walk_caches(),
+            walk_cache_entries: args.walk_cache_entries,
         };
         let lowered = device::lower(&mut reader, &options)?;
         let scenario = lowered.scenario();

@@ -22,6 +22,7 @@ pub(crate) mod ffi {
         req_guest_levels: u8,
         req_host_levels: u8,
         mem_rsp_id: u8,
+        walk_caches: u8,
         req_valid: bool,
         req_virt: bool,
         req_rights: bool,

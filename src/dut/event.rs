@@ -53,6 +53,20 @@ pub enum Next {
     Update,
 }
 
+/// What a walk cache has spared a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing.
+    #[default]
+    None,
+    /// All before a guest table.
+    Guest,
+    /// The host tables before one.
+    Host,
+    /// The translation of a guest entry's gPA.
+    Nested,
+}
+
 /// A walk has taken an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkStep {
@@ -68,6 +82,10 @@ pub struct WalkStep {
     pub purpose: u8,
     /// The entry is the answer to an update.
     pub update: bool,
+    /// The walk cache that has led the walk to this entry.
+    pub pass: Pass,
+    /// A pointer of the guest's before this entry was global.
+    pub global: bool,
     /// The gPA being translated.
     pub gpa: Gpa,
     /// The entry's address.
@@ -93,6 +111,8 @@ pub struct EventLayout {
     step_host_level: Range<usize>,
     step_purpose: Range<usize>,
     step_update: usize,
+    step_pass: Range<usize>,
+    step_global: usize,
     step_gpa: Range<usize>,
     step_hpa: Range<usize>,
     step_error: usize,
@@ -158,6 +178,8 @@ impl EventLayout {
         let step_error = field(1).start;
         let step_hpa = field(geometry.hpa_width as usize);
         let step_gpa = field(geometry.gpa_width as usize);
+        let step_global = field(1).start;
+        let step_pass = field(2);
         let step_update = field(1).start;
         let step_purpose = field(2);
         let step_host_level = field(level);
@@ -200,6 +222,8 @@ impl EventLayout {
             step_host_level,
             step_purpose,
             step_update,
+            step_pass,
+            step_global,
             step_gpa,
             step_hpa,
             step_error,
@@ -234,15 +258,28 @@ impl EventLayout {
 
     /// Takes a record apart.
     pub fn decode(&self, words: &[u32; 8]) -> Event {
-        let bits = words.view_bits::<Lsb0>();
         let (miss, done) = self.decode_requests(words);
-        let step = bits[self.step_valid].then(|| WalkStep {
+        let step = self.decode_step(words);
+        Event { miss, done, step }
+    }
+
+    /// Takes a record's step apart.
+    pub fn decode_step(&self, words: &[u32; 8]) -> Option<WalkStep> {
+        let bits = words.view_bits::<Lsb0>();
+        bits[self.step_valid].then(|| WalkStep {
             slot: bits[self.step_slot.clone()].load_le(),
             host: bits[self.step_stage],
             guest_level: bits[self.step_guest_level.clone()].load_le(),
             host_level: bits[self.step_host_level.clone()].load_le(),
             purpose: bits[self.step_purpose.clone()].load_le(),
             update: bits[self.step_update],
+            pass: match bits[self.step_pass.clone()].load_le::<u8>() {
+                0 => Pass::None,
+                1 => Pass::Guest,
+                2 => Pass::Host,
+                _ => Pass::Nested,
+            },
+            global: bits[self.step_global],
             gpa: Gpa(bits[self.step_gpa.clone()].load_le()),
             hpa: Hpa(bits[self.step_hpa.clone()].load_le()),
             error: bits[self.step_error],
@@ -254,7 +291,6 @@ impl EventLayout {
                 _ => Next::Update,
             },
             fault: bits[self.step_fault.clone()].load_le(),
-        });
-        Event { miss, done, step }
+        })
     }
 }

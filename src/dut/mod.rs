@@ -13,9 +13,10 @@ use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::mmu::{
     Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
+    WalkCaches,
 };
 pub use bridge::ffi::{Inputs, Outputs};
-pub use event::{Done, Event, EventLayout, Miss, Next, WalkStep};
+pub use event::{Done, Event, EventLayout, Miss, Next, Pass, WalkStep};
 use variants::Variant;
 
 /// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
@@ -162,6 +163,11 @@ impl Clocked<'_> {
         self.layout.decode_requests(&outputs.event)
     }
 
+    /// The step of a walk in a cycle's event.
+    pub fn step_of_event(&self, outputs: &Outputs) -> Option<WalkStep> {
+        self.layout.decode_step(&outputs.event)
+    }
+
     /// The device's event of a cycle.
     pub fn event(&self, outputs: &Outputs) -> Option<Event> {
         outputs
@@ -171,6 +177,12 @@ impl Clocked<'_> {
 }
 
 impl Inputs {
+    /// Says which walk caches are in use.
+    pub(crate) fn set_walk_caches(&mut self, caches: WalkCaches) {
+        self.walk_caches =
+            u8::from(caches.guest) | u8::from(caches.host) << 1 | u8::from(caches.nested) << 2;
+    }
+
     /// Presents a request.
     pub(crate) fn set_request(&mut self, id: u8, query: &Query) {
         let context = &query.context;

@@ -13,9 +13,21 @@ pub struct Variant {
     pub slots: u32,
     /// TLB entries.
     pub tlb_entries: u32,
+    /// Entries of each walk cache, of each level; 0: it has none.
+    pub walk_cache_entries: u32,
+    /// A read may leave in the cycle of its predecessor's data.
+    pub read_bypass: bool,
     /// RTL assertions on, and every bit that the RTL leaves open drawn at random at the start. Slower; the others
     /// are built for bulk.
     pub checked: bool,
+}
+
+impl Variant {
+    /// Whether random campaigns are for it. Others are there to be measured: small walk caches show more of what goes wrong in
+    /// them, and are faster.
+    pub const fn is_for_campaigns(&self) -> bool {
+        self.walk_cache_entries <= 2
+    }
 }
 
 const fn variant(
@@ -23,6 +35,7 @@ const fn variant(
     format: u32,
     slots: u32,
     tlb_entries: u32,
+    walk_cache_entries: u32,
     checked: bool,
 ) -> Variant {
     Variant {
@@ -30,24 +43,42 @@ const fn variant(
         format,
         slots,
         tlb_entries,
+        walk_cache_entries,
+        read_bypass: false,
         checked,
+    }
+}
+
+/// The same with the parameter `ReadBypass`.
+const fn bypass(name: &'static str, variant: Variant) -> Variant {
+    Variant {
+        name,
+        read_bypass: true,
+        ..variant
     }
 }
 
 /// Every variant, the default of each format first.
 pub const VARIANTS: &[Variant] = &[
-    variant("handout", 0, 4, 16, false),
-    variant("handout_s1", 0, 1, 16, false),
-    variant("handout_s16", 0, 16, 16, false),
-    variant("handout_checked", 0, 4, 4, true),
-    variant("classic32", 1, 4, 16, false),
-    variant("classic32_s1", 1, 1, 16, false),
-    variant("classic32_s16", 1, 16, 16, false),
-    variant("classic32_checked", 1, 4, 4, true),
-    variant("rv32", 2, 4, 32, false),
-    variant("rv32_s1", 2, 1, 32, false),
-    variant("rv32_checked", 2, 4, 4, true),
-    variant("rv64", 3, 4, 32, false),
-    variant("rv64_s1", 3, 1, 32, false),
-    variant("rv64_checked", 3, 4, 4, true),
+    variant("handout", 0, 4, 16, 0, false),
+    variant("handout_s1", 0, 1, 16, 0, false),
+    variant("handout_s16", 0, 16, 16, 0, false),
+    bypass("handout_b", variant("", 0, 4, 16, 0, false)),
+    variant("handout_checked", 0, 4, 4, 0, true),
+    variant("classic32", 1, 4, 16, 0, false),
+    variant("classic32_s1", 1, 1, 16, 0, false),
+    variant("classic32_s16", 1, 16, 16, 0, false),
+    bypass("classic32_s1_b", variant("", 1, 1, 16, 0, false)),
+    bypass("classic32_b", variant("", 1, 4, 16, 0, false)),
+    bypass("classic32_s16_b", variant("", 1, 16, 16, 0, false)),
+    variant("classic32_checked", 1, 4, 4, 0, true),
+    variant("rv32", 2, 4, 32, 2, false),
+    variant("rv32_s1", 2, 1, 32, 2, false),
+    variant("rv32_c8", 2, 4, 32, 8, false),
+    variant("rv32_checked", 2, 4, 4, 2, true),
+    variant("rv64", 3, 4, 32, 2, false),
+    variant("rv64_s1", 3, 1, 32, 2, false),
+    bypass("rv64_b", variant("", 3, 4, 32, 2, false)),
+    variant("rv64_c8", 3, 4, 32, 8, false),
+    variant("rv64_checked", 3, 4, 4, 2, true),
 ];

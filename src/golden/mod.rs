@@ -21,6 +21,37 @@ pub trait EntryMemory {
 
     /// Compare-and-swap: sets the word at `at` to `new` if it is `expected`. Gives what was there; none is an error.
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64>;
+
+    /// A guest's table on the way, if the walk may go on from there: an implementation "may cache" what it has read of tables
+    /// until a fence names it ("Supervisor Memory-Management Fence Instruction"). Asked before the guest's root.
+    fn known_guest_table(&mut self) -> Option<GuestTable> {
+        None
+    }
+
+    /// A host's table on the way of `gpa`, with its level, if the walk may go on from there. Asked before the host's root.
+    fn known_host_table(&mut self, gpa: Gpa) -> Option<(u32, Hpa)> {
+        let _ = gpa;
+        None
+    }
+
+    /// Where the guest entry at `gpa` is to be read, if that need not be walked for.
+    fn known_entry(&mut self, gpa: Gpa) -> Option<Hpa> {
+        let _ = gpa;
+        None
+    }
+}
+
+/// A guest's table that a walk may go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestTable {
+    /// Its level.
+    pub level: u32,
+    /// Where it is.
+    pub gpa: Gpa,
+    /// And where that is.
+    pub hpa: Hpa,
+    /// A pointer on the way to it is global.
+    pub global: bool,
 }
 
 impl EntryMemory for HostMemory {

@@ -4,7 +4,7 @@
 //! and "Guest Physical Address Translation" of the hypervisor extension too. Where the specification leaves a choice,
 //! `docs/formats.md` says which is made.
 
-use super::{EntryMemory, Leaf, Mapping, Meaning, Step, StepLog};
+use super::{EntryMemory, GuestTable, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
 use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE};
 use crate::format::{Format, Geometry, fits};
@@ -257,6 +257,12 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
     /// Where an entry is that the process of `pass` wants: for the guest's stage, "memory accesses that would normally bypass
     /// address translation are subject to G-stage address translation alone".
     fn locate(&mut self, pass: &Pass, entry: u64, purpose: Purpose) -> Result<Hpa, Fault> {
+        if let Purpose::GuestEntry(_) = purpose
+            && pass.purpose.is_none()
+            && let Some(hpa) = self.memory.known_entry(Gpa(entry))
+        {
+            return Ok(hpa);
+        }
         if pass.purpose.is_some() || self.query.context.host.levels == 0 {
             return Ok(Hpa(entry));
         }
@@ -274,10 +280,28 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             let step = self.seek(pass, table, level);
             return Err(self.fault(step, FaultKind::Width));
         }
+        // Or further on, where that is known.
+        let mut table_hpa = None;
+        if pass.purpose.is_some() {
+            if let Some((known, hpa)) = self.memory.known_host_table(Gpa(pass.address)) {
+                (level, table) = (known, hpa.0);
+            }
+        } else if let Some(known) = self.memory.known_guest_table() {
+            GuestTable {
+                level,
+                gpa: Gpa(table),
+                global,
+                ..
+            } = known;
+            table_hpa = Some(known.hpa.0);
+        }
         loop {
             // 2. "Let pte be the value of the PTE at address a+va.vpn[i]×PTESIZE."
             let mut step = self.seek(pass, table, level);
-            let hpa = self.locate(pass, step.entry, Purpose::GuestEntry(level))?;
+            let hpa = match table_hpa.take() {
+                Some(hpa) => Hpa(hpa + step.index * self.geometry.pte_bytes()),
+                None => self.locate(pass, step.entry, Purpose::GuestEntry(level))?,
+            };
             step.hpa = Some(hpa);
             step.word = self.memory.read_entry(hpa);
             let Some(mut word) = step.word else {

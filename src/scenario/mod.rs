@@ -14,7 +14,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::memory::HostMemory;
-use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage};
+use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
 
 /// Everything that a run is a function of.
 #[derive(Clone, Debug)]
@@ -44,6 +44,12 @@ pub struct Machine {
     pub slots: u32,
     /// TLB entries.
     pub tlb_entries: u32,
+    /// Entries of each walk cache, of each level; 0: it has none.
+    pub walk_cache_entries: u32,
+    /// The walk caches that are in use.
+    pub walk_caches: WalkCaches,
+    /// A walk's next read may leave in the cycle of its predecessor's data.
+    pub read_bypass: bool,
     /// A build with RTL assertions on; see [`Variant::checked`].
     pub checked: bool,
 }
@@ -51,12 +57,28 @@ pub struct Machine {
 impl Machine {
     /// The default device of a format.
     pub fn of(format: Format) -> Self {
-        let tlb_entries = if format.is_riscv() { 32 } else { 16 };
+        let (tlb_entries, walk_cache_entries) = if format.is_riscv() { (32, 2) } else { (16, 0) };
         Self {
             format,
             slots: 4,
             tlb_entries,
+            walk_cache_entries,
+            walk_caches: WalkCaches::default(),
+            read_bypass: false,
             checked: false,
+        }
+    }
+
+    /// A built-in variant, with no walk cache in use.
+    pub fn of_variant(variant: &Variant) -> Self {
+        Self {
+            format: variant.paging_format(),
+            slots: variant.slots,
+            tlb_entries: variant.tlb_entries,
+            walk_cache_entries: variant.walk_cache_entries,
+            walk_caches: WalkCaches::default(),
+            read_bypass: variant.read_bypass,
+            checked: variant.checked,
         }
     }
 
@@ -66,6 +88,8 @@ impl Machine {
             v.format == self.format as u32
                 && v.slots == self.slots
                 && v.tlb_entries == self.tlb_entries
+                && v.walk_cache_entries == self.walk_cache_entries
+                && v.read_bypass == self.read_bypass
                 && v.checked == self.checked
         })
     }

@@ -96,6 +96,15 @@ impl Writer {
         writeln!(self.out, "format = {}", string(machine.format.name()))?;
         writeln!(self.out, "slots = {}", machine.slots)?;
         writeln!(self.out, "tlb = {}", machine.tlb_entries)?;
+        if self.format.is_riscv() {
+            let used: Vec<_> = machine.walk_caches.names().map(string).collect();
+            let entries = machine.walk_cache_entries;
+            writeln!(self.out, "walk_cache_entries = {entries}")?;
+            writeln!(self.out, "walk_caches = [{}]", used.join(", "))?;
+        }
+        if machine.read_bypass {
+            writeln!(self.out, "read_bypass = true")?;
+        }
         writeln!(self.out, "checked = {}", machine.checked)?;
 
         let holes = match scenario.holes {

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::Shrinker;
 use crate::bench::Failure;
 use crate::dut::variants::VARIANTS;
+use crate::mmu::WalkCaches;
 use crate::scenario::{Machine, Op, Scenario, Timing};
 
 /// Latencies that are tried where 1 does not do, and nothing else delays.
@@ -158,6 +159,24 @@ impl Shrinker<'_> {
         });
     }
 
+    /// No walk cache in use, else one, else two.
+    fn fewer_walk_caches(&mut self, used: WalkCaches) {
+        let mut fewer: Vec<WalkCaches> = (0..7)
+            .map(|bits| WalkCaches {
+                guest: used.guest && bits & 1 != 0,
+                host: used.host && bits & 2 != 0,
+                nested: used.nested && bits & 4 != 0,
+            })
+            .collect();
+        fewer.sort_by_key(|c| u8::from(c.guest) + u8::from(c.host) + u8::from(c.nested));
+        fewer.dedup();
+        for caches in fewer {
+            if caches == used || self.attempt(|s| s.machine.walk_caches = caches) {
+                return;
+            }
+        }
+    }
+
     /// The plainest device that fails: of one slot, else the default one, without the RTL's assertions.
     pub(super) fn simplify_machine(&mut self) {
         let format = self.scenario.machine.format;
@@ -165,15 +184,23 @@ impl Shrinker<'_> {
         let mut machines: Vec<Machine> = VARIANTS
             .iter()
             .filter(|v| v.format == format as u32)
-            .map(|v| Machine {
-                format,
-                slots: v.slots,
-                tlb_entries: v.tlb_entries,
-                checked: v.checked,
-            })
+            .filter(|v| v.is_for_campaigns())
+            .map(Machine::of_variant)
             .collect();
-        machines.sort_by_key(|m| (m.checked, m.slots, m.tlb_entries != default.tlb_entries));
+        machines.sort_by_key(|m| {
+            let is_large = m.tlb_entries != default.tlb_entries;
+            (m.checked, m.read_bypass, m.slots, is_large)
+        });
+        let caches = self.scenario.machine.walk_caches;
+        if caches.any() {
+            self.fewer_walk_caches(caches);
+        }
+        let caches = self.scenario.machine.walk_caches;
         for machine in machines {
+            let machine = Machine {
+                walk_caches: caches,
+                ..machine
+            };
             if machine == self.scenario.machine || self.attempt(|s| s.machine = machine) {
                 return;
             }

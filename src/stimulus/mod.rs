@@ -18,7 +18,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::coverage::Goal;
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
-use crate::mmu::{Access, FaultKind, Fence, Query};
+use crate::mmu::{Access, FaultKind, Fence, Query, WalkCaches};
 use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
 use aim::{Aimed, End, Image, When};
 use world::World;
@@ -27,6 +27,8 @@ use world::World;
 pub mod weights {
     /// Accesses in a scenario.
     pub const ACCESSES: u64 = 500;
+    /// Walk caches are in use, where the device has some.
+    pub const WALK_CACHES: u32 = 40;
 
     /// What is next: an access.
     pub const ACCESS: u32 = 77;
@@ -241,18 +243,25 @@ fn draw_machine(format: Format, draw: &mut Draw) -> Machine {
     let variants: Vec<_> = VARIANTS
         .iter()
         .filter(|v| v.paging_format() == format)
+        .filter(|v| v.is_for_campaigns())
         .collect();
     let variant = if draw.percent(50) {
         variants[0]
     } else {
         draw.of(&variants)
     };
-    Machine {
-        format,
-        slots: variant.slots,
-        tlb_entries: variant.tlb_entries,
-        checked: variant.checked,
+    let mut machine = Machine::of_variant(variant);
+    if machine.walk_cache_entries > 0 && draw.percent(weights::WALK_CACHES) {
+        machine.walk_caches = match draw.percent(60) {
+            true => WalkCaches::ALL,
+            false => WalkCaches {
+                guest: draw.percent(50),
+                host: draw.percent(50),
+                nested: draw.percent(50),
+            },
+        };
     }
+    machine
 }
 
 fn draw_timing(draw: &mut Draw) -> Timing {

@@ -14,7 +14,7 @@ use crate::bench::{self, Failed, Observer, Read, Stats};
 use crate::dut::Dut;
 use crate::format::Format;
 use crate::memory::HostMemory;
-use crate::mmu::{Fence, Outcome};
+use crate::mmu::{Fence, Outcome, WalkCaches};
 use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
 /// TLB entries of the device that traces run on.
@@ -78,6 +78,20 @@ pub struct Options {
     pub latency: u32,
     /// Each access waits for the answer to the one before it.
     pub serial: bool,
+    /// Walk caches in use.
+    pub walk_caches: WalkCaches,
+    /// Entries of each, of each level.
+    pub walk_cache_entries: u32,
+}
+
+/// The device that traces are for.
+pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches) -> Machine {
+    Machine {
+        tlb_entries: TLB_ENTRIES,
+        walk_cache_entries,
+        walk_caches,
+        ..Machine::of(Format::Rv64)
+    }
 }
 
 /// Reads a trace up to its end or its limit.
@@ -89,11 +103,10 @@ pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceErr
         limit,
         latency,
         serial,
+        walk_caches,
+        walk_cache_entries,
     } = options;
-    let machine = Machine {
-        tlb_entries: TLB_ENTRIES,
-        ..Machine::of(Format::Rv64)
-    };
+    let machine = machine(walk_cache_entries, walk_caches);
     let mut lowering = Lowering {
         to: Lowered {
             scenario: Scenario {

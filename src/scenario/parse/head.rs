@@ -8,7 +8,7 @@ use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
-use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH};
+use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH, WalkCaches};
 use crate::scenario::{Holes, Machine, NamedContext, Timing};
 
 /// The largest latency of memory, in cycles.
@@ -26,7 +26,15 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     let what = format!("a table with `format` = {}", one_of(&names));
     let field = file.require("machine", &what)?;
     let table = field.table("[machine]")?;
-    table.only(&["format", "slots", "tlb", "checked"])?;
+    table.only(&[
+        "format",
+        "slots",
+        "tlb",
+        "walk_cache_entries",
+        "walk_caches",
+        "read_bypass",
+        "checked",
+    ])?;
     let format = table.require("format", &one_of(&names))?;
     let mut machine = Machine::of(format.choice("format", &formats)?);
     let mut place = format.span.clone();
@@ -42,34 +50,69 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         machine.slots = slots.number_u32(1, u32::MAX)?;
         place = slots.span;
     }
+    if let Some(entries) = table.get("walk_cache_entries") {
+        machine.walk_cache_entries = entries.number_u32(0, u32::MAX)?;
+        place = entries.span;
+    }
+    if let Some(bypass) = table.get("read_bypass") {
+        machine.read_bypass = bypass.boolean()?;
+        place = bypass.span;
+    }
     if machine.variant().is_none() {
         return Err(no_variant(&machine, &place));
+    }
+    if let Some(caches) = table.get("walk_caches") {
+        machine.walk_caches = walk_caches(&caches)?;
+        if machine.walk_caches.any() && machine.walk_cache_entries == 0 {
+            return Err(Problem::at(
+                &caches.span,
+                format!("a {} machine has no walk caches", machine.format),
+            )
+            .help("leave `walk_caches` away"));
+        }
     }
     Ok(machine)
 }
 
+fn walk_caches(field: &Field<'_>) -> Result<WalkCaches> {
+    let mut caches = WalkCaches::default();
+    let options = [0, 1, 2].map(|which| (WalkCaches::NAMES[which], which));
+    for name in field.array(&format!("a list of {}", one_of(&WalkCaches::NAMES)))? {
+        match name.choice("walk cache", &options)? {
+            0 => caches.guest = true,
+            1 => caches.host = true,
+            _ => caches.nested = true,
+        }
+    }
+    Ok(caches)
+}
+
 fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
-    let describe = |slots, tlb, checked| {
-        let checked = if checked { ", checked = true" } else { "" };
-        format!("slots = {slots}, tlb = {tlb}{checked}")
+    let describe = |machine: &Machine| {
+        let mut text = format!("slots = {}, tlb = {}", machine.slots, machine.tlb_entries);
+        if machine.walk_cache_entries > 0 {
+            let entries = machine.walk_cache_entries;
+            text.push_str(&format!(", walk_cache_entries = {entries}"));
+        }
+        for (is_so, key) in [
+            (machine.read_bypass, "read_bypass"),
+            (machine.checked, "checked"),
+        ] {
+            if is_so {
+                text.push_str(&format!(", {key} = true"));
+            }
+        }
+        text
     };
+    let format = machine.format;
     let built: Vec<String> = VARIANTS
         .iter()
-        .filter(|variant| variant.format == machine.format as u32)
-        .map(|variant| describe(variant.slots, variant.tlb_entries, variant.checked))
+        .filter(|variant| variant.format == format as u32)
+        .map(|variant| describe(&Machine::of_variant(variant)))
         .collect();
-    let Machine {
-        format,
-        slots,
-        tlb_entries,
-        checked,
-    } = *machine;
     Problem::at(
         place,
-        format!(
-            "no {format} machine with {} is built in",
-            describe(slots, tlb_entries, checked)
-        ),
+        format!("no {format} machine with {} is built in", describe(machine)),
     )
     .help(format!("there are: {}", built.join("; ")))
 }

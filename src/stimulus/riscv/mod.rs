@@ -24,7 +24,7 @@ use world::{Wanted, World};
 /// How often things happen. Percentages unless stated.
 pub mod weights {
     /// What an episode is about: accesses to pages in use, and new ones.
-    pub const ROAM: u32 = 46;
+    pub const ROAM: u32 = 42;
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
@@ -41,6 +41,8 @@ pub mod weights {
     pub const RESIZE: u32 = 2;
     /// One page under the other tags of its tables.
     pub const ALIAS: u32 = 4;
+    /// A table on the way to a page moves, a fence names it or just not, and a page beside it is used.
+    pub const TABLE: u32 = 4;
     /// A fence of some form.
     pub const FENCE: u32 = 2;
     /// A spoiled word that stays for a while.
@@ -198,6 +200,8 @@ impl Ops<'_> {
                 self.resize();
             } else if is(weights::ALIAS) {
                 self.alias();
+            } else if is(weights::TABLE) {
+                self.table();
             } else if is(weights::FENCE) {
                 self.fence_something();
             } else if is(weights::EDIT) {
@@ -927,7 +931,11 @@ impl Ops<'_> {
         let (context, page) = self.page();
         let access = self.access_kind(context);
         let others: Vec<usize> = (0..self.world.contexts.len())
-            .filter(|&other| self.world.same_tables(context, other) || self.draw.percent(25))
+            .filter(|&other| {
+                self.world.same_tables(context, other)
+                    || self.draw.percent(25)
+                    || self.world.same_roots(context, other) && self.draw.percent(60)
+            })
             .collect();
         let becomes_global = match self.draw.percent(weights::BECOMES_GLOBAL) {
             true => self.becomes_global(context, &page, access),
@@ -961,6 +969,77 @@ impl Ops<'_> {
             return None;
         }
         self.image.edit(&leaf, Some(entry.with_global(true).0))
+    }
+
+    /// What leads to a table on a page's way changes, and a fence names that or just not. A page beside it is not in the TLB yet, but its
+    /// tables may be known.
+    fn table(&mut self) {
+        let Some((context, page, gva, mapping)) = self.mapped_page() else {
+            return;
+        };
+        self.drain(70);
+        let leads_to_table = |step: &&Step| match step.at {
+            Position::Guest { level } => level > 0,
+            Position::Host { level, purpose, .. } => level > 0 || purpose != Purpose::Data,
+        };
+        let steps: Vec<Step> = self
+            .image
+            .steps()
+            .iter()
+            .filter(leads_to_table)
+            .copied()
+            .collect();
+        if steps.is_empty() {
+            return;
+        }
+        let step = *self.draw.of(&steps);
+        let Some(entry) = step.word.map(Entry) else {
+            return;
+        };
+        let geometry = self.world.format.geometry();
+        let level = step.at.level();
+        let size = match entry.napot() {
+            true => world::NAPOT,
+            false => geometry.offset_width + level * geometry.index_width,
+        };
+        let edit = match self.draw.percent(60) {
+            true => {
+                let bit = u64::from(size.max(geometry.offset_width)) + self.draw.below(3);
+                let word = match entry.is_pointer() {
+                    true => entry.with_address(entry.address() ^ 1 << (12 + self.draw.below(3))),
+                    false => entry.with_address(entry.address() ^ 1 << bit),
+                };
+                self.image.edit(&step, Some(word.0))
+            }
+            false => None,
+        };
+        if let Some(edit) = &edit {
+            self.push_edit(edit);
+        }
+        let tags = self.world.contexts[context].context;
+        let (off, by_tag) = (self.near_miss(), self.draw.percent(50));
+        let mut fence = all_of(tags.virt);
+        match step.at {
+            Position::Guest { .. } => {
+                fence.gva = Some(Gva(self.operand(gva, size, off)));
+                fence.asid = by_tag.then_some(tags.asid);
+                fence.vmid = tags.virt.then_some(tags.vmid);
+            }
+            Position::Host { gpa, .. } => {
+                fence.gpa = Some(Gpa(self.operand(gpa.0, size, off)));
+                fence.vmid = by_tag.then_some(tags.vmid);
+            }
+        }
+        self.ops.push(Op::Fence(fence));
+        let access = self.access_kind(context);
+        for _ in 0..1 + self.draw.below(3) {
+            let beside = gva ^ 1 << (12 + self.draw.below(u64::from(geometry.index_width)));
+            self.push_access(context, beside, access);
+        }
+        self.use_again(context, &page);
+        if let Some(edit) = edit {
+            self.mend(edit, context, gva, Some(&mapping));
+        }
     }
 
     fn fence_something(&mut self) {

@@ -630,6 +630,15 @@ impl World {
         })
     }
 
+    /// Whether two contexts walk the same tables, in whatever modes and under whatever tags.
+    pub fn same_roots(&self, one: usize, other: usize) -> bool {
+        let roots = |number: usize| {
+            let context = &self.contexts[number].context;
+            (context.virt, context.guest.root, context.host.root)
+        };
+        roots(one) == roots(other)
+    }
+
     /// Whether two contexts walk the same tables in the same modes, under whatever tags.
     pub fn same_tables(&self, one: usize, other: usize) -> bool {
         let tables = |number: usize| {

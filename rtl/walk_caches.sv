@@ -1,0 +1,273 @@
+// The walk caches of RISC-V's formats: what walks have read of tables, to be passed over by others.
+//
+//   cache  | from                           | to                                 | forgotten by a fence
+//   guest  | gVA prefix, ASID, VMID, modes  | next guest table: gPA, hPA, global | of its ASID and VMID, of a gVA with the prefix
+//   host   | gPA prefix, VMID, mode         | next host table: hPA               | of the host stage and its VMID, of a gPA with the prefix
+//   nested | gPA page of a guest table      | its hPA page                       | of the host stage and its VMID
+//
+// A fence that names a gVA or an ASID is none of the host stage. One that names a gPA forgets guest tables
+// whatever their gPA, and nested pages too. The guest and the host cache have entries for each level but the root's.
+//
+// In a cycle the caches are looked up for a walk, or filled by the step of one; a fill goes first. What goes in has just been
+// read and was without fault: a table after the first entry in it, a page with the leaf that maps it.
+
+`include "nested_mmu_types.svh"
+
+module walk_caches
+  import nested_mmu_pkg::*;
+#(
+  parameter cfg_t Cfg = '0,
+  `NESTED_MMU_TYPES(Cfg)
+) (
+  input  logic         clk_i,
+  input  logic         rst_ni,
+  input  walk_caches_t use_i,
+
+  // A walk that stands before the first entry of a stage, and what there is for it.
+  input  logic         look_valid_i,
+  output logic         look_ready_o,
+  input  walk_t        look_walk_i,
+  output pass_t        look_pass_o,
+
+  // A walk that has taken an entry, and what it has become.
+  input  logic         step_valid_i,  // what it has read may be kept
+  input  walk_t        step_walk_i,
+  input  walk_t        step_next_i,
+
+  input  logic         fence_valid_i,
+  input  fence_t       fence_i
+);
+
+  localparam int unsigned Tables = Cfg.Levels - 1;  // levels whose tables have a pointer to them
+
+  //////////////
+  // The keys //
+  //////////////
+
+  localparam type guest_key_t = struct packed {
+    space_t space;
+    vpn_t   vpn;
+  };
+
+  localparam type host_key_t = struct packed {
+    levels_t host_levels;
+    vmid_t   vmid;
+    gppn_t   gppn;
+  };
+
+  // Bits of a page number that lead to a table of a level: all above its own index.
+  function automatic logic [63:0] prefix_mask(int unsigned level);
+    return '1 << ((level + 1) * Cfg.IndexWidth);
+  endfunction
+
+  // Outside of virtual machines there is no VMID.
+  function automatic guest_key_t guest_key(space_t space, gva_t gva, int unsigned level);
+    guest_key_t key;
+    key.space = space;
+    if (!space.virt) key.space.vmid = '0;
+    key.vpn = vpn_t'(gva >> Cfg.OffsetWidth) & vpn_t'(prefix_mask(level));
+    return key;
+  endfunction
+
+  function automatic host_key_t host_key(levels_t host_levels, vmid_t vmid, gpa_t gpa, gppn_t mask);
+    host_key_t key;
+    key.host_levels = host_levels;
+    key.vmid        = vmid;
+    key.gppn        = gppn_t'(gpa >> Cfg.OffsetWidth) & mask;
+    return key;
+  endfunction
+
+  ////////////
+  // Fences //
+  ////////////
+
+  // A key of what it names, and which bits of that count besides the prefix.
+  guest_key_t guest_fence_key, guest_fence_counts;
+  host_key_t  host_fence_key, host_fence_counts;
+  logic       host_fence;
+
+  always_comb begin : p_fence
+    guest_fence_key    = '0;
+    guest_fence_counts = '0;
+    host_fence_key     = '0;
+    host_fence_counts  = '0;
+
+    guest_fence_key.space.virt    = fence_i.scope.virt;
+    guest_fence_key.space.asid    = fence_i.scope.asid;
+    guest_fence_key.space.vmid    = fence_i.scope.vmid;
+    guest_fence_key.vpn           = vpn_t'(fence_i.gva >> Cfg.OffsetWidth);
+    guest_fence_counts.space.virt = 1'b1;
+    guest_fence_counts.space.asid = {Cfg.AsidWidth{fence_i.scope.use_asid}};
+    guest_fence_counts.space.vmid = {Cfg.VmidWidth{fence_i.scope.use_vmid && fence_i.scope.virt}};
+    guest_fence_counts.vpn        = {$bits(vpn_t){fence_i.use_gva}};
+
+    host_fence             = fence_valid_i && fence_i.scope.virt && !fence_i.use_gva && !fence_i.scope.use_asid;
+    host_fence_key.vmid    = fence_i.scope.vmid;
+    host_fence_key.gppn    = gppn_t'(fence_i.gpa >> Cfg.OffsetWidth);
+    host_fence_counts.vmid = {Cfg.VmidWidth{fence_i.scope.use_vmid}};
+    host_fence_counts.gppn = {$bits(gppn_t){fence_i.use_gpa}};
+  end
+
+  function automatic guest_key_t guest_prefix(guest_key_t key, int unsigned level);
+    guest_key_t prefix;
+    prefix     = key;
+    prefix.vpn = key.vpn & vpn_t'(prefix_mask(level));
+    return prefix;
+  endfunction
+
+  function automatic host_key_t host_prefix(host_key_t key, gppn_t mask);
+    host_key_t prefix;
+    prefix      = key;
+    prefix.gppn = key.gppn & mask;
+    return prefix;
+  endfunction
+
+  ////////////////////////
+  // Look-ups and fills //
+  ////////////////////////
+
+  // A stage's walk begins at its root.
+  function automatic logic is_root(level_t level, levels_t levels);
+    return levels_t'(level) + 3'd1 == levels;
+  endfunction
+
+  space_t look_space, step_space;
+  logic   at_guest_root, at_host_root, for_guest_entry, looks;
+  logic   fills_guest, fills_host, fills_nested;
+
+  assign look_space      = look_walk_i.query.ctx.space;
+  assign step_space      = step_walk_i.query.ctx.space;
+  assign for_guest_entry = (look_walk_i.purpose == PurposeRead);
+  assign at_guest_root   = for_guest_entry && is_root(look_walk_i.guest_level, look_space.guest_levels);
+  assign at_host_root    = (look_walk_i.stage == StageHost) && look_space.virt;
+
+  assign fills_guest  = step_valid_i && use_i.guest && step_walk_i.stage == StageGuest
+                     && step_walk_i.purpose == PurposeRead
+                     && !is_root(step_walk_i.guest_level, step_space.guest_levels);
+  assign fills_host   = step_valid_i && use_i.host && step_walk_i.stage == StageHost && step_space.virt
+                     && !step_walk_i.update && !is_root(step_walk_i.host_level, step_space.host_levels);
+  assign fills_nested = step_valid_i && use_i.nested && step_walk_i.stage == StageHost && step_space.virt
+                     && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest;
+
+  assign look_ready_o = !fills_guest && !fills_host && !fills_nested;
+  assign looks        = look_valid_i && look_ready_o;
+
+  localparam type guest_data_t = struct packed {
+    hppn_t hppn;
+    gppn_t gppn;
+    logic  is_global;
+  };
+
+  logic  [Tables-1:0] guest_hit, host_hit;
+  guest_data_t        guest_data [Tables];
+  hppn_t              host_data  [Tables];
+  logic               nested_hit;
+  hppn_t              nested_data;
+
+  for (genvar level = 0; level < Tables; level++) begin : gen_level
+    if (Cfg.GuestCacheEntries != 0) begin : gen_guest
+      logic fill;
+      assign fill = fills_guest && step_walk_i.guest_level == level_t'(level);
+
+      walk_cache #(.N(Cfg.GuestCacheEntries), .key_t(guest_key_t), .data_t(guest_data_t)) u_cache (
+        .clk_i,
+        .rst_ni,
+        .key_i          (fill ? guest_key(step_space, step_walk_i.query.gva, level)
+                              : guest_key(look_space, look_walk_i.query.gva, level)),
+        .hit_o          (guest_hit[level]),
+        .data_o         (guest_data[level]),
+        .use_i          (looks && look_pass_o.kind == PassGuest && look_pass_o.level == level_t'(level)),
+        .fill_valid_i   (fill),
+        .fill_data_i    ('{hppn:      hppn_t'(step_walk_i.hpa >> Cfg.OffsetWidth),
+                           gppn:      gppn_t'(step_walk_i.gpa >> Cfg.OffsetWidth),
+                           is_global: step_walk_i.is_global}),
+        .fence_valid_i,
+        .fence_key_i    (guest_fence_key),
+        .fence_counts_i (guest_prefix(guest_fence_counts, level))
+      );
+    end else begin : gen_no_guest
+      assign guest_hit[level]  = 1'b0;
+      assign guest_data[level] = '0;
+    end
+
+    if (Cfg.HostCacheEntries != 0) begin : gen_host
+      localparam gppn_t Mask = gppn_t'(prefix_mask(level));
+      logic fill;
+      assign fill = fills_host && step_walk_i.host_level == level_t'(level);
+
+      walk_cache #(.N(Cfg.HostCacheEntries), .key_t(host_key_t), .data_t(hppn_t)) u_cache (
+        .clk_i,
+        .rst_ni,
+        .key_i          (fill ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, Mask)
+                              : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, Mask)),
+        .hit_o          (host_hit[level]),
+        .data_o         (host_data[level]),
+        .use_i          (looks && look_pass_o.kind == PassHost && look_pass_o.level == level_t'(level)),
+        .fill_valid_i   (fill),
+        .fill_data_i    (hppn_t'(step_walk_i.hpa >> Cfg.OffsetWidth)),
+        .fence_valid_i  (host_fence),
+        .fence_key_i    (host_fence_key),
+        .fence_counts_i (host_prefix(host_fence_counts, Mask))
+      );
+    end else begin : gen_no_host
+      assign host_hit[level]  = 1'b0;
+      assign host_data[level] = '0;
+    end
+  end
+
+  if (Cfg.NestedTlbEntries != 0) begin : gen_nested
+    walk_cache #(.N(Cfg.NestedTlbEntries), .key_t(host_key_t), .data_t(hppn_t)) u_cache (
+      .clk_i,
+      .rst_ni,
+      .key_i          (fills_nested ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, '1)
+                                    : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, '1)),
+      .hit_o          (nested_hit),
+      .data_o         (nested_data),
+      .use_i          (looks && look_pass_o.kind == PassNested),
+      .fill_valid_i   (fills_nested),
+      .fill_data_i    (hppn_t'(step_next_i.hpa >> Cfg.OffsetWidth)),
+      .fence_valid_i  (host_fence),
+      .fence_key_i    (host_fence_key),
+      .fence_counts_i (host_prefix(host_fence_counts, '0))
+    );
+  end else begin : gen_no_nested
+    assign nested_hit  = 1'b0;
+    assign nested_data = '0;
+  end
+
+  // What leads furthest: a guest table, then the guest entry's page, then a host table; of tables the lowest.
+  always_comb begin : p_pass
+    look_pass_o      = '0;
+    look_pass_o.kind = PassNone;
+    if (use_i.host && at_host_root) begin
+      for (int unsigned level = Tables; level > 0; level--) begin
+        if (host_hit[level-1]) begin
+          look_pass_o.kind  = PassHost;
+          look_pass_o.level = level_t'(level - 1);
+          look_pass_o.hppn  = host_data[level-1];
+        end
+      end
+    end
+    if (use_i.nested && at_host_root && for_guest_entry && nested_hit) begin
+      look_pass_o.kind = PassNested;
+      look_pass_o.hppn = nested_data;
+    end
+    if (use_i.guest && at_guest_root) begin
+      for (int unsigned level = Tables; level > 0; level--) begin
+        if (guest_hit[level-1]) begin
+          look_pass_o.kind      = PassGuest;
+          look_pass_o.level     = level_t'(level - 1);
+          look_pass_o.hppn      = guest_data[level-1].hppn;
+          look_pass_o.gppn      = guest_data[level-1].gppn;
+          look_pass_o.is_global = guest_data[level-1].is_global;
+        end
+      end
+    end
+  end
+
+  // What only a cache needs that may not be there, and what none needs.
+  logic unused;
+  assign unused = ^{look_walk_i, look_space, step_walk_i, step_space, step_next_i, fence_i, guest_fence_key,
+                    guest_fence_counts, host_fence_key, host_fence_counts, host_fence};
+
+endmodule

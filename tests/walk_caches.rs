@@ -1,0 +1,285 @@
+//! What the walk caches spare, what a fence makes them forget, and what they never keep.
+
+#[path = "common/riscv.rs"]
+mod rig;
+
+use nestwalk::addr::{Gpa, Gva};
+use nestwalk::bench;
+use nestwalk::campaign::Devices;
+use nestwalk::format::Format;
+use nestwalk::format::riscv::Entry;
+use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
+use nestwalk::scenario::{Machine, Op, Scenario, Timing};
+use rig::{PAGE, Rig, Seen, access};
+
+/// Entries of each walk cache, of each level, of the larger of the devices that are built in.
+const ENTRIES: u32 = 8;
+
+fn run(scenario: &Scenario) -> Seen {
+    let mut seen = Seen::default();
+    let mut device = Devices::make(scenario).unwrap();
+    if let Err(failed) = bench::run(&mut device, scenario, &mut seen) {
+        panic!("{}", failed.failure);
+    }
+    seen
+}
+
+fn machine(format: Format, walk_caches: WalkCaches) -> Machine {
+    Machine {
+        walk_cache_entries: ENTRIES,
+        walk_caches,
+        ..Machine::of(format)
+    }
+}
+
+const GVA: u64 = 0x4000_0000;
+const GPA: u64 = 0x8000_0000;
+const HPA: u64 = 0x1_0000_0000;
+
+/// Pages of 4 KiB in both stages, one behind the other in all three spaces.
+fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
+    let mut rig = Rig::new(format, levels, levels);
+    for page in 0..pages {
+        let offset = page * PAGE;
+        let leaf = |at| Entry::leaf(at, Rights::ALL);
+        rig.map_host(GPA + offset, 0, leaf(HPA + offset).with_user(true));
+        rig.map_guest(GVA + offset, 0, leaf(GPA + offset));
+    }
+    rig
+}
+
+/// Reads of the last of some accesses, each of which waits for the one before; fences stand between them.
+fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
+    let count = |ops: Vec<Op>| {
+        let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
+        scenario.machine = machine(rig.format, caches);
+        run(&scenario).reads.len()
+    };
+    let mut before = ops.clone();
+    before.pop();
+    count(ops) - count(before)
+}
+
+/// A number below `n`, the next of a fixed sequence.
+fn draw(state: &mut u64, n: u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % n
+}
+
+#[test]
+fn uniform_accesses_over_16_mib_take_two_reads_a_walk_with_eight_entries_a_level() {
+    println!("| levels | cold | with walk caches, mean | most, warm |");
+    for (format, levels, cold) in [
+        (Format::Rv32, 2, 8),
+        (Format::Rv64, 3, 15),
+        (Format::Rv64, 4, 24),
+    ] {
+        let pages = (16 << 20) / PAGE;
+        let rig = contiguous(format, levels, pages);
+        let mut state = 1;
+        let ops: Vec<Op> = (0..20_000)
+            .flat_map(|_| {
+                let gva = GVA + draw(&mut state, pages) * PAGE;
+                [access(0, gva, Access::Load), Op::Drain]
+            })
+            .collect();
+        let first = rig.scenario(&[rig.context()], Timing::default(), ops[..1].to_vec());
+        assert_eq!(run(&first).reads.len(), cold);
+
+        let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
+        scenario.machine = machine(format, WalkCaches::ALL);
+        let seen = run(&scenario);
+        // One access at a time: the reads between two answers are those of one walk.
+        let mut walks = Vec::new();
+        let mut reads = seen.reads.iter().peekable();
+        for (_, answered, _, hit) in seen.answers.values() {
+            let mut count = 0;
+            while reads.next_if(|read| read.cycle < *answered).is_some() {
+                count += 1;
+            }
+            assert_eq!(count == 0, *hit);
+            walks.extend((!hit).then_some(count));
+        }
+        let mean = walks.iter().sum::<usize>() as f64 / walks.len() as f64;
+        // Each of the few tables has been met by then.
+        let most = *walks[200..].iter().max().unwrap();
+        println!("| {levels} | {cold} | {mean:.3} | {most} |");
+        assert!(mean < 2.02, "{format}, {levels} levels: {mean}");
+        assert!(most <= 3, "{format}, {levels} levels: {most}");
+    }
+}
+
+#[test]
+fn each_walk_cache_spares_its_part_and_none_that_is_not_in_use_does() {
+    let rig = contiguous(Format::Rv64, 3, 2);
+    let used = |guest, host, nested| WalkCaches {
+        guest,
+        host,
+        nested,
+    };
+    for (caches, reads) in [
+        (used(false, false, false), 15),
+        // The guest leaf, and the data's whole walk.
+        (used(true, false, false), 1 + 3),
+        // Of each of four translations the host leaf.
+        (used(false, true, false), 3 + 4),
+        // The guest's tables, and the data's whole walk.
+        (used(false, false, true), 3 + 3),
+        (used(true, true, false), 1 + 1),
+        (used(false, true, true), 3 + 1),
+        (used(true, false, true), 1 + 3),
+        (used(true, true, true), 1 + 1),
+    ] {
+        let ops = vec![
+            access(0, GVA, Access::Load),
+            Op::Drain,
+            access(0, GVA + PAGE, Access::Load),
+        ];
+        assert_eq!(reads_of_the_last(&rig, caches, ops), reads, "{caches:?}");
+    }
+}
+
+#[test]
+fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
+    const GIB: u64 = 1 << 30;
+    const MIB: u64 = 1 << 20;
+    let rig = contiguous(Format::Rv64, 3, 2);
+    let fence = Fence::default();
+    // Of the guest's stage: the three guest tables are read again, by way of the nested TLB. Of everything: host tables that a walk has
+    // read itself it need not read again, and all guest tables are in one GiB.
+    let (nothing, guest, all) = (2, 4, (3 + 1) + (1 + 1) + (1 + 1) + 3);
+    // Of the host's stage, by a gPA that none of its tables is for: what lies anywhere in guest tables is forgotten, and their pages.
+    let tables = 3 * 2 + 1;
+    for (fence, reads) in [
+        (fence, all),
+        (
+            Fence {
+                virt: false,
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                vmid: Some(2),
+                ..fence
+            },
+            all,
+        ),
+        (
+            Fence {
+                vmid: Some(3),
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                asid: Some(1),
+                vmid: Some(2),
+                ..fence
+            },
+            guest,
+        ),
+        (
+            Fence {
+                asid: Some(2),
+                vmid: Some(2),
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                asid: Some(1),
+                vmid: Some(3),
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                gva: Some(Gva(GVA + MIB)),
+                vmid: Some(2),
+                ..fence
+            },
+            guest,
+        ),
+        // The table of the level above is forgotten, and not needed.
+        (
+            Fence {
+                gva: Some(Gva(GVA + 4 * MIB)),
+                vmid: Some(2),
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                gva: Some(Gva(GVA + GIB)),
+                vmid: Some(2),
+                ..fence
+            },
+            nothing,
+        ),
+        (
+            Fence {
+                gpa: Some(Gpa(8 * GIB)),
+                vmid: Some(2),
+                ..fence
+            },
+            tables,
+        ),
+        (
+            Fence {
+                gpa: Some(Gpa(8 * GIB)),
+                vmid: Some(3),
+                ..fence
+            },
+            nothing,
+        ),
+        // The data's host tables are forgotten besides.
+        (
+            Fence {
+                gpa: Some(Gpa(GPA + MIB)),
+                vmid: Some(2),
+                ..fence
+            },
+            tables + 2,
+        ),
+    ] {
+        let ops = vec![
+            access(0, GVA, Access::Load),
+            Op::Drain,
+            Op::Fence(fence),
+            access(0, GVA + PAGE, Access::Load),
+        ];
+        let count = reads_of_the_last(&rig, WalkCaches::ALL, ops);
+        assert_eq!(count, reads, "{fence}");
+    }
+}
+
+#[test]
+fn what_was_not_valid_is_read_again_without_a_fence() {
+    let mut rig = contiguous(Format::Rv64, 3, 2);
+    let page = GVA + PAGE;
+    let leaf = Entry::leaf(GPA + PAGE, Rights::ALL);
+    let at = rig.map_guest(page, 0, leaf.with_valid(false));
+    let ops = vec![
+        access(0, GVA, Access::Load),
+        access(0, page, Access::Load),
+        Op::Drain,
+        Op::Write {
+            at,
+            word: Some(leaf.0),
+        },
+        access(0, page, Access::Load),
+    ];
+    let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
+    scenario.machine = machine(rig.format, WalkCaches::ALL);
+    let seen = run(&scenario);
+    assert!(seen.answers[&1].2.is_err());
+    assert!(seen.answers[&4].2.is_ok());
+}
