@@ -68,7 +68,7 @@ PEERS = {
     "tlb": {"lut6": (3938, 4100), "flip_flops": (3135, 3231), "levels": (8, 9)},
 }
 
-# The tables: title, what its rows are called, rows. A row with `step` says what it adds to the row before.
+# The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told.
 TABLES = [
     ("The walker alone, one slot", "peers", [Config("walker", f) for f in FORMATS]),
     ("The TLB alone, 16 entries", "peers", [Config("tlb", f) for f in FORMATS]),
@@ -331,6 +331,7 @@ def main():
         results = {config: future.result() for future, config in pending.items()}
 
     report = json.dumps({
+        "rtl": str(rtl.folder),
         "configurations": {config.name: {**dataclasses.asdict(config), **got} for config, got in results.items()},
         "modules": {BREAKDOWN.name: modules} if modules else {},
         "peers": PEERS,
