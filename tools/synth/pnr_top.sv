@@ -20,14 +20,15 @@ module pnr_top
 );
 
   localparam type inputs_t = struct packed {
-    logic     req_valid;
-    req_t     req;
-    logic     rsp_ready;
-    logic     fence_valid;
-    fence_t   fence;
-    logic     mem_req_ready;
-    logic     mem_rsp_valid;
-    mem_rsp_t mem_rsp;
+    logic         req_valid;
+    req_t         req;
+    logic         rsp_ready;
+    walk_caches_t walk_caches;
+    logic         fence_valid;
+    fence_t       fence;
+    logic         mem_req_ready;
+    logic         mem_rsp_valid;
+    mem_rsp_t     mem_rsp;
   };
   localparam type outputs_t = struct packed {
     logic     req_ready;
@@ -55,6 +56,7 @@ module pnr_top
     .rsp_valid_o     (outputs.rsp_valid),
     .rsp_ready_i     (inputs_q.rsp_ready),
     .rsp_o           (outputs.rsp),
+    .walk_caches_i   (inputs_q.walk_caches),
     .fence_valid_i   (inputs_q.fence_valid),
     .fence_ready_o   (outputs.fence_ready),
     .fence_i         (inputs_q.fence),
