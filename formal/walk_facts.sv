@@ -58,6 +58,11 @@ module walk_facts
     return (Cfg.PteWidth != 64) || !leaf[$bits(leaf_t)-1] || level == '0;
   endfunction
 
+  // What is to be updated is a leaf.
+  function automatic logic is_leaf(leaf_t leaf);
+    return !Cfg.Riscv || leaf[3:1] != '0;
+  endfunction
+
   logic levels_ok, place_ok, update_ok, aligned, guest_leaf_ok, host_leaf_ok;
   // The entry is of a stage that is on, at one of its levels.
   assign levels_ok = (!guest_on || 32'(walk_i.guest_level) < 32'(guest_levels))
@@ -68,7 +73,9 @@ module walk_facts
   // Updates are made where they are enabled; a guest's leaf that is to be updated is not read again.
   assign update_ok = (walk_i.purpose != PurposeUpdate || ctx.mode.guest_adue)
                   && (host ? (!walk_i.update || ctx.mode.host_adue)
-                           : (walk_i.update == (walk_i.purpose == PurposeUpdate)));
+                           : (walk_i.update == (walk_i.purpose == PurposeUpdate)))
+                  && (walk_i.purpose != PurposeUpdate || is_leaf(walk_i.guest_leaf))
+                  && (!host || !walk_i.update || is_leaf(walk_i.host_leaf));
   // An entry's address is a multiple of its size.
   assign aligned   = 32'(walk_i.hpa) % (Cfg.PteWidth / 8) == 0
                   && (data || 32'(walk_i.gpa) % (Cfg.PteWidth / 8) == 0);

@@ -130,6 +130,14 @@ module walk_step_riscv
     return (ppn_base(ppn) & ~page_mask(span)) | (addr & page_mask(span));
   endfunction
 
+  // The reserved bits of an entry that has passed its checks are zero, and need not be kept.
+  function automatic entry_t without_reserved(entry_t entry);
+    entry_t rest;
+    rest          = entry;
+    rest.reserved = '0;
+    return rest;
+  endfunction
+
   // A, and D for a store.
   function automatic entry_t with_status(entry_t entry, access_e access);
     entry_t set;
@@ -239,7 +247,154 @@ module walk_step_riscv
     return (base & ~offset_mask) | (addr_t'(index) << StrideWidth);
   endfunction
 
-  // A gPA has been translated: the entry there is read or updated, or the walk is done.
+  // The host root's entry for a gPA; with the host stage off the gPA is the hPA.
+  function automatic hpa_t first_hpa(gpa_t gpa, levels_t host_levels, hpa_t host_root);
+    if (host_levels == '0) return hpa_t'(gpa);
+    return hpa_t'(entry_address(addr_t'(host_root), table_index(addr_t'(gpa), root_level(host_levels), 1'b1), 1'b1));
+  endfunction
+
+  function automatic fault_kind_e gpa_fault(gpa_t gpa, levels_t host_levels);
+    if (host_levels == '0) return (addr_t'(gpa) != addr_t'(hpa_t'(gpa))) ? FaultMemory : FaultNone;
+    return fits_host_stage(gpa, host_levels) ? FaultNone : FaultWidth;
+  endfunction
+
+  function automatic walk_next_e next_of(fault_kind_e fault, logic update, stage_e stage, purpose_e purpose);
+    if (fault != FaultNone) return WalkFault;
+    if (update) return WalkUpdate;
+    if (stage == StageGuest && purpose == PurposeData) return WalkDone;
+    return WalkRead;
+  endfunction
+
+  ///////////
+  // Start //
+  ///////////
+
+  always_comb begin : p_start
+    levels_t  guest_levels, host_levels;
+    logic     guest_on, host_on, canonical;
+    gpa_t     gpa;
+    purpose_e purpose;
+    guest_levels = start_query_i.ctx.space.guest_levels;
+    host_levels  = start_query_i.ctx.space.host_levels;
+    guest_on     = (guest_levels != '0);
+    host_on      = (host_levels != '0);
+    canonical    = !guest_on || is_canonical(start_query_i.gva, guest_levels);
+    purpose      = guest_on ? PurposeRead : PurposeData;
+    gpa          = guest_on ? gpa_t'(entry_address(addr_t'(start_query_i.ctx.guest_root),
+                                                   table_index(addr_t'(start_query_i.gva),
+                                                               root_level(guest_levels), 1'b0), 1'b0))
+                            : gpa_t'(start_query_i.gva);
+    start_walk_o = '{
+      query:       start_query_i,
+      stage:       (host_on && canonical) ? StageHost : StageGuest,
+      guest_level: guest_on ? root_level(guest_levels) : '0,
+      host_level:  host_on ? root_level(host_levels) : '0,
+      purpose:     purpose,
+      update:      1'b0,
+      gpa:         gpa,
+      hpa:         first_hpa(gpa, host_levels, start_query_i.ctx.host_root),
+      guest_leaf:  '0,
+      host_leaf:   '0,
+      is_global:   1'b0,
+      fault:       canonical ? gpa_fault(gpa, host_levels) : FaultWidth
+    };
+    start_next_o = next_of(start_walk_o.fault, start_walk_o.update, start_walk_o.stage, purpose);
+  end
+
+  //////////
+  // Step //
+  //////////
+
+  // The words of an update.
+  function automatic pte_t expected_of(stage_e stage, leaf_t guest_leaf, leaf_t host_leaf);
+    return (stage == StageGuest) ? guest_leaf : host_leaf;
+  endfunction
+
+  function automatic pte_t updated_of(pte_t expected, stage_e stage, purpose_e purpose, access_e access);
+    return pte_t'(with_status(entry_of(expected), access_of(stage, purpose, access)));
+  endfunction
+
+  // One of both stages reads an entry, so what is judged and where it leads to is found once:
+  //
+  //                 | pointer               | leaf that lacks A or D       | other leaf
+  //   guest entry   | gPA of the next table | gPA of the entry, for update | gPA of the data    through the host's root
+  //   host entry    | next table            | update it                    | what was at the gPA
+  //
+  // After an update that was made the entry is the updated word, which lacks nothing; else what was found there,
+  // which is judged like one just read. A fault keeps the walk where it stands, but nobody looks at the address or
+  // the leaves of a walk that has failed.
+  always_comb begin : p_step
+    entry_t      entry;
+    demand_t     demand;
+    fault_kind_e fault;
+    levels_t     host_levels;
+    level_t      level;
+    addr_t       addr;
+    gpa_t        leads_to, gpa;
+    stage_e      stage;
+    purpose_e    purpose;
+    leaf_t       kept;
+    logic        guest, host_on, ok, leaf, made, lacks, update;
+    host_levels = step_walk_i.query.ctx.space.host_levels;
+    host_on     = (host_levels != '0);
+    guest       = (step_walk_i.stage == StageGuest);
+    level       = guest ? step_walk_i.guest_level : step_walk_i.host_level;
+    addr        = guest ? addr_t'(step_walk_i.query.gva) : addr_t'(step_walk_i.gpa);
+    demand      = demand_of(step_walk_i.stage, step_walk_i.purpose, step_walk_i.query.access,
+                            step_walk_i.query.ctx.mode);
+    entry       = entry_of(step_pte_i);
+    leaf        = is_leaf(entry.rights);
+    // What has been updated has passed its checks; where updates are made it is no fault to lack A or D.
+    fault       = step_error_i ? FaultMemory : entry_fault(entry, level, demand);
+    ok          = (fault == FaultNone);
+    made        = step_walk_i.update
+               && step_pte_i == expected_of(step_walk_i.stage, step_walk_i.guest_leaf, step_walk_i.host_leaf);
+    lacks       = leaf && lacks_status(entry, demand.access) && !made;
+    kept        = leaf_t'(without_reserved(made ? with_status(entry, demand.access) : entry));
+    leads_to    = leaf ? gpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, level), addr))
+                       : gpa_t'(entry_address(ppn_base(entry.ppn), table_index(addr, level - 1'b1, 1'b0), 1'b0));
+
+    // If there is no fault; and of a guest entry what is sought next.
+    gpa         = lacks ? step_walk_i.gpa : leads_to;
+    purpose     = !guest ? step_walk_i.purpose : !leaf ? PurposeRead : lacks ? PurposeUpdate : PurposeData;
+    stage       = (guest ? host_on : (!leaf || lacks)) ? StageHost : StageGuest;
+    update      = guest ? (!host_on && lacks)
+                        : leaf && (lacks || step_walk_i.purpose == PurposeUpdate);
+
+    step_walk_o = '{
+      query:       step_walk_i.query,
+      stage:       ok ? stage : step_walk_i.stage,
+      guest_level: (ok && guest && !leaf) ? step_walk_i.guest_level - 1'b1 : step_walk_i.guest_level,
+      host_level:  (ok && guest && host_on) ? root_level(host_levels)
+                 : (ok && !guest && !leaf)  ? step_walk_i.host_level - 1'b1 : step_walk_i.host_level,
+      purpose:     ok ? purpose : step_walk_i.purpose,
+      update:      update,
+      gpa:         (ok && guest && !lacks) ? leads_to : step_walk_i.gpa,
+      hpa:         guest ? first_hpa(gpa, host_levels, step_walk_i.query.ctx.host_root)
+                 : lacks ? step_walk_i.hpa : hpa_t'(leads_to),
+      guest_leaf:  (guest && leaf) ? kept : step_walk_i.guest_leaf,
+      host_leaf:   (!guest && leaf) ? kept : step_walk_i.host_leaf,
+      is_global:   step_walk_i.is_global || (guest && !leaf && entry.g),
+      fault:       !ok ? fault : guest ? gpa_fault(gpa, host_levels) : FaultNone
+    };
+    step_next_o = next_of(step_walk_o.fault, update, stage, purpose);
+  end
+
+  logic unused_step_walk;
+  assign unused_step_walk = ^step_walk_i;
+
+  assign update_expected_o = expected_of(update_walk_i.stage, update_walk_i.guest_leaf, update_walk_i.host_leaf);
+  assign update_new_o      = updated_of(update_expected_o, update_walk_i.stage, update_walk_i.purpose,
+                                        update_walk_i.query.access);
+
+  logic unused_update_walk;
+  assign unused_update_walk = ^update_walk_i;
+
+  //////////
+  // Look //
+  //////////
+
+  // A gPA has been translated: the entry there is read or updated.
   function automatic walk_t reach(walk_t walk, hpa_t hpa);
     walk_t next;
     next        = walk;
@@ -259,142 +414,6 @@ module walk_step_riscv
     next.hpa        = hpa_t'(entry_address(base, table_index(addr_t'(walk.gpa), level, root), root));
     return next;
   endfunction
-
-  function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, purpose_e purpose);
-    walk_t   next;
-    levels_t levels;
-    levels       = walk.query.ctx.space.host_levels;
-    next         = walk;
-    next.gpa     = gpa;
-    next.purpose = purpose;
-    if (levels == '0) begin
-      next = reach(next, hpa_t'(gpa));
-      if (addr_t'(gpa) != addr_t'(hpa_t'(gpa))) next.fault = FaultMemory;
-      return next;
-    end
-    next = seek_host_entry(next, addr_t'(walk.query.ctx.host_root), root_level(levels));
-    if (!fits_host_stage(gpa, levels)) next.fault = FaultWidth;
-    return next;
-  endfunction
-
-  function automatic walk_t seek_guest_entry(walk_t walk, addr_t base, level_t level);
-    walk_t next;
-    next             = walk;
-    next.guest_level = level;
-    return seek_gpa(next, gpa_t'(entry_address(base, table_index(addr_t'(walk.query.gva), level, 1'b0), 1'b0)),
-                    PurposeRead);
-  endfunction
-
-  function automatic walk_next_e next_of(fault_kind_e fault, logic update, stage_e stage, purpose_e purpose);
-    if (fault != FaultNone) return WalkFault;
-    if (update) return WalkUpdate;
-    if (stage == StageGuest && purpose == PurposeData) return WalkDone;
-    return WalkRead;
-  endfunction
-
-  ///////////
-  // Start //
-  ///////////
-
-  always_comb begin : p_start
-    walk_t   walk;
-    levels_t levels;
-    levels     = start_query_i.ctx.space.guest_levels;
-    walk       = '0;
-    walk.query = start_query_i;
-    if (levels == '0) begin
-      start_walk_o = seek_gpa(walk, gpa_t'(start_query_i.gva), PurposeData);
-    end else begin
-      start_walk_o = seek_guest_entry(walk, addr_t'(start_query_i.ctx.guest_root), root_level(levels));
-      if (!is_canonical(start_query_i.gva, levels)) begin
-        start_walk_o.stage = StageGuest;
-        start_walk_o.fault = FaultWidth;
-      end
-    end
-    start_next_o = next_of(start_walk_o.fault, start_walk_o.update, start_walk_o.stage, start_walk_o.purpose);
-  end
-
-  //////////
-  // Step //
-  //////////
-
-  // A guest entry has been read: a pointer leads to the next guest table, a leaf to the data's gPA. A leaf
-  // that lacks A or D is sought once more before that, through the host stage as a store.
-  function automatic walk_t take_guest_entry(walk_t walk, entry_t entry);
-    walk_t   next;
-    demand_t demand;
-    demand     = demand_of(walk.stage, walk.purpose, walk.query.access, walk.query.ctx.mode);
-    next       = walk;
-    next.fault = entry_fault(entry, walk.guest_level, demand);
-    if (next.fault != FaultNone) return next;
-    if (!is_leaf(entry.rights)) begin
-      next.is_global = walk.is_global || entry.g;
-      return seek_guest_entry(next, ppn_base(entry.ppn), walk.guest_level - 1'b1);
-    end
-    next.guest_leaf = leaf_t'(entry);
-    if (lacks_status(entry, demand.access)) return seek_gpa(next, walk.gpa, PurposeUpdate);
-    return seek_gpa(next, gpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, walk.guest_level),
-                                              addr_t'(walk.query.gva))), PurposeData);
-  endfunction
-
-  // A host entry has been read: a pointer leads to the next host table, a leaf to what is at walk.gpa, after
-  // its A and D have been set.
-  function automatic walk_t take_host_entry(walk_t walk, entry_t entry);
-    walk_t   next;
-    demand_t demand;
-    demand     = demand_of(walk.stage, walk.purpose, walk.query.access, walk.query.ctx.mode);
-    next       = walk;
-    next.fault = entry_fault(entry, walk.host_level, demand);
-    if (next.fault != FaultNone) return next;
-    if (!is_leaf(entry.rights)) return seek_host_entry(next, ppn_base(entry.ppn), walk.host_level - 1'b1);
-    next.host_leaf = leaf_t'(entry);
-    next.update    = lacks_status(entry, demand.access);
-    if (next.update) return next;
-    return reach(next, hpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, walk.host_level), addr_t'(walk.gpa))));
-  endfunction
-
-  // The words of an update.
-  function automatic pte_t expected_of(stage_e stage, leaf_t guest_leaf, leaf_t host_leaf);
-    return (stage == StageGuest) ? guest_leaf : host_leaf;
-  endfunction
-
-  function automatic pte_t updated_of(pte_t expected, stage_e stage, purpose_e purpose, access_e access);
-    return pte_t'(with_status(entry_of(expected), access_of(stage, purpose, access)));
-  endfunction
-
-  // After an update the entry is what memory has now: the updated word, or what else was found there, which
-  // is then judged like one just read.
-  always_comb begin : p_step
-    walk_t walk;
-    pte_t  pte;
-    walk        = step_walk_i;
-    walk.update = 1'b0;
-    pte         = step_pte_i;
-    if (step_walk_i.update && pte == expected_of(walk.stage, walk.guest_leaf, walk.host_leaf)) begin
-      pte = updated_of(pte, walk.stage, walk.purpose, walk.query.access);
-    end
-
-    if (step_error_i) begin
-      step_walk_o       = walk;
-      step_walk_o.fault = FaultMemory;
-    end else if (walk.stage == StageGuest) begin
-      step_walk_o = take_guest_entry(walk, entry_of(pte));
-    end else begin
-      step_walk_o = take_host_entry(walk, entry_of(pte));
-    end
-    step_next_o = next_of(step_walk_o.fault, step_walk_o.update, step_walk_o.stage, step_walk_o.purpose);
-  end
-
-  assign update_expected_o = expected_of(update_walk_i.stage, update_walk_i.guest_leaf, update_walk_i.host_leaf);
-  assign update_new_o      = updated_of(update_expected_o, update_walk_i.stage, update_walk_i.purpose,
-                                        update_walk_i.query.access);
-
-  logic unused_update_walk;
-  assign unused_update_walk = ^update_walk_i;
-
-  //////////
-  // Look //
-  //////////
 
   // A walk before the first entry of a stage goes on from what a walk cache knows.
   function automatic walk_t pass_over(walk_t walk, pass_t pass);
