@@ -44,10 +44,14 @@ module walk_facts
     return levels inside {3'd0, 3'd3, 3'd4, 3'd5};
   endfunction
 
+  // Bits below mean nothing, so nothing is shown of walks that share though they differ in them.
+  logic roots_aligned;
+  assign roots_aligned = ctx.guest_root[11:0] == '0 && ctx.host_root[13:0] == '0;
+
   // The handout's machine is always virtual. With V = 0 RISC-V has one stage.
   if (Cfg.Riscv) begin : gen_legal_riscv
     assign legal_o = is_mode(guest_levels) && is_mode(host_levels) && (ctx.space.virt || !host_on)
-                  && !ctx.space.rights;
+                  && !ctx.space.rights && roots_aligned;
   end else begin : gen_legal_handout
     assign legal_o = is_mode(guest_levels) && host_levels == 3'd2 && ctx.space.virt && ctx.mode == '0
                   && walk_i.query.access != AccessLoadExecute;

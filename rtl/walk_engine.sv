@@ -74,15 +74,28 @@ module walk_engine
   slot_t        free_slot, equal_slot, read_slot, done_slot;
   logic         read_valid;
 
+  // Roots of RISC-V are aligned; bits below mean nothing.
+  query_t miss;
+  always_comb begin : p_miss
+    miss = miss_i;
+    if (Cfg.Riscv) begin
+      miss.ctx.guest_root[Cfg.OffsetWidth-1:0]                   = '0;
+      miss.ctx.host_root[Cfg.OffsetWidth+Cfg.HostRootExtra-1:0] = '0;
+    end
+  end
+
   ////////////////
   // The rules  //
   ////////////////
 
-  assign step_walk = walk_q[mem_rsp_i.id];
+  // With one slot its number says nothing.
+  slot_t step_slot;
+  assign step_slot = (N == 1) ? '0 : mem_rsp_i.id;
+  assign step_walk = walk_q[step_slot];
 
   if (Format == FormatHandout || Format == FormatClassic32) begin : gen_handout
     walk_step_handout #(.Cfg(Cfg)) u_step (
-      .start_query_i     (miss_i),
+      .start_query_i     (miss),
       .start_walk_o      (start_walk),
       .start_next_o      (start_next),
       .step_walk_i       (step_walk),
@@ -98,7 +111,7 @@ module walk_engine
     assign look_walk = '0;
   end else if (Format == FormatRv32 || Format == FormatRv64) begin : gen_riscv
     walk_step_riscv #(.Cfg(Cfg)) u_step (
-      .start_query_i     (miss_i),
+      .start_query_i     (miss),
       .start_walk_o      (start_walk),
       .start_next_o      (start_next),
       .step_walk_i       (step_walk),
@@ -162,8 +175,8 @@ module walk_engine
       .look_ready_o (look_ready),
       .look_walk_i  (walk_q[look_slot]),
       .look_pass_o  (look_pass),
-      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[mem_rsp_i.id]
-                     && !(fence_valid_i && named[mem_rsp_i.id])),
+      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[step_slot]
+                     && !(fence_valid_i && named[step_slot])),
       .step_walk_i  (step_walk),
       .step_next_i  (next_walk),
       .fence_valid_i,
@@ -192,11 +205,11 @@ module walk_engine
     // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
     // of the handout's is the same for every access. One that has ended is shared until it has been answered.
     assign equal[i] = !idle[i] && fill_q[i]
-                   && (walk_q[i].query.ctx == miss_i.ctx)
+                   && (walk_q[i].query.ctx == miss.ctx)
                    && (vpn_t'(walk_q[i].query.gva >> Cfg.OffsetWidth)
-                       == vpn_t'(miss_i.gva >> Cfg.OffsetWidth))
-                   && (walk_q[i].query.access == miss_i.access
-                       || (!Cfg.Riscv && !miss_i.ctx.space.rights));
+                       == vpn_t'(miss.gva >> Cfg.OffsetWidth))
+                   && (walk_q[i].query.access == miss.access
+                       || (!Cfg.Riscv && !miss.ctx.space.rights));
 
     // By address a walk cannot be told apart before it ends, nor whether it is global: ASID and VMID decide.
     fence_scope #(.Cfg(Cfg)) u_scope (
@@ -211,7 +224,7 @@ module walk_engine
     assign starts  = start_i && free_slot == slot_t'(i);
     assign looks   = look_valid && look_ready && look_slot == slot_t'(i);
     assign issues  = mem_req_valid_o && mem_req_ready_i && read_slot == slot_t'(i);
-    assign steps   = mem_rsp_valid_i && mem_rsp_i.id == slot_t'(i);
+    assign steps   = mem_rsp_valid_i && step_slot == slot_t'(i);
     assign retires = retire_i && done_slot == slot_t'(i);
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
@@ -320,7 +333,7 @@ module walk_engine
     host_level:  step_walk.host_level,
     purpose:     step_walk.purpose,
     update:      step_walk.update,
-    pass:        pass_q[mem_rsp_i.id],
+    pass:        pass_q[step_slot],
     is_global:   step_walk.is_global,
     gpa:         step_walk.gpa,
     hpa:         step_walk.hpa,
