@@ -162,7 +162,7 @@ module tlb_properties
     end
   end
 
-  logic      valid_a, valid_b, there, overlap;
+  logic      valid_a, valid_b, there, overlap, shaped;
   tlb_key_t  key_a, key_b;
   tlb_data_t data_a, data_b;
   assign valid_a = u_dut.valid_q[way_a_i];
@@ -183,7 +183,18 @@ module tlb_properties
     both.place.host_span  = both.place.guest_span;
     return covers(key, both, other_key);
   endfunction
-  assign overlap = valid_a && valid_b && meet(key_a, data_a, key_b, data_b);
+  // Of any two: what a hit says comes of all ways that match.
+  always_comb begin : p_overlap
+    overlap = 1'b0;
+    shaped  = 1'b1;
+    for (int unsigned a = 0; a < Cfg.TlbEntries; a++) begin
+      if (u_dut.valid_q[a] && !has_shape(u_dut.key_q[a], u_dut.data_q[a])) shaped = 1'b0;
+      for (int unsigned b = 0; b < a; b++) begin
+        if (u_dut.valid_q[a] && u_dut.valid_q[b]
+            && meet(u_dut.key_q[a], u_dut.data_q[a], u_dut.key_q[b], u_dut.data_q[b])) overlap = 1'b1;
+      end
+    end
+  end
 
   // It was there in the cycle before, and neither a fill nor a fence that names it came.
   logic kept_q;
@@ -206,14 +217,13 @@ module tlb_properties
     if (rst_ni) begin
       // 2.1 No two entries hold for one page.
       Disjoint_A: assert (!overlap);
-      ShapeA_A:   assert (!valid_a || has_shape(key_a, data_a));
-      ShapeB_A:   assert (!valid_b || has_shape(key_b, data_b));
+      Shape_A:    assert (shaped);
       // 2.2 A look-up finds one entry at most.
       OneHot_A:   assert (fill_valid_i || !(u_dut.match[way_a_i] && u_dut.match[way_b_i]));
       // 2.3 An entry that holds for a page is the last one filled for it, which no fence has named since.
       LastFill_A: assert (!there || (known_q && key_a == known_key_q && data_a == known_data_q));
       // 2.4 A hit says what was filled last for its page, at the page's own place in it.
-      if (hit && !fill_valid_i && key_i == watch_i && u_dut.hit_way == way_a_i) begin
+      if (hit && !fill_valid_i && key_i == watch_i && u_dut.match[way_a_i]) begin
         HitIsThere_A: assert (there && known_q);
         HitPlace_A:   assert (place == expected);
         HitGrants_A:  assert (grants == known_data_q.grants);
@@ -227,7 +237,7 @@ module tlb_properties
       Superpage_C:  cover (!Cfg.Riscv || (there && hit && !fill_valid_i && key_i == watch_i
                                           && key_a.vpn != watch_i.vpn && place.hppn != data_a.place.hppn));
       Replaced_C:   cover (fill_valid_i && valid_a && meet(key_a, data_a, key_i, fill_data_i)
-                           && u_dut.fill_way != way_a_i || !Cfg.Riscv);
+                           && !u_dut.fill_way[way_a_i] || !Cfg.Riscv);
       FenceSpares_C: cover (fence_valid_i && there && !names(fence_i, key_a, data_a) && valid_b
                             && names(fence_i, key_b, data_b));
     end

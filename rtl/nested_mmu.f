@@ -1,5 +1,6 @@
 +incdir+rtl
 rtl/nested_mmu_pkg.sv
+rtl/first_one.sv
 rtl/rr_arbiter.sv
 rtl/plru_tree.sv
 rtl/fence_scope.sv

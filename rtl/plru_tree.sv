@@ -1,39 +1,40 @@
-// Tree pseudo-LRU over N ways, N a power of two. Each node points to the half used less recently.
+// Tree pseudo-LRU over N ways, N a power of two. Each node points to the half used less recently. Ways are one-hot.
 
 module plru_tree #(
-  parameter int unsigned N = 16,
-  localparam type way_t = logic [nested_mmu_pkg::index_width(N)-1:0]
+  parameter int unsigned N = 16
 ) (
-  input  logic clk_i,
-  input  logic rst_ni,
-  input  logic touch_valid_i,
-  input  way_t touch_way_i,
-  output way_t victim_o
+  input  logic         clk_i,
+  input  logic         rst_ni,
+  input  logic         touch_valid_i,
+  input  logic [N-1:0] touch_i,
+  output logic [N-1:0] victim_o
 );
-
-  localparam int unsigned Depth = $clog2(N);
 
   // Node 1 is the root; the children of node n are 2n and 2n+1; below the last node are the ways.
   logic [N-1:1] point_high_q, point_high_d;
 
+  // Whether a way is below a node, and on which side.
+  logic [2*N-1:1] touched;
+
+  // The nodes pointed at from the root, and the ways.
+  logic [2*N-1:1] pointed;
+
   always_comb begin : p_victim
-    way_t node;
-    node = way_t'(1);
-    for (int unsigned d = 0; d < Depth; d++) begin
-      node = way_t'({node, point_high_q[node]});
+    pointed    = '0;
+    pointed[1] = 1'b1;
+    for (int unsigned node = 1; node < N; node++) begin
+      pointed[2*node]   = pointed[node] && !point_high_q[node];
+      pointed[2*node+1] = pointed[node] && point_high_q[node];
     end
-    victim_o = node;
   end
+  assign victim_o = pointed[2*N-1:N];
 
   always_comb begin : p_touch
-    way_t node;
-    logic high;
-    point_high_d = point_high_q;
-    node = way_t'(1);
-    for (int unsigned d = 0; d < Depth; d++) begin
-      high = touch_way_i[Depth-1-d];
-      point_high_d[node] = !high;
-      node = way_t'({node, high});
+    touched          = '0;
+    touched[2*N-1:N] = touch_i;
+    for (int unsigned node = N - 1; node > 0; node--) begin
+      touched[node]      = touched[2*node] || touched[2*node+1];
+      point_high_d[node] = touched[node] ? touched[2*node] : point_high_q[node];
     end
   end
 

@@ -29,14 +29,12 @@ module tlb
 );
 
   localparam int unsigned N = Cfg.TlbEntries;
-  localparam type way_t = logic [index_width(N)-1:0];
+  // One bit a way: of those that match, are free, and so on.
+  localparam type ways_t = logic [N-1:0];
 
-  logic [N-1:0] valid_q, match, in_scope, fenced;
+  ways_t        valid_q, match, last_match, last_free, in_scope, fenced, victim, fill_way;
   tlb_key_t     key_q  [N];
   tlb_data_t    data_q [N];
-
-  way_t hit_way, free_way, victim_way, fill_way;
-  logic any_free;
 
   ///////////
   // Pages //
@@ -128,41 +126,50 @@ module tlb
                                              && ((data_q[i].place.gppn ^ fence_gppn) & ~host_mask) == '0));
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
-      if (!rst_ni)                                           valid_q[i] <= 1'b0;
-      else if (fill_valid_i && fill_way == way_t'(i))        valid_q[i] <= 1'b1;
-      else if (fill_valid_i && match[i])                     valid_q[i] <= 1'b0;
-      else if (fence_valid_i && fenced[i])                   valid_q[i] <= 1'b0;
+      if (!rst_ni)                          valid_q[i] <= 1'b0;
+      else if (fill_valid_i && fill_way[i]) valid_q[i] <= 1'b1;
+      else if (fill_valid_i && match[i])    valid_q[i] <= 1'b0;
+      else if (fence_valid_i && fenced[i])  valid_q[i] <= 1'b0;
     end
 
     always_ff @(posedge clk_i) begin : p_entry
-      if (fill_valid_i && fill_way == way_t'(i)) begin
+      if (fill_valid_i && fill_way[i]) begin
         key_q[i]  <= key_i;
         data_q[i] <= fill_data_i;
       end
     end
   end
 
-  always_comb begin : p_ways
-    hit_way  = '0;
-    free_way = '0;
+  // A fill may find several.
+  first_one #(.N(N), .Highest(1'b1)) u_match (.set_i (match),    .first_o (last_match));
+  first_one #(.N(N), .Highest(1'b1)) u_free  (.set_i (~valid_q), .first_o (last_free));
+
+  assign hit_o    = |match;
+  assign fill_way = hit_o ? last_match : (&valid_q) ? victim : last_free;
+
+  // Of a look-up: no more than one way matches.
+  logic [index_width(N)-1:0] hit_way;
+  always_comb begin : p_hit_way
+    hit_way = '0;
     for (int unsigned i = 0; i < N; i++) begin
-      if (match[i])    hit_way  = way_t'(i);
-      if (!valid_q[i]) free_way = way_t'(i);
+      if (match[i]) hit_way |= $bits(hit_way)'(i);
     end
   end
 
-  assign any_free = !(&valid_q);
-  assign hit_o    = |match;
-  assign place_o  = at_page(data_q[hit_way].place, key_i.vpn);
-  assign grants_o = data_q[hit_way].grants;
-  assign fill_way = hit_o ? hit_way : any_free ? free_way : victim_way;
+  tlb_data_t found;
+  assign found    = data_q[hit_way];
+  assign place_o  = at_page(found.place, key_i.vpn);
+  assign grants_o = found.grants;
+
+  logic unused_found;
+  assign unused_found = found.is_global;
 
   plru_tree #(.N(N)) u_plru (
     .clk_i,
     .rst_ni,
     .touch_valid_i (use_i || fill_valid_i),
-    .touch_way_i   (fill_valid_i ? fill_way : hit_way),
-    .victim_o      (victim_way)
+    .touch_i       (fill_valid_i ? fill_way : match),
+    .victim_o      (victim)
   );
 
 `ifndef SYNTHESIS

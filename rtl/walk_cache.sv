@@ -27,13 +27,9 @@ module walk_cache
   input  key_t  fence_counts_i
 );
 
-  localparam type way_t = logic [index_width(N)-1:0];
-
-  logic [N-1:0] valid_q, match;
+  logic [N-1:0] valid_q, match, last_free, victim, fill_way;
   key_t         key_q  [N];
   data_t        data_q [N];
-
-  way_t hit_way, free_way, victim_way, fill_way;
 
   for (genvar i = 0; i < N; i++) begin : gen_entry
     logic fenced;
@@ -41,38 +37,36 @@ module walk_cache
     assign fenced   = fence_valid_i && (((key_q[i] ^ fence_key_i) & fence_counts_i) == '0);
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
-      if (!rst_ni)                                    valid_q[i] <= 1'b0;
-      else if (fill_valid_i && fill_way == way_t'(i)) valid_q[i] <= 1'b1;
-      else if (fenced)                                valid_q[i] <= 1'b0;
+      if (!rst_ni)                          valid_q[i] <= 1'b0;
+      else if (fill_valid_i && fill_way[i]) valid_q[i] <= 1'b1;
+      else if (fenced)                      valid_q[i] <= 1'b0;
     end
 
     always_ff @(posedge clk_i) begin : p_entry
-      if (fill_valid_i && fill_way == way_t'(i)) begin
+      if (fill_valid_i && fill_way[i]) begin
         key_q[i]  <= key_i;
         data_q[i] <= fill_data_i;
       end
     end
   end
 
-  always_comb begin : p_ways
-    hit_way  = '0;
-    free_way = '0;
-    for (int unsigned i = 0; i < N; i++) begin
-      if (match[i])    hit_way  = way_t'(i);
-      if (!valid_q[i]) free_way = way_t'(i);
-    end
+  // No more than one way matches.
+  always_comb begin : p_data
+    data_o = '0;
+    for (int unsigned i = 0; i < N; i++) data_o |= match[i] ? data_q[i] : '0;
   end
 
+  first_one #(.N(N), .Highest(1'b1)) u_free (.set_i (~valid_q), .first_o (last_free));
+
   assign hit_o    = |match;
-  assign data_o   = data_q[hit_way];
-  assign fill_way = hit_o ? hit_way : (&valid_q) ? victim_way : free_way;
+  assign fill_way = hit_o ? match : (&valid_q) ? victim : last_free;
 
   plru_tree #(.N(N)) u_plru (
     .clk_i,
     .rst_ni,
     .touch_valid_i (use_i || fill_valid_i),
-    .touch_way_i   (fill_valid_i ? fill_way : hit_way),
-    .victim_o      (victim_way)
+    .touch_i       (fill_valid_i ? fill_way : match),
+    .victim_o      (victim)
   );
 
 `ifndef SYNTHESIS
