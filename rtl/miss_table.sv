@@ -26,44 +26,50 @@ module miss_table
 );
 
   localparam int unsigned N = Cfg.MissEntries;
-  localparam type index_t = logic [index_width(N)-1:0];
 
   logic [N-1:0] valid_q, waits;
   slot_t        slot_q   [N];
   id_t          id_q     [N];
   offset_t      offset_q [N];
 
-  index_t free, first;
+  logic [N-1:0] free, first;
 
-  always_comb begin : p_find
-    free  = '0;
-    first = '0;
-    for (int unsigned i = N; i > 0; i--) begin
-      waits[i-1] = valid_q[i-1] && (slot_q[i-1] == slot_i);
-      if (!valid_q[i-1]) free  = index_t'(i - 1);
-      if (waits[i-1])    first = index_t'(i - 1);
+  for (genvar i = 0; i < N; i++) begin : gen_waits
+    assign waits[i] = valid_q[i] && (slot_q[i] == slot_i);
+  end
+
+  first_one #(.N(N)) u_free  (.set_i (~valid_q), .first_o (free));
+  first_one #(.N(N)) u_first (.set_i (waits),    .first_o (first));
+
+  always_comb begin : p_first
+    id_o     = '0;
+    offset_o = '0;
+    for (int unsigned i = 0; i < N; i++) begin
+      if (first[i]) begin
+        id_o     |= id_q[i];
+        offset_o |= offset_q[i];
+      end
     end
   end
 
   assign full_o   = &valid_q;
-  assign id_o     = id_q[first];
-  assign offset_o = offset_q[first];
-  assign last_o   = $onehot(waits);
+  assign last_o   = (waits == first);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
     if (!rst_ni) begin
       valid_q <= '0;
     end else begin
-      if (add_valid_i) valid_q[free]  <= 1'b1;
-      if (remove_i)    valid_q[first] <= 1'b0;
+      valid_q <= (valid_q | (add_valid_i ? free : '0)) & ~(remove_i ? first : '0);
     end
   end
 
   always_ff @(posedge clk_i) begin : p_entry
-    if (add_valid_i) begin
-      slot_q[free]   <= add_slot_i;
-      id_q[free]     <= add_id_i;
-      offset_q[free] <= add_offset_i;
+    for (int unsigned i = 0; i < N; i++) begin
+      if (add_valid_i && free[i]) begin
+        slot_q[i]   <= add_slot_i;
+        id_q[i]     <= add_id_i;
+        offset_q[i] <= add_offset_i;
+      end
     end
   end
 

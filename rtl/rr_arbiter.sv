@@ -16,27 +16,28 @@ module rr_arbiter #(
   logic   locked_q;
   index_t last_q;    // taken last; while locked, the choice that waits
 
-  index_t first_any, first_after;
-  logic   any_after;
+  logic [N-1:0] after, first_any, first_after, first;
+  index_t       first_index;
 
   // The first request behind the last one taken, else the first of all.
-  always_comb begin : p_choose
-    first_any   = '0;
-    first_after = '0;
-    any_after   = 1'b0;
-    for (int unsigned i = N; i > 0; i--) begin
-      if (req_i[i-1]) begin
-        first_any = index_t'(i - 1);
-        if (index_t'(i - 1) > last_q) begin
-          first_after = index_t'(i - 1);
-          any_after   = 1'b1;
-        end
-      end
+  always_comb begin : p_after
+    for (int unsigned i = 0; i < N; i++) after[i] = req_i[i] && index_t'(i) > last_q;
+  end
+
+  first_one #(.N(N)) u_any   (.set_i (req_i), .first_o (first_any));
+  first_one #(.N(N)) u_after (.set_i (after), .first_o (first_after));
+
+  assign first = (after != '0) ? first_after : first_any;
+
+  always_comb begin : p_index
+    first_index = '0;
+    for (int unsigned i = 0; i < N; i++) begin
+      if (first[i]) first_index |= index_t'(i);
     end
   end
 
   assign valid_o = |req_i;
-  assign index_o = locked_q ? last_q : any_after ? first_after : first_any;
+  assign index_o = locked_q ? last_q : first_index;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
     if (!rst_ni) begin

@@ -70,7 +70,7 @@ module walk_engine
   walk_t              look_walk;
   pass_t              look_pass;
 
-  logic [N-1:0] idle, wants_read, bypasses, done, equal, named;
+  logic [N-1:0] idle, first_idle, wants_read, bypasses, done, equal, named;
   slot_t        free_slot, equal_slot, read_slot, done_slot;
   logic         read_valid;
 
@@ -269,12 +269,15 @@ module walk_engine
     end
   end
 
+  // No two walks under way are equal.
+  first_one #(.N(N)) u_free (.set_i (idle), .first_o (first_idle));
+
   always_comb begin : p_find
     free_slot  = '0;
     equal_slot = '0;
-    for (int unsigned i = N; i > 0; i--) begin
-      if (idle[i-1])  free_slot  = slot_t'(i - 1);
-      if (equal[i-1]) equal_slot = slot_t'(i - 1);
+    for (int unsigned i = 0; i < N; i++) begin
+      if (first_idle[i]) free_slot  |= slot_t'(i);
+      if (equal[i])      equal_slot |= slot_t'(i);
     end
   end
 
