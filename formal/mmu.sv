@@ -272,6 +272,7 @@ module mmu
       FillOrUse_A:   assert (!(u_dut.u_tlb.fill_valid_i && u_dut.u_tlb.use_i));
       FillShape_A:   assert (!fills || (is_span(u_dut.done_data.place.guest_span)
                                         && is_span(u_dut.done_data.place.host_span)
+                                        && is_mapped(u_dut.u_tlb.key_i, u_dut.done_data)
                                         && (Cfg.Riscv || (!u_dut.done_data.is_global
                                                           && u_dut.u_tlb.key_i.space.virt))));
       // 3.5 A shared walk is of the same context and page and, on RISC-V and in rights mode, access.
@@ -285,6 +286,18 @@ module mmu
       Hit_C:       cover (rsp_valid && rsp.hit);
     end
   end
+
+  localparam type page_t = logic [63:0];
+
+  // What a walk can translate: a gVA is signed, or a gPA where the guest's stage is off; a gPA is the hPA where the
+  // host's stage is off, and else no wider than that stage.
+  function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
+    page_t above_gva, above_gpa;
+    above_gva = page_t'($signed(key.vpn) >>> (Cfg.GvaMapWidth - 1 - Cfg.OffsetWidth));
+    above_gpa = page_t'(data.place.gppn) >> (Cfg.HostMapWidth - Cfg.OffsetWidth);
+    return (above_gva == '0 || above_gva == '1 || Cfg.GvaMapWidth == Cfg.GvaWidth)
+        && (key.space.host_levels == '0 ? data.place.gppn == gppn_t'(data.place.hppn) : above_gpa == '0);
+  endfunction
 
   function automatic logic is_span(span_t span);
     return ((span & (span + 1'b1)) == '0) && (Cfg.PageSizes > 1 || span == '0);

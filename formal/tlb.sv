@@ -110,9 +110,19 @@ module tlb_properties
     return '0;
   endfunction
 
+  // What a walk can translate: a gVA is signed, or a gPA where the guest's stage is off; a gPA is the hPA where the
+  // host's stage is off, and else no wider than that stage.
+  function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
+    page_t above_gva, above_gpa;
+    above_gva = page_t'($signed(key.vpn) >>> (Cfg.GvaMapWidth - 1 - Cfg.OffsetWidth));
+    above_gpa = page_t'(data.place.gppn) >> (Cfg.HostMapWidth - Cfg.OffsetWidth);
+    return (above_gva == '0 || above_gva == '1 || Cfg.GvaMapWidth == Cfg.GvaWidth)
+        && (key.space.host_levels == '0 ? data.place.gppn == gppn_t'(data.place.hppn) : above_gpa == '0);
+  endfunction
+
   // The handout's entries are not global, its machine virtual.
   function automatic logic has_shape(tlb_key_t key, tlb_data_t data);
-    return is_span(data.place.guest_span) && is_span(data.place.host_span)
+    return is_mapped(key, data) && is_span(data.place.guest_span) && is_span(data.place.host_span)
         && (Cfg.Riscv || (!data.is_global && key.space.virt));
   endfunction
 

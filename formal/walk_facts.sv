@@ -27,6 +27,8 @@ module walk_facts
   output count_t updates_most_o
 );
 
+  localparam type addr_t = logic [63:0];
+
   ctx_t    ctx;
   levels_t guest_levels, host_levels;
   logic    host, data, guest_on, host_on;
@@ -86,9 +88,17 @@ module walk_facts
   assign guest_leaf_ok = !guest_on || is_sound_leaf(walk_i.guest_leaf, walk_i.guest_level);
   assign host_leaf_ok  = !host_on || is_sound_leaf(walk_i.host_leaf, walk_i.host_level);
 
+  // What is translated is no wider than the stages' addresses.
+  gva_t above_gva;
+  logic mapped_ok;
+  assign above_gva = gva_t'($signed(walk_i.query.gva) >>> (Cfg.GvaMapWidth - 1));
+  assign mapped_ok = (!guest_on && !host_on || Cfg.GvaMapWidth == Cfg.GvaWidth || above_gva inside {'0, '1})
+                  && (!host_on || addr_t'(walk_i.gpa) >> Cfg.HostMapWidth == '0);
+
   assign sound_o     = legal_o && walk_i.fault == FaultNone && levels_ok && place_ok && update_ok && aligned
-                    && (!data || guest_leaf_ok);
-  assign sound_end_o = legal_o && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok;
+                    && (!data || guest_leaf_ok) && mapped_ok;
+  assign sound_end_o = legal_o && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok && mapped_ok
+                    && (host_on || addr_t'(walk_i.gpa) == addr_t'(walk_i.hpa));
 
   ////////////////////
   // What is left   //

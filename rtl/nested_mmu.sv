@@ -17,6 +17,8 @@ module nested_mmu
   parameter int unsigned IdWidth     = 8,
   parameter int unsigned AsidWidth   = 16,
   parameter int unsigned VmidWidth   = 14,
+  // Levels of a stage of RV64, at most: 3 Sv39, 4 Sv48, 5 Sv57.
+  parameter int unsigned MaxLevels   = 5,
   // Walk caches of RISC-V's formats, 0: there is none; else a power of two, 2 or more.
   parameter int unsigned GuestCacheEntries = 0,  // of each level
   parameter int unsigned HostCacheEntries  = 0,  // of each level
@@ -26,7 +28,8 @@ module nested_mmu
   parameter bit          ReadBypass  = 1'b0,
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
                                   IdWidth, AsidWidth, VmidWidth,
-                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass),
+                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass,
+                                  MaxLevels),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic     clk_i,
@@ -398,6 +401,10 @@ module nested_mmu
   end
   if (IdWidth < 1 || AsidWidth < 1 || VmidWidth < 1) begin : gen_bad_width
     $fatal(1, "nested_mmu: IdWidth, AsidWidth and VmidWidth must be 1 or more");
+  end
+
+  if (MaxLevels < 3 || MaxLevels > 5) begin : gen_bad_levels
+    $fatal(1, "nested_mmu: MaxLevels must be 3 (Sv39) to 5 (Sv57)");
   end
 
 `ifndef SYNTHESIS

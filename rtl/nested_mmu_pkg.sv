@@ -21,7 +21,9 @@ package nested_mmu_pkg;
     // The format's row of the geometry table.
     int unsigned GvaWidth;
     int unsigned GpaWidth;
-    int unsigned GpaMapWidth;    // gPA that can be mapped: wider ones fault
+    int unsigned GpaMapWidth;    // gPA that can be mapped, an hPA included: wider ones fault
+    int unsigned HostMapWidth;   // gPA that the host stage maps
+    int unsigned GvaMapWidth;    // gVA that can be mapped: the bits above are as its highest
     int unsigned HpaWidth;
     int unsigned PteWidth;       // a table entry; its bytes are the stride of a table
     int unsigned OffsetWidth;    // offset in the smallest page
@@ -47,28 +49,30 @@ package nested_mmu_pkg;
     logic        HasWalkCaches;      // any of them
   } cfg_t;
 
-  // The geometry table: one row a format.
-  function automatic cfg_t geometry(format_e format);
+  // The geometry table: one row a format, and how many of its levels there are at most.
+  function automatic cfg_t geometry(format_e format, int unsigned max_levels);
     unique case (format)
-      //                                  gVA gPA map hPA PTE offset index extra levels napot RISC-V
-      FormatHandout:   return geometry_row(20, 20, 20, 20, 32, 16,  2, 0, 2, 0, 1'b0);
-      FormatClassic32: return geometry_row(32, 32, 32, 32, 32, 12, 10, 0, 2, 0, 1'b0);
-      FormatRv32:      return geometry_row(32, 34, 34, 34, 32, 12, 10, 2, 2, 0, 1'b1);
-      FormatRv64:      return geometry_row(64, 64, 59, 56, 64, 12,  9, 2, 5, 4, 1'b1);
+      //                                  gVA gPA hPA PTE offset index extra levels napot RISC-V
+      FormatHandout:   return geometry_row(20, 20, 20, 32, 16,  2, 0, 2,          0, 1'b0);
+      FormatClassic32: return geometry_row(32, 32, 32, 32, 12, 10, 0, 2,          0, 1'b0);
+      FormatRv32:      return geometry_row(32, 34, 34, 32, 12, 10, 2, 2,          0, 1'b1);
+      FormatRv64:      return geometry_row(64, 64, 56, 64, 12,  9, 2, max_levels, 4, 1'b1);
       default:         return '0;
     endcase
   endfunction
 
-  function automatic cfg_t geometry_row(int unsigned gva, int unsigned gpa, int unsigned gpa_map,
-                                        int unsigned hpa, int unsigned pte, int unsigned offset,
-                                        int unsigned index, int unsigned extra,
-                                        int unsigned levels, int unsigned napot,
+  function automatic cfg_t geometry_row(int unsigned gva, int unsigned gpa, int unsigned hpa,
+                                        int unsigned pte, int unsigned offset, int unsigned index,
+                                        int unsigned extra, int unsigned levels, int unsigned napot,
                                         logic riscv);
     cfg_t row;
     row               = '0;
     row.GvaWidth      = gva;
     row.GpaWidth      = gpa;
-    row.GpaMapWidth   = gpa_map;
+    row.HostMapWidth  = offset + levels * index + extra;
+    row.GpaMapWidth   = (row.HostMapWidth > hpa) ? row.HostMapWidth : hpa;  // the host stage may be off
+    // A signed gVA; where the guest stage is off an unsigned gPA.
+    row.GvaMapWidth   = (row.HostMapWidth < gva) ? row.HostMapWidth + 1 : gva;
     row.HpaWidth      = hpa;
     row.PteWidth      = pte;
     row.OffsetWidth   = offset;
@@ -98,9 +102,10 @@ package nested_mmu_pkg;
                                     int unsigned guest_cache_entries = 0,
                                     int unsigned host_cache_entries = 0,
                                     int unsigned nested_tlb_entries = 0,
-                                    logic read_bypass = 1'b0);
+                                    logic read_bypass = 1'b0,
+                                    int unsigned max_levels = 5);
     cfg_t cfg;
-    cfg             = geometry(format);
+    cfg             = geometry(format, max_levels);
     cfg.TlbEntries  = tlb_entries;
     cfg.WalkSlots   = walk_slots;
     cfg.MissEntries = miss_entries;

@@ -53,24 +53,38 @@ module tlb
     return mask;
   endfunction
 
+  // What is mapped has a gVA whose highest bits are equal, so of an entry all of them but one are known.
+  localparam vpn_t SignBits = vpn_t'(~page_t'(0) << (Cfg.GvaMapWidth - Cfg.OffsetWidth));
+
+  function automatic logic is_mappable(vpn_t vpn);
+    return ((vpn ^ {$bits(vpn_t){vpn[Cfg.GvaMapWidth-1]}}) & SignBits) == '0;
+  endfunction
+
+  // The gPA's page: the host stage maps no more than its width, and where it is off the gPA is the hPA.
+  localparam gppn_t HostOffBits = gppn_t'(~page_t'(0) << (Cfg.HostMapWidth - Cfg.OffsetWidth));
+
+  function automatic gppn_t gppn_of(gppn_t gppn, hppn_t hppn, levels_t host_levels);
+    return (gppn & ~HostOffBits) | ((host_levels == '0) ? gppn_t'(hppn) & HostOffBits : '0);
+  endfunction
+
   // What does not tell an entry's mapping from others: where in the page, the ASID if it is global, and the VMID
   // outside of virtual machines.
   function automatic tlb_key_t ignored(span_t span, logic is_global, logic virt);
     tlb_key_t ignore;
     ignore            = '0;
-    ignore.vpn        = vpn_t'(page_mask(span));
+    ignore.vpn        = vpn_t'(page_mask(span)) | SignBits;
     ignore.space.asid = {Cfg.AsidWidth{is_global}};
     ignore.space.vmid = {Cfg.VmidWidth{!virt}};
     return ignore;
   endfunction
 
   // In a page larger than the smallest the address's own bits tell where.
-  function automatic place_t at_page(place_t place, vpn_t vpn);
+  function automatic place_t at_page(place_t place, vpn_t vpn, levels_t host_levels);
     place_t at;
     page_t  mask;
     at      = place;
     mask    = page_mask(place.guest_span & place.host_span);
-    at.gppn = (place.gppn & ~gppn_t'(mask)) | gppn_t'(page_t'(vpn) & mask);
+    at.gppn = (gppn_of(place.gppn, place.hppn, host_levels) & ~gppn_t'(mask)) | gppn_t'(page_t'(vpn) & mask);
     at.hppn = (place.hppn & ~hppn_t'(mask)) | hppn_t'(page_t'(vpn) & mask);
     return at;
   endfunction
@@ -87,15 +101,22 @@ module tlb
 
   vpn_t  fence_vpn;
   gppn_t fence_gppn;
-  logic  fence_gpa_mappable;
+  logic  fence_gva_mappable, fence_gpa_mappable;
   assign fence_vpn          = vpn_t'(fence_i.gva >> Cfg.OffsetWidth);
   assign fence_gppn         = gppn_t'(fence_i.gpa >> Cfg.OffsetWidth);
+  assign fence_gva_mappable = is_mappable(fence_vpn);
   assign fence_gpa_mappable = (fence_i.gpa == gpa_t'({fence_gppn, offset_t'(fence_i.gpa)}));
 
   for (genvar i = 0; i < N; i++) begin : gen_entry
     tlb_key_t ignore;
     vpn_t     guest_mask;
-    gppn_t    host_mask;
+    gppn_t    gppn, host_mask;
+
+    if (HostOffBits == '0) begin : gen_gppn
+      assign gppn = data_q[i].place.gppn;
+    end else begin : gen_gppn_of
+      assign gppn = gppn_of(data_q[i].place.gppn, data_q[i].place.hppn, key_q[i].space.host_levels);
+    end
 
     if (Cfg.Riscv) begin : gen_pages
       assign ignore     = ignored(data_q[i].place.guest_span & data_q[i].place.host_span,
@@ -121,9 +142,10 @@ module tlb
 
     // An address names the whole page of its stage's leaf, however small a part of it the entry covers.
     assign fenced[i] = in_scope[i]
-                    && (!fence_i.use_gva || ((key_q[i].vpn ^ fence_vpn) & ~guest_mask) == '0)
+                    && (!fence_i.use_gva || (fence_gva_mappable
+                                             && ((key_q[i].vpn ^ fence_vpn) & ~(guest_mask | SignBits)) == '0))
                     && (!fence_i.use_gpa || (fence_gpa_mappable
-                                             && ((data_q[i].place.gppn ^ fence_gppn) & ~host_mask) == '0));
+                                             && ((gppn ^ fence_gppn) & ~host_mask) == '0));
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
       if (!rst_ni)                          valid_q[i] <= 1'b0;
@@ -144,7 +166,7 @@ module tlb
   first_one #(.N(N), .Highest(1'b1)) u_match (.set_i (match),    .first_o (last_match));
   first_one #(.N(N), .Highest(1'b1)) u_free  (.set_i (~valid_q), .first_o (last_free));
 
-  assign hit_o    = |match;
+  assign hit_o    = |match && is_mappable(key_i.vpn);
   assign fill_way = hit_o ? last_match : (&valid_q) ? victim : last_free;
 
   // Of a look-up: no more than one way matches.
@@ -158,7 +180,7 @@ module tlb
 
   tlb_data_t found;
   assign found    = data_q[hit_way];
-  assign place_o  = at_page(found.place, key_i.vpn);
+  assign place_o  = at_page(found.place, key_i.vpn, key_i.space.host_levels);
   assign grants_o = found.grants;
 
   logic unused_found;
