@@ -19,6 +19,8 @@ module nested_mmu
   parameter int unsigned VmidWidth   = 14,
   // Levels of a stage of RV64, at most: 3 Sv39, 4 Sv48, 5 Sv57.
   parameter int unsigned MaxLevels   = 5,
+  // Whether A and D of RISC-V can be set by hardware; else every mode is without.
+  parameter bit          Svadu       = 1'b1,
   // Walk caches of RISC-V's formats, 0: there is none; else a power of two, 2 or more.
   parameter int unsigned GuestCacheEntries = 0,  // of each level
   parameter int unsigned HostCacheEntries  = 0,  // of each level
@@ -29,7 +31,7 @@ module nested_mmu
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
                                   IdWidth, AsidWidth, VmidWidth,
                                   GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass,
-                                  MaxLevels),
+                                  MaxLevels, Svadu),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic     clk_i,

@@ -32,6 +32,7 @@ package nested_mmu_pkg;
     int unsigned Levels;         // of either stage, at most
     int unsigned NapotWidth;     // index bits in a NAPOT page's offset; 0: there are none
     logic        Riscv;          // the rules are RISC-V's, else the handout's
+    logic        Svadu;          // RISC-V: A and D can be set by hardware
     // log2 of the bytes of each page size, the smallest first.
     int unsigned                          PageSizes;
     logic [MaxPageSizes-1:0][PageLog2Width-1:0] PageLog2;
@@ -103,9 +104,10 @@ package nested_mmu_pkg;
                                     int unsigned host_cache_entries = 0,
                                     int unsigned nested_tlb_entries = 0,
                                     logic read_bypass = 1'b0,
-                                    int unsigned max_levels = 5);
+                                    int unsigned max_levels = 5, logic svadu = 1'b1);
     cfg_t cfg;
     cfg             = geometry(format, max_levels);
+    cfg.Svadu       = svadu;
     cfg.TlbEntries  = tlb_entries;
     cfg.WalkSlots   = walk_slots;
     cfg.MissEntries = miss_entries;

@@ -108,7 +108,7 @@
                                                                                                   \
   /* What a walk keeps of a leaf: RISC-V: the entry, as memory has it; handout: its rights. */    \
   localparam type leaf_t =                                                                        \
-    logic [(Cfg.Riscv ? Cfg.PteWidth : $bits(nested_mmu_pkg::rights_t))-1:0],                     \
+    logic [(!Cfg.Riscv ? $bits(nested_mmu_pkg::rights_t) : Cfg.Svadu ? Cfg.PteWidth : 9)-1:0],    \
   /* A walk: the latched request, and where the walk of it stands. */                             \
   localparam type walk_t = struct packed {                                                        \
     query_t                      query;        /* as it was asked */                              \

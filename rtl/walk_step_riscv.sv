@@ -71,6 +71,15 @@ module walk_step_riscv
     return entry_t'(64'(pte));
   endfunction
 
+  // What has been kept of a leaf (see p_step): all of it, where it may have to be updated.
+  function automatic entry_t kept_entry(leaf_t leaf);
+    entry_t entry;
+    entry = '0;
+    if (Cfg.Svadu) return entry_of(pte_t'(leaf));
+    {entry.n, entry.pbmt, entry.d, entry.g, entry.u, entry.rights} = 9'(leaf);
+    return entry;
+  endfunction
+
   // What is writable must be readable.
   function automatic logic is_valid(logic v, rights_t rights);
     return v && !(rights inside {3'b010, 3'b110});
@@ -190,7 +199,7 @@ module walk_step_riscv
     demand.stage  = stage;
     demand.access = access_of(stage, purpose, access);
     demand.who    = mode.who;
-    demand.adue   = (stage == StageHost) ? mode.host_adue : mode.guest_adue;
+    demand.adue   = Cfg.Svadu && ((stage == StageHost) ? mode.host_adue : mode.guest_adue);
     demand.pbmte  = (stage == StageHost) ? mode.host_pbmte : mode.guest_pbmte;
     demand.napot  = mode.napot;
     if (purpose != PurposeData) demand.who.host_mxr = 1'b0;
@@ -307,11 +316,13 @@ module walk_step_riscv
 
   // The words of an update.
   function automatic pte_t expected_of(stage_e stage, leaf_t guest_leaf, leaf_t host_leaf);
-    return (stage == StageGuest) ? guest_leaf : host_leaf;
+    leaf_t leaf;
+    leaf = (stage == StageGuest) ? guest_leaf : host_leaf;
+    return Cfg.Svadu ? pte_t'(leaf) : '0;
   endfunction
 
   function automatic pte_t updated_of(pte_t expected, stage_e stage, purpose_e purpose, access_e access);
-    return pte_t'(with_status(entry_of(expected), access_of(stage, purpose, access)));
+    return Cfg.Svadu ? pte_t'(with_status(entry_of(expected), access_of(stage, purpose, access))) : '0;
   endfunction
 
   // One of both stages reads an entry, so what is judged and where it leads to is found once:
@@ -347,10 +358,11 @@ module walk_step_riscv
     // What has been updated has passed its checks; where updates are made it is no fault to lack A or D.
     fault       = step_error_i ? FaultMemory : entry_fault(entry, level, demand);
     ok          = (fault == FaultNone);
-    made        = step_walk_i.update
+    made        = Cfg.Svadu && step_walk_i.update
                && step_pte_i == expected_of(step_walk_i.stage, step_walk_i.guest_leaf, step_walk_i.host_leaf);
-    lacks       = leaf && lacks_status(entry, demand.access) && !made;
-    kept        = leaf_t'(without_reserved(made ? with_status(entry, demand.access) : entry));
+    lacks       = Cfg.Svadu && leaf && lacks_status(entry, demand.access) && !made;
+    kept        = Cfg.Svadu ? leaf_t'(without_reserved(made ? with_status(entry, demand.access) : entry))
+                            : leaf_t'({entry.n, entry.pbmt, entry.d, entry.g, entry.u, entry.rights});
     leads_to    = leaf ? gpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, level), addr))
                        : gpa_t'(entry_address(ppn_base(entry.ppn), table_index(addr, level - 1'b1, 1'b0), 1'b0));
 
@@ -358,8 +370,8 @@ module walk_step_riscv
     gpa         = lacks ? step_walk_i.gpa : leads_to;
     purpose     = !guest ? step_walk_i.purpose : !leaf ? PurposeRead : lacks ? PurposeUpdate : PurposeData;
     stage       = (guest ? host_on : (!leaf || lacks)) ? StageHost : StageGuest;
-    update      = guest ? (!host_on && lacks)
-                        : leaf && (lacks || step_walk_i.purpose == PurposeUpdate);
+    update      = Cfg.Svadu && (guest ? (!host_on && lacks)
+                                      : leaf && (lacks || step_walk_i.purpose == PurposeUpdate));
 
     step_walk_o = '{
       query:       step_walk_i.query,
@@ -444,8 +456,8 @@ module walk_step_riscv
 
   // A stage that is off permits everything and has the other's page size.
   entry_t guest, host;
-  assign guest = entry_of(end_walk_i.guest_leaf);
-  assign host  = entry_of(end_walk_i.host_leaf);
+  assign guest = kept_entry(end_walk_i.guest_leaf);
+  assign host  = kept_entry(end_walk_i.host_leaf);
 
   always_comb begin : p_end
     span_t guest_span, host_span;
