@@ -68,6 +68,17 @@ PEERS = {
     "tlb": {"lut6": (3938, 4100), "flip_flops": (3135, 3231), "levels": (8, 9)},
 }
 
+# Sv39 over Sv39x4 and no more; and as the peers have it, without setting A and D.
+SV39 = (("MaxLevels", 3),)
+PLAIN_SV39 = (*SV39, ("Svadu", 0))
+
+
+def kinds(part):
+    """A part in each format, and restricted to what the peers do."""
+    return [*[Config(part, format) for format in FORMATS], Config(part, "rv64", more=SV39),
+            Config(part, "rv64", more=PLAIN_SV39)]
+
+
 # Walk caches: each alone, and all.
 GUEST, HOST, NESTED = ("GuestCacheEntries", 8), ("HostCacheEntries", 8), ("NestedTlbEntries", 8)
 CACHES = [(GUEST,), (HOST,), (NESTED,), (GUEST, HOST, NESTED)]
@@ -79,9 +90,9 @@ def with_caches(caches):
 
 # The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told.
 TABLES = [
-    ("The walker alone, one slot", "peers", [Config("walker", f) for f in FORMATS]),
-    ("The TLB alone, 16 entries", "peers", [Config("tlb", f) for f in FORMATS]),
-    ("The whole, one slot, TLB of 16", "", [Config("mmu", f) for f in FORMATS]),
+    ("The walker alone, one slot", "peers", kinds("walker")),
+    ("The TLB alone, 16 entries", "peers", kinds("tlb")),
+    ("The whole, one slot, TLB of 16", "", kinds("mmu")),
     ("The whole by slots, rv64, TLB of 16", "slots", [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
     ("The whole by walk caches, rv64, one slot, TLB of 16", "", [Config("mmu", "rv64"), *map(with_caches, CACHES)]),
     ("The whole by TLB, rv64, one slot", "tlb", [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
