@@ -59,10 +59,16 @@ def jobs():
         else:
             kind = "quick" if f == "RV32" else "default"
             yield Job(f"step-{name}", "step_riscv", "step_riscv.sv", f, real, {}, 0, 1, kind)
+    yield Job("step-sv39", "step_riscv", "step_riscv.sv", "RV64", "Sv39 alone", {"MaxLevels": 3}, 0, 1)
+    yield Job("step-sv39-svade", "step_riscv", "step_riscv.sv", "RV64", "Sv39 alone, no Svadu", {"MaxLevels": 3, "Svadu": 0}, 0, 1)
     for f in FORMATS:
         yield Job(f"ports-{f.lower()}", "nested_mmu", "ports.ys", f, "4 slots, TLB 16", {}, 0, 0)
     for f in FORMATS:
         yield Job(f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6)
+    yield Job("tlb-sv39", "tlb_properties", "tlb.sv", "RV64", "Sv39 alone, 4 entries", {"TlbEntries": 4, "MaxLevels": 3}, 2, 6)
+    yield Job("walk-caches-rv32", "walk_caches_properties", "walk_caches.sv", "RV32", "2 entries", {"Level": 0}, 2, 6)
+    for level in (0, 2):
+        yield Job(f"walk-caches-rv64-{level}", "walk_caches_properties", "walk_caches.sv", "RV64", f"2 entries, level {level}", {"Level": level}, 2, 6)
     for f in FORMATS:
         yield Job(f"answers-{f.lower()}", "answers", "answers.sv", f, size, small, 2, 12)
     for f in FORMATS:
@@ -94,6 +100,9 @@ MUTANTS = {
     "20-superpage-by-its-first-page": "tlb-rv32",
     "25-splinter-of-the-guest-survives": "tlb-rv32",
     "26-fence-by-asid-takes-global": "tlb-rv32",
+    "37-host-cache-ignores-fences-by-gpa": "walk-caches-rv32",
+    "38-guest-cache-without-asid": "walk-caches-rv32",
+    "40-global-pointer-forgotten": "walk-caches-rv32",
     "14-hit-ignores-host-rights": "answers-handout",
     "16-fault-gpa-is-page-base": "answers-handout",
     "13-bus-error-of-a-store-is-a-loads": "answers-rv32",

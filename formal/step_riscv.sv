@@ -12,8 +12,10 @@
 module step_riscv
   import nested_mmu_pkg::*;
 #(
-  parameter format_e Format = FormatRv64,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2),
+  parameter format_e     Format    = FormatRv64,
+  parameter int unsigned MaxLevels = 5,
+  parameter bit          Svadu     = 1'b1,
+  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2, 0, 0, 0, 1'b0, MaxLevels, Svadu),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input query_t start_query_i,
@@ -26,7 +28,6 @@ module step_riscv
   localparam bit          Rv64      = (Format == FormatRv64);
   localparam int unsigned VpnWidth  = Rv64 ? 9 : 10;
   localparam int unsigned PteBytes  = Rv64 ? 8 : 4;
-  localparam int unsigned MaxLevels = Rv64 ? 5 : 2;
 
   localparam type word_t  = logic [63:0];
   localparam type count_t = logic [6:0];
@@ -78,6 +79,22 @@ module step_riscv
 
   function automatic logic napot_of(word_t pte);
     return Rv64 && pte[63];
+  endfunction
+
+  // A leaf as a walk keeps it; without Svadu only the bits that its end asks for, from the highest on: N, PBMT, D, G, U, X, W, R.
+  function automatic word_t leaf_word(leaf_t leaf);
+    word_t word;
+    if (Svadu) return word_t'(leaf);
+    word = '0;
+    {word[63], word[62:61], word[7], word[5], word[4], word[3:1]} = 9'(leaf);
+    return word;
+  endfunction
+
+  function automatic word_t kept_of(word_t pte);
+    word_t mask;
+    mask = '1;
+    if (!Svadu) mask = 64'hE000_0000_0000_00BE;
+    return pte & mask;
   endfunction
 
   function automatic logic is_pointer(word_t pte);
@@ -197,7 +214,7 @@ module step_riscv
   word_t pte, kept;
   bits_t b;
   logic  pointer, mxr;
-  assign kept    = host ? word_t'(walk_i.host_leaf) : word_t'(walk_i.guest_leaf);
+  assign kept    = host ? leaf_word(walk_i.host_leaf) : leaf_word(walk_i.guest_leaf);
   assign pte     = (walk_i.update && word_t'(found_i) == kept) ? touched(kept, store) : word_t'(found_i);
   assign b       = bits_of(pte);
   assign pointer = is_pointer(pte);
@@ -224,7 +241,7 @@ module step_riscv
   assign untouched     = !pointer && (!b.a || (store && !b.d));
 
   logic adue, passed, update, descends, leads;
-  assign adue     = host ? mode.host_adue : mode.guest_adue;
+  assign adue     = Svadu && (host ? mode.host_adue : mode.guest_adue);
   assign passed   = !error_i && !invalid && !reserved && !dangling && !misaligned && !forbidden
                  && (!untouched || adue);
   assign update   = passed && untouched;
@@ -320,8 +337,8 @@ module step_riscv
       // guest's was global.
       Kept_A: assert (next.query == walk_i.query);
       if (passed) begin
-        Leaves_A: assert (word_t'(next.guest_leaf) == ((!pointer && !host) ? pte : word_t'(walk_i.guest_leaf))
-                          && word_t'(next.host_leaf) == ((!pointer && host) ? pte : word_t'(walk_i.host_leaf))
+        Leaves_A: assert (leaf_word(next.guest_leaf) == ((!pointer && !host) ? kept_of(pte) : leaf_word(walk_i.guest_leaf))
+                          && leaf_word(next.host_leaf) == ((!pointer && host) ? kept_of(pte) : leaf_word(walk_i.host_leaf))
                           && next.is_global == (walk_i.is_global || (descends && !host && b.g)));
       end
       // 7.9 What this page assumes of a walk holds from its start on.
@@ -353,10 +370,10 @@ module step_riscv
       // A step of every kind is there.
       StepDescends_C: cover (descends && !host && wants == WalkRead);
       StepWide_C:     cover (next.fault == FaultWidth || !Rv64);
-      StepUpdates_C:  cover (update && !host && wants == WalkRead);
-      StepLost_C:     cover (lost && descends && host);
+      StepUpdates_C:  cover (!Svadu || update && !host && wants == WalkRead);
+      StepLost_C:     cover (!Svadu || lost && descends && host);
       StepNapot_C:    cover ((leads && host && napot_of(pte) && wants == WalkDone) || !Rv64);
-      StepSuper_C:    cover (leads && !host && level == MaxLevels - 1 && wants == WalkRead);
+      StepSuper_C:    cover (leads && !host && level == Cfg.Levels - 1 && wants == WalkRead);
       StepPermit_C:   cover (next.fault == FaultPermission && implicit);
       StepDone_C:     cover (wants == WalkDone);
     end
@@ -431,8 +448,8 @@ module step_riscv
   assign host_root_level = word_t'(walk_i.query.ctx.space.host_levels) - 1;
 
   always_comb begin : p_pass
-    if (32'(pass_i.level) + 1 < MaxLevels && word_t'(pass_i.level) < host_root_level
-        && host_root_level < MaxLevels) begin
+    if (32'(pass_i.level) + 1 < Cfg.Levels && word_t'(pass_i.level) < host_root_level
+        && host_root_level < Cfg.Levels) begin
       // 7.15 What a walk cache knows is passed over: the walk stands in its table, at the address's own index, or at the guest
       // entry in its page; it is of the same request.
       PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
@@ -462,8 +479,8 @@ module step_riscv
   word_t guest_leaf, host_leaf;
   logic  guest_was, host_was;
   int unsigned guest_log2, host_log2;
-  assign guest_leaf = word_t'(walk_i.guest_leaf);
-  assign host_leaf  = word_t'(walk_i.host_leaf);
+  assign guest_leaf = leaf_word(walk_i.guest_leaf);
+  assign host_leaf  = leaf_word(walk_i.host_leaf);
   assign guest_was  = (walk_i.query.ctx.space.guest_levels != '0);
   assign host_was   = (walk_i.query.ctx.space.host_levels != '0);
   assign guest_log2 = guest_was ? page_log2(guest_leaf, 32'(walk_i.guest_level))

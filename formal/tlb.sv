@@ -11,7 +11,8 @@ module tlb_properties
 #(
   parameter format_e     Format     = FormatHandout,
   parameter int unsigned TlbEntries = 4,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, 2, 4, 8, 16, 14),
+  parameter int unsigned MaxLevels  = 5,
+  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, 2, 4, 8, 16, 14, 0, 0, 0, 1'b0, MaxLevels),
   `NESTED_MMU_TYPES(Cfg),
   localparam type way_t = logic [index_width(Cfg.TlbEntries)-1:0]
 ) (

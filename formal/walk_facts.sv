@@ -40,10 +40,15 @@ module walk_facts
   assign host         = (walk_i.stage == StageHost);
   assign data         = (walk_i.purpose == PurposeData);
 
+  // Without Svadu the modes say nothing.
+  logic guest_adue, host_adue;
+  assign guest_adue = Cfg.Svadu && ctx.mode.guest_adue;
+  assign host_adue  = Cfg.Svadu && ctx.mode.host_adue;
+
   function automatic logic is_mode(levels_t levels);
     if (!Cfg.Riscv)          return levels inside {3'd0, 3'd2};
     if (Cfg.PteWidth == 32)  return levels inside {3'd0, 3'd2};
-    return levels inside {3'd0, 3'd3, 3'd4, 3'd5};
+    return levels inside {3'd0, 3'd3, 3'd4, 3'd5} && 32'(levels) <= Cfg.Levels;
   endfunction
 
   // Bits below mean nothing, so nothing is shown of walks that share though they differ in them.
@@ -77,8 +82,8 @@ module walk_facts
   assign place_ok  = (walk_i.purpose inside {PurposeRead, PurposeData, PurposeUpdate})
                   && !(data && !host) && (data || guest_on);
   // Updates are made where they are enabled; a guest's leaf that is to be updated is not read again.
-  assign update_ok = (walk_i.purpose != PurposeUpdate || ctx.mode.guest_adue)
-                  && (host ? (!walk_i.update || ctx.mode.host_adue)
+  assign update_ok = (walk_i.purpose != PurposeUpdate || guest_adue)
+                  && (host ? (!walk_i.update || host_adue)
                            : (walk_i.update == (walk_i.purpose == PurposeUpdate)))
                   && (walk_i.purpose != PurposeUpdate || is_leaf(walk_i.guest_leaf))
                   && (!host || !walk_i.update || is_leaf(walk_i.host_leaf));
@@ -109,8 +114,8 @@ module walk_facts
   assign m             = count_t'(host_levels);
   assign g             = count_t'(walk_i.guest_level);
   assign h             = count_t'(walk_i.host_level);
-  assign host_updates  = count_t'(host_on && ctx.mode.host_adue);
-  assign guest_updates = count_t'(ctx.mode.guest_adue);
+  assign host_updates  = count_t'(host_on && host_adue);
+  assign guest_updates = count_t'(guest_adue);
 
   // After a guest's entry: the levels below it, each behind a host walk; the leaf once more; the data.
   count_t guest_reads, guest_updates_left;
