@@ -7,7 +7,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help setup setup-all setup-formal build synth pnr cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: try help setup setup-all setup-formal build synth pnr cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,15 @@ setup-formal:
 
 build: setup ## build the release binary
 	$(CARGO) build --release --locked
+
+profile ?= rv64
+# Devices that are only measured.
+measured := rv32_c8 rv64_c8
+
+try: setup ## after an edit: build the devices of one format (profile=rv64), quickly, and run 100,000 random accesses
+	NESTWALK_FORMATS=$(firstword $(subst -, ,$(profile))) NESTWALK_WITHOUT="$(measured)" NESTWALK_MODEL_OPT_LEVEL=1 \
+	  $(CARGO) build --profile try --locked
+	$(target)/try/nestwalk fuzz --profile $(profile) --count 100000
 
 cosim: build ## build, then run the co-simulation: a scenario and two fuzz campaigns
 	$(nestwalk) run scenarios/exercise.toml
