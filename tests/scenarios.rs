@@ -1453,6 +1453,26 @@ load = 0x12345
     }
 
     #[test]
+    fn walk_caches_that_there_are_not_are_refused() {
+        wrong(
+            &machine("walk_caches = @@[\"guest\"]\n"),
+            &["a handout machine has no walk caches"],
+        );
+        let riscv = |rest: &str| machine(rest).replace("\"handout\"", "\"rv64\"");
+        wrong(
+            &riscv("walk_caches = [@@\"gest\"]\n"),
+            &["gest", "guest", "nested"],
+        );
+        wrong(
+            &riscv("walk_cache_entries = @@3\n"),
+            &[
+                "walk_cache_entries = 3 is built in",
+                "walk_cache_entries = 8",
+            ],
+        );
+    }
+
+    #[test]
     fn words_that_overlap_are_shown_with_what_is_there() {
         let images = "[[memory.image]]\nat = 0x100\nwords = [1, 2]\n[[memory.image]]\nat = @@0x104\nwords = [3]\n";
         wrong(

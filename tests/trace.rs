@@ -659,6 +659,33 @@ fn heads_of_recorded_traces_are_replayed() {
 }
 
 #[test]
+fn walk_caches_spare_a_trace_reads_and_change_no_answer() {
+    let files = HEADS.map(head);
+    let reads = |args: &[&str]| -> u64 {
+        let args = [args, &["--json"]].concat();
+        let ran = run(&files, &args);
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+        let of_files = ran.json()["files"].as_array().unwrap().clone();
+        of_files
+            .iter()
+            .map(|file| file["reads"].as_u64().unwrap())
+            .sum()
+    };
+    let none = reads(&[]);
+    let all = ["--walk-caches", "guest,host,nested"];
+    let few = reads(&all);
+    let many = reads(&[&all[..], &["--walk-cache-entries", "8"]].concat());
+    assert!(none > 2 * few && few > many, "{none}, {few}, {many}");
+    for args in [
+        &["--walk-caches", "gest"][..],
+        &["--walk-caches", "guest", "--walk-cache-entries", "3"],
+        &["--walk-cache-entries", "8"],
+    ] {
+        assert_eq!(run(&files, args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn recorded_traces_beside_the_project_are_replayed_in_part() {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "shared", "traces"]
         .iter()
