@@ -37,7 +37,10 @@ except ImportError as error:
     sys.exit(f"mutate: error: pyslang does not load ({error})\n  Run: tools/setup.sh --with-mutation")
 
 # Each walk step is elaborated by one of them. Types are taken from the first that has the place.
-TOPS = ("FormatRv64", "FormatClassic32")
+TOPS = (
+    ".Format(nested_mmu_pkg::FormatRv64), .GuestCacheEntries(2), .HostCacheEntries(2), .NestedTlbEntries(2), .ReadBypass(1)",
+    ".Format(nested_mmu_pkg::FormatClassic32)",
+)
 SELECTED = "mutant"
 DECLARATION = """
 `ifdef VERILATOR
@@ -520,7 +523,7 @@ def find() -> Found:
             sys.exit(f"mutate: error: {path} is not ASCII: offsets in it are of bytes")
         compilation.addSyntaxTree(syntax.SyntaxTree.fromFile(str(path), manager, bag))
     tops = "".join(
-        f"  nested_mmu #(.Format(nested_mmu_pkg::{top})) u_{i} ();\n" for i, top in enumerate(TOPS)
+        f"  nested_mmu #({top}) u_{i} ();\n" for i, top in enumerate(TOPS)
     )
     compilation.addSyntaxTree(syntax.SyntaxTree.fromText(f"module mutate_top;\n{tops}endmodule\n", manager))
     errors = [d for d in compilation.getAllDiagnostics() if d.isError()]
