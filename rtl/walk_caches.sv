@@ -191,15 +191,16 @@ module walk_caches
     end
 
     if (Cfg.HostCacheEntries != 0) begin : gen_host
-      localparam gppn_t Mask = gppn_t'(prefix_mask(level));
-      logic fill;
+      gppn_t mask;
+      logic  fill;
+      assign mask = gppn_t'(prefix_mask(level));
       assign fill = fills_host && step_walk_i.host_level == level_t'(level);
 
       walk_cache #(.N(Cfg.HostCacheEntries), .key_t(host_key_t), .data_t(hppn_t)) u_cache (
         .clk_i,
         .rst_ni,
-        .key_i          (fill ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, Mask)
-                              : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, Mask)),
+        .key_i          (fill ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, mask)
+                              : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, mask)),
         .hit_o          (host_hit[level]),
         .data_o         (host_data[level]),
         .use_i          (looks && look_pass_o.kind == PassHost && look_pass_o.level == level_t'(level)),
@@ -207,7 +208,7 @@ module walk_caches
         .fill_data_i    (hppn_t'(step_walk_i.hpa >> Cfg.OffsetWidth)),
         .fence_valid_i  (host_fence),
         .fence_key_i    (host_fence_key),
-        .fence_counts_i (host_prefix(host_fence_counts, Mask))
+        .fence_counts_i (host_prefix(host_fence_counts, mask))
       );
     end else begin : gen_no_host
       assign host_hit[level]  = 1'b0;
