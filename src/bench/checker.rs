@@ -416,7 +416,7 @@ impl EntryMemory for Served<'_> {
     fn known_entry(&mut self, gpa: Gpa) -> Option<Hpa> {
         self.pass().filter(|step| step.gpa == gpa)?;
         let step = self.pass_over(Pass::Nested)?;
-        Some(step.hpa)
+        Some(known::entry_in_page(&self.geometry, step, gpa))
     }
 }
 

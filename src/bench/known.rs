@@ -292,6 +292,12 @@ pub(super) fn guest_table(geometry: &Geometry, step: &WalkStep) -> GuestTable {
     }
 }
 
+/// Where the guest entry of a gPA is, in the page that a step is in.
+pub(super) fn entry_in_page(geometry: &Geometry, step: &WalkStep, gpa: Gpa) -> Hpa {
+    let page = table_of(geometry, step.hpa);
+    Hpa(page.0 | gpa.0 & ((1 << geometry.offset_width) - 1))
+}
+
 /// The host's table that a step is in, with its level.
 pub(super) fn host_table(geometry: &Geometry, step: &WalkStep) -> (u32, Hpa) {
     (step.host_level.into(), table_of(geometry, step.hpa))
