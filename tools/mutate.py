@@ -302,6 +302,8 @@ class Finder:
         plain = value
         while plain.kind == Kind.Conversion and plain.isImplicit:
             plain = plain.operand
+        if self.is_parameter(plain):
+            return
         text = self.text(plain)
         relation = plain.kind == Kind.BinaryOp and BINARY.get(plain.op, ("",))[0] == "relation"
         negation = plain.kind == Kind.UnaryOp and plain.op == Unary.LogicalNot
@@ -396,6 +398,8 @@ class Finder:
         for dropped, kept in ((value.left, value.right), (value.right, value.left)):
             # Of a longer chain the left part is left out operand by operand.
             if dropped is value.left and self.same_chain(dropped, value.op):
+                continue
+            if self.is_parameter(dropped):
                 continue
             self.add(value, "operand", f"({self.text(kept)})")
         for operand in (value.left, value.right):
