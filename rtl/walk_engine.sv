@@ -298,11 +298,18 @@ module walk_engine
     .ready_i (mem_req_ready_i)
   );
 
+  logic bypass_read;
+  if (Cfg.ReadBypass) begin : gen_bypass
+    assign bypass_read = bypasses[read_slot];
+  end else begin : gen_no_bypass
+    assign bypass_read = 1'b0;
+  end
+
   assign mem_req_valid_o = read_valid;
   assign mem_req_o       = '{
     id:       read_slot,
-    hpa:      bypasses[read_slot] ? next_walk.hpa : walk_q[read_slot].hpa,
-    update:   !bypasses[read_slot] && walk_q[read_slot].update,
+    hpa:      bypass_read ? next_walk.hpa : walk_q[read_slot].hpa,
+    update:   !bypass_read && walk_q[read_slot].update,
     expected: update_expected,
     updated:  update_new
   };
