@@ -4,26 +4,15 @@
 mod rig;
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
-use nestwalk::bench;
-use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Context, FaultKind, Fence, MemoryType, Position, Purpose, Rights};
-use nestwalk::scenario::{Op, Scenario, Timing};
-use rig::{PAGE, Rig, Seen, access, page_size};
+use nestwalk::scenario::{Op, Timing};
+use rig::{PAGE, Rig, access, page_size, run};
 
 const GVA: u64 = 0x12_3456;
 const GPA: u64 = 0x7654_3000;
 const HPA: u64 = 0x9_8765_4000 & 0x3_FFFF_FFFF;
-
-fn run(scenario: &Scenario) -> Seen {
-    let mut seen = Seen::default();
-    let mut device = Devices::make(scenario).unwrap();
-    if let Err(failed) = bench::run(&mut device, scenario, &mut seen) {
-        panic!("{}", failed.failure);
-    }
-    seen
-}
 
 fn latency(cycles: u32) -> Timing {
     Timing {

@@ -4,25 +4,14 @@
 mod rig;
 
 use nestwalk::addr::{Gpa, Gva};
-use nestwalk::bench;
-use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
-use nestwalk::scenario::{Machine, Op, Scenario, Timing};
-use rig::{PAGE, Rig, Seen, access};
+use nestwalk::scenario::{Machine, Op, Timing};
+use rig::{PAGE, Rig, access, run};
 
 /// Entries of each walk cache, of each level, of the larger of the devices that are built in.
 const ENTRIES: u32 = 8;
-
-fn run(scenario: &Scenario) -> Seen {
-    let mut seen = Seen::default();
-    let mut device = Devices::make(scenario).unwrap();
-    if let Err(failed) = bench::run(&mut device, scenario, &mut seen) {
-        panic!("{}", failed.failure);
-    }
-    seen
-}
 
 fn machine(format: Format, walk_caches: WalkCaches) -> Machine {
     Machine {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
+use nestwalk::bench;
+use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::memory::HostMemory;
@@ -223,4 +225,14 @@ impl nestwalk::bench::Observer for Seen {
     fn read(&mut self, _: u8, read: &nestwalk::bench::Read) {
         self.reads.push(*read);
     }
+}
+
+/// What a scenario shows on its device, all of whose checks must hold.
+pub fn run(scenario: &Scenario) -> Seen {
+    let mut seen = Seen::default();
+    let mut device = Devices::make(scenario).unwrap();
+    if let Err(failed) = bench::run(&mut device, scenario, &mut seen) {
+        panic!("{}", failed.failure);
+    }
+    seen
 }
