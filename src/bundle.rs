@@ -179,13 +179,25 @@ impl Bundle {
 
     fn device(&self) -> String {
         let machine = &self.scenario.machine;
-        format!(
+        let mut text = format!(
             "{}, {} walk slots, {} TLB entries, RTL assertions {}",
             machine.format,
             machine.slots,
             machine.tlb_entries,
             if machine.checked { "on" } else { "off" }
-        )
+        );
+        if machine.walk_caches.any() {
+            let used: Vec<_> = machine.walk_caches.names().collect();
+            text.push_str(&format!(
+                ", walk caches {} of {} entries",
+                used.join(", "),
+                machine.walk_cache_entries
+            ));
+        }
+        if machine.read_bypass {
+            text.push_str(", read bypass");
+        }
+        text
     }
 
     /// The same for programs.
