@@ -462,11 +462,15 @@ module mmu
   localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
   localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Cfg.Riscv ? 2 * Cfg.Levels + 3 : 0);
   localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
-  // Waiting for a walk, then for all answers before one's own; held until every walk is over; on the port, first.
-  localparam int unsigned EntryCycles = WalkCycles + 2 * MissEntries + 2;
-  localparam int unsigned HeldCycles  = 2 * WalkCycles + 2 * MissEntries + 3 + EntryCycles + 1;
+  // An ended walk: the held request that goes before it, then all that wait for it, 2 cycles each at most.
+  localparam int unsigned EndCycles   = 2 + 2 * MissEntries;
+  // Until a held request is taken: every walk is over, and a fence has met it after each.
+  localparam int unsigned RoomCycles  = 2 * WalkCycles + 2 * MissEntries + 2 * (WalkSlots + 1) + 3;
+  // Waiting for a walk, then for the ended walks before it; held; on the port, first behind who is held.
+  localparam int unsigned EntryCycles = WalkCycles + WalkSlots * EndCycles + 2;
+  localparam int unsigned HeldCycles  = RoomCycles + EntryCycles + 1;
   localparam int unsigned PortCycles  = 4 * MissEntries + 3 + HeldCycles + 1;
-  localparam int unsigned MostCycles  = 2 * WalkCycles + 2 * MissEntries + 3 + PortCycles + 1;
+  localparam int unsigned MostCycles  = RoomCycles + PortCycles + 1;
 
   if (Fair) begin : gen_fair
     logic [WalkSlots-1:0] late_q;
@@ -506,30 +510,41 @@ module mmu
       end
     end
 
-    // Until there is room for whoever is held; until the response port is free for a look-up.
-    cycles_t waiting, longest, room_left, look_left, own_left, left;
+    // Until there is room for whoever is held; until the response port is free for a look-up; until the ended walk
+    // whose turn it is has been answered in full, and then the walk that is waited for.
+    cycles_t waiting, walks, longest, room_left, look_left, turn_left, end_left, own_left, left;
     logic    own_done;
     always_comb begin : p_left
       waiting   = cycles_t'($countones(u_dut.u_misses.valid_q));
+      walks     = '0;
       longest   = '0;
+      turn_left = '0;
+      end_left  = '0;
       own_left  = '0;
       own_done  = 1'b0;
+      for (int unsigned k = 0; k < MissEntries; k++) begin
+        if (u_dut.u_misses.valid_q[k] && u_dut.u_misses.slot_q[k] == u_dut.done_slot) turn_left += 2;
+      end
+      // Before the held request has been looked up nobody knows whether it joins that walk.
+      if (!u_dut.done_first) turn_left = EndCycles;
       for (int unsigned i = 0; i < WalkSlots; i++) begin
+        if (u_dut.u_walks.state_q[i] != SlotIdle) walks += 1'b1;
         if (walk_left[i] > longest) longest = walk_left[i];
         for (int unsigned k = 0; k < MissEntries; k++) begin
           if (waits[k] && u_dut.u_misses.slot_q[k] == slot_t'(i)) begin
             own_left = walk_left[i];
             own_done = (u_dut.u_walks.state_q[i] == SlotDone);
+            end_left = turn_left + EndCycles * ((cycles_t'(i) + WalkSlots - cycles_t'(u_dut.done_slot)) % WalkSlots);
           end
         end
       end
       look_left = rsp_valid ? 3 - cycles_t'(rsp_waits_q) : 2 - cycles_t'(fence_q);
-      room_left = 2 * longest + 2 * waiting - cycles_t'(rsp_waits_q)
+      room_left = 2 * (longest + waiting + walks + cycles_t'(u_dut.retired_q)) - cycles_t'(rsp_waits_q)
                 + ((longest != '0 || waiting != '0) ? 3 : look_left);
 
       if (offered)                     left = 2 - cycles_t'(rsp_waits_q);
-      else if (waits != '0)            left = own_done ? 2 * waiting + 2 - cycles_t'(rsp_waits_q)
-                                                       : own_left + 2 * MissEntries + 2;
+      else if (waits != '0)            left = own_done ? end_left + 2 - cycles_t'(rsp_waits_q)
+                                                       : own_left + WalkSlots * EndCycles + 2;
       else if (held)                   left = room_left + EntryCycles + 1;
       else if (u_dut.held_valid_q)     left = room_left + PortCycles + 1;
       else                             left = 4 * waiting + look_left + HeldCycles + 1;
