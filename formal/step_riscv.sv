@@ -290,11 +290,12 @@ module step_riscv
       OtherFault_A:    assert (next.fault inside {FaultNone, FaultMemory, FaultWidth, FaultReserved, FaultInvalid,
                                                   FaultPermission, FaultAccessedDirty, FaultPointer,
                                                   FaultMisaligned});
-      // 7.4 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not move.
+      // 7.4 An entry's own fault says where the walk stood: its stage and guest level do not move, nor in the host's stage
+      // the level, the gPA and what it was sought for.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
-                              && next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
-                              && next.purpose == walk_i.purpose);
+                              && (!host || (next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
+                                            && next.purpose == walk_i.purpose)));
       end
       // 7.5 A pointer leads to the entry at ppn * PAGESIZE + vpn[level-1] * PTESIZE, one level below.
       if (descends && host) begin
@@ -333,12 +334,13 @@ module step_riscv
                             && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                             && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
       end
-      // 7.8 The walk keeps the request, the last leaf of each stage as memory has it, and whether a pointer of the
-      // guest's was global.
+      // 7.8 The walk keeps the request, the guest's leaf, the leaf that was read last, as memory has them, and whether a
+      // pointer of the guest's was global.
       Kept_A: assert (next.query == walk_i.query);
       if (passed) begin
-        Leaves_A: assert (leaf_word(next.guest_leaf) == ((!pointer && !host) ? kept_of(pte) : leaf_word(walk_i.guest_leaf))
-                          && leaf_word(next.host_leaf) == ((!pointer && host) ? kept_of(pte) : leaf_word(walk_i.host_leaf))
+        Leaves_A: assert (((pointer && !host)
+                           || leaf_word(next.guest_leaf) == (host ? leaf_word(walk_i.guest_leaf) : kept_of(pte)))
+                          && (pointer || !host || leaf_word(next.host_leaf) == kept_of(pte))
                           && next.is_global == (walk_i.is_global || (descends && !host && b.g)));
       end
       // 7.9 What this page assumes of a walk holds from its start on.
@@ -449,10 +451,11 @@ module step_riscv
 
   always_comb begin : p_pass
     if (32'(pass_i.level) + 1 < Cfg.Levels && word_t'(pass_i.level) < host_root_level
-        && host_root_level < Cfg.Levels) begin
+        && host_root_level < Cfg.Levels && !walk_i.update
+        && (pass_i.kind != PassHost || walk_i.stage == StageHost)) begin
       // 7.15 What a walk cache knows is passed over: the walk stands in its table, at the address's own index, or at the guest
-      // entry in its page; it is of the same request.
-      PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
+      // entry in its page; it is of the same request. (It is before the first entry of a stage: 9 shows that for the host's.)
+      PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose && !behind.update
                             && behind.guest_leaf == walk_i.guest_leaf && behind.fault == walk_i.fault);
       PassNone_A:   assert (pass_i.kind != PassNone || behind == walk_i);
       PassGuest_A:  assert (pass_i.kind != PassGuest
@@ -505,12 +508,13 @@ module step_riscv
     if (sound_end) begin
       // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit, whether both are
       // dirty, whether the guest's entries were global, the guest's memory type or else the host's. A stage that is off
-      // permits everything and has the other's page.
+      // has the other's page, and with both off the smaller one is 4 KiB. A host's stage that is off permits everything.
       EndPages_A:  assert (found.place.gppn == gppn_t'(walk_i.gpa >> 12)
                            && found.place.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
-      EndSizes_A:  assert (is_span(found.place.guest_span, guest_log2) && is_span(found.place.host_span, host_log2));
-      EndGuest_A:  assert (found.grants.guest == (guest_was ? {gb.x, gb.w, gb.r} : 3'b111)
-                           && found.grants.user == (guest_was && gb.u)
+      EndSizes_A:  assert ((guest_was || host_was)
+                             ? is_span(found.place.guest_span, guest_log2) && is_span(found.place.host_span, host_log2)
+                             : is_span(found.place.guest_span & found.place.host_span, 12));
+      EndGuest_A:  assert ((!guest_was || (found.grants.guest == {gb.x, gb.w, gb.r} && found.grants.user == gb.u))
                            && found.is_global == (guest_was && (walk_i.is_global || gb.g)));
       EndHost_A:   assert (found.grants.host == (host_was ? {hb.x, hb.w, hb.r} : 3'b111));
       EndDirty_A:  assert (found.grants.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));

@@ -103,7 +103,8 @@ module walk_facts
   assign sound_o     = legal_o && walk_i.fault == FaultNone && levels_ok && place_ok && update_ok && aligned
                     && (!data || guest_leaf_ok) && mapped_ok;
   assign sound_end_o = legal_o && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok && mapped_ok
-                    && (host_on || addr_t'(walk_i.gpa) == addr_t'(walk_i.hpa));
+                    && (host_on || addr_t'(walk_i.gpa) == addr_t'(walk_i.hpa))
+                    && (guest_on || host_on || !Cfg.Riscv || (walk_i.guest_leaf == '0 && walk_i.guest_level == '0));
 
   ////////////////////
   // What is left   //

@@ -57,11 +57,15 @@ module walk_step_handout
   endfunction
 
   // Bits above the address in an entry are reserved. (None where an address is as wide as an entry.)
-  function automatic logic reserved_set(pte_t pte, stage_e stage);
+  function automatic logic reserved_set(pte_t pte);
     logic [Cfg.PteWidth:0] wide;
     wide = {1'b0, pte};
-    return (stage == StageHost) ? ((wide >> Cfg.HpaWidth) != '0) : ((wide >> Cfg.GpaWidth) != '0);
+    return (wide >> Cfg.HpaWidth) != '0;
   endfunction
+
+  if (Cfg.GpaWidth != Cfg.HpaWidth) begin : gen_bad_width
+    $fatal(1, "walk_step_handout: gPA and hPA are equally wide in the handout's formats");
+  end
 
   // An entry address must be a multiple of the entry size and lie within the machine's width. Bases need
   // not be aligned to their table's size: base and index are added, never joined.
@@ -76,9 +80,9 @@ module walk_step_handout
   endfunction
 
   // What is not valid has no other bits.
-  function automatic fault_kind_e entry_fault(pte_t pte, stage_e stage, logic has_status, access_e access);
+  function automatic fault_kind_e entry_fault(pte_t pte, logic has_status, access_e access);
     if (has_status && !pte[ValidBit]) return FaultInvalid;
-    if (reserved_set(pte, stage)) return FaultReserved;
+    if (reserved_set(pte)) return FaultReserved;
     if (has_status && !permits(leaf_rights(pte), access)) return FaultPermission;
     return FaultNone;
   endfunction
@@ -108,12 +112,12 @@ module walk_step_handout
     return seek_host_entry(next, walk.query.ctx.host_root, RootLevel);
   endfunction
 
+  // A walk that is in the guest's stage stays there until it has the gPA.
   function automatic walk_t seek_guest_entry(walk_t walk, gpa_t base, level_t level);
     walk_t    next;
     gpa_sum_t sum;
     sum = gpa_sum_t'(base) + (gpa_sum_t'(gva_index(walk.query.gva, level)) << StrideWidth);
     next             = walk;
-    next.stage       = StageGuest;
     next.guest_level = level;
     next.fault       = address_fault(sum[StrideWidth-1:0] != '0, sum[Cfg.GpaWidth]);
     if (next.fault != FaultNone) return next;
@@ -145,7 +149,7 @@ module walk_step_handout
     logic  leaf;
     leaf       = (walk.guest_level == '0);
     next       = walk;
-    next.fault = entry_fault(pte, StageGuest, leaf && walk.query.ctx.space.rights, walk.query.access);
+    next.fault = entry_fault(pte, leaf && walk.query.ctx.space.rights, walk.query.access);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_guest_entry(next, gpa_t'(pte), walk.guest_level - 1'b1);
     next.guest_leaf = leaf_t'(leaf_rights(pte));
@@ -159,7 +163,7 @@ module walk_step_handout
     logic  leaf;
     leaf       = (walk.host_level == '0);
     next       = walk;
-    next.fault = entry_fault(pte, StageHost, leaf && walk.query.ctx.space.rights,
+    next.fault = entry_fault(pte, leaf && walk.query.ctx.space.rights,
                              (walk.purpose == PurposeData) ? walk.query.access : AccessLoad);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_host_entry(next, hpa_t'(pte), walk.host_level - 1'b1);
@@ -181,8 +185,7 @@ module walk_step_handout
 
     if (step_walk_o.fault != FaultNone) begin
       step_next_o = WalkFault;
-    end else if (step_walk_i.stage == StageHost && step_walk_i.host_level == '0
-                 && step_walk_i.purpose == PurposeData) begin
+    end else if (step_walk_i.host_level == '0 && step_walk_i.purpose == PurposeData) begin
       step_next_o = WalkDone;
     end else begin
       step_next_o = WalkRead;

@@ -210,7 +210,7 @@ module walk_step_riscv
   // Where to read next   //
   //////////////////////////
 
-  // Bits from the sign bit up are equal.
+  // Bits from the sign bit up are equal; of a stage that is off any are right.
   function automatic logic is_canonical(gva_t gva, levels_t levels);
     gva_t upper;
     upper = '0;
@@ -248,18 +248,15 @@ module walk_step_riscv
     return index;
   endfunction
 
-  // Tables are aligned to their size.
-  function automatic addr_t entry_address(addr_t base, index_t index, logic host_root);
-    addr_t offset_mask;
-    offset_mask = (addr_t'(1) << (StrideWidth + Cfg.IndexWidth)) - addr_t'(1);
-    if (host_root) offset_mask |= offset_mask << Cfg.HostRootExtra;
-    return (base & ~offset_mask) | (addr_t'(index) << StrideWidth);
+  // Tables are aligned to their size, roots too.
+  function automatic addr_t entry_address(addr_t table_base, index_t index);
+    return table_base | (addr_t'(index) << StrideWidth);
   endfunction
 
   // The host root's entry for a gPA; with the host stage off the gPA is the hPA.
   function automatic hpa_t first_hpa(gpa_t gpa, levels_t host_levels, hpa_t host_root);
     if (host_levels == '0) return hpa_t'(gpa);
-    return hpa_t'(entry_address(addr_t'(host_root), table_index(addr_t'(gpa), root_level(host_levels), 1'b1), 1'b1));
+    return hpa_t'(entry_address(addr_t'(host_root), table_index(addr_t'(gpa), root_level(host_levels), 1'b1)));
   endfunction
 
   function automatic fault_kind_e gpa_fault(gpa_t gpa, levels_t host_levels);
@@ -287,17 +284,17 @@ module walk_step_riscv
     host_levels  = start_query_i.ctx.space.host_levels;
     guest_on     = (guest_levels != '0);
     host_on      = (host_levels != '0);
-    canonical    = !guest_on || is_canonical(start_query_i.gva, guest_levels);
+    canonical    = is_canonical(start_query_i.gva, guest_levels);
     purpose      = guest_on ? PurposeRead : PurposeData;
     gpa          = guest_on ? gpa_t'(entry_address(addr_t'(start_query_i.ctx.guest_root),
                                                    table_index(addr_t'(start_query_i.gva),
-                                                               root_level(guest_levels), 1'b0), 1'b0))
+                                                               root_level(guest_levels), 1'b0)))
                             : gpa_t'(start_query_i.gva);
     start_walk_o = '{
       query:       start_query_i,
       stage:       (host_on && canonical) ? StageHost : StageGuest,
       guest_level: guest_on ? root_level(guest_levels) : '0,
-      host_level:  host_on ? root_level(host_levels) : '0,
+      host_level:  root_level(host_levels),
       purpose:     purpose,
       update:      1'b0,
       gpa:         gpa,
@@ -307,7 +304,7 @@ module walk_step_riscv
       is_global:   1'b0,
       fault:       canonical ? gpa_fault(gpa, host_levels) : FaultWidth
     };
-    start_next_o = next_of(start_walk_o.fault, start_walk_o.update, start_walk_o.stage, purpose);
+    start_next_o = next_of(start_walk_o.fault, 1'b0, start_walk_o.stage, purpose);
   end
 
   //////////
@@ -332,8 +329,8 @@ module walk_step_riscv
   //   host entry    | next table            | update it                    | what was at the gPA
   //
   // After an update that was made the entry is the updated word, which lacks nothing; else what was found there,
-  // which is judged like one just read. A fault keeps the walk where it stands, but nobody looks at the address or
-  // the leaves of a walk that has failed.
+  // which is judged like one just read. A fault keeps the walk where it is said to have failed: stage, level, and in
+  // the host's stage what the gPA is and was sought for. Nobody looks at the rest of such a walk.
   always_comb begin : p_step
     entry_t      entry;
     demand_t     demand;
@@ -364,10 +361,10 @@ module walk_step_riscv
     kept        = Cfg.Svadu ? leaf_t'(without_reserved(made ? with_status(entry, demand.access) : entry))
                             : leaf_t'({entry.n, entry.pbmt, entry.d, entry.g, entry.u, entry.rights});
     leads_to    = leaf ? gpa_t'(leaf_address(entry.ppn, leaf_span(entry.n, level), addr))
-                       : gpa_t'(entry_address(ppn_base(entry.ppn), table_index(addr, level - 1'b1, 1'b0), 1'b0));
+                       : gpa_t'(entry_address(ppn_base(entry.ppn), table_index(addr, level - 1'b1, 1'b0)));
 
     // If there is no fault; and of a guest entry what is sought next.
-    gpa         = lacks ? step_walk_i.gpa : leads_to;
+    gpa         = (guest && !lacks) ? leads_to : step_walk_i.gpa;
     purpose     = !guest ? step_walk_i.purpose : !leaf ? PurposeRead : lacks ? PurposeUpdate : PurposeData;
     stage       = (guest ? host_on : (!leaf || lacks)) ? StageHost : StageGuest;
     update      = Cfg.Svadu && (guest ? (!host_on && lacks)
@@ -377,15 +374,15 @@ module walk_step_riscv
       query:       step_walk_i.query,
       stage:       ok ? stage : step_walk_i.stage,
       guest_level: (ok && guest && !leaf) ? step_walk_i.guest_level - 1'b1 : step_walk_i.guest_level,
-      host_level:  (ok && guest && host_on) ? root_level(host_levels)
-                 : (ok && !guest && !leaf)  ? step_walk_i.host_level - 1'b1 : step_walk_i.host_level,
-      purpose:     ok ? purpose : step_walk_i.purpose,
+      host_level:  guest ? root_level(host_levels)
+                 : (ok && !leaf) ? step_walk_i.host_level - 1'b1 : step_walk_i.host_level,
+      purpose:     purpose,
       update:      update,
-      gpa:         (ok && guest && !lacks) ? leads_to : step_walk_i.gpa,
+      gpa:         gpa,
       hpa:         guest ? first_hpa(gpa, host_levels, step_walk_i.query.ctx.host_root)
                  : lacks ? step_walk_i.hpa : hpa_t'(leads_to),
-      guest_leaf:  (guest && leaf) ? kept : step_walk_i.guest_leaf,
-      host_leaf:   (!guest && leaf) ? kept : step_walk_i.host_leaf,
+      guest_leaf:  guest ? kept : step_walk_i.guest_leaf,
+      host_leaf:   kept,
       is_global:   step_walk_i.is_global || (guest && !leaf && entry.g),
       fault:       !ok ? fault : guest ? gpa_fault(gpa, host_levels) : FaultNone
     };
@@ -406,28 +403,8 @@ module walk_step_riscv
   // Look //
   //////////
 
-  // A gPA has been translated: the entry there is read or updated.
-  function automatic walk_t reach(walk_t walk, hpa_t hpa);
-    walk_t next;
-    next        = walk;
-    next.stage  = StageGuest;
-    next.hpa    = hpa;
-    next.update = (walk.purpose == PurposeUpdate);
-    return next;
-  endfunction
-
-  function automatic walk_t seek_host_entry(walk_t walk, addr_t base, level_t level);
-    walk_t next;
-    logic  root;
-    root            = (level == root_level(walk.query.ctx.space.host_levels));
-    next            = walk;
-    next.stage      = StageHost;
-    next.host_level = level;
-    next.hpa        = hpa_t'(entry_address(base, table_index(addr_t'(walk.gpa), level, root), root));
-    return next;
-  endfunction
-
-  // A walk before the first entry of a stage goes on from what a walk cache knows.
+  // A walk before the first entry of a stage goes on from what a walk cache knows: in a guest's table, in a table of
+  // the host's stage, where it is, or at the guest entry that it seeks.
   function automatic walk_t pass_over(walk_t walk, pass_t pass);
     walk_t  next;
     addr_t  table_base;
@@ -437,15 +414,23 @@ module walk_step_riscv
     unique case (pass.kind)
       PassGuest: begin
         index            = table_index(addr_t'(walk.query.gva), pass.level, 1'b0);
+        next.stage       = StageGuest;
         next.guest_level = pass.level;
         next.is_global   = pass.is_global;
-        next.gpa         = gpa_t'(entry_address(addr_t'(pass.gppn) << Cfg.OffsetWidth, index, 1'b0));
-        return reach(next, hpa_t'(entry_address(table_base, index, 1'b0)));
+        next.gpa         = gpa_t'(entry_address(addr_t'(pass.gppn) << Cfg.OffsetWidth, index));
+        next.hpa         = hpa_t'(entry_address(table_base, index));
       end
-      PassHost:   return seek_host_entry(next, table_base, pass.level);
-      PassNested: return reach(next, {pass.hppn, offset_t'(walk.gpa)});
-      default:    return next;
+      PassHost: begin
+        next.host_level = pass.level;
+        next.hpa        = hpa_t'(entry_address(table_base, table_index(addr_t'(walk.gpa), pass.level, 1'b0)));
+      end
+      PassNested: begin
+        next.stage = StageGuest;
+        next.hpa   = {pass.hppn, offset_t'(walk.gpa)};
+      end
+      default: ;
     endcase
+    return next;
   endfunction
 
   assign look_walk_o = pass_over(look_walk_i, look_pass_i);
@@ -454,7 +439,8 @@ module walk_step_riscv
   // End //
   /////////
 
-  // A stage that is off permits everything and has the other's page size.
+  // A stage that is off has the other's page size; with both off the size is the smaller of what is left there, which is the
+  // smallest. What a guest's stage that is off permits is not asked.
   entry_t guest, host;
   assign guest = kept_entry(end_walk_i.guest_leaf);
   assign host  = kept_entry(end_walk_i.host_leaf);
@@ -464,16 +450,16 @@ module walk_step_riscv
     logic  guest_on, host_on;
     guest_on   = (end_walk_i.query.ctx.space.guest_levels != '0);
     host_on    = (end_walk_i.query.ctx.space.host_levels != '0);
-    guest_span = guest_on ? leaf_span(guest.n, end_walk_i.guest_level) : '0;
-    host_span  = host_on ? leaf_span(host.n, end_walk_i.host_level) : '0;
+    guest_span = leaf_span(guest.n, end_walk_i.guest_level);
+    host_span  = leaf_span(host.n, end_walk_i.host_level);
 
     end_data_o.place.gppn        = gppn_t'(end_walk_i.gpa >> Cfg.OffsetWidth);
     end_data_o.place.hppn        = hppn_t'(end_walk_i.hpa >> Cfg.OffsetWidth);
-    end_data_o.grants.guest      = guest_on ? guest.rights : '1;
+    end_data_o.grants.guest      = guest.rights;
     end_data_o.grants.host       = host_on ? host.rights : '1;
     end_data_o.place.guest_span  = guest_on ? guest_span : host_span;
     end_data_o.place.host_span   = host_on ? host_span : guest_span;
-    end_data_o.grants.user       = guest_on && guest.u;
+    end_data_o.grants.user       = guest.u;
     end_data_o.grants.dirty      = (!guest_on || guest.d) && (!host_on || host.d);
     end_data_o.is_global         = guest_on && (end_walk_i.is_global || guest.g);
     end_data_o.place.attributes  = (guest_on && guest.pbmt != '0) ? guest.pbmt : host_on ? host.pbmt : '0;
