@@ -209,7 +209,9 @@ impl Verilator {
                 ["GuestCache", "HostCache", "NestedTlb"]
                     .map(|cache| format!("-G{cache}Entries={}", variant.walk_cache_entries)),
             )
-            .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)));
+            .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)))
+            .arg(format!("-GMaxLevels={}", variant.max_levels))
+            .arg(format!("-GSvadu={}", u8::from(variant.svadu)));
         let output = command
             .output()
             .map_err(|e| format!("cannot run {}: {e}", self.binary.display()))?;

@@ -12,6 +12,8 @@ module tb_top
   parameter int unsigned HostCacheEntries  = 0,
   parameter int unsigned NestedTlbEntries  = 0,
   parameter bit          ReadBypass = 1'b0,
+  parameter int unsigned MaxLevels  = 5,
+  parameter bit          Svadu      = 1'b1,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
@@ -19,7 +21,8 @@ module tb_top
   localparam int unsigned EventWidth  = 256,
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
                                   IdWidth, AsidWidth, VmidWidth,
-                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass),
+                                  GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass,
+                                  MaxLevels, Svadu),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic        clk_i,
@@ -186,7 +189,9 @@ module tb_top
     .GuestCacheEntries (GuestCacheEntries),
     .HostCacheEntries  (HostCacheEntries),
     .NestedTlbEntries  (NestedTlbEntries),
-    .ReadBypass        (ReadBypass)
+    .ReadBypass        (ReadBypass),
+    .MaxLevels         (MaxLevels),
+    .Svadu             (Svadu)
   ) u_mmu (
     .clk_i,
     .rst_ni,

@@ -197,6 +197,12 @@ impl Bundle {
         if machine.read_bypass {
             text.push_str(", read bypass");
         }
+        if !machine.svadu {
+            text.push_str(&format!(
+                ", {} levels at most, no Svadu",
+                machine.max_levels
+            ));
+        }
         text
     }
 

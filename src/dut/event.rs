@@ -166,7 +166,7 @@ impl EventLayout {
         let geometry = variant.paging_format().geometry();
         let id = 8;
         let slot = index_width(variant.slots);
-        let level = index_width(geometry.levels);
+        let level = index_width(geometry.levels.min(variant.max_levels));
         let mut at = 0;
         let mut field = |width: usize| {
             at += width;

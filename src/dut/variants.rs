@@ -17,6 +17,10 @@ pub struct Variant {
     pub walk_cache_entries: u32,
     /// A read may leave in the cycle of its predecessor's data.
     pub read_bypass: bool,
+    /// Value of the RTL parameter `MaxLevels`: levels of a stage of RV64, at most.
+    pub max_levels: u32,
+    /// The walker can set A and D. (The handout's formats have neither.)
+    pub svadu: bool,
     /// RTL assertions on, and every bit that the RTL leaves open drawn at random at the start. Slower; the others
     /// are built for bulk.
     pub checked: bool,
@@ -45,6 +49,8 @@ const fn variant(
         tlb_entries,
         walk_cache_entries,
         read_bypass: false,
+        max_levels: 5,
+        svadu: true,
         checked,
     }
 }
@@ -54,6 +60,16 @@ const fn bypass(name: &'static str, variant: Variant) -> Variant {
     Variant {
         name,
         read_bypass: true,
+        ..variant
+    }
+}
+
+/// The smallest of RV64: the parameters `MaxLevels` for Sv39 alone, and `Svadu` for none.
+const fn sv39_without_svadu(name: &'static str, variant: Variant) -> Variant {
+    Variant {
+        name,
+        max_levels: 3,
+        svadu: false,
         ..variant
     }
 }
@@ -80,5 +96,6 @@ pub const VARIANTS: &[Variant] = &[
     variant("rv64_s1", 3, 1, 32, 2, false),
     bypass("rv64_b", variant("", 3, 4, 32, 2, false)),
     variant("rv64_c8", 3, 4, 32, 8, false),
+    sv39_without_svadu("rv64_sv39", variant("", 3, 4, 4, 2, false)),
     variant("rv64_checked", 3, 4, 4, 2, true),
 ];

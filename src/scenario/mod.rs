@@ -50,6 +50,10 @@ pub struct Machine {
     pub walk_caches: WalkCaches,
     /// A walk's next read may leave in the cycle of its predecessor's data.
     pub read_bypass: bool,
+    /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone.
+    pub max_levels: u32,
+    /// The walker can set A and D, where a context asks for it.
+    pub svadu: bool,
     /// A build with RTL assertions on; see [`Variant::checked`].
     pub checked: bool,
 }
@@ -65,6 +69,8 @@ impl Machine {
             walk_cache_entries,
             walk_caches: WalkCaches::default(),
             read_bypass: false,
+            max_levels: 5,
+            svadu: true,
             checked: false,
         }
     }
@@ -78,6 +84,8 @@ impl Machine {
             walk_cache_entries: variant.walk_cache_entries,
             walk_caches: WalkCaches::default(),
             read_bypass: variant.read_bypass,
+            max_levels: variant.max_levels,
+            svadu: variant.svadu,
             checked: variant.checked,
         }
     }
@@ -90,8 +98,17 @@ impl Machine {
                 && v.tlb_entries == self.tlb_entries
                 && v.walk_cache_entries == self.walk_cache_entries
                 && v.read_bypass == self.read_bypass
+                && v.max_levels == self.max_levels
+                && v.svadu == self.svadu
                 && v.checked == self.checked
         })
+    }
+
+    /// Whether the device has the modes that a context is in, and can do what it asks for.
+    pub fn serves(&self, context: &Context) -> bool {
+        let most = context.guest.levels.max(context.host.levels);
+        u32::from(most) <= self.max_levels
+            && (self.svadu || !context.guest.adue && !context.host.adue)
     }
 }
 

@@ -7,7 +7,8 @@ use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
 use super::{
-    AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Op, Scenario, Timing, access_key, size_name,
+    AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Machine, Op, Scenario, Timing, access_key,
+    size_name,
 };
 use crate::addr::Hpa;
 use crate::format::Format;
@@ -104,6 +105,13 @@ impl Writer {
         }
         if machine.read_bypass {
             writeln!(self.out, "read_bypass = true")?;
+        }
+        let default = Machine::of(self.format);
+        if machine.max_levels != default.max_levels {
+            writeln!(self.out, "max_levels = {}", machine.max_levels)?;
+        }
+        if machine.svadu != default.svadu {
+            writeln!(self.out, "svadu = {}", machine.svadu)?;
         }
         writeln!(self.out, "checked = {}", machine.checked)?;
 

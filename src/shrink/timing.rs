@@ -186,10 +186,11 @@ impl Shrinker<'_> {
             .filter(|v| v.format == format as u32)
             .filter(|v| v.is_for_campaigns())
             .map(Machine::of_variant)
+            .filter(|m| self.scenario.contexts.iter().all(|c| m.serves(&c.context)))
             .collect();
         machines.sort_by_key(|m| {
             let is_large = m.tlb_entries != default.tlb_entries;
-            (m.checked, m.read_bypass, m.slots, is_large)
+            (m.checked, m.read_bypass, !m.svadu, m.slots, is_large)
         });
         let caches = self.scenario.machine.walk_caches;
         if caches.any() {

@@ -207,10 +207,10 @@ pub fn scenario_toward(
         ^ number.wrapping_mul(0xD134_2543_DE82_EF95)
         ^ profile_number.wrapping_mul(0xA24B_AED4_963E_E407);
     let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
-    let machine = draw_machine(profile.format, &mut draw);
+    let machine = draw_machine(profile.format, &mut draw, goals);
     let timing = draw_timing(&mut draw);
     let (memory, contexts, ops) = if profile.format.is_riscv() {
-        riscv::draw(profile.format, &mut draw, accesses, goals)
+        riscv::draw(machine, &mut draw, accesses, goals)
     } else {
         let world = World::new(profile, &mut draw);
         let mut ops = Ops {
@@ -238,12 +238,12 @@ pub fn scenario_toward(
     }
 }
 
-/// The default device in half of the scenarios, each other one in the rest.
-fn draw_machine(format: Format, draw: &mut Draw) -> Machine {
+/// The default device in half of the scenarios, each other one in the rest. Goals are of any mode, and may want updates.
+fn draw_machine(format: Format, draw: &mut Draw, goals: &[Goal]) -> Machine {
     let variants: Vec<_> = VARIANTS
         .iter()
         .filter(|v| v.paging_format() == format)
-        .filter(|v| v.is_for_campaigns())
+        .filter(|v| v.is_for_campaigns() && (goals.is_empty() || v.max_levels == 5 && v.svadu))
         .collect();
     let variant = if draw.percent(50) {
         variants[0]

@@ -33,6 +33,8 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         "walk_cache_entries",
         "walk_caches",
         "read_bypass",
+        "max_levels",
+        "svadu",
         "checked",
     ])?;
     let format = table.require("format", &one_of(&names))?;
@@ -57,6 +59,14 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     if let Some(bypass) = table.get("read_bypass") {
         machine.read_bypass = bypass.boolean()?;
         place = bypass.span;
+    }
+    if let Some(levels) = table.get("max_levels") {
+        machine.max_levels = levels.number_u32(2, 5)?;
+        place = levels.span;
+    }
+    if let Some(svadu) = table.get("svadu") {
+        machine.svadu = svadu.boolean()?;
+        place = svadu.span;
     }
     if machine.variant().is_none() {
         return Err(no_variant(&machine, &place));
@@ -94,13 +104,17 @@ fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
             let entries = machine.walk_cache_entries;
             text.push_str(&format!(", walk_cache_entries = {entries}"));
         }
-        for (is_so, key) in [
-            (machine.read_bypass, "read_bypass"),
-            (machine.checked, "checked"),
-        ] {
-            if is_so {
-                text.push_str(&format!(", {key} = true"));
-            }
+        if machine.read_bypass {
+            text.push_str(", read_bypass = true");
+        }
+        if machine.max_levels < 5 {
+            text.push_str(&format!(", max_levels = {}", machine.max_levels));
+        }
+        if !machine.svadu {
+            text.push_str(", svadu = false");
+        }
+        if machine.checked {
+            text.push_str(", checked = true");
         }
         text
     };

@@ -105,7 +105,7 @@ fn read(text: &str) -> Result<Scenario> {
     layout.lay_hosts(&file)?;
     layout.lay_guests(&file)?;
     let contexts = match machine.format.is_riscv() {
-        true => riscv::contexts(&file, machine.format, &layout)?,
+        true => riscv::contexts(&file, &machine, &layout)?,
         false => head::contexts(&file, machine.format, &layout)?,
     };
     let at_start = layout.take_memory();

@@ -11,14 +11,13 @@ use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
 use crate::coverage::{Goal, GoalOutcome, Mode, Place};
-use crate::format::Format;
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{
     ASID_WIDTH, Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage, VMID_WIDTH,
 };
-use crate::scenario::{AccessOp, NamedContext, Op, Timing};
+use crate::scenario::{AccessOp, Machine, NamedContext, Op, Timing};
 use world::{Wanted, World};
 
 /// How often things happen. Percentages unless stated.
@@ -122,7 +121,7 @@ const GOAL_TRIES: u32 = 6;
 
 /// What of a scenario is of RISC-V: memory, contexts and ops.
 pub(super) fn draw(
-    format: Format,
+    machine: Machine,
     draw: &mut Draw,
     accesses: u64,
     goals: &[Goal],
@@ -134,10 +133,10 @@ pub(super) fn draw(
         .filter(|goal| Some(goal.mode) == mode)
         .copied()
         .collect();
-    let world = World::new(format, draw, mode);
+    let world = World::new(machine, draw, mode);
     let mut ops = Ops {
         world: &world,
-        image: Image::new(format, &world.memory),
+        image: Image::new(machine.format, &world.memory),
         draw,
         ops: Vec::with_capacity(accesses as usize * 3 / 2),
         left: accesses,

@@ -10,7 +10,7 @@ use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Rights, Stage, StageControl};
-use crate::scenario::NamedContext;
+use crate::scenario::{Machine, NamedContext};
 use crate::stimulus::Draw;
 use crate::stimulus::aim::draw_rights;
 
@@ -75,6 +75,7 @@ struct Vm {
 
 pub(super) struct World {
     pub format: Format,
+    machine: Machine,
     geometry: Geometry,
     pub memory: HostMemory,
     pub contexts: Vec<NamedContext>,
@@ -97,11 +98,13 @@ struct Switches {
 }
 
 impl World {
-    /// `wanted`: a mode that most address spaces are in.
-    pub fn new(format: Format, draw: &mut Draw, wanted: Option<Mode>) -> Self {
+    /// `wanted`: a mode that most address spaces are in. All are in modes of the machine.
+    pub fn new(machine: Machine, draw: &mut Draw, wanted: Option<Mode>) -> Self {
+        let format = machine.format;
         let geometry = format.geometry();
         let mut world = Self {
             format,
+            machine,
             geometry,
             memory: HostMemory::new(format),
             contexts: Vec::new(),
@@ -109,7 +112,7 @@ impl World {
             entries: Vec::new(),
             switches: Switches {
                 napot: draw.percent(85),
-                adue: [draw.percent(50), draw.percent(50)],
+                adue: [0; 2].map(|_| draw.percent(50) && machine.svadu),
                 pbmte: [draw.percent(80), draw.percent(80)],
             },
             next_frame: 0,
@@ -145,7 +148,7 @@ impl World {
             return 0;
         }
         match self.format {
-            Format::Rv64 => 3 + draw.below(3) as u32,
+            Format::Rv64 => 3 + draw.below(u64::from(self.machine.max_levels) - 2) as u32,
             _ => 2,
         }
     }
@@ -544,10 +547,11 @@ impl World {
                 ..StageControl::default()
             };
         }
-        if draw.percent(20) {
+        let svadu = self.machine.svadu;
+        if draw.percent(20) && svadu {
             context.guest.adue = !context.guest.adue;
         }
-        if draw.percent(20) && context.virt {
+        if draw.percent(20) && svadu && context.virt {
             context.host.adue = !context.host.adue;
         }
         // The same tables under another tag: what the TLB has of one must not serve the other.

@@ -9,7 +9,7 @@ use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::format::riscv::{AccessKind, Csrs, Privilege, Xlen};
 use crate::mmu::{ASID_WIDTH, Context, Stage, StageControl, VMID_WIDTH};
-use crate::scenario::NamedContext;
+use crate::scenario::{Machine, NamedContext};
 
 /// Keys of a context that is given by what things are called.
 const NAMED: [&str; 20] = [
@@ -22,9 +22,10 @@ const BY_CSRS: [&str; 6] = ["name", "csrs", "v", "priv", "access", "svnapot"];
 /// `[[context]]`.
 pub(in super::super) fn contexts(
     file: &Table<'_>,
-    format: Format,
+    machine: &Machine,
     layout: &Layout<'_>,
 ) -> Result<Vec<NamedContext>> {
+    let format = machine.format;
     let mut contexts = Vec::new();
     let mut names: Vec<(&str, Span)> = Vec::new();
     for table in file.tables("context", "[[context]]")? {
@@ -34,9 +35,32 @@ pub(in super::super) fn contexts(
             Some(csrs) => by_csrs(&table, &csrs, format)?,
             None => by_names(&table, format, layout)?,
         };
+        if !machine.serves(&context) {
+            return Err(not_served(machine, &context, &name, &table.span));
+        }
         contexts.push(NamedContext { name, context });
     }
     Ok(contexts)
+}
+
+/// A context that asks for what the device was built without.
+fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) -> Box<Problem> {
+    let most = context.guest.levels.max(context.host.levels);
+    let (what, help) = match u32::from(most) > machine.max_levels {
+        true => (
+            format!("has {most} levels"),
+            format!(
+                "`max_levels` = {}: no stage of this machine has more",
+                machine.max_levels
+            ),
+        ),
+        false => (
+            "wants A and D to be set".to_owned(),
+            "`svadu` = false: this machine cannot, and `adue` and `g_adue` must be false"
+                .to_owned(),
+        ),
+    };
+    Problem::at(place, format!("context {name:?} {what}")).help(help)
 }
 
 fn flag(table: &Table<'_>, key: &'static str) -> Result<bool> {
