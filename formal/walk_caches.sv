@@ -110,17 +110,17 @@ module walk_caches_properties
 
   // What goes in now, of what is watched.
   logic fills_guest, fills_host, fills_nested, fence_guest, fence_host, fence_nested;
-  assign fills_guest  = step_valid_i && use_i.guest && step_walk_i.stage == StageGuest && step_walk_i.purpose == PurposeRead
+  assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest && step_walk_i.purpose == PurposeRead
                      && 32'(step_walk_i.guest_level) == Level
                      && 32'(step_walk_i.query.ctx.space.guest_levels) != Level + 1
                      && same_guest(step_walk_i.query.ctx.space, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.query.gva), word_t'(watch_gva_i), Reach);
-  assign fills_host   = step_valid_i && use_i.host && step_walk_i.stage == StageHost && !step_walk_i.update
+  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost
                      && 32'(step_walk_i.host_level) == Level
                      && 32'(step_walk_i.query.ctx.space.host_levels) != Level + 1
                      && same_host(step_walk_i.query.ctx.space, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.gpa), word_t'(watch_gpa_i), Reach);
-  assign fills_nested = step_valid_i && use_i.nested && step_walk_i.stage == StageHost
+  assign fills_nested = step_valid_i && step_walk_i.stage == StageHost
                      && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest
                      && same_host(step_walk_i.query.ctx.space, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.gpa), word_t'(watch_gpa_i), 12);
@@ -142,6 +142,11 @@ module walk_caches_properties
     // A walk stands at a level that there is.
     assume (32'(look_walk_i.guest_level) < Cfg.Levels && 32'(step_walk_i.guest_level) < Cfg.Levels);
     assume (32'(look_walk_i.host_level) < Cfg.Levels && 32'(step_walk_i.host_level) < Cfg.Levels);
+    // Nor in a stage that is off; before the first entry of a stage it is in the host's where that is on: 7 and walk_facts.sv.
+    assume (step_walk_i.stage != StageHost || step_walk_i.query.ctx.space.host_levels != '0);
+    assume ((look_walk_i.stage == StageHost) == (look_walk_i.query.ctx.space.host_levels != '0));
+    assume (look_walk_i.query.ctx.space.virt || look_walk_i.query.ctx.space.host_levels == '0);
+    assume (step_walk_i.query.ctx.space.virt || step_walk_i.query.ctx.space.host_levels == '0);
     // The walk step lets no wider gPA pass: 7.4.
     assume (is_mapped(watch_gpa_i) && is_mapped(look_walk_i.gpa) && is_mapped(step_walk_i.gpa));
     // A fence's gPA that cannot be mapped names more than it must.
@@ -184,7 +189,7 @@ module walk_caches_properties
   end
 
   // The entries of two ways, and whether they are what is watched.
-  logic [1:0]   guest_there, host_there, nested_there, guest_shape, host_shape;
+  logic [1:0]   guest_there, host_there, nested_there, guest_shape, host_shape, nested_shape;
   guest_table_t guest_data [2];
   hppn_t        host_data [2], nested_data [2];
   space_t       guest_space [2];
@@ -211,7 +216,10 @@ module walk_caches_properties
                           && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].vmid == watch_space_i.vmid
                           && same_prefix(host_gppn, word_t'(watch_gpa_i) >> 12, Reach - 12) && watch_space_i.virt;
     assign host_shape[i]   = !u_dut.gen_level[Level].gen_host.u_cache.valid_q[ways[i]]
-                          || host_gppn % (word_t'(1) << (Reach - 12)) == '0;
+                          || (host_gppn % (word_t'(1) << (Reach - 12)) == '0
+                              && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels != '0);
+    assign nested_shape[i] = !u_dut.gen_nested.u_cache.valid_q[ways[i]]
+                          || u_dut.gen_nested.u_cache.key_q[ways[i]].host_levels != '0;
     assign nested_data[i]  = u_dut.gen_nested.u_cache.data_q[ways[i]];
     assign nested_there[i] = u_dut.gen_nested.u_cache.valid_q[ways[i]] && watch_space_i.virt
                           && u_dut.gen_nested.u_cache.key_q[ways[i]].host_levels == watch_space_i.host_levels
@@ -233,8 +241,8 @@ module walk_caches_properties
 
   always_comb begin : p_properties
     if (rst_ni) begin
-      // 9.1 (helper) A key is a prefix, and no two ways have one.
-      Shapes_A:     assert (&guest_shape && &host_shape);
+      // 9.1 (helper) A key is a prefix, of a host stage that is on, and no two ways have one.
+      Shapes_A:     assert (&guest_shape && &host_shape && &nested_shape);
       OneGuest_A:   assert (guest_there != 2'b11);
       OneHost_A:    assert (host_there != 2'b11);
       OneNested_A:  assert (nested_there != 2'b11);
@@ -255,10 +263,10 @@ module walk_caches_properties
         NestedGiven_A: assert (use_i.nested && known_nested_q && pass.hppn == nested_q);
       end
       // 9.4 Only reads of guest entries are spared the host stage, and only at its root; a guest table, only at the guest's.
-      NestedReads_A: assert (pass.kind != PassNested
+      NestedReads_A: assert (!looks || pass.kind != PassNested
                              || (look_walk_i.purpose == PurposeRead && look_walk_i.stage == StageHost));
-      HostRoot_A:    assert (pass.kind != PassHost || look_walk_i.stage == StageHost);
-      GuestRoot_A:   assert (pass.kind != PassGuest
+      HostRoot_A:    assert (!looks || pass.kind != PassHost || 32'(pass.level) != Level || look_walk_i.stage == StageHost);
+      GuestRoot_A:   assert (!looks || pass.kind != PassGuest
                              || (look_walk_i.purpose == PurposeRead
                                  && 32'(look_walk_i.guest_level) + 1 == 32'(look_walk_i.query.ctx.space.guest_levels)));
 

@@ -9,7 +9,8 @@
 // whatever their gPA, and nested pages too. The guest and the host cache have entries for each level but the root's.
 //
 // In a cycle the caches are looked up for a walk, or filled by the step of one; a fill goes first. What goes in has just been
-// read and was without fault: a table after the first entry in it, a page with the leaf that maps it.
+// read and was without fault: a table after the first entry in it, a page with the leaf that maps it. A cache that is not in
+// use is filled too, and fenced, so that it may be in use again. Where the host stage is off nothing of it is known.
 
 `include "nested_mmu_types.svh"
 
@@ -132,21 +133,20 @@ module walk_caches
   endfunction
 
   space_t look_space, step_space;
-  logic   at_guest_root, at_host_root, for_guest_entry, looks;
+  logic   at_guest_root, for_guest_entry, looks;
   logic   fills_guest, fills_host, fills_nested;
 
   assign look_space      = look_walk_i.query.ctx.space;
   assign step_space      = step_walk_i.query.ctx.space;
   assign for_guest_entry = (look_walk_i.purpose == PurposeRead);
   assign at_guest_root   = for_guest_entry && is_root(look_walk_i.guest_level, look_space.guest_levels);
-  assign at_host_root    = (look_walk_i.stage == StageHost) && look_space.virt;
 
-  assign fills_guest  = step_valid_i && use_i.guest && step_walk_i.stage == StageGuest
+  assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest
                      && step_walk_i.purpose == PurposeRead
                      && !is_root(step_walk_i.guest_level, step_space.guest_levels);
-  assign fills_host   = step_valid_i && use_i.host && step_walk_i.stage == StageHost && step_space.virt
-                     && !step_walk_i.update && !is_root(step_walk_i.host_level, step_space.host_levels);
-  assign fills_nested = step_valid_i && use_i.nested && step_walk_i.stage == StageHost && step_space.virt
+  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost
+                     && !is_root(step_walk_i.host_level, step_space.host_levels);
+  assign fills_nested = step_valid_i && step_walk_i.stage == StageHost
                      && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest;
 
   assign look_ready_o = !fills_guest && !fills_host && !fills_nested;
@@ -238,9 +238,8 @@ module walk_caches
 
   // What leads furthest: a guest table, then the guest entry's page, then a host table; of tables the lowest.
   always_comb begin : p_pass
-    look_pass_o      = '0;
-    look_pass_o.kind = PassNone;
-    if (use_i.host && at_host_root) begin
+    look_pass_o = '0;  // PassNone
+    if (use_i.host) begin
       for (int unsigned level = Tables; level > 0; level--) begin
         if (host_hit[level-1]) begin
           look_pass_o.kind  = PassHost;
@@ -249,7 +248,7 @@ module walk_caches
         end
       end
     end
-    if (use_i.nested && at_host_root && for_guest_entry && nested_hit) begin
+    if (use_i.nested && for_guest_entry && nested_hit) begin
       look_pass_o.kind = PassNested;
       look_pass_o.hppn = nested_data;
     end
@@ -267,8 +266,8 @@ module walk_caches
   end
 
   // What only a cache needs that may not be there, and what none needs.
-  logic unused;
-  assign unused = ^{look_walk_i, look_space, step_walk_i, step_space, step_next_i, fence_i, guest_fence_key,
-                    guest_fence_counts, host_fence_key, host_fence_counts, host_fence};
+  logic unused_signals;
+  assign unused_signals = ^{look_walk_i, look_space, step_walk_i, step_space, step_next_i, fence_i, guest_fence_key,
+                            guest_fence_counts, host_fence_key, host_fence_counts, host_fence};
 
 endmodule

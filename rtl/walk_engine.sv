@@ -63,14 +63,15 @@ module walk_engine
   pte_t        update_expected, update_new;
 
   // Walk caches: whether a slot's walk is still to be looked up, and what of them it has come by.
-  logic       [N-1:0] look_q;
+  logic       [N-1:0] look_q, looks;
   pass_kind_e         pass_q [N];
-  logic               start_looks, next_looks, look_valid, look_ready;
+  logic               next_looks;
   slot_t              look_slot;
   walk_t              look_walk;
   pass_t              look_pass;
 
   logic [N-1:0] idle, first_idle, wants_read, bypasses, done, equal, named;
+  logic [N-1:0] starts, issues, steps, retires;
   slot_t        free_slot, equal_slot, read_slot, done_slot;
   logic         read_valid;
 
@@ -137,25 +138,41 @@ module walk_engine
   /////////////////////
 
   if (!Cfg.HasWalkCaches) begin : gen_no_walk_caches
-    assign start_looks = 1'b0;
-    assign next_looks  = 1'b0;
-    assign look_valid  = 1'b0;
-    assign look_ready  = 1'b0;
-    assign look_slot   = '0;
-    assign look_pass   = '0;
+    assign looks      = '0;
+    assign look_q     = '0;
+    assign next_looks = 1'b0;
+    for (genvar i = 0; i < N; i++) begin : gen_no_pass
+      assign pass_q[i] = PassNone;
+    end
 
-    logic unused_without;
-    assign unused_without = ^{walk_caches_i, fence_i, start_looks, next_looks, look_slot, look_pass, look_walk};
+    // Nothing looks, so it does not matter which walk nor what there is for it.
+    assign look_slot = '0;
+    assign look_pass = '0;
+    logic unused_caches;
+    assign unused_caches = ^{walk_caches_i, fence_i, look_slot, look_pass, look_walk};
   end else if (Cfg.Riscv) begin : gen_walk_caches
     logic [N-1:0] wants_look;
+    logic         start_looks, look_valid, look_ready;
 
     // Before the first entry of a stage: a start is, and what follows a guest entry.
     assign start_looks = (walk_caches_i != '0) && start_next == WalkRead;
     assign next_looks  = (walk_caches_i != '0) && next == WalkRead
                       && step_walk.stage == StageGuest && next_walk.stage == StageHost;
 
-    for (genvar i = 0; i < N; i++) begin : gen_wants
+    for (genvar i = 0; i < N; i++) begin : gen_look
       assign wants_look[i] = (state_q[i] == SlotRead) && look_q[i];
+      assign looks[i]      = look_valid && look_ready && look_slot == slot_t'(i);
+
+      always_ff @(posedge clk_i) begin : p_look
+        if (starts[i])     look_q[i] <= start_looks;
+        else if (steps[i]) look_q[i] <= next_looks;
+        else if (looks[i]) look_q[i] <= 1'b0;
+      end
+
+      always_ff @(posedge clk_i) begin : p_pass
+        if (starts[i] || steps[i]) pass_q[i] <= PassNone;
+        else if (looks[i])         pass_q[i] <= look_pass.kind;
+      end
     end
 
     rr_arbiter #(.N(N)) u_look (
@@ -195,11 +212,9 @@ module walk_engine
   endfunction
 
   for (genvar i = 0; i < N; i++) begin : gen_slot
-    logic starts, looks, issues, steps, retires;
-
     assign idle[i]       = (state_q[i] == SlotIdle);
     assign wants_read[i] = (state_q[i] == SlotRead) && !look_q[i];
-    assign bypasses[i]   = Cfg.ReadBypass && steps && next == WalkRead && !next_looks;
+    assign bypasses[i]   = Cfg.ReadBypass && steps[i] && next == WalkRead && !next_looks;
     assign done[i]       = (state_q[i] == SlotDone);
 
     // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
@@ -221,50 +236,33 @@ module walk_engine
       .named_o  (named[i])
     );
 
-    assign starts  = start_i && free_slot == slot_t'(i);
-    assign looks   = look_valid && look_ready && look_slot == slot_t'(i);
-    assign issues  = mem_req_valid_o && mem_req_ready_i && read_slot == slot_t'(i);
-    assign steps   = mem_rsp_valid_i && step_slot == slot_t'(i);
-    assign retires = retire_i && done_slot == slot_t'(i);
+    assign starts[i]  = start_i && free_slot == slot_t'(i);
+    assign issues[i]  = mem_req_valid_o && mem_req_ready_i && read_slot == slot_t'(i);
+    assign steps[i]   = mem_rsp_valid_i && step_slot == slot_t'(i);
+    assign retires[i] = retire_i && done_slot == slot_t'(i);
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
       if (!rst_ni) begin
         state_q[i] <= SlotIdle;
       end else begin
         unique case (state_q[i])
-          SlotIdle: if (starts)  state_q[i] <= state_of(start_next);
-          SlotRead: if (issues)  state_q[i] <= SlotWait;
-          SlotWait: if (steps)   state_q[i] <= issues ? SlotWait : state_of(next);
-          SlotDone: if (retires) state_q[i] <= SlotIdle;
-          default:               state_q[i] <= SlotIdle;
+          SlotIdle: if (starts[i])  state_q[i] <= state_of(start_next);
+          SlotRead: if (issues[i])  state_q[i] <= SlotWait;
+          SlotWait: if (steps[i])   state_q[i] <= issues[i] ? SlotWait : state_of(next);
+          SlotDone: if (retires[i]) state_q[i] <= SlotIdle;
+          default:                  state_q[i] <= SlotIdle;
         endcase
       end
     end
 
     always_ff @(posedge clk_i) begin : p_walk
-      if (starts)     walk_q[i] <= start_walk;
-      else if (steps) walk_q[i] <= next_walk;
-      else if (looks) walk_q[i] <= look_walk;
-    end
-
-    if (Cfg.HasWalkCaches) begin : gen_look
-      always_ff @(posedge clk_i) begin : p_look
-        if (starts)     look_q[i] <= start_looks;
-        else if (steps) look_q[i] <= next_looks;
-        else if (looks) look_q[i] <= 1'b0;
-      end
-
-      always_ff @(posedge clk_i) begin : p_pass
-        if (starts || steps) pass_q[i] <= PassNone;
-        else if (looks)      pass_q[i] <= look_pass.kind;
-      end
-    end else begin : gen_no_look
-      assign look_q[i] = 1'b0;
-      assign pass_q[i] = PassNone;
+      if (starts[i])     walk_q[i] <= start_walk;
+      else if (steps[i]) walk_q[i] <= next_walk;
+      else if (looks[i]) walk_q[i] <= look_walk;
     end
 
     always_ff @(posedge clk_i) begin : p_fill
-      if (starts) fill_q[i] <= 1'b1;
+      if (starts[i]) fill_q[i] <= 1'b1;
       else if ((fence_valid_i && named[i]) || (filled_i && done_slot == slot_t'(i))) fill_q[i] <= 1'b0;
     end
   end
