@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Plants the mutants of tools/mutate.py, one by one, and looks whether a random campaign finds each.
 
-All are in one build, so that a mutant costs no more than `nestwalk fuzz` takes to find it. The survivors are held
-against tests/mutants/survivors.toml, which says of each why nothing can find it.
+All are in one build, so that a mutant costs no more than `nestwalk fuzz` takes to find it. What a campaign does not find
+may be slower only: the tests that count cycles have a look at it. The survivors of both are held against
+tests/mutants/survivors.toml, which says of each why nothing can find it.
 
 Exit code 0: every survivor is explained, and every explanation is of a survivor; 1: not so; 2: it could not be
 tried.
@@ -35,12 +36,14 @@ ROOT = mutate.ROOT
 WORK = ROOT / "target" / "automutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
 # What a build needs; what is unchanged keeps its time.
-BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "rtl", "sim", "src", "tools")
+BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "rtl", "scenarios", "sim", "src", "tests", "tools")
+# Tests that count cycles and reads.
+COUNTING = ("timing", "walk_caches", "riscv")
 FORMATS = "handout classic32 rv32 rv64"
 HANDOUT = ["classic32-rights", "handout-rights", "classic32", "handout"]
 RISCV = ["rv64", "rv32"]
 # The rest is in every device.
-PROFILES = {"walk_step_handout.sv": HANDOUT, "walk_step_riscv.sv": RISCV}
+PROFILES = {"walk_step_handout.sv": HANDOUT} | dict.fromkeys(("walk_step_riscv.sv", "walk_cache.sv", "walk_caches.sv"), RISCV)
 EVERYWHERE = ["rv64", "classic32-rights", "rv32", "handout-rights"]
 IDENTITY = ("file", "where", "within", "operator", "before", "after", "ordinal")
 
@@ -56,8 +59,8 @@ def same(a: Path, b: Path) -> bool:
     return b.is_file() and a.read_bytes() == b.read_bytes()
 
 
-def build() -> tuple[Path, list[dict]]:
-    """A copy of the project with all mutants, compiled: the program, and the mutants."""
+def build() -> tuple[Path, dict[str, Path], list[dict]]:
+    """A copy of the project with all mutants, compiled: the program, the tests that count, and the mutants."""
     found = mutate.find()
     tree = WORK / "tree"
     with tempfile.TemporaryDirectory() as folder:
@@ -85,12 +88,26 @@ def build() -> tuple[Path, list[dict]]:
     # The models are large: a higher level would take longer to compile than it saves.
     flags = f"{os.environ.get('CXXFLAGS', '')} -O1".strip()
     target = WORK / "target"
-    command = ["nice", os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "--quiet"]
-    settings = os.environ | {"CARGO_TARGET_DIR": str(target), "NESTWALK_FORMATS": FORMATS, "NESTWALK_WITHOUT": "rv32_c8 rv64_c8", "CXXFLAGS": flags}
+    cargo = ["nice", os.environ.get("CARGO", "cargo")]
+    options = ["--release", "--locked", "--quiet"]
+    settings = os.environ | {
+        "CARGO_TARGET_DIR": str(target),
+        "NESTWALK_FORMATS": FORMATS,
+        "CXXFLAGS": flags,
+    }
     print("automutants: building, with all mutants in one", file=sys.stderr, flush=True)
-    if subprocess.run(command, cwd=tree, env=settings).returncode != 0:
+    if subprocess.run([*cargo, "build", *options], cwd=tree, env=settings).returncode != 0:
         fail("the mutated RTL does not build")
-    return target / "release" / "nestwalk", mutate.listed(found)
+    which = [word for name in COUNTING for word in ("--test", name)]
+    told = subprocess.run(
+        [*cargo, "test", *options, "--no-run", "--message-format=json", *which],
+        cwd=tree, env=settings, stdout=subprocess.PIPE, text=True,
+    )
+    if told.returncode != 0:
+        fail("the tests do not build")
+    artifacts = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
+    programs = {a["target"]["name"]: Path(a["executable"]) for a in artifacts if a.get("executable")}
+    return target / "release" / "nestwalk", {name: programs[name] for name in COUNTING}, mutate.listed(found)
 
 
 # --- A mutant ------------------------------------------------------------------------------------------
@@ -99,8 +116,9 @@ def build() -> tuple[Path, list[dict]]:
 class Bench:
     """Runs campaigns of the program that has all mutants."""
 
-    def __init__(self, program: Path, count: int, seed: int) -> None:
+    def __init__(self, program: Path, tests: dict[str, Path], count: int, seed: int) -> None:
         self.program = program
+        self.tests = tests
         self.count = count
         self.seed = seed
         self.limits: dict[str, float] = {}
@@ -138,6 +156,26 @@ class Bench:
             result["error"] = f"fuzz --profile {profile} ended with exit code {ran.returncode}: {ran.stderr.strip()}"
         return result
 
+    def count_cycles(self, mutant: int, name: str) -> dict:
+        """How a test that counts cycles ends: `check` names what of it fails first, if something does."""
+        begun = time.monotonic()
+        try:
+            ran = subprocess.run(
+                ["nice", str(self.tests[name]), "--test-threads", "1"],
+                cwd=WORK / "tree",
+                env=os.environ | {"NESTWALK_MUTANT": str(mutant)},
+                capture_output=True,
+                text=True,
+                timeout=self.limits.get(name),
+            )
+        except subprocess.TimeoutExpired:
+            return {"seconds": time.monotonic() - begun, "accesses": 0, "check": "time limit"}
+        failed = re.search(r"^test (\S+) \.\.\. FAILED", ran.stdout, re.M)
+        check = None
+        if ran.returncode != 0:
+            check = f"tests/{name}.rs: {failed[1]}" if failed else f"tests/{name}.rs ends with {ran.returncode}"
+        return {"seconds": time.monotonic() - begun, "accesses": 0, "check": check}
+
     def measure(self, profiles: list[str]) -> None:
         """Without a mutant all must agree; how long that takes sets the limit."""
         for profile in profiles:
@@ -146,6 +184,12 @@ class Bench:
                 fail(f"without a mutant, {profile} already fails: {result['check'] or result['error']}")
             self.limits[profile] = max(60.0, 20 * result["seconds"])
             print(f"no mutant: {profile}: agrees, {result['seconds']:.1f} s", flush=True)
+        for name in self.tests:
+            result = self.count_cycles(0, name)
+            if result["check"] is not None:
+                fail(f"without a mutant, a test already fails: {result['check']}")
+            self.limits[name] = max(60.0, 20 * result["seconds"])
+            print(f"no mutant: tests/{name}.rs: passes, {result['seconds']:.1f} s", flush=True)
 
     def try_mutant(self, mutant: dict) -> dict:
         seconds, accesses = 0.0, 0
@@ -155,6 +199,13 @@ class Bench:
             accesses += result["accesses"]
             if result["check"] is not None or "error" in result:
                 break
+        else:
+            profile = "tests"
+            for name in self.tests:
+                result = self.count_cycles(mutant["number"], name)
+                seconds += result["seconds"]
+                if result["check"] is not None:
+                    break
         found = result["check"]
         return mutant | {
             "killed": found is not None,
@@ -225,7 +276,7 @@ def table(title: str, results: list[dict], key: str) -> str:
 
 def summary(results: list[dict], total: int) -> str:
     killed = [result for result in results if result["killed"]]
-    needed = [result["accesses"] for result in killed]
+    needed = [result["accesses"] for result in killed if result["profile"] != "tests"]
     parts = [table("file", results, "file"), table("operator", results, "operator")]
     checks = Counter(result["check"] for result in killed)
     parts.append("\n".join(["found by", *(f"  {n:>5}  {check}" for check, n in checks.most_common())]))
@@ -233,7 +284,7 @@ def summary(results: list[dict], total: int) -> str:
     of_all = "all" if len(results) == total else f"{len(results)} of {total}"
     text = f"{of_all} mutants: {len(killed)} killed ({share:.1f} %), {len(results) - len(killed)} survived"
     if needed:
-        text += f"\naccesses to find one: median {statistics.median(needed):.0f}, most {max(needed)}"
+        text += f"\n{len(needed)} by campaigns; accesses to find one: median {statistics.median(needed):.0f}, most {max(needed)}"
     return "\n\n".join([*parts, text])
 
 
@@ -276,7 +327,7 @@ def main() -> int:
         parser.error(f"-o {arguments.output}: there is no such folder")
 
     WORK.mkdir(parents=True, exist_ok=True)
-    program, mutants = build()
+    program, tests, mutants = build()
     if arguments.only:
         chosen = [mutant for mutant in mutants if mutant["number"] in arguments.only]
         if len(chosen) != len(set(arguments.only)):
@@ -284,7 +335,7 @@ def main() -> int:
     else:
         chosen = mutants if arguments.all else sample(mutants, arguments.sample)
 
-    bench = Bench(program, arguments.count, arguments.seed)
+    bench = Bench(program, tests, arguments.count, arguments.seed)
     bench.measure(sorted({profile for m in chosen for profile in PROFILES.get(m["file"], EVERYWHERE)}))
     results = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
