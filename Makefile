@@ -25,13 +25,12 @@ build: setup ## build the release binary
 	$(CARGO) build --release --locked
 
 profile ?= rv64
-# Devices that are only measured.
-measured := rv32_c8 rv64_c8
+# The profile's default device.
+device ?= $(firstword $(subst -, ,$(profile)))
 
-try: setup ## after an edit: build the devices of one format (profile=rv64), quickly, and run 100,000 random accesses
-	NESTWALK_FORMATS=$(firstword $(subst -, ,$(profile))) NESTWALK_WITHOUT="$(measured)" NESTWALK_MODEL_OPT_LEVEL=1 \
-	  $(CARGO) build --profile try --locked
-	$(target)/try/nestwalk fuzz --profile $(profile) --count 100000
+try: setup ## after an edit: build one device (profile=rv64, device=rv64_s1), quickly, and run 100,000 random accesses
+	NESTWALK_DEVICES=$(device) NESTWALK_MODEL_OPT_LEVEL=1 $(CARGO) build --profile try --locked
+	$(target)/try/nestwalk fuzz --profile $(profile) --device $(device) --count 100000
 
 cosim: build ## build, then run the co-simulation: a scenario and two fuzz campaigns
 	$(nestwalk) run scenarios/exercise.toml

@@ -64,6 +64,7 @@ fn build() -> Result<()> {
     println!("cargo:rerun-if-changed=src/dut/bridge.rs");
     for name in [
         FORMATS,
+        DEVICES,
         WITHOUT,
         OBJECTS,
         MODEL_OPT_LEVEL,
@@ -417,6 +418,9 @@ fn class(variant: &Variant) -> String {
 /// Formats to build devices of, by name, with blanks between; all, if it is not set. To build one alone is for whoever edits RTL.
 const FORMATS: &str = "NESTWALK_FORMATS";
 
+/// Variants to build, by name, with blanks between, and no others.
+const DEVICES: &str = "NESTWALK_DEVICES";
+
 /// Variants to leave out, by name, with blanks between.
 const WITHOUT: &str = "NESTWALK_WITHOUT";
 
@@ -515,6 +519,7 @@ fn variants_to_build() -> Result<Vec<Variant>> {
             .collect::<Vec<_>>()
     };
     let (wanted, unwanted) = (names(FORMATS), names(WITHOUT));
+    let only = names(DEVICES);
     // A variant's name begins with that of its format.
     let format = |variant: &Variant| variant.name.split('_').next().unwrap_or_default();
     for name in &wanted {
@@ -522,13 +527,16 @@ fn variants_to_build() -> Result<Vec<Variant>> {
             return Err(format!("{FORMATS}: there is no format {name:?}").into());
         }
     }
-    for name in &unwanted {
-        if !VARIANTS.iter().any(|variant| variant.name == name) {
-            return Err(format!("{WITHOUT}: there is no variant {name:?}").into());
+    for (variable, names) in [(DEVICES, &only), (WITHOUT, &unwanted)] {
+        for name in names {
+            if !VARIANTS.iter().any(|variant| variant.name == name) {
+                return Err(format!("{variable}: there is no variant {name:?}").into());
+            }
         }
     }
     let is_wanted = |variant: &&Variant| {
         (wanted.is_empty() || wanted.iter().any(|name| name == format(variant)))
+            && (only.is_empty() || only.iter().any(|name| name == variant.name))
             && !unwanted.iter().any(|name| name == variant.name)
     };
     Ok(VARIANTS.iter().filter(is_wanted).copied().collect())

@@ -29,6 +29,8 @@ pub struct Campaign {
     pub coverage: bool,
     /// What it leans toward.
     pub lean: Option<Lean>,
+    /// The device of all its scenarios; else they draw one each.
+    pub device: Option<&'static Variant>,
 }
 
 /// What a campaign leans toward.
@@ -108,6 +110,9 @@ impl Campaign {
         if let Some(lean) = &self.lean {
             command.push_str(&format!(" --lean {}", lean.files));
         }
+        if let Some(device) = self.device {
+            command.push_str(&format!(" --device {}", device.name));
+        }
         command
     }
 
@@ -120,7 +125,14 @@ impl Campaign {
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = weights::ACCESSES.min(self.count - number * weights::ACCESSES);
         let goals = self.lean.as_ref().map_or(&[][..], |lean| &lean.goals);
-        stimulus::scenario_toward(self.profile, self.seed, number, accesses, goals)
+        stimulus::scenario_toward(
+            self.profile,
+            self.seed,
+            number,
+            accesses,
+            goals,
+            self.device,
+        )
     }
 
     /// Runs all of it; see [`Campaign::run_shard`].

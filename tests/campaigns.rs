@@ -179,6 +179,7 @@ fn campaign(count: u64, jobs: usize) -> Campaign {
         jobs,
         coverage: false,
         lean: None,
+        device: None,
     }
 }
 

@@ -892,6 +892,28 @@ fn fuzz_as_json_says_what_it_did_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn fuzz_runs_on_the_device_that_is_named_and_refuses_one_that_there_is_not() {
+    let campaign = [
+        "fuzz",
+        "--profile",
+        "handout",
+        "--seed",
+        "3",
+        "--count",
+        "2000",
+    ];
+    let ran = nestwalk(&[&campaign[..], &["--device", "handout_s1"]].concat());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("--device handout_s1"), "{}", ran.stdout);
+    // One walk at a time: another campaign than with the devices that it draws.
+    let cycles = |ran: &Ran| ran.stdout.split_once(" cycles").unwrap().0.to_owned();
+    assert_ne!(cycles(&ran), cycles(&nestwalk(&campaign)));
+    let ran = nestwalk(&[&campaign[..], &["--device", "rv64"]].concat());
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("handout_s16"), "{}", ran.stderr);
+}
+
+#[test]
 fn wave_as_json_names_its_files_and_has_the_run() {
     let folder = Folder::with(text_of("straddle.toml"));
     let output = folder.path("out");

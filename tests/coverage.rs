@@ -30,6 +30,7 @@ fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
         jobs,
         coverage: true,
         lean: None,
+        device: None,
     }
 }
 

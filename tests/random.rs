@@ -347,6 +347,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             jobs: 2,
             coverage: false,
             lean: None,
+            device: None,
         };
         let outcome = campaign.run(&|_| {}, &AtomicBool::new(false)).unwrap();
         if let Some((number, failed)) = &outcome.failed {
@@ -368,6 +369,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         jobs: 1,
         coverage: false,
         lean: None,
+        device: None,
     };
     // Interrupted when the third scenario is over.
     let interrupt = AtomicBool::new(false);

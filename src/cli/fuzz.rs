@@ -16,6 +16,7 @@ use crate::bench::Failed;
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
+use crate::dut::variants::{VARIANTS, Variant};
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
@@ -57,6 +58,9 @@ pub(super) struct Args {
     /// Lean toward what these coverage files have not reached; separated by commas (RISC-V profiles)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     lean: Vec<PathBuf>,
+    /// Run all on this device of the profile's format, by its name in `variants.rs` [default: each scenario draws one]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
@@ -134,6 +138,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         coverage: args.coverage.is_some(),
         lean: lean(args)?,
+        device: device(args)?,
     };
     super::probe(&args.output)?;
     super::probe_file(args.results.as_ref())?;
@@ -281,6 +286,28 @@ fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
         goals,
         files: files.join(","),
     }))
+}
+
+/// The device of the whole campaign, if one is named.
+fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
+    let Some(name) = &args.device else {
+        return Ok(None);
+    };
+    let of_format = |v: &&Variant| v.paging_format() == args.profile.format;
+    let found = VARIANTS.iter().filter(of_format).find(|v| v.name == name);
+    match found {
+        Some(variant) => Ok(Some(variant)),
+        None => Err(CliError::NoDevice {
+            name: name.clone(),
+            profile: args.profile,
+            there_are: VARIANTS
+                .iter()
+                .filter(of_format)
+                .map(|v| v.name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
 }
 
 /// The accesses of a shard.

@@ -31,6 +31,7 @@ use crate::report::junit::{self, Case, CaseResult};
 use crate::results::ResultsError;
 use crate::scenario::{Scenario, parse};
 use crate::shard::ShardError;
+use crate::stimulus::Profile;
 use crate::trace::TraceError;
 
 /// A nested-paging MMU in SystemVerilog, and the bench that proves it.
@@ -138,6 +139,12 @@ enum CliError {
         "this program does not count the RTL's code\n  `make coverage` builds one that does, with NESTWALK_COVERAGE=1."
     )]
     NoCodeCoverage,
+    #[error("--device {name}: there is no such device for {profile}\n  There are: {there_are}.")]
+    NoDevice {
+        name: String,
+        profile: Profile,
+        there_are: String,
+    },
     #[error("--waivers is for coverage of the RTL's code, and none of the files is such coverage")]
     NothingToWaive,
     /// One error a line.

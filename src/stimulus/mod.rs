@@ -16,7 +16,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::coverage::Goal;
-use crate::dut::variants::VARIANTS;
+use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Fence, Query, WalkCaches};
 use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
@@ -189,16 +189,18 @@ impl Draw {
 
 /// Scenario `number` of a campaign, with `accesses` accesses.
 pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scenario {
-    scenario_toward(profile, seed, number, accesses, &[])
+    scenario_toward(profile, seed, number, accesses, &[], None)
 }
 
-/// The same, that leans toward some goals: half of what it does is for one of them. (The RISC-V formats only.)
+/// The same, that leans toward some goals: half of what it does is for one of them. (The RISC-V formats only.) And for one device
+/// of the profile's format, if there is a wish.
 pub fn scenario_toward(
     profile: Profile,
     seed: u64,
     number: u64,
     accesses: u64,
     goals: &[Goal],
+    device: Option<&'static Variant>,
 ) -> Scenario {
     // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
     let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -207,7 +209,7 @@ pub fn scenario_toward(
         ^ number.wrapping_mul(0xD134_2543_DE82_EF95)
         ^ profile_number.wrapping_mul(0xA24B_AED4_963E_E407);
     let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
-    let machine = draw_machine(profile.format, &mut draw, goals);
+    let machine = draw_machine(profile.format, &mut draw, goals, device);
     let timing = draw_timing(&mut draw);
     let (memory, contexts, ops) = if profile.format.is_riscv() {
         riscv::draw(machine, &mut draw, accesses, goals)
@@ -239,18 +241,23 @@ pub fn scenario_toward(
 }
 
 /// The default device in half of the scenarios, each other one in the rest. Goals are of any mode, and may want updates.
-fn draw_machine(format: Format, draw: &mut Draw, goals: &[Goal]) -> Machine {
+fn draw_machine(
+    format: Format,
+    draw: &mut Draw,
+    goals: &[Goal],
+    device: Option<&'static Variant>,
+) -> Machine {
     let variants: Vec<_> = VARIANTS
         .iter()
         .filter(|v| v.paging_format() == format)
         .filter(|v| v.is_for_campaigns() && (goals.is_empty() || v.max_levels == 5 && v.svadu))
         .collect();
-    let variant = if draw.percent(50) {
+    let drawn = if draw.percent(50) {
         variants[0]
     } else {
         draw.of(&variants)
     };
-    let mut machine = Machine::of_variant(variant);
+    let mut machine = Machine::of_variant(device.unwrap_or(drawn));
     if machine.walk_cache_entries > 0 && draw.percent(weights::WALK_CACHES) {
         machine.walk_caches = match draw.percent(60) {
             true => WalkCaches::ALL,
