@@ -115,7 +115,7 @@ module walk_caches_properties
                      && 32'(step_walk_i.query.ctx.space.guest_levels) != Level + 1
                      && same_guest(step_walk_i.query.ctx.space, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.query.gva), word_t'(watch_gva_i), Reach);
-  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost
+  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost && !step_walk_i.update
                      && 32'(step_walk_i.host_level) == Level
                      && 32'(step_walk_i.query.ctx.space.host_levels) != Level + 1
                      && same_host(step_walk_i.query.ctx.space, watch_space_i)

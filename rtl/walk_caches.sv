@@ -145,7 +145,7 @@ module walk_caches
                      && step_walk_i.purpose == PurposeRead
                      && !is_root(step_walk_i.guest_level, step_space.guest_levels);
   assign fills_host   = step_valid_i && step_walk_i.stage == StageHost
-                     && !is_root(step_walk_i.host_level, step_space.host_levels);
+                     && !step_walk_i.update && !is_root(step_walk_i.host_level, step_space.host_levels);
   assign fills_nested = step_valid_i && step_walk_i.stage == StageHost
                      && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest;
 
