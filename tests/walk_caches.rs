@@ -1,13 +1,17 @@
-//! What the walk caches spare, what a fence makes them forget, and what they never keep.
+//! What the walk caches spare, what a fence makes them forget, what they never keep, and what they must hold.
 
 #[path = "common/riscv.rs"]
 mod rig;
 
 use nestwalk::addr::{Gpa, Gva};
+use nestwalk::bench::{self, Check, Failure};
+use nestwalk::dut::Dut;
+use nestwalk::dut::variants::VARIANTS;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
-use nestwalk::scenario::{Machine, Op, Timing};
+use nestwalk::scenario::{Machine, Op, Scenario, Timing};
+use nestwalk::stimulus::{self, Profile};
 use rig::{PAGE, Rig, access, run};
 
 /// Entries of each walk cache, of each level, of the larger of the devices that are built in.
@@ -271,4 +275,98 @@ fn what_was_not_valid_is_read_again_without_a_fence() {
     let seen = run(&scenario);
     assert!(seen.answers[&1].2.is_err());
     assert!(seen.answers[&4].2.is_ok());
+}
+
+/// Accesses, one after the other, to guest tables of level 0, some of them for the second time, by other pages.
+fn tables_in_turn(tables: &[u64]) -> Scenario {
+    const REACH: u64 = 2 << 20;
+    let mut rig = Rig::new(Format::Rv64, 3, 3);
+    for table in 0..8 {
+        for page in 0..4 {
+            let offset = table * REACH + page * PAGE;
+            let leaf = |at| Entry::leaf(at, Rights::ALL);
+            rig.map_host(GPA + offset, 0, leaf(HPA + offset).with_user(true));
+            rig.map_guest(GVA + offset, 0, leaf(GPA + offset));
+        }
+    }
+    let mut times = [0; 8];
+    let ops = tables.iter().flat_map(|&table| {
+        let page = &mut times[table as usize];
+        *page += 1;
+        let gva = GVA + table * REACH + (*page - 1) * PAGE;
+        [access(0, gva, Access::Load), Op::Drain]
+    });
+    rig.scenario(&[rig.context()], Timing::default(), ops.collect())
+}
+
+#[test]
+fn caches_that_hold_less_than_they_must_are_found_out() {
+    let small = VARIANTS.iter().find(|v| v.name == "rv64").unwrap();
+    let used = |guest, host, nested| WalkCaches {
+        guest,
+        host,
+        nested,
+    };
+    let guest = used(true, false, false);
+    for (tables, caches, by) in [
+        // Two entries hold the two that were touched last, as they must; eight must hold four.
+        (&[0, 0][..], guest, None),
+        (&[0, 1, 0], guest, None),
+        (&[0, 1, 2, 0], guest, Some("the guest walk cache of L0")),
+        (&[0, 1, 2, 3, 0], guest, Some("the guest walk cache of L0")),
+        (&[0, 1, 2, 3, 4, 0], guest, None),
+        (
+            &[0, 1, 2, 0],
+            used(false, true, false),
+            Some("the host walk cache of L0"),
+        ),
+        (
+            &[0, 1, 2, 0],
+            used(false, false, true),
+            Some("the nested TLB"),
+        ),
+    ] {
+        let mut scenario = tables_in_turn(tables);
+        scenario.machine = Machine {
+            walk_caches: caches,
+            ..Machine::of_variant(small)
+        };
+        run(&scenario);
+        // The same device, said to have more.
+        scenario.machine.walk_cache_entries = ENTRIES;
+        let mut device = Dut::new(small, 1).unwrap();
+        match (bench::run(&mut device, &scenario, &mut ()), by) {
+            (Ok(_), None) => {}
+            (Err(failed), Some(by)) => {
+                let Failure::Mismatch(mismatch) = &failed.failure else {
+                    panic!("{}", failed.failure);
+                };
+                assert_eq!(mismatch.check, Check::WalkCache);
+                assert!(mismatch.expected.contains(by), "{}", mismatch.expected);
+            }
+            (ran, _) => panic!("{tables:?}, {caches:?}: {:?}", ran.map_err(|f| f.failure)),
+        }
+    }
+}
+
+#[test]
+fn random_walks_are_led_by_what_eight_entries_must_hold() {
+    for (format, name) in [(Format::Rv32, "rv32_c8"), (Format::Rv64, "rv64_c8")] {
+        let variant = VARIANTS.iter().find(|v| v.name == name).unwrap();
+        let mut device = Dut::new(variant, 1).unwrap();
+        let profile = Profile {
+            format,
+            rights: false,
+        };
+        for number in 0..40 {
+            let mut scenario = stimulus::scenario(profile, 1, number, 500);
+            scenario.machine = Machine {
+                walk_caches: WalkCaches::ALL,
+                ..Machine::of_variant(variant)
+            };
+            if let Err(failed) = bench::run(&mut device, &scenario, &mut ()) {
+                panic!("{format}, scenario {number}: {}", failed.failure);
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! - A hit must be what some earlier walk found and no fence has named since: the legal answers are those of a TLB without
 //!   limits. A page that cannot have left the TLB must hit.
 //! - What a walk has not read it must have from a walk cache, which may know what an earlier walk has read and no fence has named since.
+//!   What was filled or used last cannot have left its walk cache, and must spare what it can.
 //! - A walk that a fence has overtaken fills nothing and is not shared by later requests; equal misses share one.
 //! - Every request has one answer, and the device does not stand still without a reason.
 
@@ -16,10 +17,11 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::held::{Held, Look, Looked, Way};
 use super::known::{self, Known, Told};
 use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::{Done, Miss, Outputs, Pass, WalkStep};
+use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
 use crate::format::{Format, Geometry};
 use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
 use crate::mmu::{
@@ -96,7 +98,7 @@ pub enum Check {
     Stalled,
     /// What the device tells of a walk's steps.
     Steps,
-    /// What a walk cache has given a walk: not what any walk has read since the fences that name it.
+    /// What a walk cache has given a walk: not what any walk has read since the fences that name it. Or what it has not, and must hold.
     WalkCache,
 }
 
@@ -159,6 +161,8 @@ struct Walk {
     told: Vec<Told>,
     /// Fences, when the last of them was told or the walk was begun.
     fences_at_step: u64,
+    /// Its look-up in the walk caches, until what it has come to is told; where any is in use.
+    look: Option<Look>,
     /// Fences since it was started, with their numbers.
     fences: Vec<(u64, Fence)>,
     /// Requests that wait for its result.
@@ -278,6 +282,8 @@ pub(super) struct Checker {
     with_steps: bool,
     /// What walk caches may know, if any is in use.
     known: Option<Known>,
+    /// What they must hold.
+    held: Option<Held>,
     tlb_entries: usize,
     requests: Requests<Request>,
     walks: Vec<Walk>,
@@ -434,6 +440,7 @@ impl Checker {
             slot_count: slots,
             with_steps: machine.checked,
             known: machine.walk_caches.any().then(|| Known::new(format)),
+            held: machine.walk_caches.any().then(|| Held::new(machine)),
             tlb_entries: tlb_entries as usize,
             requests: Requests::new(),
             walks: Vec::new(),
@@ -562,6 +569,9 @@ impl Checker {
         if let Some(known) = &mut self.known {
             known.fence(fence, number);
         }
+        if let Some(held) = &mut self.held {
+            held.fence(fence);
+        }
         self.forget_fenced();
     }
 
@@ -637,15 +647,88 @@ impl Checker {
     }
 
     /// The device tells a step of a walk.
-    pub fn step(&mut self, step: &WalkStep) {
-        if let Some(&Some(walk)) = self.slots.get(usize::from(step.slot)) {
-            let walk = &mut self.walks[walk];
-            walk.told.push(Told {
-                step: *step,
-                fences: walk.fences_at_step,
-            });
-            walk.fences_at_step = self.fences;
+    pub fn step(&mut self, step: &WalkStep, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let Some(&Some(walk)) = self.slots.get(usize::from(step.slot)) else {
+            return Ok(());
+        };
+        let state = &mut self.walks[walk];
+        state.told.push(Told {
+            step: *step,
+            fences: state.fences_at_step,
+        });
+        state.fences_at_step = self.fences;
+        match self.hold(walk, step, cycle) {
+            None => Ok(()),
+            Some(missed) => Err(self.missed(walk, step, missed, cycle)),
         }
+    }
+
+    /// Follows what the walk caches must hold, and says what of it a step should have come by and has not.
+    fn hold(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<Way> {
+        let held = self.held.as_mut()?;
+        let look = self.walks[walk].look.take();
+        let state = &self.walks[walk];
+        let query = state.query.as_ref()?;
+        let number = state.told.len() - 1;
+        // A step of something that was not read is for the end of the walk to find.
+        let read = state.reads.get(number)?;
+        let (walks, slots) = (&self.walks, &self.slots);
+        let open = |of_guest: bool, before: u64| {
+            let looks = slots.iter().flatten().filter_map(|&walk| {
+                let look = walks[walk].look.filter(|_| !walks[walk].ended)?;
+                (look.since < before && (look.first || !of_guest)).then_some(())
+            });
+            looks.count() as u32
+        };
+        if let Some(look) = look {
+            let looked = Looked {
+                query,
+                step,
+                look,
+                read: read.cycle,
+                fenced: state.told[number].fences != self.fences,
+            };
+            let missed = held.missed(&looked, open);
+            if missed.is_some() {
+                return missed;
+            }
+            held.led(&looked, open);
+        }
+        let space = query.context.space();
+        let mut fences = state.fences.iter();
+        // An overtaken walk fills nothing.
+        if !fences.any(|(_, fence)| fence.names_space(space)) {
+            held.stepped(query, step, read.word, cycle, open);
+        }
+        // After a guest's entry the host's stage is walked for the next gPA.
+        let looks = !step.host && step.next == Next::Read && query.context.host.levels > 0;
+        self.walks[walk].look = looks.then_some(Look {
+            since: cycle,
+            first: false,
+        });
+        None
+    }
+
+    /// A walk cache holds what leads further than a walk has been led.
+    #[cold]
+    fn missed(&self, walk: usize, step: &WalkStep, missed: Way, cycle: u64) -> Box<Mismatch> {
+        let number = self.walks[walk].told.len();
+        let got = Way::of(step);
+        let id = self.id_of(walk).unwrap_or_default();
+        let mut mismatch = self.mismatch(Check::WalkCache, id, cycle).say(
+            format!("access {number} by way of {missed}, which holds what leads there"),
+            format!("access {number} by way of {got}"),
+        );
+        mismatch.wrong_read = Some(number - 1);
+        mismatch
+    }
+
+    /// The id of a request that waits for a walk.
+    fn id_of(&self, walk: usize) -> Option<u8> {
+        (0..=u8::MAX).find(|&id| {
+            let request = self.requests.get(id);
+            request.is_some_and(|request| request.walk == Some(walk))
+        })
     }
 
     /// Holds what the device told of a walk's steps against the golden walk over the same words.
@@ -690,11 +773,7 @@ impl Checker {
         // Over when it asks for what has not been served yet, or before.
         let _ = golden::walk(self.format, &query, &mut served, &mut ());
         let asks_on = served.wrong.is_some() && served.next == state.reads.len();
-        let id = (0..=u8::MAX).find(|&id| {
-            let request = self.requests.get(id);
-            request.is_some_and(|request| request.walk == Some(walk))
-        });
-        match id {
+        match self.id_of(walk) {
             Some(id) if !asks_on => self.judge(walk, id, &query, cycle, &mut ()).map(drop),
             _ => Ok(()),
         }
@@ -789,6 +868,10 @@ impl Checker {
         state.reads.clear();
         state.told.clear();
         state.fences_at_step = self.fences;
+        state.look = self.held.is_some().then_some(Look {
+            since: cycle,
+            first: true,
+        });
         state.fences.clear();
         state.requests = 1;
         state.unanswered = 0;

@@ -673,7 +673,7 @@ impl<'a> Run<'a> {
             if self.checker.wants_steps()
                 && let Some(step) = dut.step_of_event(outputs)
             {
-                self.checker.step(&step);
+                self.checker.step(&step, cycle)?;
             }
             if let Some(miss) = miss {
                 given_to_walk = true;

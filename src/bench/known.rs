@@ -18,7 +18,7 @@ const LIVE: u64 = u64::MAX;
 
 /// What something is known of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Of {
+pub(super) enum Of {
     /// The guest's table of a level for a gVA.
     Guest { space: Space, level: u32 },
     /// The host's table of a level for a gPA.
@@ -28,7 +28,7 @@ enum Of {
 }
 
 /// An address's part that leads to it, and of what address spaces.
-type Key = (Of, u64);
+pub(super) type Key = (Of, u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fact {
@@ -50,18 +50,15 @@ pub(super) struct Told {
     pub fences: u64,
 }
 
-pub(super) struct Known {
+/// Makes the keys of a format.
+pub(super) struct Keys {
     geometry: Geometry,
-    facts: FxHashMap<Key, Vec<Fact>>,
-    any_fenced: bool,
 }
 
-impl Known {
+impl Keys {
     pub fn new(format: Format) -> Self {
         Self {
             geometry: format.geometry(),
-            facts: FxHashMap::default(),
-            any_fenced: false,
         }
     }
 
@@ -70,11 +67,24 @@ impl Known {
         self.geometry.offset_width + (level + 1) * self.geometry.index_width
     }
 
+    /// Bits of the gPAs that the widest host's stage maps.
+    pub fn host_width(&self) -> u32 {
+        let Geometry {
+            offset_width,
+            index_width,
+            host_root_extra,
+            levels,
+            ..
+        } = self.geometry;
+        offset_width + levels * index_width + host_root_extra
+    }
+
     fn page(&self, address: u64) -> u64 {
         address >> self.geometry.offset_width
     }
 
-    fn guest_key(&self, query: &Query, level: u32) -> Key {
+    /// Of the guest's table of a level.
+    pub fn guest(&self, query: &Query, level: u32) -> Key {
         let mut space = query.context.space();
         if !space.virt {
             space.vmid = 0;
@@ -85,14 +95,45 @@ impl Known {
         )
     }
 
-    fn host_key(&self, query: &Query, gpa: Gpa, level: u32) -> Key {
+    /// Of the host's table of a level.
+    pub fn host(&self, query: &Query, gpa: Gpa, level: u32) -> Key {
         let space = host_space(query);
         (Of::Host { space, level }, prefix(gpa.0, self.reach(level)))
     }
 
-    fn nested_key(&self, query: &Query, gpa: Gpa) -> Key {
+    /// Of the page of a guest's table.
+    pub fn nested(&self, query: &Query, gpa: Gpa) -> Key {
         let space = host_space(query);
         (Of::Nested { space }, self.page(gpa.0))
+    }
+
+    /// Whether an address is one of those that a key is for.
+    pub fn is_for(&self, key: &Key, address: u64) -> bool {
+        let (of, part) = *key;
+        match of {
+            Of::Guest { level, .. } | Of::Host { level, .. } => {
+                prefix(address, self.reach(level)) == part
+            }
+            Of::Nested { .. } => self.page(address) == part,
+        }
+    }
+}
+
+pub(super) struct Known {
+    geometry: Geometry,
+    keys: Keys,
+    facts: FxHashMap<Key, Vec<Fact>>,
+    any_fenced: bool,
+}
+
+impl Known {
+    pub fn new(format: Format) -> Self {
+        Self {
+            geometry: format.geometry(),
+            keys: Keys::new(format),
+            facts: FxHashMap::default(),
+            any_fenced: false,
+        }
     }
 
     fn is_known(&self, key: Key, fences: u64, is_it: impl Fn(&Fact) -> bool) -> bool {
@@ -107,7 +148,7 @@ impl Known {
             Pass::None => true,
             Pass::Guest => {
                 let table = guest_table(&self.geometry, step);
-                let key = self.guest_key(query, table.level);
+                let key = self.keys.guest(query, table.level);
                 self.is_known(key, told.fences, |one| {
                     (one.gpa, one.hpa, one.global) == (table.gpa, table.hpa, table.global)
                 })
@@ -115,12 +156,12 @@ impl Known {
             Pass::Host => {
                 let level = u32::from(step.host_level);
                 let table = table_of(&self.geometry, step.hpa);
-                let key = self.host_key(query, step.gpa, level);
+                let key = self.keys.host(query, step.gpa, level);
                 self.is_known(key, told.fences, |one| one.hpa == table)
             }
             Pass::Nested => {
                 let page = table_of(&self.geometry, step.hpa);
-                let key = self.nested_key(query, step.gpa);
+                let key = self.keys.nested(query, step.gpa);
                 self.is_known(key, told.fences, |one| one.hpa == page)
             }
         }
@@ -132,8 +173,8 @@ impl Known {
         let same =
             |address: u64, other: u64, size: u32| prefix(address, size) == prefix(other, size);
         match of {
-            Of::Guest { space, level } => {
-                let in_reach = |gva: Gva| prefix(gva.0, self.reach(level)) == part;
+            Of::Guest { space, .. } => {
+                let in_reach = |gva: Gva| self.keys.is_for(key, gva.0);
                 fence.names_space(space)
                     && !(fact.global && fence.asid.is_some())
                     && fence.gva.is_none_or(in_reach)
@@ -141,8 +182,8 @@ impl Known {
                         .gpa
                         .is_none_or(|gpa| same(gpa.0, fact.gpa.0, fact.host_size))
             }
-            Of::Host { space, level } => {
-                let in_reach = |gpa: Gpa| prefix(gpa.0, self.reach(level)) == part;
+            Of::Host { space, .. } => {
+                let in_reach = |gpa: Gpa| self.keys.is_for(key, gpa.0);
                 is_of_host(fence, space) && fence.gpa.is_none_or(in_reach)
             }
             Of::Nested { space } => {
@@ -209,7 +250,7 @@ impl Known {
                         && level + 1 < query.context.guest.levels.into()
                     {
                         let gpa = Gpa(step.base);
-                        let key = self.guest_key(query, level);
+                        let key = self.keys.guest(query, level);
                         self.add(key, fact(gpa, table, host_size, global), fences);
                     }
                     global |= step.word.is_some_and(|word| {
@@ -225,7 +266,7 @@ impl Known {
                         continue;
                     }
                     if step.update.is_none() && level + 1 < query.context.host.levels.into() {
-                        let key = self.host_key(query, gpa, level);
+                        let key = self.keys.host(query, gpa, level);
                         self.add(key, fact(gpa, table, 0, false), fences);
                     }
                     if let (Meaning::Found(found), Purpose::GuestEntry(_)) = (step.meaning, purpose)
@@ -235,7 +276,7 @@ impl Known {
                             _ => self.geometry.offset_width + level * self.geometry.index_width,
                         };
                         let page = table_of(&self.geometry, found);
-                        let key = self.nested_key(query, gpa);
+                        let key = self.keys.nested(query, gpa);
                         self.add(key, fact(gpa, page, host_size, false), fences);
                     }
                 }
@@ -273,7 +314,7 @@ fn host_space(query: &Query) -> Space {
     }
 }
 
-fn is_of_host(fence: &Fence, space: Space) -> bool {
+pub(super) fn is_of_host(fence: &Fence, space: Space) -> bool {
     fence.gva.is_none() && fence.asid.is_none() && fence.names_space(space)
 }
 

@@ -2,6 +2,7 @@
 
 mod checker;
 mod driver;
+mod held;
 mod known;
 mod memory_server;
 mod requests;
