@@ -11,7 +11,9 @@ use nestwalk::campaign::{Campaign, Devices};
 use nestwalk::coverage::model::{Id, Model};
 use nestwalk::coverage::{Bins, Coverage, Run, Watch, file, html};
 use nestwalk::format::Format;
-use nestwalk::scenario::parse;
+use nestwalk::format::riscv::Entry;
+use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
+use nestwalk::scenario::{Machine, Op, Scenario, Timing, parse};
 use nestwalk::stimulus::Profile;
 use tempfile::TempDir;
 
@@ -21,6 +23,10 @@ mod common {
 }
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
+#[path = "common/riscv.rs"]
+#[allow(dead_code)] // What it runs by itself.
+mod rig;
+use rig::{PAGE, Rig, access};
 
 fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
     Campaign {
@@ -48,20 +54,39 @@ fn count(coverage: &Coverage, format: Format, id: Id, bin: &str) -> u64 {
     coverage.group(format, group)[bin]
 }
 
-#[test]
-fn the_exercise_reaches_just_the_bins_of_its_walks() {
-    let scenario = parse::load(&scenario_file("exercise.toml")).unwrap();
-    let mut bins = Bins::new(Format::Handout);
+/// The bins that a scenario reaches.
+fn covered_by(scenario: &Scenario) -> Coverage {
+    let mut bins = Bins::new(scenario.machine.format);
     let mut devices = Devices::default();
     run(
-        devices.get(&scenario).unwrap(),
-        &scenario,
-        &mut Watch::new(&scenario, &mut bins),
+        devices.get(scenario).unwrap(),
+        scenario,
+        &mut Watch::new(scenario, &mut bins),
     )
     .unwrap();
     let mut coverage = Coverage::default();
     coverage.add(&bins.take());
-    let count = |id, bin: &str| count(&coverage, Format::Handout, id, bin);
+    coverage
+}
+
+/// Holds the counts of a format's groups against those that are expected: there are no others.
+#[track_caller]
+fn assert_counts(coverage: &Coverage, format: Format, groups: &[Id], expected: &[(Id, &str, u64)]) {
+    for &(id, bin, times) in expected {
+        assert_eq!(count(coverage, format, id, bin), times, "{id:?}: {bin}");
+    }
+    for &id in groups {
+        let group = Model::of(format).group(id).unwrap();
+        let bins = expected.iter().filter(|(of, ..)| *of == id).count();
+        let reached = coverage.summary(format, group).reached;
+        assert_eq!(reached, bins as u64, "{id:?}");
+    }
+}
+
+#[test]
+fn the_exercise_reaches_just_the_bins_of_its_walks() {
+    let scenario = parse::load(&scenario_file("exercise.toml")).unwrap();
+    let coverage = covered_by(&scenario);
     // Two walks of the host's table alone; a nested one that finds a hole at the guest's leaf, and one that finds the data, with
     // eight reads; then a store that hits.
     let expected = [
@@ -104,22 +129,148 @@ fn the_exercise_reaches_just_the_bins_of_its_walks() {
         (Id::AnswerOrder, "hit | in order", 1),
         (Id::ReplyOrder, "0 | in order", 18),
     ];
-    for (id, bin, times) in expected {
-        assert_eq!(count(id, bin), times, "{id:?}: {bin}");
-    }
     // And nothing else in these groups.
-    for id in [
+    let groups = [
         Id::Translation,
         Id::Fault,
         Id::Entry,
         Id::LookUp,
         Id::Slots,
         Id::ReplyOrder,
+    ];
+    assert_counts(&coverage, Format::Handout, &groups, &expected);
+}
+
+/// Loads of pages side by side, each after the one before has been answered, with a fence before some; Sv32 over Sv32x4, or Sv39
+/// over Sv39x4.
+fn side_by_side(machine: Machine, fences: &[Option<Fence>]) -> Scenario {
+    const GVA: u64 = 0x4000_0000;
+    const GPA: u64 = 0x8000_0000;
+    let levels = if machine.format == Format::Rv32 { 2 } else { 3 };
+    let mut rig = Rig::new(machine.format, levels, levels);
+    let mut ops = Vec::new();
+    for (page, fence) in fences.iter().enumerate() {
+        let offset = page as u64 * PAGE;
+        let leaf = |at| Entry::leaf(at, Rights::ALL);
+        rig.map_host(GPA + offset, 0, leaf(GPA + offset).with_user(true));
+        rig.map_guest(GVA + offset, 0, leaf(GPA + offset));
+        ops.extend(fence.map(Op::Fence));
+        ops.extend([access(0, GVA + offset, Access::Load), Op::Drain]);
+    }
+    let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
+    scenario.machine = machine;
+    scenario
+}
+
+fn with_caches(format: Format, walk_caches: WalkCaches) -> Machine {
+    Machine {
+        walk_caches,
+        ..Machine::of(format)
+    }
+}
+
+const OF_WALK_CACHES: [Id; 5] = [
+    Id::Pass,
+    Id::PassEnd,
+    Id::PassAfter,
+    Id::WalkCaches,
+    Id::CacheFence,
+];
+
+#[test]
+fn walks_count_by_what_walk_caches_have_led_them_to_and_by_what_fences_have_left_there() {
+    let spares = Fence {
+        vmid: Some(3),
+        ..Fence::default()
+    };
+    let fences = [None, None, Some(spares), Some(Fence::default())];
+    let coverage = covered_by(&side_by_side(
+        with_caches(Format::Rv64, WalkCaches::ALL),
+        &fences,
+    ));
+    let mode = "V=1 sv39 over sv39x4";
+    let led = |to: &str| format!("{mode} | {to}");
+    // The guest's tables lie side by side: the first walk, and the one after the second fence, are led to those below the root.
+    let [to_l1, to_l0] = ["L1", "L0"].map(|guest| {
+        let to = format!("host cache to host L0 to read guest {guest}");
+        led(&to)
+    });
+    let (data, guest) = (
+        led("host cache to host L0 for the data"),
+        led("guest cache to guest L0"),
+    );
+    let mut expected = vec![
+        (Id::Pass, to_l1.as_str(), 2),
+        (Id::Pass, &to_l0, 2),
+        (Id::Pass, &data, 2),
+        (Id::Pass, &guest, 2),
+        (Id::PassEnd, "guest cache | load | a translation", 2),
+        (Id::PassEnd, "host cache | load | a translation", 4),
+        (Id::PassAfter, "guest L0 | what is spared by VMID", 1),
+        (Id::PassAfter, "host L0 | what is spared by VMID", 1),
+        (Id::WalkCaches, "guest host nested | 2", 4),
+    ];
+    let caches = ["guest L0", "guest L1", "host L0", "host L1", "nested"];
+    let met = |cache: &str| {
+        [
+            format!("V=1 VMID | {cache} | what is spared by VMID"),
+            format!("V=1 everything | {cache} | what it names"),
+        ]
+    };
+    let unused = ["guest L2", "guest L3", "host L2", "host L3"];
+    let nothing = |cache: &str| {
+        ["VMID", "everything"].map(|operands| format!("V=1 {operands} | {cache} | nothing"))
+    };
+    let met: Vec<String> = caches
+        .into_iter()
+        .flat_map(met)
+        .chain(unused.into_iter().flat_map(nothing))
+        .collect();
+    expected.extend(met.iter().map(|bin| (Id::CacheFence, bin.as_str(), 1)));
+    assert_counts(&coverage, Format::Rv64, &OF_WALK_CACHES, &expected);
+}
+
+#[test]
+fn a_walk_cache_that_is_not_in_use_counts_nothing() {
+    let nested = WalkCaches {
+        nested: true,
+        ..WalkCaches::default()
+    };
+    let fences = [None, None, Some(Fence::default())];
+    let rv32 = Format::Rv32;
+    let coverage = covered_by(&side_by_side(with_caches(rv32, nested), &fences));
+    let mode = "V=1 sv32 over sv32x4";
+    let led = ["L1", "L0"].map(|guest| format!("{mode} | nested TLB to guest {guest}"));
+    let expected = [
+        (Id::Pass, led[0].as_str(), 1),
+        (Id::Pass, &led[1], 1),
+        (Id::PassEnd, "nested TLB | load | a translation", 1),
+        (Id::WalkCaches, "nested | 0", 2),
+        (Id::WalkCaches, "nested | 2", 1),
+        (Id::CacheFence, "V=1 everything | nested | what it names", 1),
+    ];
+    assert_counts(&coverage, rv32, &OF_WALK_CACHES, &expected);
+
+    let none = with_caches(rv32, WalkCaches::default());
+    let coverage = covered_by(&side_by_side(none, &fences));
+    let expected = [(Id::WalkCaches, "none | 0", 3)];
+    assert_counts(&coverage, rv32, &OF_WALK_CACHES, &expected);
+}
+
+#[test]
+fn a_read_follows_upon_a_word_at_once_only_with_the_read_bypass() {
+    for (read_bypass, bin) in [
+        (false, "no read bypass | in the next"),
+        (true, "read bypass | in the cycle of the word"),
     ] {
-        let group = Model::of(Format::Handout).group(id).unwrap();
-        let bins = expected.iter().filter(|(of, ..)| *of == id).count();
-        let reached = coverage.summary(Format::Handout, group).reached;
-        assert_eq!(reached, bins as u64, "{id:?}");
+        let machine = Machine {
+            read_bypass,
+            ..Machine::of(Format::Rv64)
+        };
+        let coverage = covered_by(&side_by_side(machine, &[None]));
+        // All 15 reads of the walk but its first.
+        let expected = [(Id::NextRead, bin, 14)];
+        assert_counts(&coverage, Format::Rv64, &[Id::NextRead], &expected);
     }
 }
 

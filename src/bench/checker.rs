@@ -183,6 +183,8 @@ struct Judged {
 
 /// A walk that has ended: what it was for, and what it found by the golden model.
 pub(super) struct Ended {
+    /// Its place among the checker's.
+    walk: usize,
     pub query: Query,
     pub found: Result<Mapping, Fault>,
 }
@@ -952,7 +954,7 @@ impl Checker {
                 None => self.judge(walk, done.id, &query, cycle, log)?,
                 Some(_) => self.judge_with_caches(walk, done.id, &query, cycle, log)?,
             };
-            ended = Some(Ended { query, found });
+            ended = Some(Ended { walk, query, found });
             self.walks[walk].judged = Some(Judged {
                 query,
                 reads: self.walks[walk].reads.len(),
@@ -984,6 +986,14 @@ impl Checker {
             self.walks[walk].ended = true;
         }
         Ok(ended)
+    }
+
+    /// The steps of a walk that has ended, by number, that walk caches have led it to: what they knew has been judged.
+    #[inline]
+    pub fn passes(&self, ended: &Ended) -> impl Iterator<Item = (usize, &WalkStep)> {
+        let told = self.walks[ended.walk].told.iter().enumerate();
+        told.filter(|(_, told)| told.step.pass != Pass::None)
+            .map(|(number, told)| (number, &told.step))
     }
 
     /// The same with walk caches: what they have spared must be what they may know; and what this walk has read, they may know.

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::checker::{Checker, Ended, Mismatch, Read, Update};
+use super::checker::{Checker, Mismatch, Read, Update};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs};
+use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, Fence, Outcome, Query};
@@ -52,6 +52,9 @@ pub trait Observer {
     fn given(&mut self, cycle: u64, done: &Done) {}
     /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
     fn step(&mut self, query: &Query, step: &Step) {}
+    /// A walk cache has led a walk that has ended to an entry: to that of [`Observer::step`]'s steps, of those that read or update
+    /// one, that has the number. Comes before [`Observer::walked`].
+    fn passed(&mut self, number: usize, step: &WalkStep) {}
     /// A walk has ended, as the golden model says.
     fn walked(&mut self, cycle: u64, walked: &Walked) {}
 }
@@ -59,6 +62,8 @@ pub trait Observer {
 /// A walk that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Walked {
+    /// Its slot.
+    pub slot: u8,
     /// What it was for.
     pub query: Query,
     /// What it found.
@@ -691,9 +696,17 @@ impl<'a> Run<'a> {
                 let judged = self
                     .checker
                     .done(&done, cycle, &mut Steps { observer, query })?;
-                if let Some(Ended { query, found }) = judged {
-                    let fill = done.fill;
-                    observer.walked(cycle, &Walked { query, found, fill });
+                if let Some(ended) = judged {
+                    for (number, step) in self.checker.passes(&ended) {
+                        observer.passed(number, step);
+                    }
+                    let walked = Walked {
+                        slot: done.slot,
+                        query: ended.query,
+                        found: ended.found,
+                        fill: done.fill,
+                    };
+                    observer.walked(cycle, &walked);
                 }
                 observer.given(cycle, &done);
             }

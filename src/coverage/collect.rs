@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::model::{BESIDE, Form, Id, Mode, Model, Place, SWITCHES};
+use super::held::Held;
+use super::model::{
+    BESIDE, CacheMet, Form, Id, Mode, Model, Place, SWITCHES, WalkCache, used_index,
+};
 use crate::addr::Gva;
 use crate::bench::{Observer, Read, Walked};
-use crate::dut::{Done, Miss};
+use crate::dut::{Done, Miss, WalkStep};
 use crate::format::{Format, riscv};
 use crate::golden::{self, Mapping, Meaning, Step};
 use crate::mmu::{
-    Access, Context, Extent, Fault, FaultKind, Fence, Outcome, Purpose, Query, Space,
+    Access, Context, Extent, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Space,
 };
 use crate::scenario::{Op, Scenario};
 
@@ -86,6 +89,10 @@ pub struct Watch<'a> {
     /// The context of the last request.
     context: Option<usize>,
     steps: Steps,
+    /// What walk caches hold, if any is in use.
+    held: Option<Held>,
+    /// For each slot, when its walk was given a word that it has not gone on from.
+    words: [Option<u64>; 16],
 }
 
 /// A request without an answer.
@@ -109,6 +116,8 @@ struct Walk {
     waiting: u32,
     given: u32,
     ended: bool,
+    /// A fence has named its address space.
+    overtaken: bool,
 }
 
 /// An entry of the TLB.
@@ -140,6 +149,24 @@ struct Steps {
     expected: [u64; 2],
     /// Memory types of the leaves of guest and host.
     types: [usize; 2],
+    /// Compare-and-swaps that were made, and that were lost.
+    made: bool,
+    lost: bool,
+    /// Where walk caches are in use: the entries that were read or updated, and what has led to some of them.
+    entries: Vec<Taken>,
+    passes: Vec<(usize, WalkStep)>,
+}
+
+/// An entry that a walk has read or updated.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    at: Position,
+    /// It was read, and was no fault.
+    is_read: bool,
+    /// A pointer of the guest's with G set.
+    global: bool,
+    /// The host's leaf of a guest entry that is to be read.
+    found_page: bool,
 }
 
 impl Tlb {
@@ -261,7 +288,16 @@ impl<'a> Watch<'a> {
             reads: VecDeque::new(),
             context: None,
             steps: Steps::default(),
+            held: Self::empty_caches(scenario),
+            words: [None; 16],
         }
+    }
+
+    fn empty_caches(scenario: &Scenario) -> Option<Held> {
+        let machine = &scenario.machine;
+        let geometry = machine.format.geometry();
+        let held = || Held::new(geometry, machine.walk_cache_entries);
+        machine.walk_caches.any().then(held)
     }
 
     #[inline]
@@ -445,6 +481,8 @@ impl<'a> Watch<'a> {
                 (_, Meaning::DataGpa(_) | Meaning::Found(_)) => 1,
             };
             self.hit(Id::Update, &[stage, level, outcome]);
+            self.steps.made |= outcome == 0;
+            self.steps.lost |= (1..=4).contains(&outcome);
         }
         let Some(word) = step.word else {
             return;
@@ -477,6 +515,159 @@ impl<'a> Watch<'a> {
                 Meaning::DataGpa(_) => self.hit(Id::Global, &[1, level]),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Walk caches.
+impl Watch<'_> {
+    /// What became of a walk by them, and what they know of it.
+    fn walk_caches(&mut self, walked: &Walked, steps: &Steps) {
+        let Walked {
+            slot, query, found, ..
+        } = walked;
+        let used = self.scenario.machine.walk_caches;
+        let times = steps.passes.len().min(3);
+        self.hit(Id::WalkCaches, &[used_index(used), times]);
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        let overtaken =
+            (self.walks.iter()).any(|walk| walk.slot == *slot && !walk.ended && walk.overtaken);
+        let mut passes = steps.passes.iter().peekable();
+        let mut led = [false; 3];
+        let mut global = false;
+        for (number, taken) in steps.entries.iter().enumerate() {
+            let place = Place::of(&taken.at);
+            let address = match taken.at {
+                Position::Guest { .. } => query.gva.0,
+                Position::Host { gpa, .. } => gpa.0,
+            };
+            if let Some((_, step)) = passes.next_if(|(passed, _)| *passed == number)
+                && let Some(cache) = WalkCache::of(step.pass, place)
+            {
+                global |= step.global;
+                self.passed_over(query, step, place);
+                let address = match cache {
+                    WalkCache::Nested => step.gpa.0,
+                    _ => address,
+                };
+                let spared = held.pass(cache, query, address, step.global);
+                for (at, by) in CacheMet::SPARED.iter().enumerate() {
+                    if spared & by.bit() != 0 {
+                        let cache = cache.index(&self.format.geometry());
+                        self.hit(Id::PassAfter, &[cache, at]);
+                    }
+                }
+                led[step.pass as usize - 1] = true;
+            }
+            // Nothing goes in of a walk that a fence has overtaken; before that some of it may have.
+            if !overtaken {
+                let context = &query.context;
+                let (cache, is_used, levels) = match taken.at {
+                    Position::Guest { level } => {
+                        (WalkCache::Guest { level }, used.guest, context.guest.levels)
+                    }
+                    Position::Host { level, .. } => {
+                        (WalkCache::Host { level }, used.host, context.host.levels)
+                    }
+                };
+                let is_root = place.level() + 1 == u32::from(levels);
+                if is_used && taken.is_read && !is_root {
+                    held.fill(cache, query, address, global);
+                }
+                if used.nested && taken.found_page {
+                    held.fill(WalkCache::Nested, query, address, false);
+                }
+            }
+            global |= taken.global;
+        }
+        self.held = Some(held);
+        self.pass_ends(query.access, found, steps, led, overtaken);
+    }
+
+    fn passed_over(&mut self, query: &Query, step: &WalkStep, place: Place) {
+        let model = self.bins.model;
+        if let Some(mode) = self.mode(&query.context)
+            && let Some(led) = model.pass(step.pass, place)
+        {
+            self.hit(Id::Pass, &[mode, led]);
+        }
+    }
+
+    /// What became of a walk that kinds of walk caches have led.
+    fn pass_ends(
+        &mut self,
+        access: Access,
+        found: &Result<Mapping, Fault>,
+        steps: &Steps,
+        led: [bool; 3],
+        overtaken: bool,
+    ) {
+        let end = match found {
+            Ok(_) => 0,
+            Err(fault) => match Place::of(&fault.at) {
+                Place::Guest { .. } => 1,
+                Place::Host { purpose, .. } => match purpose {
+                    Purpose::GuestEntry(_) => 2,
+                    Purpose::GuestUpdate(_) => 3,
+                    Purpose::Data => 4,
+                },
+            },
+        };
+        let ends = [
+            (end, true),
+            (5, steps.made),
+            (6, steps.lost),
+            (7, overtaken),
+        ];
+        for (kind, _) in led.iter().enumerate().filter(|(_, led)| **led) {
+            for (end, _) in ends.iter().filter(|(_, is_so)| *is_so) {
+                self.hit(Id::PassEnd, &[kind, access as usize, *end]);
+            }
+        }
+    }
+
+    fn cache_fence(&mut self, form: usize, fence: &Fence) {
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        let is_idle = self.walks.iter().all(|walk| walk.ended);
+        for (at, (cache, met)) in held.fence(fence).into_iter().enumerate() {
+            let used = self.scenario.machine.walk_caches;
+            let is_used = match cache {
+                WalkCache::Guest { .. } => used.guest,
+                WalkCache::Host { .. } => used.host,
+                WalkCache::Nested => used.nested,
+            };
+            for (number, how) in CacheMet::ALL.into_iter().enumerate() {
+                // What a walk under way has read may be there already.
+                let is_known = how != CacheMet::Nothing || is_idle;
+                if is_used && is_known && met & how.bit() != 0 {
+                    self.hit(Id::CacheFence, &[form, at, number]);
+                }
+            }
+        }
+        self.held = Some(held);
+    }
+}
+
+impl Taken {
+    fn of(step: &Step) -> Self {
+        let is_fault = matches!(step.meaning, Meaning::Fault(_));
+        let is_entry_page = matches!(
+            step.at,
+            Position::Host {
+                purpose: Purpose::GuestEntry(_),
+                ..
+            }
+        );
+        Self {
+            at: step.at,
+            is_read: step.word.is_some() && step.update.is_none() && !is_fault,
+            global: matches!(step.meaning, Meaning::GuestTable(_))
+                && step.word.is_some_and(|word| riscv::Entry(word).global()),
+            found_page: is_entry_page && matches!(step.meaning, Meaning::Found(_)),
         }
     }
 }
@@ -555,6 +746,8 @@ impl Observer for Watch<'_> {
         self.reads.clear();
         self.tlb = Tlb::new(self.scenario);
         self.context = None;
+        self.held = Self::empty_caches(self.scenario);
+        self.words = [None; 16];
     }
 
     fn fenced(&mut self, _: u64, _: usize, fence: &Fence) {
@@ -595,13 +788,25 @@ impl Observer for Watch<'_> {
             self.hit(Id::Fence, &[form, at]);
         }
         self.tlb.fence(fence);
+        self.cache_fence(form, fence);
+        for walk in &mut self.walks {
+            walk.overtaken |= !walk.ended && fence.names_space(walk.space);
+        }
     }
 
-    fn read(&mut self, slot: u8, _: &Read) {
+    fn read(&mut self, slot: u8, read: &Read) {
         self.reads.push_back(slot);
+        if let Some(word) = self.words.get_mut(usize::from(slot)).and_then(Option::take) {
+            let waited = (read.cycle - word).min(2) as usize;
+            let bypass = usize::from(self.scenario.machine.read_bypass);
+            self.hit(Id::NextRead, &[bypass, waited]);
+        }
     }
 
-    fn replied(&mut self, _: u64, slot: u8) {
+    fn replied(&mut self, cycle: u64, slot: u8) {
+        if let Some(word) = self.words.get_mut(usize::from(slot)) {
+            *word = Some(cycle);
+        }
         if let Some(at) = self.reads.iter().position(|&reading| reading == slot) {
             let others = (self.reads.len() - 1).min(3);
             self.hit(Id::ReplyOrder, &[others, usize::from(at > 0)]);
@@ -629,6 +834,9 @@ impl Observer for Watch<'_> {
         let Some((_, query)) = self.query(op) else {
             return;
         };
+        if let Some(word) = self.words.get_mut(usize::from(miss.slot)) {
+            *word = None;
+        }
         self.walks.push(Walk {
             slot: miss.slot,
             space: query.context.space(),
@@ -636,6 +844,7 @@ impl Observer for Watch<'_> {
             waiting: 1,
             given: 0,
             ended: false,
+            overtaken: false,
         });
         if let Some(slots) = self.slots {
             let walks = self.walks.len().min(16);
@@ -673,6 +882,9 @@ impl Observer for Watch<'_> {
         if self.format.is_riscv() {
             self.riscv_step(query, step);
         }
+        if self.held.is_some() && step.hpa.is_some() {
+            self.steps.entries.push(Taken::of(step));
+        }
         let Some(word) = step.word else {
             return;
         };
@@ -702,9 +914,19 @@ impl Observer for Watch<'_> {
         }
     }
 
+    fn passed(&mut self, number: usize, step: &WalkStep) {
+        self.steps.passes.push((number, *step));
+    }
+
     fn walked(&mut self, _: u64, walked: &Walked) {
-        let Walked { query, found, fill } = walked;
-        let types = std::mem::take(&mut self.steps).types;
+        let Walked {
+            query, found, fill, ..
+        } = walked;
+        let steps = std::mem::take(&mut self.steps);
+        let types = steps.types;
+        if self.format.is_riscv() {
+            self.walk_caches(walked, &steps);
+        }
         let Some(mode) = self.mode(&query.context) else {
             return;
         };

@@ -6,6 +6,7 @@
 
 mod collect;
 pub mod file;
+mod held;
 pub mod html;
 pub mod model;
 pub mod rtl;

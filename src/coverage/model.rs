@@ -5,10 +5,13 @@
 
 use std::sync::LazyLock;
 
-use crate::dut::variants::VARIANTS;
-use crate::format::Format;
+use crate::dut::Pass;
+use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::riscv::{NAPOT_PAGE_SIZE, level_choices, mode_name};
-use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Position, Purpose, Rights, Stage};
+use crate::format::{Format, Geometry};
+use crate::mmu::{
+    Access, Context, FaultKind, Fence, MemoryType, Position, Purpose, Rights, Stage, WalkCaches,
+};
 
 /// Which stages translate, and by how many levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +115,72 @@ impl Place {
     }
 }
 
+/// A walk cache: each level has one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WalkCache {
+    /// Guest tables.
+    Guest {
+        /// The level of the tables.
+        level: u32,
+    },
+    /// Host tables.
+    Host {
+        /// The level of the tables.
+        level: u32,
+    },
+    /// Pages of guest tables.
+    Nested,
+}
+
+impl WalkCache {
+    /// Those of a format, in the order of the axis. No pointer leads to a root, so there are none of its level.
+    pub fn all(geometry: &Geometry) -> impl Iterator<Item = Self> + use<> {
+        let levels = 0..geometry.levels - 1;
+        let guest = levels.clone().map(|level| Self::Guest { level });
+        let host = levels.map(|level| Self::Host { level });
+        guest.chain(host).chain(std::iter::once(Self::Nested))
+    }
+
+    /// Where it is on its axis.
+    pub fn index(self, geometry: &Geometry) -> usize {
+        let tables = geometry.levels - 1;
+        let index = match self {
+            Self::Guest { level } => level,
+            Self::Host { level } => tables + level,
+            Self::Nested => 2 * tables,
+        };
+        index as usize
+    }
+
+    /// log2 of the bytes that an entry is for.
+    pub fn reach(self, geometry: &Geometry) -> u32 {
+        geometry.offset_width
+            + match self {
+                Self::Guest { level } | Self::Host { level } => (level + 1) * geometry.index_width,
+                Self::Nested => 0,
+            }
+    }
+
+    /// That which has led to an entry.
+    pub fn of(pass: Pass, place: Place) -> Option<Self> {
+        let level = place.level();
+        match pass {
+            Pass::None => None,
+            Pass::Guest => Some(Self::Guest { level }),
+            Pass::Host => Some(Self::Host { level }),
+            Pass::Nested => Some(Self::Nested),
+        }
+    }
+
+    fn describe(self, format: Format) -> String {
+        match self {
+            Self::Guest { level } => format!("guest {}", format.level_name(level)),
+            Self::Host { level } => format!("host {}", format.level_name(level)),
+            Self::Nested => "nested".to_owned(),
+        }
+    }
+}
+
 /// Whether a bin is there to be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
@@ -167,11 +236,23 @@ pub enum Id {
     ReplyOrder,
     /// Changes of context while walks are under way.
     Switch,
+    /// When the read after an entry's word leaves.
+    NextRead,
+    /// What walk caches spare walks.
+    Pass,
+    /// How walks end that a walk cache has led.
+    PassEnd,
+    /// What fences have spared that leads walks.
+    PassAfter,
+    /// Walks by the walk caches that are in use.
+    WalkCaches,
+    /// Fences, and what they meet in walk caches.
+    CacheFence,
 }
 
 impl Id {
     /// Every group.
-    pub const ALL: [Id; 20] = [
+    pub const ALL: [Id; 26] = [
         Id::Fault,
         Id::Translation,
         Id::Entry,
@@ -192,6 +273,12 @@ impl Id {
         Id::AnswerOrder,
         Id::ReplyOrder,
         Id::Switch,
+        Id::NextRead,
+        Id::Pass,
+        Id::PassEnd,
+        Id::PassAfter,
+        Id::WalkCaches,
+        Id::CacheFence,
     ];
 }
 
@@ -285,6 +372,8 @@ pub struct Model {
     pub accesses: Vec<Access>,
     /// Entries, in the order of the axis.
     pub places: Vec<Place>,
+    /// Kinds of walk caches and where they lead to, in the order of the axis.
+    pub passes: Vec<(Pass, Place)>,
     /// log2 of page sizes, none for a stage that is off, in the order of the axis.
     pub sizes: Vec<Option<u32>>,
     /// Rights of leaves, in the order of the axis.
@@ -339,6 +428,11 @@ impl Model {
         }
     }
 
+    /// Where a pass is on its axis: what kind of walk cache has led to a place. None if that kind leads to no such place.
+    pub fn pass(&self, pass: Pass, place: Place) -> Option<usize> {
+        self.passes.iter().position(|&known| known == (pass, place))
+    }
+
     /// Where a mode is on its axis; none if the format has no such mode.
     #[inline]
     pub fn mode(&self, mode: Mode) -> Option<usize> {
@@ -371,6 +465,7 @@ impl Model {
             ][..if riscv { 4 } else { 3 }]
                 .to_vec(),
             places: places(format),
+            passes: passes(format),
             sizes: sizes(format),
             rights: rights(format),
             slots,
@@ -679,7 +774,118 @@ impl Model {
                 _ => Reachable,
             },
         );
+        model.add(
+            Id::NextRead,
+            "next-read",
+            "reads and updates that follow upon a word of the same walk, in devices without and with the read bypass",
+            [
+                Axis::new("device", ["no read bypass", "read bypass"]),
+                Axis::new("leaves", ["in the cycle of the word", "in the next", "later"]),
+            ],
+            |model, at| {
+                let has_device = |variant: &&Variant| {
+                    variant.format == model.format as u32 && variant.read_bypass == (at[0] == 1)
+                };
+                match (at[0], at[1]) {
+                    _ if !VARIANTS.iter().any(|variant| has_device(&variant)) => {
+                        Impossible("the format has no such device")
+                    }
+                    (0, 0) => Impossible("without the read bypass it is registered"),
+                    _ => Reachable,
+                }
+            },
+        );
+        if riscv {
+            model.add_walk_caches();
+        }
         model
+    }
+
+    /// The groups of walk caches.
+    fn add_walk_caches(&mut self) {
+        let format = self.format;
+        let names = self.passes.iter().map(|(pass, place)| {
+            let kind = match pass {
+                Pass::None => "nothing",
+                Pass::Guest => "guest cache",
+                Pass::Host => "host cache",
+                Pass::Nested => "nested TLB",
+            };
+            format!("{kind} to {}", place.describe(format))
+        });
+        let led = Axis::new("led", names);
+        let (mode, access) = (self.mode_axis(), self.access_axis());
+        self.add(
+            Id::Pass,
+            "pass",
+            "walks that a walk cache has led: to which entry, in which mode",
+            [mode(), led],
+            |model, at| pass(model.modes[at[0]], model.passes[at[1]]),
+        );
+        self.add(
+            Id::PassEnd,
+            "pass-end",
+            "walks that a walk cache has led, by access, and what became of them",
+            [
+                Axis::new("led by", ["guest cache", "host cache", "nested TLB"]),
+                access(),
+                Axis::new("then", PASS_ENDS),
+            ],
+            |model, at| match (model.format, at[0], PASS_ENDS[at[2]]) {
+                (Format::Rv32, 0, "a fault of the host's, to read") => {
+                    Impossible("the guest cache of two levels leads to the guest's last entry")
+                }
+                _ => Reachable,
+            },
+        );
+        let caches = |model: &Model| {
+            let all = WalkCache::all(&model.format.geometry());
+            Axis::new("cache", all.map(|cache| cache.describe(model.format)))
+        };
+        let cache = caches(self);
+        self.add(
+            Id::PassAfter,
+            "pass-after",
+            "walks led by what a fence had just spared, since it was read, for one thing alone",
+            [
+                cache,
+                Axis::new("spared", CacheMet::SPARED.map(CacheMet::name)),
+            ],
+            |model, at| {
+                let cache = WalkCache::all(&model.format.geometry()).nth(at[0]);
+                match (cache, CacheMet::SPARED[at[1]]) {
+                    (Some(WalkCache::Guest { .. } | WalkCache::Nested), CacheMet::ByGpa) => {
+                        Impossible(ANY_GPA)
+                    }
+                    _ => Reachable,
+                }
+            },
+        );
+        self.add(
+            Id::WalkCaches,
+            "walk-caches",
+            "walks by the walk caches in use, and how often these led one",
+            [
+                Axis::new("in use", (0..8).map(used_name)),
+                Axis::new("times", ["0", "1", "2", "3 or more"]),
+            ],
+            walk_caches,
+        );
+        let cache = caches(self);
+        self.add(
+            Id::CacheFence,
+            "cache-fence",
+            "fences by their operands, and what they met in the walk caches of each level",
+            [
+                Axis::new(
+                    "operands",
+                    forms(format).iter().map(|form| form.describe(format)),
+                ),
+                cache,
+                Axis::new("met", CacheMet::ALL.map(CacheMet::name)),
+            ],
+            cache_fence,
+        );
     }
 
     fn mode_axis(&self) -> impl Fn() -> Axis + use<> {
@@ -796,6 +1002,20 @@ fn places(format: Format) -> Vec<Place> {
     guest.chain(host).collect()
 }
 
+/// What leads to no root: a guest cache to a guest entry, a host cache to a host entry, the nested TLB to any guest entry.
+fn passes(format: Format) -> Vec<(Pass, Place)> {
+    if !format.is_riscv() {
+        return Vec::new();
+    }
+    let levels = format.geometry().levels;
+    let guest = (0..levels - 1).map(|level| (Pass::Guest, Place::Guest { level }));
+    let is_table = |place: &Place| matches!(place, Place::Host { level, .. } if level + 1 < levels);
+    let host = places(format).into_iter().filter(is_table);
+    let host = host.map(|place| (Pass::Host, place));
+    let nested = (0..levels).map(|level| (Pass::Nested, Place::Guest { level }));
+    guest.chain(host).chain(nested).collect()
+}
+
 fn sizes(format: Format) -> Vec<Option<u32>> {
     let geometry = format.geometry();
     let mut sizes = vec![geometry.offset_width];
@@ -897,6 +1117,97 @@ pub const EFFECTS: [&str; 10] = [
     "nothing",
 ];
 
+/// What may become of a walk that a walk cache has led.
+pub const PASS_ENDS: [&str; 8] = [
+    "a translation",
+    "a fault of the guest's",
+    "a fault of the host's, to read",
+    "a fault of the host's, to update",
+    "a fault of the host's, for the data",
+    "an update is made",
+    "an update is lost",
+    "a fence overtakes it",
+];
+
+/// What a fence may meet in a walk cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheMet {
+    /// What it names.
+    Named,
+    /// A guest table with a global pointer before it, of the ASID that it names.
+    NamedGlobal,
+    /// What is of the other V.
+    OtherV,
+    /// What only its gVA spares.
+    ByGva,
+    /// What only its gPA spares.
+    ByGpa,
+    /// What only its ASID spares.
+    ByAsid,
+    /// What only its VMID spares.
+    ByVmid,
+    /// Nothing that is known.
+    Nothing,
+}
+
+impl CacheMet {
+    /// Each, in the order of the axis.
+    pub const ALL: [Self; 8] = [
+        Self::Named,
+        Self::NamedGlobal,
+        Self::OtherV,
+        Self::ByGva,
+        Self::ByGpa,
+        Self::ByAsid,
+        Self::ByVmid,
+        Self::Nothing,
+    ];
+
+    /// What leaves an entry where it is, in the order of the axis.
+    pub const SPARED: [Self; 5] = [
+        Self::OtherV,
+        Self::ByGva,
+        Self::ByGpa,
+        Self::ByAsid,
+        Self::ByVmid,
+    ];
+
+    /// As a set of one.
+    pub fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Named => "what it names",
+            Self::NamedGlobal => "what it names, behind a global pointer",
+            Self::OtherV => "what is of the other V",
+            Self::ByGva => "what is spared by gVA",
+            Self::ByGpa => "what is spared by gPA",
+            Self::ByAsid => "what is spared by ASID",
+            Self::ByVmid => "what is spared by VMID",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// Where the walk caches in use are on their axis.
+pub fn used_index(used: WalkCaches) -> usize {
+    usize::from(used.guest) | usize::from(used.host) << 1 | usize::from(used.nested) << 2
+}
+
+fn used_name(index: usize) -> String {
+    let used = WalkCaches {
+        guest: index & 1 != 0,
+        host: index & 2 != 0,
+        nested: index & 4 != 0,
+    };
+    match used.any() {
+        false => "none".to_owned(),
+        true => used.names().collect::<Vec<_>>().join(" "),
+    }
+}
+
 /// The operands of a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
@@ -971,11 +1282,12 @@ fn forms(format: Format) -> Vec<Form> {
 const RACE: &str =
     "needs an edit between two reads of one entry in one walk; `fault` asks for those";
 const POINTER_AT_0: &str = "a pointer at level 0 is a fault";
+const OFF: &str = "the stage is off";
+const ANY_GPA: &str = "a fence of a gPA forgets guest tables and their pages whatever the gPA";
 const NOTHING_KEPT: &str = "with both stages off nothing is kept";
 
 /// Why a mode has no such entry, if it has none.
 fn no_such_entry(mode: Mode, place: Place) -> Option<&'static str> {
-    const OFF: &str = "the stage is off";
     const NO_LEVEL: &str = "the mode has no such level";
     let no_guest_level = |level: u32| match mode.guest {
         0 => Some(OFF),
@@ -1192,6 +1504,72 @@ fn fence(model: &Model, at: &[usize]) -> Rule {
     }
 }
 
+fn pass(mode: Mode, (pass, place): (Pass, Place)) -> Rule {
+    const ROOT: &str = "a walk cache leads to no root but by way of the nested TLB";
+    let levels = match place {
+        Place::Guest { .. } => mode.guest,
+        Place::Host { .. } => mode.host,
+    };
+    match no_such_entry(mode, place) {
+        Some(why) => Impossible(why),
+        None if pass == Pass::Nested && mode.host == 0 => Impossible(OFF),
+        None if pass != Pass::Nested && place.level() + 1 == u32::from(levels) => Impossible(ROOT),
+        None => Reachable,
+    }
+}
+
+fn walk_caches(model: &Model, at: &[usize]) -> Rule {
+    let (used, times) = (at[0], at[1]);
+    let (guest, host, nested) = (used & 1 != 0, used & 2 != 0, used & 4 != 0);
+    match (guest, host, nested) {
+        (false, false, false) if times > 0 => Impossible("none is in use"),
+        (true, false, false) if times > 1 => {
+            Impossible("a walk is looked up in the guest cache once, at its start")
+        }
+        (_, false, true) if times > model.format.geometry().levels as usize => {
+            Impossible("a walk reads no more guest entries than there are levels")
+        }
+        _ => Reachable,
+    }
+}
+
+fn cache_fence(model: &Model, at: &[usize]) -> Rule {
+    let form = forms(model.format)[at[0]];
+    let geometry = model.format.geometry();
+    let cache = WalkCache::all(&geometry).nth(at[1]);
+    let is_guest = matches!(cache, Some(WalkCache::Guest { .. }));
+    let is_table = !matches!(cache, Some(WalkCache::Nested));
+    let met = CacheMet::ALL[at[2]];
+    const NO_OPERAND: &str = "the fence has no such operand";
+    const NO_HOST: &str = "outside virtual machines there is no stage of the host's";
+    const OF_GUEST: &str = "a fence of a gVA or an ASID is none of the host's stage";
+    const BOTH: &str = "both gVA and ASID spare it, neither alone";
+    let operand = |used: bool| (!used).then_some(NO_OPERAND);
+    let why = match met {
+        CacheMet::Nothing => None,
+        CacheMet::OtherV if is_guest => None,
+        CacheMet::OtherV => form.virt.then_some("what is of the host's is of V=1"),
+        CacheMet::NamedGlobal if !is_guest => Some("only guest tables are global"),
+        CacheMet::NamedGlobal => operand(form.asid),
+        CacheMet::ByGpa if is_guest || !is_table => Some(ANY_GPA),
+        _ if !is_guest && !form.virt => Some(NO_HOST),
+        CacheMet::ByGva if !is_guest && form.gva && form.asid => Some(BOTH),
+        CacheMet::ByAsid if !is_guest && form.gva && form.asid => Some(BOTH),
+        CacheMet::ByGva => operand(form.gva),
+        CacheMet::ByAsid => operand(form.asid),
+        _ if !is_guest && (form.gva || form.asid) => Some(OF_GUEST),
+        CacheMet::Named => None,
+        CacheMet::ByGpa => operand(form.gpa),
+        CacheMet::ByVmid if !form.virt => Some("outside virtual machines there is no VMID"),
+        CacheMet::ByVmid => operand(form.vmid),
+    };
+    match why {
+        Some(why) => Impossible(why),
+        None if !form.has_instruction() => NotAsked("no instruction of RISC-V has these operands"),
+        None => Reachable,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -1232,6 +1610,27 @@ mod tests {
                 assert_eq!(form.describe(format), "V=0 ASID");
             }
         }
+    }
+
+    #[test]
+    fn walk_caches_and_what_fences_meet_in_them_stand_where_their_numbers_say() {
+        for format in [Format::Rv32, Format::Rv64] {
+            let geometry = format.geometry();
+            for (index, cache) in WalkCache::all(&geometry).enumerate() {
+                assert_eq!(cache.index(&geometry), index, "{format} {cache:?}");
+            }
+            let model = Model::of(format);
+            for (index, &(pass, place)) in model.passes.iter().enumerate() {
+                assert_eq!(model.pass(pass, place), Some(index), "{format} {place:?}");
+                let cache = WalkCache::of(pass, place).unwrap();
+                assert!(WalkCache::all(&geometry).any(|known| known == cache));
+            }
+        }
+        for (index, met) in CacheMet::ALL.into_iter().enumerate() {
+            assert_eq!(met.bit(), 1 << index);
+        }
+        assert_eq!(used_name(used_index(WalkCaches::ALL)), "guest host nested");
+        assert_eq!(used_name(used_index(WalkCaches::default())), "none");
     }
 
     #[test]
