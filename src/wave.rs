@@ -112,7 +112,8 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
     let geometry = scenario.machine.format.geometry();
     let slots = scenario.machine.slots;
     let width_of = |n: u32| Some((n.max(2) - 1).ilog2() + 1);
-    let (slot, level) = (width_of(slots), width_of(geometry.levels));
+    let most_levels = geometry.levels.min(scenario.machine.max_levels);
+    let (slot, level) = (width_of(slots), width_of(most_levels));
     let (gva, gpa, hpa) = (
         Some(geometry.gva_width),
         Some(geometry.gpa_width),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use nestwalk::campaign::Devices;
-use nestwalk::format::Format;
+use nestwalk::dut::variants::VARIANTS;
 use nestwalk::report::{Recorder, text};
 use nestwalk::stimulus::{self, Profile};
 use nestwalk::wave::{FST, record, write_views};
@@ -241,13 +241,15 @@ fn a_folder_of_waves_has_the_wave_and_two_views_of_signals_that_are_in_it() {
 #[test]
 fn the_views_of_riscv_devices_show_what_only_they_have() {
     let folder = tempfile::tempdir().unwrap();
-    for format in [Format::Rv32, Format::Rv64] {
+    for device in ["rv32", "rv64", "rv64_sv39"] {
+        let device = VARIANTS.iter().find(|v| v.name == device).unwrap();
+        let format = device.paging_format();
         let profile = Profile {
             format,
             rights: false,
         };
-        let scenario = stimulus::scenario(profile, 1, 0, 100);
-        let output = folder.path().join(format.name());
+        let scenario = stimulus::scenario_toward(profile, 1, 0, 100, &[], Some(device));
+        let output = folder.path().join(device.name);
         fs::create_dir(&output).unwrap();
         let mut dut = Devices::make(&scenario).unwrap();
         let mut recorder = Recorder::new(&scenario);
@@ -256,10 +258,10 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
             panic!("{}", text::failure(&scenario, &failed));
         }
         write_views(&output, &scenario, &recorder, None).unwrap();
-        let labels = views_hold(&output, scenario.machine.slots, format.name());
+        let labels = views_hold(&output, scenario.machine.slots, device.name);
         assert!(!labels.contains("req rights mode"));
         for label in OF_RISCV {
-            assert!(labels.contains(label), "{format}: {label}");
+            assert!(labels.contains(label), "{}: {label}", device.name);
         }
     }
 }
