@@ -371,6 +371,38 @@ fn a_context_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn a_context_of_what_the_device_was_built_without_is_refused() {
+    let of_sv39 = |lines: &str| {
+        let text = with_context(lines);
+        assert!(text.contains("format = \"rv64\""));
+        text.replace(
+            "format = \"rv64\"",
+            "format = \"rv64\"\ntlb = 4\nmax_levels = 3\nsvadu = false",
+        )
+    };
+    let parsed = parse(&of_sv39("mode = \"sv39\"\nroot = 0x1000"), "x.toml");
+    let machine = parsed.unwrap().machine;
+    assert_eq!((machine.max_levels, machine.svadu), (3, false));
+    assert_eq!(machine.variant().unwrap().name, "rv64_sv39");
+    for (lines, words) in [
+        (
+            "mode = \"sv48\"\nroot = 0x1000",
+            &["has 4 levels", "`max_levels` = 3"][..],
+        ),
+        (
+            "g_mode = \"sv57x4\"\ng_root = 0x4000",
+            &["has 5 levels", "`max_levels` = 3"],
+        ),
+        (
+            "mode = \"sv39\"\nroot = 0x1000\nadue = true",
+            &["A and D", "`svadu` = false"],
+        ),
+    ] {
+        refused(&of_sv39(lines), "[[context]]", words);
+    }
+}
+
+#[test]
 fn tables_that_cannot_be_are_refused() {
     let text = with_context("v = false");
     for (old, new, place, words) in [
