@@ -73,7 +73,7 @@ def jobs():
         yield Job(f"answers-{f.lower()}", "answers", "answers.sv", f, size, small, 2, 12)
     for f in FORMATS:
         yield Job(f"mmu-{f.lower()}", "mmu", "mmu.sv", f, size, small, 2, 14)
-    for f in ("HANDOUT", "CLASSIC32", "RV32"):
+    for f in FORMATS:
         yield Job(f"progress-{f.lower()}", "mmu", "mmu.sv", f, f"{size}, fair", {**small, "Fair": 1}, 2, 16)
 
 
