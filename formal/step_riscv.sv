@@ -517,7 +517,8 @@ module step_riscv
       EndGuest_A:  assert ((!guest_was || (found.grants.guest == {gb.x, gb.w, gb.r} && found.grants.user == gb.u))
                            && found.is_global == (guest_was && (walk_i.is_global || gb.g)));
       EndHost_A:   assert (found.grants.host == (host_was ? {hb.x, hb.w, hb.r} : 3'b111));
-      EndDirty_A:  assert (found.grants.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));
+      EndDirty_A:  assert (!(guest_was || host_was)
+                           || found.grants.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));
       EndMemory_A: assert (found.place.attributes
                            == ((guest_was && pbmt_of(guest_leaf) != '0) ? pbmt_of(guest_leaf)
                              : host_was ? pbmt_of(host_leaf) : 2'd0));

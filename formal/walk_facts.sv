@@ -94,17 +94,25 @@ module walk_facts
   assign host_leaf_ok  = !host_on || is_sound_leaf(walk_i.host_leaf, walk_i.host_level);
 
   // What is translated is no wider than the stages' addresses.
-  gva_t above_gva;
-  logic mapped_ok;
+  gva_t        above_gva;
+  int unsigned host_width;
+  logic        mapped_ok;
+  assign host_width = Cfg.OffsetWidth + 32'(host_levels) * Cfg.IndexWidth + Cfg.HostRootExtra;
   assign above_gva = gva_t'($signed(walk_i.query.gva) >>> (Cfg.GvaMapWidth - 1));
   assign mapped_ok = (!guest_on && !host_on || Cfg.GvaMapWidth == Cfg.GvaWidth || above_gva inside {'0, '1})
-                  && (!host_on || addr_t'(walk_i.gpa) >> Cfg.HostMapWidth == '0);
+                  && (!host_on || addr_t'(walk_i.gpa) >> host_width == '0);
 
-  assign sound_o     = legal_o && walk_i.fault == FaultNone && levels_ok && place_ok && update_ok && aligned
+  // The leaf of a guest's stage that is off is zero; that of the host's is the guest's, or nobody asks for it.
+  logic off_ok;
+  assign off_ok = !Cfg.Riscv
+               || ((guest_on || (walk_i.guest_leaf == '0 && !walk_i.is_global))
+                   && (host_on || walk_i.host_leaf == walk_i.guest_leaf));
+
+  assign sound_o     = legal_o && off_ok && walk_i.fault == FaultNone && levels_ok && place_ok && update_ok && aligned
                     && (!data || guest_leaf_ok) && mapped_ok;
-  assign sound_end_o = legal_o && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok && mapped_ok
+  assign sound_end_o = legal_o && off_ok && walk_i.fault == FaultNone && data && guest_leaf_ok && host_leaf_ok && mapped_ok
                     && (host_on || addr_t'(walk_i.gpa) == addr_t'(walk_i.hpa))
-                    && (guest_on || host_on || !Cfg.Riscv || (walk_i.guest_leaf == '0 && walk_i.guest_level == '0));
+                    && (guest_on || host_on || !Cfg.Riscv || walk_i.guest_level == '0);
 
   ////////////////////
   // What is left   //

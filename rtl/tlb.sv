@@ -190,7 +190,7 @@ module tlb
     .clk_i,
     .rst_ni,
     .touch_valid_i (use_i || fill_valid_i),
-    .touch_i       (fill_valid_i ? fill_way : match),
+    .touch_i       (fill_way),
     .victim_o      (victim)
   );
 

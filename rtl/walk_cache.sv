@@ -65,7 +65,7 @@ module walk_cache
     .clk_i,
     .rst_ni,
     .touch_valid_i (use_i || fill_valid_i),
-    .touch_i       (fill_valid_i ? fill_way : match),
+    .touch_i       (fill_way),
     .victim_o      (victim)
   );
 

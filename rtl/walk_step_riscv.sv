@@ -384,7 +384,7 @@ module walk_step_riscv
       guest_leaf:  guest ? kept : step_walk_i.guest_leaf,
       host_leaf:   kept,
       is_global:   step_walk_i.is_global || (guest && !leaf && entry.g),
-      fault:       !ok ? fault : guest ? gpa_fault(gpa, host_levels) : FaultNone
+      fault:       ok ? gpa_fault(gpa, host_levels) : fault
     };
     step_next_o = next_of(step_walk_o.fault, update, stage, purpose);
   end
@@ -440,7 +440,8 @@ module walk_step_riscv
   /////////
 
   // A stage that is off has the other's page size; with both off the size is the smaller of what is left there, which is the
-  // smallest. What a guest's stage that is off permits is not asked.
+  // smallest. What a guest's stage that is off permits is not asked. Its leaf is zero from the start, and the host's, where that
+  // stage is off, the guest's (see p_step).
   entry_t guest, host;
   assign guest = kept_entry(end_walk_i.guest_leaf);
   assign host  = kept_entry(end_walk_i.host_leaf);
@@ -460,9 +461,9 @@ module walk_step_riscv
     end_data_o.place.guest_span  = guest_on ? guest_span : host_span;
     end_data_o.place.host_span   = host_on ? host_span : guest_span;
     end_data_o.grants.user       = guest.u;
-    end_data_o.grants.dirty      = (!guest_on || guest.d) && (!host_on || host.d);
-    end_data_o.is_global         = guest_on && (end_walk_i.is_global || guest.g);
-    end_data_o.place.attributes  = (guest_on && guest.pbmt != '0) ? guest.pbmt : host_on ? host.pbmt : '0;
+    end_data_o.grants.dirty      = (!guest_on || guest.d) && host.d;
+    end_data_o.is_global         = end_walk_i.is_global || guest.g;
+    end_data_o.place.attributes  = (guest.pbmt != '0) ? guest.pbmt : host.pbmt;
   end
 
   logic unused_end;
