@@ -42,7 +42,7 @@ module rr_arbiter #(
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
     if (!rst_ni) begin
       locked_q <= 1'b0;
-      last_q   <= index_t'(N - 1);
+      last_q   <= '0;
     end else if (valid_o) begin
       locked_q <= !ready_i;
       last_q   <= index_o;

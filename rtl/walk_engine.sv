@@ -146,18 +146,16 @@ module walk_engine
     end
 
     // Nothing looks, so it does not matter which walk nor what there is for it.
-    assign look_slot = '0;
-    assign look_pass = '0;
+    assign {look_slot, look_pass} = '0;
     logic unused_caches;
     assign unused_caches = ^{walk_caches_i, fence_i, look_slot, look_pass, look_walk};
   end else if (Cfg.Riscv) begin : gen_walk_caches
     logic [N-1:0] wants_look;
     logic         start_looks, look_valid, look_ready;
 
-    // Before the first entry of a stage: a start is, and what follows a guest entry.
-    assign start_looks = (walk_caches_i != '0) && start_next == WalkRead;
-    assign next_looks  = (walk_caches_i != '0) && next == WalkRead
-                      && step_walk.stage == StageGuest && next_walk.stage == StageHost;
+    // Before the first entry of a stage: a start is, and what follows a guest entry. (If there is anything to read.)
+    assign start_looks = (walk_caches_i != '0);
+    assign next_looks  = (walk_caches_i != '0) && step_walk.stage == StageGuest && next_walk.stage == StageHost;
 
     for (genvar i = 0; i < N; i++) begin : gen_look
       assign wants_look[i] = (state_q[i] == SlotRead) && look_q[i];

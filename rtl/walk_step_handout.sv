@@ -192,8 +192,7 @@ module walk_step_handout
     end
   end
 
-  assign update_expected_o = '0;
-  assign update_new_o      = '0;
+  assign {update_expected_o, update_new_o} = '0;
 
   /////////
   // End //

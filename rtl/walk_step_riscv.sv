@@ -107,7 +107,6 @@ module walk_step_riscv
   // The page that a leaf maps.
   function automatic span_t leaf_span(logic n, level_t level);
     span_t span;
-    span = '0;
     for (int unsigned size = 1; size < Cfg.PageSizes; size++) begin
       if (Cfg.NapotWidth == 0) span[size-1] = (32'(level) >= size);
       else if (size == 1)      span[size-1] = n || (level != '0);

@@ -135,6 +135,34 @@ fn each_walk_cache_spares_its_part_and_none_that_is_not_in_use_does() {
 }
 
 #[test]
+fn each_look_up_of_a_walk_takes_one_cycle_and_there_is_none_where_the_host_stage_is_off() {
+    let guest_alone = WalkCaches {
+        guest: true,
+        ..WalkCaches::default()
+    };
+    // One before the walk's first entry; and one behind each guest entry, before the host stage.
+    for (host_levels, reads, looks) in [(3, 15, 1 + 3), (0, 3, 1)] {
+        let mut rig = Rig::new(Format::Rv64, 3, host_levels);
+        let leaf = |at| Entry::leaf(at, Rights::ALL);
+        if host_levels > 0 {
+            rig.map_host(GPA, 0, leaf(HPA).with_user(true));
+        }
+        rig.map_guest(GVA, 0, leaf(GPA));
+        let cycles = |caches| {
+            let ops = vec![access(0, GVA, Access::Load)];
+            let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
+            scenario.machine = machine(Format::Rv64, caches);
+            let seen = run(&scenario);
+            assert_eq!(seen.reads.len(), reads);
+            let (accepted, answered, ..) = seen.answers[&0];
+            answered - accepted
+        };
+        let without = cycles(WalkCaches::default());
+        assert_eq!(cycles(guest_alone), without + looks, "{host_levels}");
+    }
+}
+
+#[test]
 fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
     const GIB: u64 = 1 << 30;
     const MIB: u64 = 1 << 20;
