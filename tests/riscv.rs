@@ -217,6 +217,76 @@ fn an_update_that_finds_another_entry_starts_from_what_it_found() {
 }
 
 #[test]
+fn a_page_is_not_global_because_the_leaf_was_that_its_update_has_not_found() {
+    let mut rig = Rig::new(Format::Rv64, 3, 0);
+    let clean = guest_leaf(GPA).with_accessed(false);
+    let leaf = rig.map_guest(GVA, 0, clean.with_global(true));
+    let mut context = rig.context();
+    context.guest.adue = true;
+    let of_asid = Fence {
+        virt: true,
+        asid: Some(context.asid),
+        vmid: Some(context.vmid),
+        ..Fence::default()
+    };
+    let (mut walked, mut hit) = (0, 0);
+    for wait in 1..60 {
+        let ops = vec![
+            access(0, GVA, Access::Load),
+            Op::Wait(wait),
+            Op::Write {
+                at: leaf,
+                word: Some(clean.0),
+            },
+            Op::Drain,
+            Op::Fence(of_asid),
+            access(0, GVA, Access::Load),
+        ];
+        let seen = run(&rig.scenario(&[context], latency(10), ops));
+        let of_leaf = seen.reads.iter().filter(|read| read.at == leaf);
+        let lost = of_leaf.filter(|read| read.update.is_some()).count() > 1;
+        match seen.answers[&5] {
+            // What is not global the fence has named.
+            (_, _, _, false) => walked += usize::from(lost),
+            (_, _, _, true) => {
+                assert!(!lost);
+                hit += 1;
+            }
+        }
+    }
+    assert!(walked > 5 && hit > 5, "{walked} walked, {hit} hit");
+}
+
+#[test]
+fn a_host_leaf_like_the_guests_leaf_before_it_is_updated_all_the_same() {
+    // The third table that the rig makes: that of the guest's leaf.
+    const TABLE: u64 = 0x4000_2000;
+    let mut rig = Rig::new(Format::Rv64, 3, 3);
+    let at = rig.map_guest(GVA, 0, guest_leaf(GPA));
+    let frame = at.0 & !(PAGE - 1);
+    // One word is the guest's leaf, and the host's leaf of the table that it is in.
+    let word = host_leaf(frame).with_dirty(false);
+    let host = rig.map_host(TABLE, 0, word);
+    assert_eq!(rig.map_guest(GVA, 0, word), at);
+    rig.map_host(frame, 0, host_leaf(HPA));
+    let mut context = rig.context();
+    context.user = true;
+    context.guest.adue = true;
+    context.host.adue = true;
+    let mut scenario = rig.scenario(&[context], latency(3), vec![access(0, GVA, Access::Store)]);
+    // So that the host's leaf is read right after the guest's.
+    scenario.machine.walk_caches.host = true;
+    let seen = run(&scenario);
+    let updates: Vec<(Hpa, Entry)> = seen
+        .reads
+        .iter()
+        .filter_map(|read| Some((read.at, Entry(read.update?.new))))
+        .collect();
+    let dirty = word.with_dirty(true);
+    assert_eq!(updates, [(host, dirty), (at, dirty)]);
+}
+
+#[test]
 fn an_access_that_faults_at_the_guest_leaf_updates_nothing() {
     let mut rig = small(Format::Rv64, 3, 3);
     let read_only = Rights {
