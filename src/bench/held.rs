@@ -114,6 +114,8 @@ enum Touch {
 
 pub(super) struct Held {
     keys: Keys,
+    /// Bits of the gPAs that the device can tell apart.
+    host_width: u32,
     used: WalkCaches,
     /// Others that may be touched after an entry before a fill can take its place: log2 of the entries.
     most: u32,
@@ -123,8 +125,10 @@ pub(super) struct Held {
 
 impl Held {
     pub fn new(machine: &Machine) -> Self {
+        let keys = Keys::new(machine.format);
         Self {
-            keys: Keys::new(machine.format),
+            host_width: keys.host_width(machine.max_levels),
+            keys,
             used: machine.walk_caches,
             most: machine.walk_cache_entries.max(1).ilog2(),
             caches: Default::default(),
@@ -290,22 +294,24 @@ impl Held {
 
     /// A fence: what it names may be forgotten.
     pub fn fence(&mut self, fence: &Fence) {
-        let keys = &self.keys;
+        let (keys, width) = (&self.keys, self.host_width);
         for cache in &mut self.caches {
-            cache.kept.retain(|one| !names(keys, fence, &one.key));
+            cache
+                .kept
+                .retain(|one| !names(keys, width, fence, &one.key));
         }
     }
 }
 
 /// Whether a fence names an entry, whatever it leads to.
-fn names(keys: &Keys, fence: &Fence, key: &Key) -> bool {
+fn names(keys: &Keys, host_width: u32, fence: &Fence, key: &Key) -> bool {
     match key.0 {
         Of::Guest { space, .. } => {
             fence.names_space(space) && fence.gva.is_none_or(|gva| keys.is_for(key, gva.0))
         }
         // Above what the widest host's stage maps a gPA says nothing.
         Of::Host { space, .. } => {
-            let mapped = |gpa: Gpa| gpa.0 & !(u64::MAX << keys.host_width());
+            let mapped = |gpa: Gpa| gpa.0 & !(u64::MAX << host_width);
             known::is_of_host(fence, space)
                 && fence.gpa.is_none_or(|gpa| keys.is_for(key, mapped(gpa)))
         }
@@ -556,17 +562,21 @@ mod tests {
     fn a_fence_by_gpa_frees_by_the_bits_that_a_host_stage_can_map() {
         let keys = Keys::new(Format::Rv64);
         let key = keys.host(&query(0), Gpa(0x1234_5678), 0);
-        for (gpa, named) in [
-            (0x1235_0000, true),
-            (0x1435_0000, false),
-            (1 << 58 | 0x1235_0000, false),
-            (1 << 59 | 0x1235_0000, true),
+        for (levels, gpa, named) in [
+            (5, 0x1235_0000, true),
+            (5, 0x1435_0000, false),
+            (5, 1 << 58 | 0x1235_0000, false),
+            (5, 1 << 59 | 0x1235_0000, true),
+            // Those of Sv39x4 are narrower than an hPA.
+            (3, 1 << 55 | 0x1235_0000, false),
+            (3, 1 << 56 | 0x1235_0000, true),
         ] {
             let fence = Fence {
                 gpa: Some(Gpa(gpa)),
                 ..Fence::default()
             };
-            assert_eq!(names(&keys, &fence, &key), named, "{fence}");
+            let width = keys.host_width(levels);
+            assert_eq!(names(&keys, width, &fence, &key), named, "{fence}");
         }
     }
 

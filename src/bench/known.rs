@@ -67,16 +67,18 @@ impl Keys {
         self.geometry.offset_width + (level + 1) * self.geometry.index_width
     }
 
-    /// Bits of the gPAs that the widest host's stage maps.
-    pub fn host_width(&self) -> u32 {
+    /// Bits of the gPAs that a host's stage of so many levels maps, or that are hPAs where it is off.
+    pub fn host_width(&self, levels: u32) -> u32 {
         let Geometry {
+            hpa_width,
             offset_width,
             index_width,
             host_root_extra,
-            levels,
             ..
         } = self.geometry;
-        offset_width + levels * index_width + host_root_extra
+        let mapped =
+            offset_width + levels.min(self.geometry.levels) * index_width + host_root_extra;
+        mapped.max(hpa_width)
     }
 
     fn page(&self, address: u64) -> u64 {
