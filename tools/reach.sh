@@ -2,14 +2,14 @@
 # Runs one campaign in rounds, each of which leans toward what those before have not reached, until every reachable bin of the
 # profile's format is reached.
 #
-# usage: tools/reach.sh PROFILE [ROUNDS]      default: 12 rounds. SEED, COUNT: of the first round (default 1 and 1000000)
+# usage: tools/reach.sh PROFILE [ROUNDS]      default: 24 rounds. SEED, COUNT: of the first round (default 1 and 1000000)
 #
 # It leaves the coverage of each round in out/reach/PROFILE. Exit code 0: all is reached; 1: not yet, and the report says what.
 set -eu
 
 cd "$(dirname "$0")/.."
 profile=${1:?usage: tools/reach.sh PROFILE [ROUNDS]}
-rounds=${2:-12}
+rounds=${2:-24}
 seed=${SEED:-1}
 count=${COUNT:-1000000}
 nestwalk=${CARGO_TARGET_DIR:-target}/release/nestwalk
