@@ -182,6 +182,18 @@ fn a_store_to_a_clean_page_updates_the_leaves_of_both_stages_and_then_hits() {
     }
 }
 
+/// A load, and some cycles later an edit of an entry.
+fn load_and_edit(wait: u32, at: Hpa, entry: Entry) -> Vec<Op> {
+    vec![
+        access(0, GVA, Access::Load),
+        Op::Wait(wait),
+        Op::Write {
+            at,
+            word: Some(entry.0),
+        },
+    ]
+}
+
 #[test]
 fn an_update_that_finds_another_entry_starts_from_what_it_found() {
     let clean = |gpa| guest_leaf(gpa).with_accessed(false);
@@ -193,14 +205,7 @@ fn an_update_that_finds_another_entry_starts_from_what_it_found() {
     // Between the read of the leaf and its update, whenever that is.
     let mut lost = 0;
     for wait in 1..60 {
-        let ops = vec![
-            access(0, GVA, Access::Load),
-            Op::Wait(wait),
-            Op::Write {
-                at: leaf,
-                word: Some(other.0),
-            },
-        ];
+        let ops = load_and_edit(wait, leaf, other);
         let seen = run(&rig.scenario(&[context], latency(10), ops));
         let updates: Vec<_> = seen.reads.iter().filter(|r| r.update.is_some()).collect();
         let (_, _, outcome, _) = seen.answers[&0];
@@ -231,17 +236,8 @@ fn a_page_is_not_global_because_the_leaf_was_that_its_update_has_not_found() {
     };
     let (mut walked, mut hit) = (0, 0);
     for wait in 1..60 {
-        let ops = vec![
-            access(0, GVA, Access::Load),
-            Op::Wait(wait),
-            Op::Write {
-                at: leaf,
-                word: Some(clean.0),
-            },
-            Op::Drain,
-            Op::Fence(of_asid),
-            access(0, GVA, Access::Load),
-        ];
+        let mut ops = load_and_edit(wait, leaf, clean);
+        ops.extend([Op::Drain, Op::Fence(of_asid), access(0, GVA, Access::Load)]);
         let seen = run(&rig.scenario(&[context], latency(10), ops));
         let of_leaf = seen.reads.iter().filter(|read| read.at == leaf);
         let lost = of_leaf.filter(|read| read.update.is_some()).count() > 1;
