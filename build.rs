@@ -213,6 +213,13 @@ impl Verilator {
             .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)))
             .arg(format!("-GMaxLevels={}", variant.max_levels))
             .arg(format!("-GSvadu={}", u8::from(variant.svadu)));
+        if let Some(tlb2) = variant.tlb2 {
+            command.args([
+                format!("-GTlb2Sets={}", tlb2.sets),
+                format!("-GTlb2Ways={}", tlb2.ways),
+                format!("-GTlb2Superpages={}", tlb2.superpages),
+            ]);
+        }
         let output = command
             .output()
             .map_err(|e| format!("cannot run {}: {e}", self.binary.display()))?;

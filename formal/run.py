@@ -66,6 +66,9 @@ def jobs():
     for f in FORMATS:
         yield Job(f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6)
     yield Job("tlb-sv39", "tlb_properties", "tlb.sv", "RV64", "Sv39 alone, 4 entries", {"TlbEntries": 4, "MaxLevels": 3}, 2, 6)
+    for f in ("CLASSIC32", "RV32", "RV64"):
+        for way in (0, 1):
+            yield Job(f"tlb2-{f.lower()}-{way}", "tlb2_properties", "tlb2.sv", f, f"4 sets of 2, way {way}", {"Way": way}, 2, 8)
     yield Job("walk-caches-rv32", "walk_caches_properties", "walk_caches.sv", "RV32", "2 entries", {"Level": 0}, 2, 6)
     for level in (0, 2):
         yield Job(f"walk-caches-rv64-{level}", "walk_caches_properties", "walk_caches.sv", "RV64", f"2 entries, level {level}", {"Level": level}, 2, 6)
@@ -100,6 +103,12 @@ MUTANTS = {
     "20-superpage-by-its-first-page": "tlb-rv32",
     "25-splinter-of-the-guest-survives": "tlb-rv32",
     "26-fence-by-asid-takes-global": "tlb-rv32",
+    "43-second-level-hit-in-doubt": "tlb2-rv32-0",
+    "43-second-level-fence-forgotten-for-the-next": "tlb2-rv32-0",
+    "43-second-level-read-beside-a-fill": "tlb2-rv32-0",
+    "43-second-level-pieces-of-the-host": "tlb2-rv32-0",
+    "43-second-level-permits-all": "tlb2-rv32-0",
+    "43-second-level-forgets-all": "tlb2-rv32-0",
     "37-host-cache-ignores-fences-by-gpa": "walk-caches-rv32",
     "38-guest-cache-without-asid": "walk-caches-rv32",
     "40-global-pointer-forgotten": "walk-caches-rv32",
@@ -195,7 +204,7 @@ class Proof:
         flags = " ".join(f"-G {name}={value}" for name, value in params.items())
         # -j 1: WebAssembly has no threads.
         read = f"""
-            read_slang -j 1 -W error --top {job.top} {flags} +incdir+{self.rtl} {" ".join(files)}
+            read_slang -j 1 -W error --top {job.top} {flags} +incdir+{self.rtl} +incdir+formal {" ".join(files)}
             prep -top {job.top} -flatten
             memory_map; opt_clean
         """

@@ -4,6 +4,8 @@
 // walk that has ended, or the look-up of a request; ended walks go first. A request that misses goes to
 // a walk; one that finds neither a walk to share nor room for its own is held and looked up again: also, before
 // the next ended walk, in the cycle after a walk has left its slot, so that the slots do not all begin together.
+//
+// With a second-level TLB a request that misses the first is held for a cycle, in which the second is read, and looked up in both.
 
 `include "nested_mmu_types.svh"
 
@@ -28,10 +30,15 @@ module nested_mmu
   // A walk's next read may leave in the cycle in which the data of the one before arrives: the memory's request then
   // depends on its response in the same cycle.
   parameter bit          ReadBypass  = 1'b0,
+  // Second-level TLB, 0: there is none; else powers of two, 2 or more: sets and ways for the smallest pages, and
+  // entries for larger ones (0: they are in the first level only).
+  parameter int unsigned Tlb2Sets       = 0,
+  parameter int unsigned Tlb2Ways       = 0,
+  parameter int unsigned Tlb2Superpages = 0,
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
                                   IdWidth, AsidWidth, VmidWidth,
                                   GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass,
-                                  MaxLevels, Svadu),
+                                  MaxLevels, Svadu, Tlb2Sets, Tlb2Ways, Tlb2Superpages),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic     clk_i,
@@ -76,6 +83,7 @@ module nested_mmu
 
   req_t lookup;
   logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
+  logic second_done, second_hit;  // the second level has been looked up; it has answered
   slot_t miss_slot;
 
   logic held_valid_q, retired_q;
@@ -88,7 +96,7 @@ module nested_mmu
   offset_t done_offset;
 
   tlb_key_t  key;
-  tlb_data_t done_data;
+  tlb_data_t done_data, second_data;
   place_t    place;
   grants_t   grants;
 
@@ -133,6 +141,9 @@ module nested_mmu
                           : '{space: lookup.query.ctx.space,
                               vpn:   vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)};
 
+  logic unused_global;
+
+  // What the second level has found goes into the first, whatever that holds.
   tlb #(.Cfg(Cfg)) u_tlb (
     .clk_i,
     .rst_ni,
@@ -140,12 +151,41 @@ module nested_mmu
     .hit_o         (found),
     .place_o       (place),
     .grants_o      (grants),
-    .use_i         (lookup_valid && hit),
-    .fill_valid_i  (give && done_fill),
-    .fill_data_i   (done_data),
+    .global_o      (unused_global),
+    .use_i         (lookup_valid && hit && !second_hit),
+    .fill_valid_i  ((give && done_fill) || second_hit),
+    .fill_data_i   (second_hit ? second_data : done_data),
     .fence_valid_i,
     .fence_i
   );
+
+  if (Tlb2Sets != 0) begin : gen_tlb2
+    logic hit2;
+
+    tlb2 #(.Cfg(Cfg)) u_tlb2 (
+      .clk_i,
+      .rst_ni,
+      .read_valid_i  (held_valid_q || lookup_valid),
+      .read_vpn_i    (vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)),
+      .key_i         (key),
+      .look_valid_i  (look && held_valid_q),
+      .look_access_i (lookup.query.access),
+      .look_who_i    (lookup.query.ctx.mode.who),
+      .hit_o         (hit2),
+      .data_o        (second_data),
+      .fill_valid_i  (give && done_fill),
+      .fill_data_i   (done_data),
+      .fence_valid_i,
+      .fence_i
+    );
+
+    assign second_done = held_valid_q;
+    assign second_hit  = look && held_valid_q && hit2;
+  end else begin : gen_no_tlb2
+    assign second_done = 1'b1;
+    assign second_hit  = 1'b0;
+    assign second_data = '0;
+  end
 
   // On RISC-V what is not permitted is walked again: memory may permit it by now.
   assign hit = found && (!Cfg.Riscv || grants_permit(grants,
@@ -156,8 +196,8 @@ module nested_mmu
   // Misses //
   ////////////
 
-  assign miss       = lookup_valid && !hit && !table_full && (equal || slot_free);
-  assign missed_out = lookup_valid && !hit && !miss;
+  assign miss       = lookup_valid && !hit && !second_hit && second_done && !table_full && (equal || slot_free);
+  assign missed_out = lookup_valid && !hit && !second_hit && !miss;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_held_valid
     if (!rst_ni)   held_valid_q <= 1'b0;
@@ -265,21 +305,25 @@ module nested_mmu
     return answer;
   endfunction
 
-  // A hit. The handout's may fault: the rights of both leaves, in the walk's order.
+  // A hit, of either level. The handout's may fault: the rights of both leaves, in the walk's order.
   answer_t hit_rsp;
   always_comb begin : p_hit
-    fault_t fault;
-    fault = '0;
+    fault_t  fault;
+    place_t  at;
+    rights_t guest_rights, host_rights;
+    at           = second_hit ? second_data.place : place;
+    guest_rights = second_hit ? second_data.grants.guest : grants.guest;
+    host_rights  = second_hit ? second_data.grants.host : grants.host;
+    fault        = '0;
     if (!Cfg.Riscv && lookup.query.ctx.space.rights) begin
-      if (!permits(grants.guest, lookup.query.access)) begin
+      if (!permits(guest_rights, lookup.query.access)) begin
         fault = make_fault(FaultPermission, StageGuest, '0, PurposeRead, '0);
-      end else if (!permits(grants.host, lookup.query.access)) begin
+      end else if (!permits(host_rights, lookup.query.access)) begin
         fault = make_fault(FaultPermission, StageHost, '0, PurposeData, '0);
       end
     end
     hit_rsp = make_answer(lookup.id, 1'b1, lookup.query.gva, lookup.query.access, lookup.query.ctx.space.virt,
-                          place, fault,
-                          gpa_t'({place.gppn, offset_t'(lookup.query.gva)}));
+                          at, fault, gpa_t'({at.gppn, offset_t'(lookup.query.gva)}));
   end
 
   // A walk. What its data's own translation says is at the request's offset, which is not the walk's where the
@@ -307,7 +351,7 @@ module nested_mmu
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_rsp_valid
     if (!rst_ni)       rsp_valid_q <= 1'b0;
-    else if (rsp_room) rsp_valid_q <= give || (lookup_valid && hit);
+    else if (rsp_room) rsp_valid_q <= give || (lookup_valid && hit) || second_hit;
   end
 
   always_ff @(posedge clk_i) begin : p_rsp
@@ -367,15 +411,16 @@ module nested_mmu
   ////////////
 
   assign event_o = '{
-    miss_valid:  miss,
-    miss_merged: equal,
-    miss_id:     lookup.id,
-    miss_slot:   miss_slot,
-    done_valid:  give,
-    done_fill:   done_fill,
-    done_id:     done_id,
-    done_slot:   done_slot,
-    step:        step
+    miss_valid:   miss,
+    miss_merged:  equal,
+    miss_id:      lookup.id,
+    miss_slot:    miss_slot,
+    done_valid:   give,
+    done_fill:    done_fill,
+    done_id:      done_id,
+    done_slot:    done_slot,
+    second_valid: second_hit,
+    step:         step
   };
 
   ////////////////////////
@@ -400,6 +445,14 @@ module nested_mmu
   end
   if (Cfg.HasWalkCaches && !Cfg.Riscv) begin : gen_bad_format
     $fatal(1, "nested_mmu: only RISC-V's formats have walk caches");
+  end
+  if (Tlb2Sets != 0 && (Tlb2Sets < 2 || (Tlb2Sets & (Tlb2Sets - 1)) != 0
+                        || Tlb2Ways < 2 || (Tlb2Ways & (Tlb2Ways - 1)) != 0)) begin : gen_bad_tlb2
+    $fatal(1, "nested_mmu: Tlb2Sets must be 0, or it and Tlb2Ways a power of two, 2 or more");
+  end
+  if (Tlb2Superpages != 0 && (Tlb2Superpages < 2 || (Tlb2Superpages & (Tlb2Superpages - 1)) != 0
+                              || Tlb2Sets == 0 || !Cfg.Riscv)) begin : gen_bad_superpages
+    $fatal(1, "nested_mmu: Tlb2Superpages must be 0, or a power of two, 2 or more, of a RISC-V format with Tlb2Sets");
   end
   if (IdWidth < 1 || AsidWidth < 1 || VmidWidth < 1) begin : gen_bad_width
     $fatal(1, "nested_mmu: IdWidth, AsidWidth and VmidWidth must be 1 or more");

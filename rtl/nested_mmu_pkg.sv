@@ -48,6 +48,9 @@ package nested_mmu_pkg;
     int unsigned HostCacheEntries;   // of each level
     int unsigned NestedTlbEntries;
     logic        HasWalkCaches;      // any of them
+    int unsigned Tlb2Sets;           // second-level TLB, 0: there is none. Of the smallest pages
+    int unsigned Tlb2Ways;
+    int unsigned Tlb2Superpages;     // of all larger ones
   } cfg_t;
 
   // The geometry table: one row a format, and how many of its levels there are at most.
@@ -104,7 +107,9 @@ package nested_mmu_pkg;
                                     int unsigned host_cache_entries = 0,
                                     int unsigned nested_tlb_entries = 0,
                                     logic read_bypass = 1'b0,
-                                    int unsigned max_levels = 5, logic svadu = 1'b1);
+                                    int unsigned max_levels = 5, logic svadu = 1'b1,
+                                    int unsigned tlb2_sets = 0, int unsigned tlb2_ways = 0,
+                                    int unsigned tlb2_superpages = 0);
     cfg_t cfg;
     cfg             = geometry(format, max_levels);
     cfg.Svadu       = svadu;
@@ -119,6 +124,9 @@ package nested_mmu_pkg;
     cfg.HostCacheEntries  = host_cache_entries;
     cfg.NestedTlbEntries  = nested_tlb_entries;
     cfg.HasWalkCaches     = (guest_cache_entries != 0) || (host_cache_entries != 0) || (nested_tlb_entries != 0);
+    cfg.Tlb2Sets          = tlb2_sets;
+    cfg.Tlb2Ways          = tlb2_ways;
+    cfg.Tlb2Superpages    = tlb2_superpages;
     return cfg;
   endfunction
 

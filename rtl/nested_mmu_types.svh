@@ -178,6 +178,7 @@
     logic  done_fill;    /* which the TLB takes */                                                \
     id_t   done_id;                                                                               \
     slot_t done_slot;                                                                             \
+    logic  second_valid; /* the request of miss_id: the second-level TLB has answered it */       \
     step_t step;                                                                                  \
   }
 

@@ -14,6 +14,9 @@ module tb_top
   parameter bit          ReadBypass = 1'b0,
   parameter int unsigned MaxLevels  = 5,
   parameter bit          Svadu      = 1'b1,
+  parameter int unsigned Tlb2Sets   = 0,
+  parameter int unsigned Tlb2Ways   = 0,
+  parameter int unsigned Tlb2Superpages = 0,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
@@ -22,7 +25,7 @@ module tb_top
   localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries,
                                   IdWidth, AsidWidth, VmidWidth,
                                   GuestCacheEntries, HostCacheEntries, NestedTlbEntries, ReadBypass,
-                                  MaxLevels, Svadu),
+                                  MaxLevels, Svadu, Tlb2Sets, Tlb2Ways, Tlb2Superpages),
   `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic        clk_i,
@@ -175,7 +178,8 @@ module tb_top
   assign mem_req_new_o      = mem_req.updated;
   assign mem_rsp            = '{id: mem_rsp_id_i, error: mem_rsp_error_i, data: mem_rsp_data_i};
 
-  assign event_valid_o = walk_event.miss_valid || walk_event.done_valid || walk_event.step.valid;
+  assign event_valid_o = walk_event.miss_valid || walk_event.done_valid || walk_event.second_valid
+                      || walk_event.step.valid;
   assign event_o       = EventWidth'(walk_event);
 
   nested_mmu #(
@@ -191,7 +195,10 @@ module tb_top
     .NestedTlbEntries  (NestedTlbEntries),
     .ReadBypass        (ReadBypass),
     .MaxLevels         (MaxLevels),
-    .Svadu             (Svadu)
+    .Svadu             (Svadu),
+    .Tlb2Sets          (Tlb2Sets),
+    .Tlb2Ways          (Tlb2Ways),
+    .Tlb2Superpages    (Tlb2Superpages)
   ) u_mmu (
     .clk_i,
     .rst_ni,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::bench::Failed;
 use crate::campaign::{Campaign, Devices};
 use crate::dut::DutError;
+use crate::dut::variants::SecondTlb;
 use crate::report::{Recorder, json as as_json, text};
 use crate::scenario::{Scenario, write};
 use crate::version::Versions;
@@ -192,6 +193,16 @@ impl Bundle {
                 ", walk caches {} of {} entries",
                 used.join(", "),
                 machine.walk_cache_entries
+            ));
+        }
+        if let Some(SecondTlb {
+            sets,
+            ways,
+            superpages,
+        }) = machine.tlb2
+        {
+            text.push_str(&format!(
+                ", second-level TLB of {sets} sets of {ways} and {superpages} superpages"
             ));
         }
         if machine.read_bypass {

@@ -20,7 +20,7 @@ use crate::stimulus::weights;
 use crate::version::Versions;
 
 /// Version of the format of these files.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What came of a campaign, or of a shard of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,13 +76,14 @@ pub struct Failed {
 }
 
 /// The figures of a scenario, in the order in which [`Stats`] has them.
-pub type Row = [u64; 10];
+pub type Row = [u64; 11];
 
 fn row(stats: &Stats) -> Row {
     let Stats {
         cycles,
         accesses,
         hits,
+        second_hits,
         faults,
         walks,
         merged,
@@ -92,7 +93,17 @@ fn row(stats: &Stats) -> Row {
         edits,
     } = *stats;
     [
-        cycles, accesses, hits, faults, walks, merged, reads, updates, fences, edits,
+        cycles,
+        accesses,
+        hits,
+        second_hits,
+        faults,
+        walks,
+        merged,
+        reads,
+        updates,
+        fences,
+        edits,
     ]
 }
 
@@ -101,6 +112,7 @@ fn stats(row: Row) -> Stats {
         cycles,
         accesses,
         hits,
+        second_hits,
         faults,
         walks,
         merged,
@@ -113,6 +125,7 @@ fn stats(row: Row) -> Stats {
         cycles,
         accesses,
         hits,
+        second_hits,
         faults,
         walks,
         merged,

@@ -370,8 +370,8 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         ("[1, 2]".to_owned(), "is no file of results"),
         (text[..text.len() / 2].to_owned(), "is no file of results"),
         (
-            with("\"nestwalk_results\": 1", "\"nestwalk_results\": 2"),
-            "is of version 2",
+            with("\"nestwalk_results\": 2", "\"nestwalk_results\": 3"),
+            "is of version 3",
         ),
         (
             with("\"interrupted\": false", "\"interrupted\": true"),

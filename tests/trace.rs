@@ -686,6 +686,35 @@ fn walk_caches_spare_a_trace_reads_and_change_no_answer() {
 }
 
 #[test]
+fn a_second_level_tlb_spares_a_trace_walks_and_changes_no_answer() {
+    let files = HEADS.map(head);
+    let count = |args: &[&str], what: &str| -> u64 {
+        let args = [args, &["--json"]].concat();
+        let ran = run(&files, &args);
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+        let of_files = ran.json()["files"].as_array().unwrap().clone();
+        let of_files = of_files
+            .iter()
+            .map(|file| file["stats"][what].as_u64().unwrap());
+        of_files.sum()
+    };
+    let walks = count(&[], "walks");
+    let fewer = count(&["--second-tlb"], "walks");
+    let by_second = count(&["--second-tlb"], "second_hits");
+    assert_eq!(count(&[], "second_hits"), 0);
+    assert!(
+        fewer < walks && by_second > 0,
+        "{walks}, {fewer}, {by_second}"
+    );
+    for args in [
+        &["--second-tlb", "--walk-cache-entries", "2"][..],
+        &["--second-tlb", "--golden-only"],
+    ] {
+        assert_eq!(run(&files, args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn recorded_traces_beside_the_project_are_replayed_in_part() {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "shared", "traces"]
         .iter()

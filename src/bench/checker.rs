@@ -19,6 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::held::{Held, Look, Looked, Way};
 use super::known::{self, Known, Told};
+use super::second::Second;
 use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
@@ -80,7 +81,7 @@ pub enum Check {
     Answer,
     /// A hit's answer: not what any walk has found since the fences that name it.
     Hit,
-    /// A request that had to hit, and missed.
+    /// A request that had to hit, in the TLB or its second level, and missed.
     MustHit,
     /// What may go into the TLB, and what must.
     Fill,
@@ -149,6 +150,8 @@ struct Request {
     /// Fences before it.
     fences: u64,
     walk: Option<usize>,
+    /// The second-level TLB has answered it.
+    by_second: bool,
     must_hit: bool,
     accepted: u64,
 }
@@ -191,7 +194,7 @@ pub(super) struct Ended {
 
 /// A page of an address space, or, where it is global, of all that differ in the ASID only.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
+pub(super) struct Key {
     /// With ASID 0 where it is global.
     space: Space,
     kind: PageKind,
@@ -224,8 +227,23 @@ impl Key {
         }
     }
 
+    /// With ASID 0 where it is global.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// The page's first gVA.
+    pub fn address(&self) -> u64 {
+        self.page << self.kind.size
+    }
+
+    /// Whether a query is in it.
+    pub fn is_for(&self, query: &Query) -> bool {
+        *self == Self::new(query, self.kind)
+    }
+
     /// Whether some query is in the pages of both.
-    fn overlaps(&self, other: &Key) -> bool {
+    pub fn overlaps(&self, other: &Key) -> bool {
         let size = self.kind.size.max(other.kind.size);
         let asids_meet =
             self.kind.global || other.kind.global || self.space.asid == other.space.asid;
@@ -286,6 +304,8 @@ pub(super) struct Checker {
     known: Option<Known>,
     /// What they must hold.
     held: Option<Held>,
+    /// What the second-level TLB must hold, if there is one.
+    second: Option<Second>,
     tlb_entries: usize,
     requests: Requests<Request>,
     walks: Vec<Walk>,
@@ -435,6 +455,7 @@ impl Checker {
             format,
             slots,
             tlb_entries,
+            tlb2,
             ..
         } = machine;
         Self {
@@ -443,6 +464,7 @@ impl Checker {
             with_steps: machine.checked,
             known: machine.walk_caches.any().then(|| Known::new(format)),
             held: machine.walk_caches.any().then(|| Held::new(machine)),
+            second: tlb2.map(|size| Second::new(format, size)),
             tlb_entries: tlb_entries as usize,
             requests: Requests::new(),
             walks: Vec::new(),
@@ -517,11 +539,61 @@ impl Checker {
             query: *query,
             fences: self.fences,
             walk: None,
+            by_second: false,
             must_hit: self.must_hit(query),
             accepted: cycle,
         };
         self.requests.insert(id, request);
         self.unassigned += 1;
+        if let Some(second) = &mut self.second {
+            second.taken(query);
+        }
+    }
+
+    /// A cycle begins, in which a request is taken, or none.
+    #[inline]
+    pub fn begins(&mut self, request_taken: bool) {
+        if let Some(second) = &mut self.second {
+            second.cycle(!request_taken && self.unassigned == 0);
+        }
+    }
+
+    /// The second-level TLB has answered a request: the first takes what it has found.
+    pub fn second_hit(&mut self, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let Some(request) = self.requests.get_mut(id) else {
+            return Err(self.no_request(id, cycle, "an answer of the second-level TLB"));
+        };
+        let (query, walk) = (request.query, request.walk);
+        let is_answered = std::mem::replace(&mut request.by_second, true);
+        let smallest = self.format.geometry().offset_width;
+        let found: Vec<Key> = self
+            .keys(&query)
+            .filter(|key| self.legal.contains_key(key))
+            .collect();
+        let (Some(second), false, None) = (&mut self.second, is_answered, walk) else {
+            let mismatch = self.mismatch(Check::Response, id, cycle);
+            return Err(mismatch.say("one answer", "another, of the second-level TLB"));
+        };
+        second.answered(
+            &query,
+            found.iter().any(|key| key.kind.size == smallest),
+            found.iter().any(|key| key.kind.size > smallest),
+        );
+        let replaces = |other: &Key| found.iter().any(|key| key != other && key.overlaps(other));
+        for touched in &mut self.touched {
+            touched.take_if(|touched| replaces(touched));
+        }
+        self.must_hold.retain(|other| !replaces(other));
+        let is_live = |key: &Key| {
+            let mut legal = self.legal.get(key).into_iter().flatten();
+            legal.all(|one| one.fenced == LIVE)
+        };
+        let filled = match found[..] {
+            [key] if is_live(&key) => Some(key),
+            _ => None,
+        };
+        self.touch(filled);
+        Ok(())
     }
 
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
@@ -534,7 +606,7 @@ impl Checker {
             }
         }
         for (key, legal) in &mut self.legal {
-            let gva = Gva(key.page << key.kind.size);
+            let gva = Gva(key.address());
             let mut named = false;
             for one in legal.iter_mut().filter(|one| one.fenced == LIVE) {
                 if fence.names(key.space, &one.mapping.extent(gva)) {
@@ -573,6 +645,9 @@ impl Checker {
         }
         if let Some(held) = &mut self.held {
             held.fence(fence);
+        }
+        if let Some(second) = &mut self.second {
+            second.fence(fence, self.unassigned == 0);
         }
         self.forget_fenced();
     }
@@ -808,6 +883,18 @@ impl Checker {
         if request.must_hit {
             let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
             return Err(mismatch.say("a TLB hit: the page is there", "a miss"));
+        }
+        if request.by_second {
+            let mismatch = self.mismatch(Check::Response, miss.id, cycle);
+            return Err(mismatch.say("the second-level TLB's answer", "a miss"));
+        }
+        if let Some(second) = &mut self.second {
+            if second.must_answer(&query) {
+                let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
+                let expected = "a hit of the second-level TLB: the page is there";
+                return Err(mismatch.say(expected, "a miss"));
+            }
+            second.taken(&query);
         }
         if miss.merged {
             let walk = self.slots[slot].filter(|&walk| !self.walks[walk].ended);
@@ -1154,6 +1241,14 @@ impl Checker {
         if fenced == LIVE {
             self.cleared[usize::from(space.virt)] = false;
             if fills {
+                if let Some(second) = &mut self.second {
+                    let held = self
+                        .requests
+                        .iter()
+                        .filter(|request| request.walk.is_none())
+                        .map(|request| &request.query);
+                    second.filled(query, key, &mapping, held);
+                }
                 for touched in &mut self.touched {
                     touched.take_if(|touched| *touched != key && touched.overlaps(&key));
                 }

@@ -9,7 +9,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::checker::{Checker, Mismatch, Read, Update};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, WalkStep};
+use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, Fence, Outcome, Query};
@@ -48,6 +48,8 @@ pub trait Observer {
     fn event(&mut self, cycle: u64, event: &Event) {}
     /// A request has been given to a walk.
     fn missed(&mut self, cycle: u64, miss: &Miss) {}
+    /// The second-level TLB has answered the request of an id.
+    fn second_hit(&mut self, cycle: u64, id: u8) {}
     /// A request has been given its walk's result.
     fn given(&mut self, cycle: u64, done: &Done) {}
     /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
@@ -102,7 +104,9 @@ pub struct Stats {
     pub accesses: u64,
     /// Of them, by the TLB.
     pub hits: u64,
-    /// Of them, with a fault.
+    /// Of these, by its second level.
+    pub second_hits: u64,
+    /// Of all, with a fault.
     pub faults: u64,
     /// Walks.
     pub walks: u64,
@@ -124,6 +128,7 @@ impl Stats {
         self.cycles += other.cycles;
         self.accesses += other.accesses;
         self.hits += other.hits;
+        self.second_hits += other.second_hits;
         self.faults += other.faults;
         self.walks += other.walks;
         self.merged += other.merged;
@@ -628,6 +633,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Box<Mismatch>> {
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
+        self.checker.begins(seen.request_taken);
         if seen.request_taken {
             if seen.fence_taken {
                 let rule = "no request is taken in the cycle of a fence";
@@ -666,10 +672,10 @@ impl<'a> Run<'a> {
             self.checker.replied(slot);
         }
 
-        let mut given_to_walk = false;
+        let mut looked_up = false;
         let mut walk_answered = false;
         if outputs.event_valid {
-            let (miss, done) = dut.requests_of_event(outputs);
+            let Requests { miss, done, second } = dut.requests_of_event(outputs);
             if O::EVENTS
                 && let Some(event) = dut.event(outputs)
             {
@@ -681,7 +687,7 @@ impl<'a> Run<'a> {
                 self.checker.step(&step, cycle)?;
             }
             if let Some(miss) = miss {
-                given_to_walk = true;
+                looked_up = true;
                 self.checker.miss(&miss, cycle)?;
                 observer.missed(cycle, &miss);
                 if miss.merged {
@@ -689,6 +695,12 @@ impl<'a> Run<'a> {
                 } else {
                     self.stats.walks += 1;
                 }
+            }
+            if let Some(id) = second {
+                looked_up = true;
+                self.checker.second_hit(id, cycle)?;
+                observer.second_hit(cycle, id);
+                self.stats.second_hits += 1;
             }
             if let Some(done) = done {
                 walk_answered = true;
@@ -714,7 +726,7 @@ impl<'a> Run<'a> {
 
         let response_taken = outputs.rsp_valid && seen.rsp_ready;
         let looks = (!outputs.rsp_valid || seen.rsp_ready) && !seen.fence_offered && !walk_answered;
-        let progress = seen.request_taken || given_to_walk || response_taken && outputs.rsp_hit;
+        let progress = seen.request_taken || looked_up || response_taken && outputs.rsp_hit;
         if self
             .checker
             .keeps_out(looks, seen.offered.is_some(), progress)

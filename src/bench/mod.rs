@@ -6,6 +6,7 @@ mod held;
 mod known;
 mod memory_server;
 mod requests;
+mod second;
 mod steps;
 
 pub use checker::{Check, Mismatch, Read, Update};

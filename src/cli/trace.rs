@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Entries of each walk cache, of each level: 2 or 8, as built in
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = walk_cache_entries, requires = "walk_caches")]
     walk_cache_entries: u32,
+    /// Use the device with a second-level TLB: 32 sets of 4 pages of 4 KiB, 16 superpages, and walk caches of 8 entries
+    #[arg(long, conflicts_with_all = ["golden_only", "walk_cache_entries"])]
+    second_tlb: bool,
     /// Files at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
@@ -85,7 +88,7 @@ impl Args {
 
 /// A size of walk caches that there is a device with.
 fn walk_cache_entries(text: &str) -> Result<u32, String> {
-    let machine = |entries| device::machine(entries, WalkCaches::ALL);
+    let machine = |entries| device::machine(entries, WalkCaches::ALL, false);
     let entries = text.parse().map_err(|e| format!("{e}"))?;
     match machine(entries).variant() {
         Some(_) => Ok(entries),
@@ -205,7 +208,11 @@ fn replay(
             latency: args.latency,
             serial: args.serial,
             walk_caches: args.walk_caches(),
-            walk_cache_entries: args.walk_cache_entries,
+            walk_cache_entries: match args.second_tlb {
+                true => device::SECOND_TLB_CACHES,
+                false => args.walk_cache_entries,
+            },
+            second_tlb: args.second_tlb,
         };
         let lowered = device::lower(&mut reader, &options)?;
         let scenario = lowered.scenario();
@@ -351,6 +358,9 @@ impl Replayed {
                         reference.hit_rate,
                         on.hit_rate() - reference.hit_rate
                     );
+                }
+                if on.stats.second_hits > 0 {
+                    let _ = write!(out, " ({} by the second level)", on.stats.second_hits);
                 }
                 let _ = write!(
                     out,

@@ -101,6 +101,8 @@ struct Request {
     op: usize,
     id: u8,
     shared: bool,
+    /// The second-level TLB has answered it.
+    by_second: bool,
     /// The entry that it found: where the pages of both leaves are on their axis, and whether the request is for another part.
     part: Option<[usize; 3]>,
     /// The TLB held an entry for it that does not permit the access.
@@ -686,6 +688,7 @@ impl Observer for Watch<'_> {
             op,
             id,
             shared: false,
+            by_second: false,
             part: None,
             denied: false,
         };
@@ -732,6 +735,14 @@ impl Observer for Watch<'_> {
             Some(part) if hit => self.hit(Id::Part, &part),
             None if hit => self.tlb.use_now(None),
             _ => {}
+        }
+        if request.by_second
+            && let Ok(translation) = outcome
+            && let Some(mode) = self.mode(&query.context)
+        {
+            let smallest = self.format.geometry().offset_width;
+            let is_larger = translation.page_size > smallest;
+            self.hit(Id::SecondLevel, &[mode, usize::from(is_larger)]);
         }
         let kind = match (hit, request.shared) {
             (true, _) => 0,
@@ -852,6 +863,16 @@ impl Observer for Watch<'_> {
                 self.hit(Id::Slots, &[slots, walks - 1]);
             }
         }
+    }
+
+    fn second_hit(&mut self, _: u64, id: u8) {
+        let request = self.requests.iter_mut().rfind(|request| request.id == id);
+        if let Some(request) = request {
+            request.by_second = true;
+        }
+        // The first level has taken an entry, which one is told by the answer only, and may have replaced any of its own.
+        self.tlb.use_now(None);
+        self.tlb.forget();
     }
 
     fn given(&mut self, _: u64, done: &Done) {

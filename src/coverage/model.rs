@@ -220,6 +220,8 @@ pub enum Id {
     Global,
     /// Answers.
     LookUp,
+    /// Answers of the second-level TLB.
+    SecondLevel,
     /// Requests beside an entry that differs in one respect.
     Beside,
     /// Hits of parts of large pages.
@@ -252,7 +254,7 @@ pub enum Id {
 
 impl Id {
     /// Every group.
-    pub const ALL: [Id; 26] = [
+    pub const ALL: [Id; 27] = [
         Id::Fault,
         Id::Translation,
         Id::Entry,
@@ -265,6 +267,7 @@ impl Id {
         Id::MemoryType,
         Id::Global,
         Id::LookUp,
+        Id::SecondLevel,
         Id::Beside,
         Id::Part,
         Id::Fence,
@@ -661,6 +664,21 @@ impl Model {
             [mode(), access(), Axis::new("answer", answers)],
             look_up,
         );
+        if VARIANTS
+            .iter()
+            .any(|v| v.paging_format() == format && v.tlb2.is_some())
+        {
+            model.add(
+                Id::SecondLevel,
+                "second-level",
+                "translations that the second-level TLB has given",
+                [
+                    mode(),
+                    Axis::new("page", ["of the smallest size", "larger"]),
+                ],
+                second_level,
+            );
+        }
         model.add(
             Id::Beside,
             "beside",
@@ -1470,6 +1488,15 @@ fn look_up(model: &Model, at: &[usize]) -> Rule {
     match rule {
         Reachable => hlvx(mode, model.accesses[at[1]]).unwrap_or(Reachable),
         rule => rule,
+    }
+}
+
+fn second_level(model: &Model, at: &[usize]) -> Rule {
+    let mode = model.modes[at[0]];
+    match at[1] {
+        _ if mode.guest == 0 && mode.host == 0 => Impossible(NOTHING_KEPT),
+        1 if !model.format.is_riscv() => Impossible("all pages are of one size"),
+        _ => Reachable,
     }
 }
 

@@ -14,8 +14,21 @@ pub struct Event {
     pub miss: Option<Miss>,
     /// A request has been given its walk's result.
     pub done: Option<Done>,
+    /// A request has been answered by the second-level TLB: its id.
+    pub second: Option<u8>,
     /// A walk has taken an entry.
     pub step: Option<WalkStep>,
+}
+
+/// What of an event concerns requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// A request has been given to a walk.
+    pub miss: Option<Miss>,
+    /// A request has been given its walk's result.
+    pub done: Option<Done>,
+    /// A request has been answered by the second-level TLB: its id.
+    pub second: Option<u8>,
 }
 
 /// A request has been given to a walk.
@@ -134,6 +147,7 @@ struct RequestsLayout {
     done_fill: Field,
     done_id: Field,
     done_slot: Field,
+    second_valid: Field,
 }
 
 /// A field of up to 8 bits in a word.
@@ -195,6 +209,7 @@ impl EventLayout {
                 mask: (1 << width) - 1,
             }
         };
+        let second_valid = field(1);
         let done_slot = field(slot);
         let done_id = field(id);
         let done_fill = field(1);
@@ -214,6 +229,7 @@ impl EventLayout {
                 done_fill,
                 done_id,
                 done_slot,
+                second_valid,
             },
             step_valid,
             step_slot,
@@ -235,13 +251,14 @@ impl EventLayout {
 
     /// Takes a record apart, without its step.
     #[inline]
-    pub fn decode_requests(&self, words: &[u32; 8]) -> (Option<Miss>, Option<Done>) {
+    pub fn decode_requests(&self, words: &[u32; 8]) -> Requests {
         let at = &self.requests;
         let low = at.start / 32;
         let pair = u64::from(words[low]) | (u64::from(words[(low + 1) % 8]) << 32);
         let word = (pair >> (at.start % 32)) as u32;
-        if !at.miss_valid.is_set(word) && !at.done_valid.is_set(word) {
-            return (None, None);
+        let valid = [at.miss_valid, at.done_valid, at.second_valid];
+        if !valid.iter().any(|valid| valid.is_set(word)) {
+            return Requests::default();
         }
         let miss = at.miss_valid.is_set(word).then(|| Miss {
             id: at.miss_id.of(word),
@@ -253,14 +270,20 @@ impl EventLayout {
             slot: at.done_slot.of(word),
             fill: at.done_fill.is_set(word),
         });
-        (miss, done)
+        let second = at.second_valid.is_set(word).then(|| at.miss_id.of(word));
+        Requests { miss, done, second }
     }
 
     /// Takes a record apart.
     pub fn decode(&self, words: &[u32; 8]) -> Event {
-        let (miss, done) = self.decode_requests(words);
+        let Requests { miss, done, second } = self.decode_requests(words);
         let step = self.decode_step(words);
-        Event { miss, done, step }
+        Event {
+            miss,
+            done,
+            second,
+            step,
+        }
     }
 
     /// Takes a record's step apart.

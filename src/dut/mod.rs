@@ -16,7 +16,7 @@ use crate::mmu::{
     WalkCaches,
 };
 pub use bridge::ffi::{Inputs, Outputs};
-pub use event::{Done, Event, EventLayout, Miss, Next, Pass, WalkStep};
+pub use event::{Done, Event, EventLayout, Miss, Next, Pass, Requests, WalkStep};
 use variants::Variant;
 
 /// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
@@ -159,7 +159,7 @@ impl Clocked<'_> {
 
     /// The part of a cycle's event that concerns requests.
     #[inline]
-    pub fn requests_of_event(&self, outputs: &Outputs) -> (Option<Miss>, Option<Done>) {
+    pub fn requests_of_event(&self, outputs: &Outputs) -> Requests {
         self.layout.decode_requests(&outputs.event)
     }
 

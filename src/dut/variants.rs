@@ -21,9 +21,22 @@ pub struct Variant {
     pub max_levels: u32,
     /// The walker can set A and D. (The handout's formats have neither.)
     pub svadu: bool,
+    /// Its second-level TLB, if it has one.
+    pub tlb2: Option<SecondTlb>,
     /// RTL assertions on, and every bit that the RTL leaves open drawn at random at the start. Slower; the others
     /// are built for bulk.
     pub checked: bool,
+}
+
+/// A second-level TLB: the RTL parameters `Tlb2Sets`, `Tlb2Ways` and `Tlb2Superpages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondTlb {
+    /// Sets for the smallest pages, a power of two.
+    pub sets: u32,
+    /// Ways of each, a power of two.
+    pub ways: u32,
+    /// Entries for larger pages; 0: there are none.
+    pub superpages: u32,
 }
 
 impl Variant {
@@ -51,6 +64,7 @@ const fn variant(
         read_bypass: false,
         max_levels: 5,
         svadu: true,
+        tlb2: None,
         checked,
     }
 }
@@ -74,6 +88,26 @@ const fn sv39_without_svadu(name: &'static str, variant: Variant) -> Variant {
     }
 }
 
+/// The same with a second-level TLB.
+const fn tlb2(
+    name: &'static str,
+    sets: u32,
+    ways: u32,
+    superpages: u32,
+    variant: Variant,
+) -> Variant {
+    let size = SecondTlb {
+        sets,
+        ways,
+        superpages,
+    };
+    Variant {
+        name,
+        tlb2: Some(size),
+        ..variant
+    }
+}
+
 /// Every variant, the default of each format first.
 pub const VARIANTS: &[Variant] = &[
     variant("handout", 0, 4, 16, 0, false),
@@ -88,14 +122,18 @@ pub const VARIANTS: &[Variant] = &[
     bypass("classic32_b", variant("", 1, 4, 16, 0, false)),
     bypass("classic32_s16_b", variant("", 1, 16, 16, 0, false)),
     variant("classic32_checked", 1, 4, 4, 0, true),
+    tlb2("classic32_l2", 4, 2, 0, variant("", 1, 4, 4, 0, false)),
     variant("rv32", 2, 4, 32, 2, false),
     variant("rv32_s1", 2, 1, 32, 2, false),
     variant("rv32_c8", 2, 4, 32, 8, false),
     variant("rv32_checked", 2, 4, 4, 2, true),
+    tlb2("rv32_l2", 2, 4, 4, variant("", 2, 4, 4, 2, false)),
     variant("rv64", 3, 4, 32, 2, false),
     variant("rv64_s1", 3, 1, 32, 2, false),
     bypass("rv64_b", variant("", 3, 4, 32, 2, false)),
     variant("rv64_c8", 3, 4, 32, 8, false),
     sv39_without_svadu("rv64_sv39", variant("", 3, 4, 4, 2, false)),
     variant("rv64_checked", 3, 4, 4, 2, true),
+    tlb2("rv64_l2", 4, 2, 2, variant("", 3, 4, 4, 2, true)),
+    tlb2("rv64_l2_c8", 32, 4, 16, variant("", 3, 4, 32, 8, false)),
 ];

@@ -377,8 +377,15 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
 /// Figures of a run in a line.
 pub fn stats(stats: &Stats) -> String {
     let per = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+    let second = match stats.second_hits {
+        0 => String::new(),
+        hits => format!(
+            " ({:.1} % by the second level)",
+            100.0 * per(hits, stats.accesses)
+        ),
+    };
     format!(
-        "{} accesses in {} cycles: {:.1} % hits, {} faults, {} walks of {:.2} reads, {} merged; {} fences, {} edits",
+        "{} accesses in {} cycles: {:.1} % hits{second}, {} faults, {} walks of {:.2} reads, {} merged; {} fences, {} edits",
         stats.accesses,
         stats.cycles,
         100.0 * per(stats.hits, stats.accesses),

@@ -11,7 +11,7 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::variants::{VARIANTS, Variant};
+use crate::dut::variants::{SecondTlb, VARIANTS, Variant};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
@@ -54,6 +54,8 @@ pub struct Machine {
     pub max_levels: u32,
     /// The walker can set A and D, where a context asks for it.
     pub svadu: bool,
+    /// Its second-level TLB, if it has one.
+    pub tlb2: Option<SecondTlb>,
     /// A build with RTL assertions on; see [`Variant::checked`].
     pub checked: bool,
 }
@@ -71,6 +73,7 @@ impl Machine {
             read_bypass: false,
             max_levels: 5,
             svadu: true,
+            tlb2: None,
             checked: false,
         }
     }
@@ -86,6 +89,7 @@ impl Machine {
             read_bypass: variant.read_bypass,
             max_levels: variant.max_levels,
             svadu: variant.svadu,
+            tlb2: variant.tlb2,
             checked: variant.checked,
         }
     }
@@ -100,6 +104,7 @@ impl Machine {
                 && v.read_bypass == self.read_bypass
                 && v.max_levels == self.max_levels
                 && v.svadu == self.svadu
+                && v.tlb2 == self.tlb2
                 && v.checked == self.checked
         })
     }

@@ -11,6 +11,7 @@ use super::{
     size_name,
 };
 use crate::addr::Hpa;
+use crate::dut::variants::SecondTlb;
 use crate::format::Format;
 use crate::format::riscv::mode_name;
 use crate::mmu::{Context, Fence, Purpose, Stage};
@@ -54,6 +55,16 @@ impl fmt::Display for Hex {
 
 fn string(text: &str) -> String {
     toml::Value::from(text).to_string()
+}
+
+/// The size of a second-level TLB, as a file has it.
+pub(super) fn second_tlb(size: SecondTlb) -> String {
+    let SecondTlb {
+        sets,
+        ways,
+        superpages,
+    } = size;
+    format!("{{ sets = {sets}, ways = {ways}, superpages = {superpages} }}")
 }
 
 /// `{ a = 1, b = 2 }`.
@@ -112,6 +123,9 @@ impl Writer {
         }
         if machine.svadu != default.svadu {
             writeln!(self.out, "svadu = {}", machine.svadu)?;
+        }
+        if let Some(size) = machine.tlb2 {
+            writeln!(self.out, "tlb2 = {}", second_tlb(size))?;
         }
         writeln!(self.out, "checked = {}", machine.checked)?;
 

@@ -190,7 +190,14 @@ impl Shrinker<'_> {
             .collect();
         machines.sort_by_key(|m| {
             let is_large = m.tlb_entries != default.tlb_entries;
-            (m.checked, m.read_bypass, !m.svadu, m.slots, is_large)
+            (
+                m.checked,
+                m.tlb2.is_some(),
+                m.read_bypass,
+                !m.svadu,
+                m.slots,
+                is_large,
+            )
         });
         let caches = self.scenario.machine.walk_caches;
         if caches.any() {

@@ -12,6 +12,7 @@ use super::{
 use crate::addr::Hpa;
 use crate::bench::{self, Failed, Observer, Read, Stats};
 use crate::dut::Dut;
+use crate::dut::variants::SecondTlb;
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Fence, Outcome, WalkCaches};
@@ -19,6 +20,15 @@ use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timi
 
 /// TLB entries of the device that traces run on.
 pub const TLB_ENTRIES: u32 = 32;
+
+/// Second-level TLB of the one that has one, with walk caches of [`SECOND_TLB_CACHES`] entries.
+pub const SECOND_TLB: SecondTlb = SecondTlb {
+    sets: 32,
+    ways: 4,
+    superpages: 16,
+};
+/// See [`SECOND_TLB`].
+pub const SECOND_TLB_CACHES: u32 = 8;
 
 /// Accesses from one call of the progress to the next.
 const PROGRESS: u64 = 1 << 12;
@@ -82,14 +92,17 @@ pub struct Options {
     pub walk_caches: WalkCaches,
     /// Entries of each, of each level.
     pub walk_cache_entries: u32,
+    /// The device has a second-level TLB: [`SECOND_TLB`].
+    pub second_tlb: bool,
 }
 
 /// The device that traces are for.
-pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches) -> Machine {
+pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches, second_tlb: bool) -> Machine {
     Machine {
         tlb_entries: TLB_ENTRIES,
         walk_cache_entries,
         walk_caches,
+        tlb2: second_tlb.then_some(SECOND_TLB),
         ..Machine::of(Format::Rv64)
     }
 }
@@ -105,8 +118,9 @@ pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceErr
         serial,
         walk_caches,
         walk_cache_entries,
+        second_tlb,
     } = options;
-    let machine = machine(walk_cache_entries, walk_caches);
+    let machine = machine(walk_cache_entries, walk_caches, second_tlb);
     let mut lowering = Lowering {
         to: Lowered {
             scenario: Scenario {

@@ -6,10 +6,10 @@ use super::error::{Problem, Result, Span};
 use super::layout::Layout;
 use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
-use crate::dut::variants::VARIANTS;
+use crate::dut::variants::{SecondTlb, VARIANTS};
 use crate::format::Format;
 use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH, WalkCaches};
-use crate::scenario::{Holes, Machine, NamedContext, Timing};
+use crate::scenario::{Holes, Machine, NamedContext, Timing, write};
 
 /// The largest latency of memory, in cycles.
 const MOST_LATENCY: u32 = 1000;
@@ -35,6 +35,7 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         "read_bypass",
         "max_levels",
         "svadu",
+        "tlb2",
         "checked",
     ])?;
     let format = table.require("format", &one_of(&names))?;
@@ -68,6 +69,10 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         machine.svadu = svadu.boolean()?;
         place = svadu.span;
     }
+    if let Some(size) = table.get("tlb2") {
+        machine.tlb2 = Some(second_tlb(&size)?);
+        place = size.span;
+    }
     if machine.variant().is_none() {
         return Err(no_variant(&machine, &place));
     }
@@ -82,6 +87,20 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         }
     }
     Ok(machine)
+}
+
+fn second_tlb(field: &Field<'_>) -> Result<SecondTlb> {
+    let table = field.table("tlb2")?;
+    table.only(&["sets", "ways", "superpages"])?;
+    let number = |key, least| {
+        let what = format!("a number from {least} on");
+        table.require(key, &what)?.number_u32(least, u32::MAX)
+    };
+    Ok(SecondTlb {
+        sets: number("sets", 1)?,
+        ways: number("ways", 1)?,
+        superpages: number("superpages", 0)?,
+    })
 }
 
 fn walk_caches(field: &Field<'_>) -> Result<WalkCaches> {
@@ -112,6 +131,9 @@ fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
         }
         if !machine.svadu {
             text.push_str(", svadu = false");
+        }
+        if let Some(size) = machine.tlb2 {
+            text.push_str(&format!(", tlb2 = {}", write::second_tlb(size)));
         }
         if machine.checked {
             text.push_str(", checked = true");

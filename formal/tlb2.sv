@@ -1,0 +1,187 @@
+// The second-level TLB's sets: hits that say what a walk has filled, fences that count at once for all that they name, and what they leave.
+//
+// Proved for one way (the parameter) of one set that never changes and is otherwise free (set_i), so for all. What is
+// larger than the smallest page is in an instance of tlb.sv, which has properties of its own. What a fence names, and
+// which pages an entry covers, is in tlb_facts.svh.
+
+`include "nested_mmu_types.svh"
+
+module tlb2_properties
+  import nested_mmu_pkg::*;
+#(
+  parameter format_e     Format    = FormatRv32,
+  parameter int unsigned Sets      = 4,
+  parameter int unsigned Way       = 0,
+  parameter int unsigned MaxLevels = 5,
+  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 8, 16, 14, 0, 0, 0, 1'b0, MaxLevels, 1'b1, Sets, 2, 0),
+  `NESTED_MMU_TYPES(Cfg),
+  localparam type set_t = logic [index_width(Sets)-1:0]
+) (
+  input logic      clk_i,
+  input logic      rst_ni,
+  input logic      read_valid_i,
+  input vpn_t      read_vpn_i,
+  input tlb_key_t  key_i,
+  input logic      look_valid_i,
+  input access_e   look_access_i,
+  input who_t      look_who_i,
+  input logic      fill_valid_i,
+  input tlb_data_t fill_data_i,
+  input logic      fence_valid_i,
+  input fence_t    fence_i,
+
+  input set_t      set_i
+);
+
+  logic      hit;
+  tlb_data_t data;
+
+  tlb2 #(.Cfg(Cfg)) u_dut (
+    .clk_i,
+    .rst_ni,
+    .read_valid_i,
+    .read_vpn_i,
+    .key_i,
+    .look_valid_i,
+    .look_access_i,
+    .look_who_i,
+    .hit_o  (hit),
+    .data_o (data),
+    .fill_valid_i,
+    .fill_data_i,
+    .fence_valid_i,
+    .fence_i
+  );
+
+  `include "tlb_facts.svh"
+
+  function automatic logic permits_access(tlb_data_t found, tlb_key_t key, access_e access, who_t who);
+    return !Cfg.Riscv || grants_permit(found.grants, key.space.guest_levels != '0, access, who);
+  endfunction
+
+  ///////////////////////
+  // What is assumed   //
+  ///////////////////////
+
+  logic started_q = 1'b0;
+  set_t set_q, asked_q;
+  logic was_asked_q;
+  always_ff @(posedge clk_i) begin : p_started
+    started_q   <= 1'b1;
+    set_q       <= set_i;
+    was_asked_q <= read_valid_i;
+    asked_q     <= set_t'(read_vpn_i);
+  end
+
+  always_comb begin : p_assume
+    assume (rst_ni == started_q);
+    if (started_q) assume (set_i == set_q);
+    // nested_mmu.sv shows that what is looked up was asked for in the cycle before, that look-up, fill and fence do not meet
+    // but for fills that the fence does not name.
+    assume (!look_valid_i || (was_asked_q && asked_q == set_t'(key_i.vpn)));
+    assume (!(fill_valid_i && look_valid_i));
+    assume (!(fence_valid_i && look_valid_i));
+    assume (!(fill_valid_i && fence_valid_i && names(fence_i, key_i, fill_data_i)));
+    assume (!fill_valid_i || has_shape(key_i, fill_data_i));
+    assume (Cfg.Riscv || !look_valid_i || key_i.space.virt);
+  end
+
+  ///////////////////////
+  // The way           //
+  ///////////////////////
+
+  // The last fill of it, and whether a fence has named that since.
+  logic      filled, live_q, valid, doubt, looked, found, allowed, refused;
+  tlb_key_t  known_key_q;
+  tlb_data_t known_data_q;
+
+  assign filled = fill_valid_i && u_dut.fill_small && u_dut.fill_way[Way] && set_t'(key_i.vpn) == set_i;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_live
+    if (!rst_ni)                                                         live_q <= 1'b0;
+    else if (filled)                                                     live_q <= 1'b1;
+    else if (fence_valid_i && names(fence_i, known_key_q, known_data_q)) live_q <= 1'b0;
+  end
+  always_ff @(posedge clk_i) begin : p_known
+    if (filled) begin
+      known_key_q  <= key_i;
+      known_data_q <= fill_data_i;
+    end
+  end
+
+  assign valid   = u_dut.valid_q[set_i][Way];
+  assign doubt   = u_dut.doubt_q[set_i][Way];
+  assign looked  = look_valid_i && set_t'(key_i.vpn) == set_i;
+  assign found   = looked && covers(known_key_q, known_data_q, key_i);
+  assign allowed = permits_access(known_data_q, key_i, look_access_i, look_who_i);
+  assign refused = found && !allowed;
+
+  // What the memory gave of this set counts, for it was not filled in that cycle.
+  logic read, counts;
+  assign read   = (u_dut.set_q == set_i);
+  assign counts = read && u_dut.there_q[Way];
+
+  // It was there and live, and in the cycle nothing came that it must or may be forgotten for.
+  logic kept_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_kept
+    if (!rst_ni) kept_q <= 1'b0;
+    else kept_q <= valid && live_q && !refused
+                && !(fill_valid_i && set_t'(key_i.vpn) == set_i)
+                && !(fence_valid_i && (doubt || names(fence_i, known_key_q, known_data_q)));
+  end
+
+  // A fence by gVA came, of another set, and the entry is no piece of a larger guest page; all was sure before.
+  logic spared_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_spared
+    if (!rst_ni) spared_q <= 1'b0;
+    else spared_q <= valid && live_q && !doubt && fence_valid_i && fence_i.use_gva
+                  && known_data_q.place.guest_span == '0
+                  && set_t'(fence_i.gva >> Cfg.OffsetWidth) != set_i;
+  end
+
+  // The set was read, and no fence has come since.
+  logic read_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_read
+    if (!rst_ni) read_q <= 1'b0;
+    else         read_q <= read && !fence_valid_i;
+  end
+
+  always_comb begin : p_properties
+    if (rst_ni) begin
+      // 10.1 What a way holds is what was filled last, of one smallest page of its set.
+      Memory_A: assert (!valid || (u_dut.gen_way[Way].line[set_i].key == known_key_q
+                                   && u_dut.gen_way[Way].line[set_i].data == known_data_q));
+      Shape_A:  assert (!valid || (has_shape(known_key_q, known_data_q) && set_t'(known_key_q.vpn) == set_i
+                                   && (known_data_q.place.guest_span & known_data_q.place.host_span) == '0));
+      Read_A:   assert (!(counts && valid) || (u_dut.line_q[Way].key == known_key_q
+                                               && u_dut.line_q[Way].data == known_data_q));
+      // 10.2 What is held is in doubt, by the last fence, if a fence has named it, and only for that forgotten when it is read.
+      Doubt_A:  assert (!valid || live_q == !(doubt && names(u_dut.fence_q, known_key_q, known_data_q)));
+      Piece_A:  assert (!valid || u_dut.piece_q[set_i][Way] == (known_data_q.place.guest_span != '0));
+      // 10.3 A hit says what was filled for its page, which no fence has named since, and permits the access.
+      if (looked && u_dut.used[Way]) begin
+        HitIsLive_A: assert (valid && live_q && found && allowed);
+        HitData_A:   assert (hit && data == known_data_q);
+      end
+      // 10.4 What is held, not named and permits the access is found, if it was read in a cycle without a fill of it.
+      Found_A:  assert (!(found && allowed && valid && live_q && u_dut.there_q[Way]) || hit);
+      // 10.5 It stays until its set is filled, a look-up finds that it does not permit the access, or a fence comes that names
+      // it or that finds it in doubt.
+      Stays_A:  assert (!kept_q || (valid && live_q));
+      // 10.6 A fence by gVA leaves without doubt what is in other sets and no piece of a larger guest page.
+      Spared_A: assert (!spared_q || (valid && !doubt));
+      // 10.7 A set that has been read is without doubt in the next cycle, but for a fence.
+      Sure_A:   assert (!read_q || !doubt);
+      // 10.8 One way answers.
+      OneWay_A: assert ($onehot0(u_dut.used));
+
+      Hit_C:      cover (looked && u_dut.used[Way]);
+      InDoubt_C:  cover (looked && u_dut.used[Way] && doubt);
+      Named_C:    cover (looked && valid && doubt && !live_q && found);
+      Refused_C:  cover (!Cfg.Riscv || (refused && valid));
+      Lost_C:     cover (fence_valid_i && valid && live_q && doubt && !names(fence_i, known_key_q, known_data_q));
+      Full_C:     cover (filled && valid);
+    end
+  end
+
+endmodule
