@@ -105,7 +105,6 @@ MUTANTS = {
     "26-fence-by-asid-takes-global": "tlb-rv32",
     "43-second-level-hit-in-doubt": "tlb2-rv32-0",
     "43-second-level-fence-forgotten-for-the-next": "tlb2-rv32-0",
-    "43-second-level-read-beside-a-fill": "tlb2-rv32-0",
     "43-second-level-pieces-of-the-host": "tlb2-rv32-0",
     "43-second-level-permits-all": "tlb2-rv32-0",
     "43-second-level-forgets-all": "tlb2-rv32-0",

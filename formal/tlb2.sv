@@ -23,6 +23,7 @@ module tlb2_properties
   input vpn_t      read_vpn_i,
   input tlb_key_t  key_i,
   input logic      look_valid_i,
+  input logic      use_i,
   input access_e   look_access_i,
   input who_t      look_who_i,
   input logic      fill_valid_i,
@@ -47,6 +48,7 @@ module tlb2_properties
     .look_who_i,
     .hit_o  (hit),
     .data_o (data),
+    .use_i,
     .fill_valid_i,
     .fill_data_i,
     .fence_valid_i,
@@ -80,6 +82,7 @@ module tlb2_properties
     // but for fills that the fence does not name.
     assume (!look_valid_i || (was_asked_q && asked_q == set_t'(key_i.vpn)));
     assume (!(fill_valid_i && look_valid_i));
+    assume (!(fill_valid_i && use_i));
     assume (!(fence_valid_i && look_valid_i));
     assume (!(fill_valid_i && fence_valid_i && names(fence_i, key_i, fill_data_i)));
     assume (!fill_valid_i || has_shape(key_i, fill_data_i));
@@ -139,6 +142,20 @@ module tlb2_properties
                   && set_t'(fence_i.gva >> Cfg.OffsetWidth) != set_i;
   end
 
+  // This way was found, or none, and what it held.
+  logic      was_used_q, was_missed_q;
+  tlb_data_t was_known_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_was
+    if (!rst_ni) {was_used_q, was_missed_q} <= '0;
+    else begin
+      was_used_q   <= looked && u_dut.used[Way];
+      was_missed_q <= look_valid_i && u_dut.used == '0;
+    end
+  end
+  always_ff @(posedge clk_i) begin : p_was_known
+    was_known_q <= known_data_q;
+  end
+
   // The set was read, and no fence has come since.
   logic read_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_read
@@ -149,22 +166,23 @@ module tlb2_properties
   always_comb begin : p_properties
     if (rst_ni) begin
       // 10.1 What a way holds is what was filled last, of one smallest page of its set.
-      Memory_A: assert (!valid || (u_dut.gen_way[Way].line[set_i].key == known_key_q
-                                   && u_dut.gen_way[Way].line[set_i].data == known_data_q));
+      Memory_A: assert (!valid || (u_dut.gen_way[Way].u_lines.word_q[set_i].key == known_key_q
+                                   && u_dut.gen_way[Way].u_lines.word_q[set_i].data == known_data_q));
       Shape_A:  assert (!valid || (has_shape(known_key_q, known_data_q) && set_t'(known_key_q.vpn) == set_i
                                    && (known_data_q.place.guest_span & known_data_q.place.host_span) == '0));
-      Read_A:   assert (!(counts && valid) || (u_dut.line_q[Way].key == known_key_q
-                                               && u_dut.line_q[Way].data == known_data_q));
+      Read_A:   assert (!(counts && valid) || (u_dut.gen_way[Way].line.key == known_key_q
+                                               && u_dut.gen_way[Way].line.data == known_data_q));
       // 10.2 What is held is in doubt, by the last fence, if a fence has named it, and only for that forgotten when it is read.
       Doubt_A:  assert (!valid || live_q == !(doubt && names(u_dut.fence_q, known_key_q, known_data_q)));
       Piece_A:  assert (!valid || u_dut.piece_q[set_i][Way] == (known_data_q.place.guest_span != '0));
-      // 10.3 A hit says what was filled for its page, which no fence has named since, and permits the access.
-      if (looked && u_dut.used[Way]) begin
-        HitIsLive_A: assert (valid && live_q && found && allowed);
-        HitData_A:   assert (hit && data == known_data_q);
-      end
+      // 10.3 A look-up finds what was filled for its page, which no fence has named since, and which permits the access.
+      if (looked && u_dut.used[Way]) HitIsLive_A: assert (valid && live_q && found && allowed);
+      // And offers that in the next cycle.
+      HitData_A: assert (!was_used_q || (hit && data == was_known_q));
       // 10.4 What is held, not named and permits the access is found, if it was read in a cycle without a fill of it.
-      Found_A:  assert (!(found && allowed && valid && live_q && u_dut.there_q[Way]) || hit);
+      Found_A:  assert (!(found && allowed && valid && live_q && u_dut.there_q[Way]) || |u_dut.used);
+      // And only then is something offered.
+      NoHit_A:  assert (!was_missed_q || !hit);
       // 10.5 It stays until its set is filled, a look-up finds that it does not permit the access, or a fence comes that names
       // it or that finds it in doubt.
       Stays_A:  assert (!kept_q || (valid && live_q));

@@ -7,6 +7,7 @@ rtl/fence_scope.sv
 rtl/walk_step_handout.sv
 rtl/walk_step_riscv.sv
 rtl/tlb.sv
+rtl/ram_1r1w.sv
 rtl/tlb2.sv
 rtl/miss_table.sv
 rtl/walk_cache.sv

@@ -5,7 +5,7 @@
 // a walk; one that finds neither a walk to share nor room for its own is held and looked up again: also, before
 // the next ended walk, in the cycle after a walk has left its slot, so that the slots do not all begin together.
 //
-// With a second-level TLB a request that misses the first is held for a cycle, in which the second is read, and looked up in both.
+// With a second-level TLB a request that misses the first is held until that has been looked up too.
 
 `include "nested_mmu_types.svh"
 
@@ -83,7 +83,7 @@ module nested_mmu
 
   req_t lookup;
   logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
-  logic second_done, second_hit;  // the second level has been looked up; it has answered
+  logic second_done, second_hit;  // the second level has been looked up for the held request; it answers
   slot_t miss_slot;
 
   logic held_valid_q, retired_q;
@@ -160,27 +160,37 @@ module nested_mmu
   );
 
   if (Tlb2Sets != 0) begin : gen_tlb2
-    logic hit2;
+    logic looks, looked_q, looked_d, hit2;
+
+    // In a cycle that needs the key for nothing else. What has been found is good until a fill or a fence.
+    assign looks    = held_valid_q && !looked_q && !done_first && !fence_valid_i;
+    assign looked_d = held_valid_q && (looks || looked_q) && !fence_valid_i && !(give && done_fill);
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin : p_looked
+      if (!rst_ni) looked_q <= 1'b0;
+      else         looked_q <= looked_d;
+    end
 
     tlb2 #(.Cfg(Cfg)) u_tlb2 (
       .clk_i,
       .rst_ni,
-      .read_valid_i  (held_valid_q || lookup_valid),
+      .read_valid_i  (held_valid_q ? !looked_d : lookup_valid),
       .read_vpn_i    (vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)),
       .key_i         (key),
-      .look_valid_i  (look && held_valid_q),
+      .look_valid_i  (looks),
       .look_access_i (lookup.query.access),
       .look_who_i    (lookup.query.ctx.mode.who),
       .hit_o         (hit2),
       .data_o        (second_data),
+      .use_i         (second_hit),
       .fill_valid_i  (give && done_fill),
       .fill_data_i   (done_data),
       .fence_valid_i,
       .fence_i
     );
 
-    assign second_done = held_valid_q;
-    assign second_hit  = look && held_valid_q && hit2;
+    assign second_done = held_valid_q && looked_q;
+    assign second_hit  = look && second_done && hit2;
   end else begin : gen_no_tlb2
     assign second_done = 1'b1;
     assign second_hit  = 1'b0;
@@ -206,7 +216,7 @@ module nested_mmu
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_retired
     if (!rst_ni)       retired_q <= 1'b0;
-    else if (rsp_room) retired_q <= give && done_last;
+    else if (rsp_room) retired_q <= (give && done_last) || (retired_q && held_valid_q && !second_done);
   end
 
   always_ff @(posedge clk_i) begin : p_held

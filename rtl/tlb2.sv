@@ -1,9 +1,10 @@
 // Second-level TLB: full gVA=>hPA translations of the smallest pages in sets of ways, and those of superpages in a TLB of
 // their own.
 //
-//   cycle | smallest pages                                         | superpages
-//   c     | the set of a request is read (`read_valid_i`)          |
-//   c+1   | its ways are compared with the request (`look_valid_i`)| looked up
+//   cycle | smallest pages                                          | superpages
+//   c     | the set of a request is read (`read_valid_i`)           |
+//   c+1   | its ways are compared with the request (`look_valid_i`) | looked up
+//   c+2   | what was found is offered                               |
 //
 // Keys and data of the sets are a memory with a port to read and one to write; only the states of entries are flip-flops. So
 // a fence is taken in a cycle, and the sets are gone through behind it: it makes all entries that it may name *doubtful*,
@@ -35,8 +36,11 @@ module tlb2
   input  logic      look_valid_i,
   input  access_e   look_access_i,
   input  who_t      look_who_i,
-  output logic      hit_o,         // of a look-up; on RISC-V it permits the access
+
+  // What the last look-up has found; on RISC-V it permits the access.
+  output logic      hit_o,
   output tlb_data_t data_o,        // of the page that was looked up
+  input  logic      use_i,         // it is an answer
 
   input  logic      fill_valid_i,
   input  tlb_data_t fill_data_i,
@@ -77,7 +81,6 @@ module tlb2
   logic              sweeps;
   set_t              sweep_q, read_set, set_q;
   ways_t             fill_way, there_q;
-  line_t             line_q [Ways];
 
   for (genvar s = 0; s < Sets; s++) begin : gen_doubtful
     assign doubtful[s] = |doubt_q[s];
@@ -106,20 +109,12 @@ module tlb2
     there_q <= valid_q[read_set] & ~((fill_small && fill_set == read_set) ? fill_way : '0);
   end
 
-  for (genvar way = 0; way < Ways; way++) begin : gen_way
-    line_t line [Sets];
-
-    always_ff @(posedge clk_i) begin : p_memory
-      if (fill_small && fill_way[way]) line[fill_set] <= '{key: key_i, data: fill_data_i};
-      line_q[way] <= line[read_set];
-    end
-  end
-
   /////////////////
   // The look-up //
   /////////////////
 
   ways_t        there, in_scope, named, match, allowed, found, used;
+  tlb_data_t    data [Ways];
   fence_pages_t fence_pages;
   tlb_key_t     key_ignore;
   logic         mappable;
@@ -134,27 +129,39 @@ module tlb2
     return !Cfg.Riscv || grants_permit(grants, guest_on, access, who);
   endfunction
 
-  for (genvar way = 0; way < Ways; way++) begin : gen_compare
+  for (genvar way = 0; way < Ways; way++) begin : gen_way
+    line_t    line;
     tlb_key_t ignore;
-    assign ignore = ignored('0, line_q[way].data.is_global, line_q[way].key.space.virt);
+
+    ram_1r1w #(.Words(Sets), .word_t(line_t)) u_lines (
+      .clk_i,
+      .write_i      (fill_small && fill_way[way]),
+      .write_at_i   (fill_set),
+      .write_word_i ('{key: key_i, data: fill_data_i}),
+      .read_at_i    (read_set),
+      .read_word_o  (line)
+    );
+
+    assign data[way] = line.data;
+    assign ignore    = ignored('0, line.data.is_global, line.key.space.virt);
 
     fence_scope #(.Cfg(Cfg)) u_scope (
       .scope_i  (fence_q.scope),
-      .virt_i   (line_q[way].key.space.virt),
-      .global_i (line_q[way].data.is_global),
-      .asid_i   (line_q[way].key.space.asid),
-      .vmid_i   (line_q[way].key.space.vmid),
+      .virt_i   (line.key.space.virt),
+      .global_i (line.data.is_global),
+      .asid_i   (line.key.space.asid),
+      .vmid_i   (line.key.space.vmid),
       .named_o  (in_scope[way])
     );
 
     assign named[way] = doubt_q[set_q][way] && in_scope[way]
-                     && names_page(fence_pages, line_q[way].key.vpn,
-                                   gppn_of(line_q[way].data.place.gppn, line_q[way].data.place.hppn,
-                                           line_q[way].key.space.host_levels),
-                                   line_q[way].data.place.guest_span, line_q[way].data.place.host_span);
+                     && names_page(fence_pages, line.key.vpn,
+                                   gppn_of(line.data.place.gppn, line.data.place.hppn,
+                                           line.key.space.host_levels),
+                                   line.data.place.guest_span, line.data.place.host_span);
     assign match[way] = there[way] && !named[way] && mappable
-                     && ((line_q[way].key ^ key_i) & ~(ignore | key_ignore)) == '0;
-    assign allowed[way] = answers(line_q[way].data.grants, key_i.space.guest_levels != '0,
+                     && ((line.key ^ key_i) & ~(ignore | key_ignore)) == '0;
+    assign allowed[way] = answers(line.data.grants, key_i.space.guest_levels != '0,
                                   look_access_i, look_who_i);
   end
 
@@ -166,9 +173,59 @@ module tlb2
   always_comb begin : p_small
     small_data = '0;
     for (int unsigned way = 0; way < Ways; way++) begin
-      if (used[way]) small_data |= line_q[way].data;
+      if (used[way]) small_data |= data[way];
     end
     small_data.place = at_page(small_data.place, key_i.vpn, key_i.space.host_levels);
+  end
+
+  ////////////////
+  // Superpages //
+  ////////////////
+
+  logic      super_found;
+  tlb_data_t super_data;
+
+  if (Cfg.Tlb2Superpages != 0) begin : gen_superpages
+    logic hit;
+
+    tlb #(.Cfg(Cfg), .N(Cfg.Tlb2Superpages)) u_superpages (
+      .clk_i,
+      .rst_ni,
+      .key_i,
+      .hit_o        (hit),
+      .place_o      (super_data.place),
+      .grants_o     (super_data.grants),
+      .global_o     (super_data.is_global),
+      .use_i        (use_i && hit),
+      .fill_valid_i (fill_valid_i && !fill_small),
+      .fill_data_i,
+      .fence_valid_i,
+      .fence_i
+    );
+
+    assign super_found = hit && answers(super_data.grants, key_i.space.guest_levels != '0,
+                                        look_access_i, look_who_i);
+  end else begin : gen_no_superpages
+    assign super_found = 1'b0;
+    assign super_data  = '0;
+  end
+
+  ////////////////////
+  // What was found //
+  ////////////////////
+
+  logic  small_q;
+  ways_t used_q;
+  set_t  used_set_q;
+
+  always_ff @(posedge clk_i) begin : p_found
+    if (look_valid_i) begin
+      hit_o      <= |found || super_found;
+      data_o     <= |found ? small_data : super_data;
+      small_q    <= |found;
+      used_q     <= used;
+      used_set_q <= set_q;
+    end
   end
 
   ////////////////
@@ -228,8 +285,8 @@ module tlb2
     plru_tree #(.N(Ways)) u_plru (
       .clk_i,
       .rst_ni,
-      .touch_valid_i (is_filled || (look_valid_i && |used && is_read)),
-      .touch_i       (is_filled ? fill_way : used),
+      .touch_valid_i (is_filled || (use_i && small_q && used_set_q == set_t'(s))),
+      .touch_i       (is_filled ? fill_way : used_q),
       .victim_o      (victim[s])
     );
   end
@@ -237,41 +294,6 @@ module tlb2
   always_ff @(posedge clk_i) begin : p_fence
     if (fence_valid_i) fence_q <= fence_i;
   end
-
-  ////////////////
-  // Superpages //
-  ////////////////
-
-  logic      super_found;
-  tlb_data_t super_data;
-
-  if (Cfg.Tlb2Superpages != 0) begin : gen_superpages
-    logic hit;
-
-    tlb #(.Cfg(Cfg), .N(Cfg.Tlb2Superpages)) u_superpages (
-      .clk_i,
-      .rst_ni,
-      .key_i,
-      .hit_o        (hit),
-      .place_o      (super_data.place),
-      .grants_o     (super_data.grants),
-      .global_o     (super_data.is_global),
-      .use_i        (look_valid_i && super_found),
-      .fill_valid_i (fill_valid_i && !fill_small),
-      .fill_data_i,
-      .fence_valid_i,
-      .fence_i
-    );
-
-    assign super_found = hit && answers(super_data.grants, key_i.space.guest_levels != '0,
-                                        look_access_i, look_who_i);
-  end else begin : gen_no_superpages
-    assign super_found = 1'b0;
-    assign super_data  = '0;
-  end
-
-  assign hit_o  = |found || super_found;
-  assign data_o = |found ? small_data : super_data;
 
 `ifndef SYNTHESIS
   logic in_reset;

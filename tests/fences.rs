@@ -563,7 +563,7 @@ fn a_request_is_taken_in_the_cycle_after_a_fence_and_what_was_not_named_hits_at_
             assert_eq!(answer.hit, hit);
             assert_eq!(answer.accepted, ran.fences[0] + 1);
             // Eight reads with data in the next cycle, and the look-up in the second level, as docs/ports.md has it.
-            let second = u64::from(machine.tlb2.is_some());
+            let second = 2 * u64::from(machine.tlb2.is_some());
             let cycles = match (hit, machine.read_bypass) {
                 (true, _) => 1,
                 (false, false) => 8 * 2 + 2 + second,

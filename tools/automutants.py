@@ -38,12 +38,12 @@ SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
 # What a build needs; what is unchanged keeps its time.
 BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "rtl", "scenarios", "sim", "src", "tests", "tools")
 # Tests that count cycles and reads.
-COUNTING = ("timing", "walk_caches", "riscv")
+COUNTING = ("timing", "walk_caches", "second_tlb", "riscv")
 FORMATS = "handout classic32 rv32 rv64"
 HANDOUT = ["classic32-rights", "handout-rights", "classic32", "handout"]
 RISCV = ["rv64", "rv32"]
 # The rest is in every device.
-PROFILES = {"walk_step_handout.sv": HANDOUT} | dict.fromkeys(("walk_step_riscv.sv", "walk_cache.sv", "walk_caches.sv"), RISCV)
+PROFILES = {"walk_step_handout.sv": HANDOUT} | dict.fromkeys(("walk_step_riscv.sv", "walk_cache.sv", "walk_caches.sv", "tlb2.sv"), RISCV)
 EVERYWHERE = ["rv64", "classic32-rights", "rv32", "handout-rights"]
 IDENTITY = ("file", "where", "within", "operator", "before", "after", "ordinal")
 

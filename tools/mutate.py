@@ -38,7 +38,7 @@ except ImportError as error:
 
 # Each walk step is elaborated by one of them. Types are taken from the first that has the place.
 TOPS = (
-    ".Format(nested_mmu_pkg::FormatRv64), .GuestCacheEntries(2), .HostCacheEntries(2), .NestedTlbEntries(2), .ReadBypass(1)",
+    ".Format(nested_mmu_pkg::FormatRv64), .GuestCacheEntries(2), .HostCacheEntries(2), .NestedTlbEntries(2), .ReadBypass(1), .Tlb2Sets(4), .Tlb2Ways(2), .Tlb2Superpages(2)",
     ".Format(nested_mmu_pkg::FormatClassic32)",
 )
 SELECTED = "mutant"
@@ -505,9 +505,9 @@ def next_number(text: str) -> str:
 
 
 def rtl_files() -> list[str]:
-    """In the order of the file list, where packages come first."""
+    """In the order of the file list, where packages come first; then what has rules and is included."""
     lines = (ROOT / "rtl/nested_mmu.f").read_text().split()
-    return [Path(line).name for line in lines if not line.startswith("+")]
+    return [Path(line).name for line in lines if not line.startswith("+")] + ["tlb_rules.svh"]
 
 
 def find() -> Found:
@@ -525,7 +525,9 @@ def find() -> Found:
         sources[file] = path.read_text()
         if not sources[file].isascii():
             sys.exit(f"mutate: error: {path} is not ASCII: offsets in it are of bytes")
-        compilation.addSyntaxTree(syntax.SyntaxTree.fromFile(str(path), manager, bag))
+        # What is included comes with what includes it.
+        if path.suffix == ".sv":
+            compilation.addSyntaxTree(syntax.SyntaxTree.fromFile(str(path), manager, bag))
     tops = "".join(
         f"  nested_mmu #({top}) u_{i} ();\n" for i, top in enumerate(TOPS)
     )
@@ -625,7 +627,8 @@ def with_argument(text: str, functions: set[str]) -> str:
             text,
         )
         text = re.sub(rf"\b{name}\((?!int unsigned mutant)", f"{name}(mutant, ", text)
-    if "import nested_mmu_pkg::*" not in text and "package nested_mmu_pkg" not in text:
+    is_included = not re.search(r"^(module|package) ", text, re.M)
+    if not is_included and "import nested_mmu_pkg::*" not in text and "package nested_mmu_pkg" not in text:
         text = re.sub(r"\bmutant\b", "nested_mmu_pkg::mutant", text)
     return text
 

@@ -2,9 +2,9 @@
 """Area and depth of the MMU: LUT6, flip-flops and LUT levels of each configuration below, as Markdown and JSON.
 
 Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`, which knows no device: no carry
-chain, no memory, no wide multiplexer. LUT6 are its $lut cells, of whatever number of inputs; flip-flops its *DFF*
-cells, one bit each; levels the LUTs on the longest path from an input or a flip-flop to an output or a flip-flop
-(`ltp -noff`).
+chain, no wide multiplexer, no memory but what is in a module of its own (ram_1r1w), counted in bits. LUT6 are its $lut
+cells, of whatever number of inputs; flip-flops its *DFF* cells, one bit each; levels the LUTs on the longest path from an
+input, a flip-flop or a memory to an output, a flip-flop or a memory (`ltp -noff`).
 
 Each configuration is a process of its own. What it came to is kept in target/synth under a hash of the RTL, the
 commands and the pins of Yosys, so that nothing is measured twice. The result is also written to target/synth.json.
@@ -15,6 +15,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
+import fnmatch
 import hashlib
 import json
 import os
@@ -84,17 +85,24 @@ GUEST, HOST, NESTED = ("GuestCacheEntries", 8), ("HostCacheEntries", 8), ("Neste
 CACHES = [(GUEST,), (HOST,), (NESTED,), (GUEST, HOST, NESTED)]
 
 
-def with_caches(caches):
-    return Config("mmu", "rv64", more=caches)
+# The second level.
+SECOND = [(("Tlb2Sets", 64), ("Tlb2Ways", ways), ("Tlb2Superpages", pages)) for ways, pages in ((2, 0), (4, 0), (4, 8))]
+# Memories that stay what they are.
+MEMORIES = "ram_1r1w*"
 
 
-# The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told.
+def whole_with(more):
+    return Config("mmu", "rv64", more=more)
+
+
+# The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told; `memory`: there is one.
 TABLES = [
     ("The walker alone, one slot", "peers", kinds("walker")),
     ("The TLB alone, 16 entries", "peers", kinds("tlb")),
     ("The whole, one slot, TLB of 16", "", kinds("mmu")),
     ("The whole by slots, rv64, TLB of 16", "slots", [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
-    ("The whole by walk caches, rv64, one slot, TLB of 16", "", [Config("mmu", "rv64"), *map(with_caches, CACHES)]),
+    ("The whole by walk caches, rv64, one slot, TLB of 16", "", [Config("mmu", "rv64"), *map(whole_with, CACHES)]),
+    ("The whole by second-level TLB, rv64, one slot, TLB of 16", "memory", [Config("mmu", "rv64"), *map(whole_with, SECOND)]),
     ("The whole by TLB, rv64, one slot", "tlb", [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
 ]
 
@@ -198,7 +206,8 @@ class Rtl:
         if missing := [str(file) for file in self.files if not (ROOT / file).is_file()]:
             raise Failure(f"{self.folder}/nested_mmu.f lists {missing[0]}, which is not there", 2)
         self.hash = hashlib.sha256()
-        for file in sorted([*self.files, self.folder / "nested_mmu_types.svh"]):
+        included = [self.folder / path.name for path in here.glob("*.svh")]
+        for file in sorted([*self.files, *included]):
             self.hash.update(f"{file.name}\n".encode() + (ROOT / file).read_bytes())
         self.hash.update((ROOT / "tools/requirements-yosys.txt").read_bytes())
 
@@ -234,20 +243,23 @@ def area(cells):
 def measure(rtl, config):
     """A configuration's LUT6, flip-flops and levels, and where its longest path leads from and to."""
 
-    def read(stat, path):
-        (module,) = json.loads(stat)["modules"].values()
+    def is_memory(module):
+        return fnmatch.fnmatchcase(module.lstrip("\\"), MEMORIES)
+
+    def read(before, _memories, _synth, stat, path):
+        bits = sum(got["num_memory_bits"] for module, got in json.loads(before)["modules"].items() if is_memory(module))
+        (module,) = (got for module, got in json.loads(stat)["modules"].items() if not is_memory(module))
         cells = module["num_cells_by_type"]
-        unmapped = [kind for kind in cells if not re.fullmatch(r"\$lut|\$scopeinfo|\$_\w*DFF\w*_", kind)]
+        unmapped = [kind for kind in cells if not re.fullmatch(r"\$lut|\$scopeinfo|\$_\w*DFF\w*_", kind) and not is_memory(kind)]
         if unmapped:
             raise Failure(f"{config.name}: not mapped: {', '.join(sorted(unmapped))}", 1)
         ends = re.findall(r"^ +(?:\d+|ff): \\?(\S+)", path, re.M)
-        return {**area(cells), "levels": int(re.search(r"\(length=(\d+)\)", path)[1]), "from": ends[0], "to": ends[-1]}
+        return {**area(cells), "memory_bits": bits, "levels": int(re.search(r"\(length=(\d+)\)", path)[1]), "from": ends[0], "to": ends[-1]}
 
     return rtl.ask(config.name, f"""
         {rtl.read(config)}
         hierarchy -top {PARTS[config.part]}
-        synth -flatten -lut 6
-    """, ["stat -json", "ltp -noff"], read)
+    """, ["stat -json", f"blackbox {MEMORIES}", "synth -flatten -lut 6", "stat -json", "ltp -noff"], read)
 
 
 def breakdown(rtl, config):
@@ -287,11 +299,14 @@ def markdown(results, modules):
             continue
         steps = kind in ("slots", "tlb")
         lines += ["", f"### {title}", ""]
-        lines += [heading("", "LUT6", "flip-flops", "levels", *(["LUT6 more each", "flip-flops more each"] * steps))]
+        lines += [heading("", "LUT6", "flip-flops", "levels", *(["memory bits"] * (kind == "memory")),
+                          *(["LUT6 more each", "flip-flops more each"] * steps))]
         before = None
         for config in configs:
             got = results[config]
             cells = [f"`{config.name}`", f"{got['lut6']:,}", f"{got['flip_flops']:,}", got["levels"]]
+            if kind == "memory":
+                cells.append(f"{got['memory_bits']:,}")
             if steps:
                 more = getattr(config, kind) - getattr(before, kind) if before else 0
                 cells += [f"{(got[what] - results[before][what]) / more:,.0f}" if before else ""

@@ -1,0 +1,28 @@
+// Memory of one port to write and one to read: the word of the address that was given in the cycle before, as it was before a write
+// of that cycle. In a module of its own, so that a target's memory can take its place.
+
+module ram_1r1w
+  import nested_mmu_pkg::*;
+#(
+  parameter int unsigned Words  = 2,
+  parameter type         word_t = logic,
+  localparam type        at_t   = logic [index_width(Words)-1:0]
+) (
+  input  logic  clk_i,
+
+  input  logic  write_i,
+  input  at_t   write_at_i,
+  input  word_t write_word_i,
+
+  input  at_t   read_at_i,
+  output word_t read_word_o
+);
+
+  word_t word_q [Words];
+
+  always_ff @(posedge clk_i) begin : p_memory
+    if (write_i) word_q[write_at_i] <= write_word_i;
+    read_word_o <= word_q[read_at_i];
+  end
+
+endmodule
