@@ -21,11 +21,12 @@ module tlb2_properties
   input logic      rst_ni,
   input logic      read_valid_i,
   input vpn_t      read_vpn_i,
-  input tlb_key_t  key_i,
   input logic      look_valid_i,
+  input tlb_key_t  look_key_i,
   input logic      use_i,
   input access_e   look_access_i,
   input who_t      look_who_i,
+  input tlb_key_t  key_i,
   input logic      fill_valid_i,
   input tlb_data_t fill_data_i,
   input logic      fence_valid_i,
@@ -42,13 +43,14 @@ module tlb2_properties
     .rst_ni,
     .read_valid_i,
     .read_vpn_i,
-    .key_i,
     .look_valid_i,
+    .look_key_i,
     .look_access_i,
     .look_who_i,
     .hit_o  (hit),
     .data_o (data),
     .use_i,
+    .key_i,
     .fill_valid_i,
     .fill_data_i,
     .fence_valid_i,
@@ -80,7 +82,7 @@ module tlb2_properties
     if (started_q) assume (set_i == set_q);
     // nested_mmu.sv shows that what is looked up was asked for in the cycle before, that look-up, fill and fence do not meet
     // but for fills that the fence does not name.
-    assume (!look_valid_i || (was_asked_q && asked_q == set_t'(key_i.vpn)));
+    assume (!look_valid_i || (was_asked_q && asked_q == set_t'(look_key_i.vpn) && look_key_i == key_i));
     assume (!(fill_valid_i && look_valid_i));
     assume (!(fill_valid_i && use_i));
     assume (!(fence_valid_i && look_valid_i));
@@ -111,6 +113,27 @@ module tlb2_properties
       known_data_q <= fill_data_i;
     end
   end
+
+  // The last fence, and what is kept of it: its scope, its pages, and whether these are of addresses that are mapped.
+  fence_t fence_q;
+  logic   fenced_q, is_kept;
+  page_t  above_gva, above_gpa;
+  always_ff @(posedge clk_i) begin : p_fence
+    if (fence_valid_i) fence_q <= fence_i;
+  end
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_fenced
+    if (!rst_ni)            fenced_q <= 1'b0;
+    else if (fence_valid_i) fenced_q <= 1'b1;
+  end
+  assign above_gva = page_t'($signed(fence_q.gva) >>> (Cfg.GvaMapWidth - 1));
+  assign above_gpa = page_t'(fence_q.gpa) >> (Cfg.GpaMapWidth - 1) >> 1;
+  assign is_kept   = u_dut.scope_q == fence_q.scope
+                  && u_dut.pages_q.use_gva == fence_q.use_gva && u_dut.pages_q.use_gpa == fence_q.use_gpa
+                  && u_dut.pages_q.vpn == vpn_t'(fence_q.gva >> Cfg.OffsetWidth)
+                  && u_dut.pages_q.gppn == gppn_t'(fence_q.gpa >> Cfg.OffsetWidth)
+                  && u_dut.pages_q.gva_mappable == (above_gva == '0 || above_gva == '1
+                                                    || Cfg.GvaMapWidth == Cfg.GvaWidth)
+                  && u_dut.pages_q.gpa_mappable == (above_gpa == '0);
 
   assign valid   = u_dut.valid_q[set_i][Way];
   assign doubt   = u_dut.doubt_q[set_i][Way];
@@ -173,7 +196,8 @@ module tlb2_properties
       Read_A:   assert (!(counts && valid) || (u_dut.gen_way[Way].line.key == known_key_q
                                                && u_dut.gen_way[Way].line.data == known_data_q));
       // 10.2 What is held is in doubt, by the last fence, if a fence has named it, and only for that forgotten when it is read.
-      Doubt_A:  assert (!valid || live_q == !(doubt && names(u_dut.fence_q, known_key_q, known_data_q)));
+      Doubt_A:  assert (!valid || live_q == !(doubt && names(fence_q, known_key_q, known_data_q)));
+      Fence_A:  assert (fenced_q ? is_kept : !doubt);
       Piece_A:  assert (!valid || u_dut.piece_q[set_i][Way] == (known_data_q.place.guest_span != '0));
       // 10.3 A look-up finds what was filled for its page, which no fence has named since, and which permits the access.
       if (looked && u_dut.used[Way]) HitIsLive_A: assert (valid && live_q && found && allowed);

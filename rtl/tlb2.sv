@@ -15,7 +15,7 @@
 // What is larger than the smallest page in one stage only comes in pieces of the smallest. A fence by gVA puts in doubt
 // those whose guest page is larger, and else its own set alone.
 //
-// One key a cycle, for a look-up or for a fill; the caller keeps fills that a fence names out of its cycle.
+// In a cycle there is a look-up or a fill; the caller keeps fills that a fence names out of its cycle.
 
 `include "nested_mmu_types.svh"
 
@@ -32,8 +32,9 @@ module tlb2
   input  logic      read_valid_i,
   input  vpn_t      read_vpn_i,
 
-  input  tlb_key_t  key_i,
+  // The look-up; superpages are looked up by `key_i`, which is the same then.
   input  logic      look_valid_i,
+  input  tlb_key_t  look_key_i,
   input  access_e   look_access_i,
   input  who_t      look_who_i,
 
@@ -42,6 +43,7 @@ module tlb2
   output tlb_data_t data_o,        // of the page that was looked up
   input  logic      use_i,         // it is an answer
 
+  input  tlb_key_t  key_i,
   input  logic      fill_valid_i,
   input  tlb_data_t fill_data_i,
 
@@ -76,7 +78,6 @@ module tlb2
   // The read //
   //////////////
 
-  fence_t            fence_q;    // the last one
   logic   [Sets-1:0] doubtful;
   logic              sweeps;
   set_t              sweep_q, read_set, set_q;
@@ -115,14 +116,21 @@ module tlb2
 
   ways_t        there, in_scope, named, match, allowed, found, used;
   tlb_data_t    data [Ways];
-  fence_pages_t fence_pages;
+  scope_t       scope_q;  // of the last fence
+  fence_pages_t pages_q;
   tlb_key_t     key_ignore;
   logic         mappable;
 
-  assign there       = there_q & valid_q[set_q];
-  assign fence_pages = pages_of(fence_q.use_gva, fence_q.use_gpa, fence_q.gva, fence_q.gpa);
-  assign key_ignore  = ignored('0, 1'b0, key_i.space.virt);
-  assign mappable    = is_mappable(key_i.vpn);
+  always_ff @(posedge clk_i) begin : p_fence
+    if (fence_valid_i) begin
+      scope_q <= fence_i.scope;
+      pages_q <= pages_of(fence_i.use_gva, fence_i.use_gpa, fence_i.gva, fence_i.gpa);
+    end
+  end
+
+  assign there      = there_q & valid_q[set_q];
+  assign key_ignore = ignored('0, 1'b0, look_key_i.space.virt);
+  assign mappable   = is_mappable(look_key_i.vpn);
 
   // On RISC-V what is not permitted is walked again: memory may permit it by now.
   function automatic logic answers(grants_t grants, logic guest_on, access_e access, who_t who);
@@ -146,7 +154,7 @@ module tlb2
     assign ignore    = ignored('0, line.data.is_global, line.key.space.virt);
 
     fence_scope #(.Cfg(Cfg)) u_scope (
-      .scope_i  (fence_q.scope),
+      .scope_i  (scope_q),
       .virt_i   (line.key.space.virt),
       .global_i (line.data.is_global),
       .asid_i   (line.key.space.asid),
@@ -155,13 +163,13 @@ module tlb2
     );
 
     assign named[way] = doubt_q[set_q][way] && in_scope[way]
-                     && names_page(fence_pages, line.key.vpn,
+                     && names_page(pages_q, line.key.vpn,
                                    gppn_of(line.data.place.gppn, line.data.place.hppn,
                                            line.key.space.host_levels),
                                    line.data.place.guest_span, line.data.place.host_span);
     assign match[way] = there[way] && !named[way] && mappable
-                     && ((line.key ^ key_i) & ~(ignore | key_ignore)) == '0;
-    assign allowed[way] = answers(line.data.grants, key_i.space.guest_levels != '0,
+                     && ((line.key ^ look_key_i) & ~(ignore | key_ignore)) == '0;
+    assign allowed[way] = answers(line.data.grants, look_key_i.space.guest_levels != '0,
                                   look_access_i, look_who_i);
   end
 
@@ -175,7 +183,8 @@ module tlb2
     for (int unsigned way = 0; way < Ways; way++) begin
       if (used[way]) small_data |= data[way];
     end
-    small_data.place = at_page(small_data.place, key_i.vpn, key_i.space.host_levels);
+    // It is of the smallest size, and so all of it the page that is looked up.
+    small_data.place.gppn = gppn_of(small_data.place.gppn, small_data.place.hppn, look_key_i.space.host_levels);
   end
 
   ////////////////
@@ -203,7 +212,7 @@ module tlb2
       .fence_i
     );
 
-    assign super_found = hit && answers(super_data.grants, key_i.space.guest_levels != '0,
+    assign super_found = hit && answers(super_data.grants, look_key_i.space.guest_levels != '0,
                                         look_access_i, look_who_i);
   end else begin : gen_no_superpages
     assign super_found = 1'b0;
@@ -291,16 +300,13 @@ module tlb2
     );
   end
 
-  always_ff @(posedge clk_i) begin : p_fence
-    if (fence_valid_i) fence_q <= fence_i;
-  end
-
 `ifndef SYNTHESIS
   logic in_reset;
   assign in_reset = !rst_ni;
 
   FillOrLook_A:  assert property (@(posedge clk_i) disable iff (in_reset) !(fill_valid_i && look_valid_i));
-  LookWasRead_A: assert property (@(posedge clk_i) disable iff (in_reset) look_valid_i |-> set_q == set_t'(key_i.vpn));
+  LookWasRead_A: assert property (@(posedge clk_i) disable iff (in_reset)
+                                  look_valid_i |-> set_q == set_t'(look_key_i.vpn) && look_key_i == key_i);
 `endif
 
 endmodule

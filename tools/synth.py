@@ -246,7 +246,7 @@ def measure(rtl, config):
     def is_memory(module):
         return fnmatch.fnmatchcase(module.lstrip("\\"), MEMORIES)
 
-    def read(before, _memories, _synth, stat, path):
+    def read(before, _memories, _synth, stat, _ends, path):
         bits = sum(got["num_memory_bits"] for module, got in json.loads(before)["modules"].items() if is_memory(module))
         (module,) = (got for module, got in json.loads(stat)["modules"].items() if not is_memory(module))
         cells = module["num_cells_by_type"]
@@ -259,7 +259,8 @@ def measure(rtl, config):
     return rtl.ask(config.name, f"""
         {rtl.read(config)}
         hierarchy -top {PARTS[config.part]}
-    """, ["stat -json", f"blackbox {MEMORIES}", "synth -flatten -lut 6", "stat -json", "ltp -noff"], read)
+    """, ["stat -json", f"blackbox {MEMORIES}", "synth -flatten -lut 6", "stat -json",
+            f"expose -evert t:{MEMORIES}", "ltp -noff"], read)
 
 
 def breakdown(rtl, config):
