@@ -142,6 +142,76 @@ fn as_many_pages_as_it_has_room_for_are_walked_once() {
     assert!(rest.iter().all(|&seen| seen == (3, true)));
 }
 
+#[test]
+fn an_answer_counts_when_a_way_is_replaced() {
+    let mut rig = rig_of(Format::Rv64, 3, 0, 0);
+    // Two pages beside the one that is looked at in its set of two.
+    let beside = [LOOKED_AT + 4 * PAGE, LOOKED_AT + 8 * PAGE];
+    for gva in beside {
+        let gpa = 0xC000_0000 + gva % (1 << 20);
+        rig.map_host(gpa, 0, host_leaf(HPA + gpa));
+        rig.map_guest(gva, 0, guest_leaf(gpa));
+    }
+    let last = |answered: &[u64], gva| {
+        let gvas = [
+            &[LOOKED_AT, beside[0]][..],
+            &OTHERS,
+            answered,
+            &[beside[1]],
+            &OTHERS,
+            &[gva],
+        ]
+        .concat();
+        let ops = gvas.into_iter().flat_map(load).collect();
+        let machine = Machine::of_variant(variant("rv64_l2"));
+        let seen = timed(&rig, machine, &[rig.context()], ops);
+        seen.last().unwrap().1
+    };
+    // The page that was filled first is replaced, unless it has answered since.
+    assert!(!last(&[], LOOKED_AT));
+    assert!(last(&[], beside[0]));
+    assert!(last(&[LOOKED_AT], LOOKED_AT));
+    assert!(!last(&[LOOKED_AT], beside[0]));
+}
+
+#[test]
+fn a_page_that_two_walks_have_filled_is_answered_by_one_of_them() {
+    let latency = 10;
+    let timing = Timing {
+        latency: latency..=latency,
+        ..Timing::default()
+    };
+    let mut rig = rig_of(Format::Rv64, 3, 0, 0);
+    let moved = GPA + 3 * PAGE;
+    rig.map_host(moved, 0, host_leaf(HPA + 0x5_5000));
+    rig.map_host(GPA, 0, host_leaf(HPA + 0x2_2000));
+    let leaf = rig.map_guest(LOOKED_AT, 0, guest_leaf(GPA));
+    // The first walk has read the guest's leaf, its twelfth entry, and not the last; so the second, for another access, is a walk of its own
+    // and finds another page.
+    let read = 12 * (latency + 1) + 4;
+    let mut ops = vec![
+        access(0, LOOKED_AT, Access::Load),
+        Op::Wait(read),
+        Op::Write {
+            at: leaf,
+            word: Some(guest_leaf(moved).0),
+        },
+        access(0, LOOKED_AT, Access::Fetch),
+        Op::Drain,
+    ];
+    ops.extend(OTHERS.into_iter().flat_map(load));
+    ops.extend(load(LOOKED_AT));
+    let mut scenario = rig.scenario(&[rig.context()], timing, ops);
+    scenario.machine = Machine::of_variant(variant("rv64_l2"));
+    let seen = run(&scenario);
+    let answers: Vec<_> = seen.answers.values().collect();
+    let hpa = |number: usize| answers[number].2.as_ref().unwrap().hpa;
+    let last = answers.len() - 1;
+    assert!(!answers[0].3 && !answers[1].3 && answers[last].3);
+    assert_ne!(hpa(0), hpa(1));
+    assert!([hpa(0), hpa(1)].contains(&hpa(last)));
+}
+
 /// What of a page is answered without a walk after a fence, at once and after some time: it has left the first level before.
 fn is_kept(rig: &Rig, variant: &Variant, fences: &[Fence], gva: u64) -> [bool; 2] {
     [0, 20].map(|wait| {
