@@ -29,6 +29,8 @@ pub mod weights {
     pub const ACCESSES: u64 = 500;
     /// Walk caches are in use, where the device has some.
     pub const WALK_CACHES: u32 = 40;
+    /// Of scenarios that are not for the default device, those for one with a second-level TLB, whatever others there are.
+    pub const SECOND_TLB: u32 = 30;
 
     /// What is next: an access.
     pub const ACCESS: u32 = 77;
@@ -240,7 +242,7 @@ pub fn scenario_toward(
     }
 }
 
-/// The default device in half of the scenarios, each other one in the rest. Goals are of any mode, and may want updates.
+/// The default device in half of the scenarios, one with a second-level TLB in a part of the rest, each other one else. Goals are of any mode, and may want updates.
 fn draw_machine(
     format: Format,
     draw: &mut Draw,
@@ -252,8 +254,15 @@ fn draw_machine(
         .filter(|v| v.paging_format() == format)
         .filter(|v| v.is_for_campaigns() && (goals.is_empty() || v.max_levels == 5 && v.svadu))
         .collect();
+    let with_second: Vec<_> = variants
+        .iter()
+        .copied()
+        .filter(|v| v.tlb2.is_some())
+        .collect();
     let drawn = if draw.percent(50) {
         variants[0]
+    } else if !with_second.is_empty() && draw.percent(weights::SECOND_TLB) {
+        draw.of(&with_second)
     } else {
         draw.of(&variants)
     };
