@@ -1,4 +1,8 @@
 // nested_mmu with flat ports, for C++: every struct taken apart, the event as one row of bits.
+//
+// With InputsAtEdge the inputs of a cycle go in with the edge that begins it, and its outputs are there after that edge; else they go
+// in, and its outputs come out, at any time before the edge that ends it. The MMU cannot tell. But Verilator evaluates what follows from an
+// input again in every evaluation of the model, whether or not the input has changed; so all of that is done once a cycle, not three times.
 
 `include "nested_mmu_types.svh"
 
@@ -14,6 +18,7 @@ module tb_top
   parameter bit          ReadBypass = 1'b0,
   parameter int unsigned MaxLevels  = 5,
   parameter bit          Svadu      = 1'b1,
+  parameter bit          InputsAtEdge = 1'b0,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
@@ -178,6 +183,39 @@ module tb_top
   assign event_valid_o = walk_event.miss_valid || walk_event.done_valid || walk_event.step.valid;
   assign event_o       = EventWidth'(walk_event);
 
+  // The inputs as the MMU has them.
+  logic         mmu_rst_n, mmu_req_valid, mmu_rsp_ready, mmu_fence_valid, mmu_mem_req_ready, mmu_mem_rsp_valid;
+  walk_caches_t mmu_walk_caches;
+  req_t         mmu_req;
+  fence_t       mmu_fence;
+  mem_rsp_t     mmu_mem_rsp;
+
+  if (InputsAtEdge) begin : gen_at_edge
+    always_ff @(posedge clk_i) begin : p_inputs
+      mmu_rst_n         <= rst_ni;
+      mmu_walk_caches   <= walk_caches_i;
+      mmu_req_valid     <= req_valid_i;
+      mmu_req           <= req;
+      mmu_rsp_ready     <= rsp_ready_i;
+      mmu_fence_valid   <= fence_valid_i;
+      mmu_fence         <= fence;
+      mmu_mem_req_ready <= mem_req_ready_i;
+      mmu_mem_rsp_valid <= mem_rsp_valid_i;
+      mmu_mem_rsp       <= mem_rsp;
+    end
+  end else begin : gen_at_once
+    assign mmu_rst_n         = rst_ni;
+    assign mmu_walk_caches   = walk_caches_i;
+    assign mmu_req_valid     = req_valid_i;
+    assign mmu_req           = req;
+    assign mmu_rsp_ready     = rsp_ready_i;
+    assign mmu_fence_valid   = fence_valid_i;
+    assign mmu_fence         = fence;
+    assign mmu_mem_req_ready = mem_req_ready_i;
+    assign mmu_mem_rsp_valid = mem_rsp_valid_i;
+    assign mmu_mem_rsp       = mem_rsp;
+  end
+
   nested_mmu #(
     .Format      (Format),
     .TlbEntries  (TlbEntries),
@@ -194,23 +232,23 @@ module tb_top
     .Svadu             (Svadu)
   ) u_mmu (
     .clk_i,
-    .rst_ni,
-    .walk_caches_i,
-    .req_valid_i,
+    .rst_ni          (mmu_rst_n),
+    .walk_caches_i   (mmu_walk_caches),
+    .req_valid_i     (mmu_req_valid),
     .req_ready_o,
-    .req_i           (req),
+    .req_i           (mmu_req),
     .rsp_valid_o,
-    .rsp_ready_i,
+    .rsp_ready_i     (mmu_rsp_ready),
     .rsp_o           (rsp),
-    .fence_valid_i,
+    .fence_valid_i   (mmu_fence_valid),
     .fence_ready_o,
-    .fence_i         (fence),
+    .fence_i         (mmu_fence),
     .mem_req_valid_o,
-    .mem_req_ready_i,
+    .mem_req_ready_i (mmu_mem_req_ready),
     .mem_req_o       (mem_req),
-    .mem_rsp_valid_i,
+    .mem_rsp_valid_i (mmu_mem_rsp_valid),
     .mem_rsp_ready_o,
-    .mem_rsp_i       (mem_rsp),
+    .mem_rsp_i       (mmu_mem_rsp),
     .event_o         (walk_event)
   );
 

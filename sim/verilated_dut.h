@@ -16,7 +16,8 @@
 
 namespace nestwalk {
 
-template <class Model>
+// `inputs_at_edge` is the parameter of the model.
+template <class Model, bool inputs_at_edge>
 class VerilatedDut final : public Dut {
 public:
     explicit VerilatedDut(std::uint32_t seed) {
@@ -46,15 +47,14 @@ public:
     }
 
     void tick(const Inputs& in, Outputs& out) override {
-        Model& m = *model_;
         drive(in);
-        m.clk_i = 0;
-        m.eval();
+        evaluate(0);
+        // The edge that begins the cycle; else it is the one that ends it.
+        if constexpr (inputs_at_edge) evaluate(1);
         sample(out);
         if (trace_ && context_->time() >= trace_from_) trace_->dump(context_->time());
         context_->timeInc(1);
-        m.clk_i = 1;
-        m.eval();
+        if constexpr (!inputs_at_edge) evaluate(1);
     }
 
     void trace_open(rust::Str path, std::uint64_t from) override {
@@ -84,11 +84,14 @@ public:
     }
 
 private:
+    void evaluate(bool clock) {
+        model_->clk_i = clock;
+        model_->eval();
+    }
+
     void edge() {
-        model_->clk_i = 0;
-        model_->eval();
-        model_->clk_i = 1;
-        model_->eval();
+        evaluate(0);
+        evaluate(1);
     }
 
     // Payloads go with their valid or without it: to copy them costs less than to ask.

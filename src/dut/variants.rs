@@ -32,6 +32,11 @@ impl Variant {
     pub const fn is_for_campaigns(&self) -> bool {
         self.walk_cache_entries <= 2
     }
+
+    /// The RTL's parameter `InputsAtEdge`: faster. Not where assertions are on: that of an edge would fail in the next cycle.
+    pub const fn inputs_at_edge(&self) -> bool {
+        !self.checked
+    }
 }
 
 const fn variant(
