@@ -221,7 +221,7 @@ impl Verilator {
             .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)))
             .arg(format!("-GMaxLevels={}", variant.max_levels))
             .arg(format!("-GSvadu={}", u8::from(variant.svadu)))
-            .arg(format!("-GInputsAtEdge={}", u8::from(model.inputs_at_edge())));
+            .arg(format!("-GInputsAt={}", model.inputs_at()));
         let output = command
             .output()
             .map_err(|e| format!("cannot run {}: {e}", self.binary.display()))?;
@@ -280,8 +280,11 @@ impl<'a> Model<'a> {
         VARIANTS.iter().filter(wanted).map(model).collect()
     }
 
-    fn inputs_at_edge(&self) -> bool {
-        self.kind == Kind::Device && self.variant.inputs_at_edge()
+    fn inputs_at(&self) -> u32 {
+        match self.kind {
+            Kind::Device => self.variant.inputs_at(),
+            Kind::Harnessed => 0,
+        }
     }
 }
 
@@ -665,7 +668,7 @@ fn variants_inc(devices: &[Model]) -> String {
             " \\\n    NESTWALK_VARIANT({}, {}, {})",
             device.name,
             device.class,
-            device.inputs_at_edge()
+            device.inputs_at()
         ));
     }
     text.push('\n');

@@ -1,8 +1,11 @@
 // nested_mmu with flat ports, for C++: every struct taken apart, the event as one row of bits.
 //
-// With InputsAtEdge the inputs of a cycle go in with the edge that begins it, and its outputs are there after that edge; else they go
-// in, and its outputs come out, at any time before the edge that ends it. The MMU cannot tell. But Verilator evaluates what follows from an
-// input again in every evaluation of the model, whether or not the input has changed; so all of that is done once a cycle, not three times.
+// InputsAt says when the inputs of a cycle reach the MMU:
+//   0  at any time before the rising edge that ends the cycle, as they do in hardware
+//   1  with the falling edge before that
+//   2  with the rising edge that begins the cycle; its outputs are there after that edge
+// The MMU cannot tell. But Verilator evaluates what follows from the model's own inputs in each evaluation of the model, and once more after an
+// edge: three times a cycle with 0, twice with 1, once with 2.
 
 `include "nested_mmu_types.svh"
 
@@ -18,7 +21,7 @@ module tb_top
   parameter bit          ReadBypass = 1'b0,
   parameter int unsigned MaxLevels  = 5,
   parameter bit          Svadu      = 1'b1,
-  parameter bit          InputsAtEdge = 1'b0,
+  parameter int unsigned InputsAt   = 0,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
@@ -190,8 +193,11 @@ module tb_top
   fence_t       mmu_fence;
   mem_rsp_t     mmu_mem_rsp;
 
-  if (InputsAtEdge) begin : gen_at_edge
-    always_ff @(posedge clk_i) begin : p_inputs
+  if (InputsAt != 0) begin : gen_at_edge
+    logic edge_clk;
+    assign edge_clk = clk_i ^ (InputsAt == 1);
+
+    always_ff @(posedge edge_clk) begin : p_inputs
       mmu_rst_n         <= rst_ni;
       mmu_walk_caches   <= walk_caches_i;
       mmu_req_valid     <= req_valid_i;

@@ -16,8 +16,8 @@
 
 namespace nestwalk {
 
-// `inputs_at_edge` is the parameter of the model.
-template <class Model, bool inputs_at_edge>
+// `inputs_at` is the parameter InputsAt of the model.
+template <class Model, int inputs_at>
 class VerilatedDut final : public Dut {
 public:
     explicit VerilatedDut(std::uint32_t seed) {
@@ -26,10 +26,9 @@ public:
         context_->randReset(2);
         context_->randSeed(static_cast<int>(seed & 0x7fffffff));
         model_ = std::make_unique<Model>(context_.get(), "");
-        // The very first evaluation with the clock high would not be a rising edge.
-        model_->clk_i = 0;
+        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
         model_->rst_ni = 0;
-        model_->eval();
+        evaluate(1);
     }
 
     ~VerilatedDut() override {
@@ -50,11 +49,12 @@ public:
         drive(in);
         evaluate(0);
         // The edge that begins the cycle; else it is the one that ends it.
-        if constexpr (inputs_at_edge) evaluate(1);
+        constexpr bool begins = inputs_at == 2;
+        if constexpr (begins) evaluate(1);
         sample(out);
         if (trace_ && context_->time() >= trace_from_) trace_->dump(context_->time());
         context_->timeInc(1);
-        if constexpr (!inputs_at_edge) evaluate(1);
+        if constexpr (!begins) evaluate(1);
     }
 
     void trace_open(rust::Str path, std::uint64_t from) override {

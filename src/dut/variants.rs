@@ -33,9 +33,10 @@ impl Variant {
         self.walk_cache_entries <= 2
     }
 
-    /// The RTL's parameter `InputsAtEdge`: faster. Not where assertions are on: that of an edge would fail in the next cycle.
-    pub const fn inputs_at_edge(&self) -> bool {
-        !self.checked
+    /// The parameter `InputsAt` of `sim/tb_top.sv`. With the rising edge the model is fastest, but an assertion would fail in the cycle after
+    /// the one that it is about.
+    pub const fn inputs_at(&self) -> u32 {
+        if self.checked { 1 } else { 2 }
     }
 }
 
