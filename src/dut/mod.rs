@@ -139,7 +139,7 @@ pub struct Clocked<'a> {
 }
 
 impl Clocked<'_> {
-    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge. A valid and its ready
+    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge that ends it. A valid and its ready
     /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
     ///
     /// # Errors
