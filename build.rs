@@ -68,6 +68,7 @@ fn build() -> Result<()> {
         WITHOUT,
         OBJECTS,
         MODEL_OPT_LEVEL,
+        MODEL_CXX,
         COVERAGE,
         "NESTWALK_VERILATOR",
         "PATH",
@@ -94,15 +95,22 @@ fn build() -> Result<()> {
         true => sources_to_count(&root, &out)?,
         false => root.clone(),
     };
-    // Verilating takes a fraction of a second a variant; compiling takes seconds, on all cores.
-    for variant in &variants {
-        verilator.verilate(variant, &sources, &out)?;
-    }
-
+    let with_harness = env::var_os("CARGO_FEATURE_CPP_HARNESS").is_some();
+    let devices: Vec<Model> = variants.iter().map(Model::device).collect();
+    let harnessed = if with_harness {
+        Model::harnessed()
+    } else {
+        Vec::new()
+    };
+    // Verilating takes a fraction of a second a model; compiling takes seconds, on all cores.
+    let compiler = device_compiler()?;
     let mut units = Vec::new();
     for part in [Part::Slow, Part::Fast] {
-        for variant in &variants {
-            units.push(Unit::model(variant, part, &verilator, &out)?);
+        for model in harnessed.iter().chain(&devices) {
+            if part == Part::Slow {
+                verilator.verilate(model, &sources, &out)?;
+            }
+            units.push(Unit::model(model, part, &compiler, &verilator, &out)?);
         }
     }
     for source in RUNTIME
@@ -113,8 +121,7 @@ fn build() -> Result<()> {
     }
     let objects = compile_all(&units, &verilator, &out)?;
 
-    write_if_changed(&out.join("variants.inc"), &variants_inc(&variants))?;
-    let with_harness = env::var_os("CARGO_FEATURE_CPP_HARNESS").is_some();
+    write_if_changed(&out.join("variants.inc"), &variants_inc(&devices))?;
     let mut bridges = vec!["src/dut/bridge.rs"];
     if with_harness {
         println!("cargo:rerun-if-changed=benches");
@@ -123,8 +130,8 @@ fn build() -> Result<()> {
     let mut bridge = cxx_build::bridges(bridges);
     configure(&mut bridge, &verilator);
     bridge.include(&root).include(&out);
-    for variant in &variants {
-        bridge.include(out.join(variant.name));
+    for model in harnessed.iter().chain(&devices) {
+        bridge.include(out.join(&model.name));
     }
     bridge.file("sim/dut.cpp");
     if with_harness {
@@ -167,8 +174,9 @@ impl Verilator {
         }
     }
 
-    fn verilate(&self, variant: &Variant, sources: &Path, out: &Path) -> Result<()> {
-        let folder = out.join(variant.name);
+    fn verilate(&self, model: &Model, sources: &Path, out: &Path) -> Result<()> {
+        let variant = model.variant;
+        let folder = out.join(&model.name);
         // What an earlier Verilator or RTL left there must not be compiled.
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -193,7 +201,7 @@ impl Verilator {
                 false => Vec::new(),
             })
             .arg("--prefix")
-            .arg(class(variant))
+            .arg(&model.class)
             .arg("--Mdir")
             .arg(&folder)
             .args([
@@ -212,7 +220,8 @@ impl Verilator {
             )
             .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)))
             .arg(format!("-GMaxLevels={}", variant.max_levels))
-            .arg(format!("-GSvadu={}", u8::from(variant.svadu)));
+            .arg(format!("-GSvadu={}", u8::from(variant.svadu)))
+            .arg(format!("-GInputsAt={}", model.inputs_at()));
         if let Some(tlb2) = variant.tlb2 {
             command.args([
                 format!("-GTlb2Sets={}", tlb2.sets),
@@ -240,6 +249,52 @@ impl Verilator {
     }
 }
 
+/// A variant, verilated: a device, or what the C++ harness drives.
+struct Model<'a> {
+    /// Also of its folder.
+    name: String,
+    class: String,
+    variant: &'a Variant,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Device,
+    /// As whoever writes a harness by hand would have it: ports as they are, `-O3`.
+    Harnessed,
+}
+
+impl<'a> Model<'a> {
+    fn device(variant: &'a Variant) -> Self {
+        Self {
+            name: variant.name.into(),
+            class: format!("V{}_device", variant.name),
+            variant,
+            kind: Kind::Device,
+        }
+    }
+
+    /// Those that `benches/harness.cpp` names.
+    fn harnessed() -> Vec<Self> {
+        let wanted = |variant: &&Variant| ["handout", "classic32"].contains(&variant.name);
+        let model = |variant: &'static Variant| Model {
+            name: format!("{}_harnessed", variant.name),
+            class: format!("V{}", variant.name),
+            variant,
+            kind: Kind::Harnessed,
+        };
+        VARIANTS.iter().filter(wanted).map(model).collect()
+    }
+
+    fn inputs_at(&self) -> u32 {
+        match self.kind {
+            Kind::Device => self.variant.inputs_at(),
+            Kind::Harnessed => 0,
+        }
+    }
+}
+
 /// The halves of a model, as Verilator tells them apart by name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -256,12 +311,20 @@ struct Unit {
     include: Option<PathBuf>,
     inputs: Vec<PathBuf>,
     opt_level: u32,
+    /// Of a device.
+    compiler: Option<Compiler>,
 }
 
 impl Unit {
     /// All generated sources of a part of a model in one file: faster to compile than each alone.
-    fn model(variant: &Variant, part: Part, verilator: &Verilator, out: &Path) -> Result<Self> {
-        let folder = out.join(variant.name);
+    fn model(
+        model: &Model,
+        part: Part,
+        compiler: &Compiler,
+        verilator: &Verilator,
+        out: &Path,
+    ) -> Result<Self> {
+        let folder = out.join(&model.name);
         let mut inputs: Vec<PathBuf> = fs::read_dir(&folder)?
             .map(|entry| entry.map(|e| e.path()))
             .collect::<std::io::Result<_>>()?;
@@ -277,10 +340,11 @@ impl Unit {
         let (suffix, opt_level) = match part {
             // Counters in every line leave little to optimise, and make much of it.
             Part::Fast if coverage() => ("", 1),
+            Part::Fast if model.kind == Kind::Harnessed => ("", 3),
             Part::Fast => ("", model_opt_level()?),
             Part::Slow => ("_slow", 0),
         };
-        let name = format!("{}{suffix}", variant.name);
+        let name = format!("{}{suffix}", model.name);
         let source = out.join(format!("{name}_all.cpp"));
         write_if_changed(&source, &unity)?;
         inputs.push(source.clone());
@@ -290,6 +354,7 @@ impl Unit {
             source,
             include: Some(folder),
             inputs,
+            compiler: (model.kind == Kind::Device).then(|| compiler.clone()),
         })
     }
 
@@ -304,6 +369,7 @@ impl Unit {
             source,
             include: None,
             opt_level: 3,
+            compiler: None,
         })
     }
 
@@ -312,6 +378,9 @@ impl Unit {
         let mut build = cc::Build::new();
         configure(&mut build, verilator);
         build.opt_level(self.opt_level);
+        if let Some(compiler) = &self.compiler {
+            compiler.configure(&mut build)?;
+        }
         if let Some(include) = &self.include {
             build.include(include);
         }
@@ -418,8 +487,54 @@ fn configure(build: &mut cc::Build, verilator: &Verilator) {
     }
 }
 
-fn class(variant: &Variant) -> String {
-    format!("V{}", variant.name)
+/// What compiles devices.
+#[derive(Clone)]
+struct Compiler {
+    /// If it is not the one that compiles all else.
+    program: Option<String>,
+}
+
+impl Compiler {
+    fn configure(&self, build: &mut cc::Build) -> Result<()> {
+        if let Some(program) = &self.program {
+            build.compiler(program);
+        }
+        // A model is wide words, taken apart and put together bit by bit: GCC's vector code writes them in one width and reads
+        // them in another, and calls memset for two dozen bytes.
+        if build.try_get_compiler()?.is_like_gnu() {
+            build
+                .flag("-fno-tree-vectorize")
+                .flag("-fno-tree-loop-distribute-patterns");
+        }
+        Ok(())
+    }
+}
+
+/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is one (devices are a quarter faster
+/// than by GCC), unless `CXX` says what to take.
+const MODEL_CXX: &str = "NESTWALK_MODEL_CXX";
+
+fn device_compiler() -> Result<Compiler> {
+    let program = match env::var(MODEL_CXX) {
+        Ok(program) => Some(program),
+        Err(_) if env::var_os("CXX").is_some() => None,
+        Err(_) => compiles_cxx20("clang++")?.then(|| "clang++".into()),
+    };
+    Ok(Compiler { program })
+}
+
+/// Whether a compiler is there, and has a library.
+fn compiles_cxx20(program: &str) -> Result<bool> {
+    let source = PathBuf::from(env::var("OUT_DIR")?).join("concepts.cpp");
+    write_if_changed(
+        &source,
+        "#include <concepts>\nstatic_assert(std::integral<int>);\n",
+    )?;
+    let tried = Command::new(program)
+        .args(["-std=c++20", "-fsyntax-only"])
+        .arg(source)
+        .output();
+    Ok(tried.is_ok_and(|output| output.status.success()))
 }
 
 /// Formats to build devices of, by name, with blanks between; all, if it is not set. To build one alone is for whoever edits RTL.
@@ -549,17 +664,18 @@ fn variants_to_build() -> Result<Vec<Variant>> {
     Ok(VARIANTS.iter().filter(is_wanted).copied().collect())
 }
 
-fn variants_inc(variants: &[Variant]) -> String {
+fn variants_inc(devices: &[Model]) -> String {
     let mut text = String::from("// Made by build.rs from src/dut/variants.rs.\n#pragma once\n");
-    for variant in variants {
-        text.push_str(&format!("#include \"{}.h\"\n", class(variant)));
+    for device in devices {
+        text.push_str(&format!("#include \"{}.h\"\n", device.class));
     }
     text.push_str("#define NESTWALK_VARIANTS");
-    for variant in variants {
+    for device in devices {
         text.push_str(&format!(
-            " \\\n    NESTWALK_VARIANT({}, {})",
-            variant.name,
-            class(variant)
+            " \\\n    NESTWALK_VARIANT({}, {}, {})",
+            device.name,
+            device.class,
+            device.inputs_at()
         ));
     }
     text.push('\n');

@@ -1,4 +1,4 @@
-// Makes the built-in variants. variants.inc (from build.rs) has a line for each: its name and model class.
+// Makes the built-in variants. variants.inc (from build.rs) has a line for each: its name, model class and InputsAt.
 
 #include "sim/dut.h"
 
@@ -53,8 +53,8 @@ void vl_finish(const char* file, int line, const char*) {
 namespace nestwalk {
 
 std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed) {
-#define NESTWALK_VARIANT(name, Model) \
-    if (variant == #name) return std::make_unique<VerilatedDut<Model>>(seed);
+#define NESTWALK_VARIANT(name, Model, inputs_at) \
+    if (variant == #name) return std::make_unique<VerilatedDut<Model, inputs_at>>(seed);
     NESTWALK_VARIANTS
 #undef NESTWALK_VARIANT
     throw std::invalid_argument("no device variant is called " + std::string(variant));

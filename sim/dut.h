@@ -20,8 +20,8 @@ public:
     // Puts the device into its reset state. Waves go on in the next cycle number.
     virtual void reset() = 0;
 
-    // One clock cycle: drives the inputs, lets the logic settle, samples the outputs, then gives the rising edge.
-    // A valid and its ready that are both high in the sample are a transfer.
+    // One clock cycle: drives the inputs, lets the logic settle, samples the outputs. The rising edge that ends the cycle is given
+    // here, or at the latest with what comes next. A valid and its ready that are both high in the sample are a transfer.
     virtual void tick(const Inputs& in, Outputs& out) = 0;
 
     // Records every following cycle, of number `from` or higher, into a new FST file, at the cycle's number.

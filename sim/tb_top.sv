@@ -1,4 +1,11 @@
 // nested_mmu with flat ports, for C++: every struct taken apart, the event as one row of bits.
+//
+// InputsAt says when the inputs of a cycle reach the MMU:
+//   0  at any time before the rising edge that ends the cycle, as they do in hardware
+//   1  with the falling edge before that
+//   2  with the rising edge that begins the cycle; its outputs are there after that edge
+// The MMU cannot tell. But Verilator evaluates what follows from the model's own inputs in each evaluation of the model, and once more after an
+// edge: three times a cycle with 0, twice with 1, once with 2.
 
 `include "nested_mmu_types.svh"
 
@@ -17,6 +24,7 @@ module tb_top
   parameter int unsigned Tlb2Sets   = 0,
   parameter int unsigned Tlb2Ways   = 0,
   parameter int unsigned Tlb2Superpages = 0,
+  parameter int unsigned InputsAt   = 0,
   localparam int unsigned MissEntries = 2 * WalkSlots,
   localparam int unsigned IdWidth     = 8,
   localparam int unsigned AsidWidth   = 16,
@@ -182,6 +190,42 @@ module tb_top
                       || walk_event.step.valid;
   assign event_o       = EventWidth'(walk_event);
 
+  // The inputs as the MMU has them.
+  logic         mmu_rst_n, mmu_req_valid, mmu_rsp_ready, mmu_fence_valid, mmu_mem_req_ready, mmu_mem_rsp_valid;
+  walk_caches_t mmu_walk_caches;
+  req_t         mmu_req;
+  fence_t       mmu_fence;
+  mem_rsp_t     mmu_mem_rsp;
+
+  if (InputsAt != 0) begin : gen_at_edge
+    logic edge_clk;
+    assign edge_clk = clk_i ^ (InputsAt == 1);
+
+    always_ff @(posedge edge_clk) begin : p_inputs
+      mmu_rst_n         <= rst_ni;
+      mmu_walk_caches   <= walk_caches_i;
+      mmu_req_valid     <= req_valid_i;
+      mmu_req           <= req;
+      mmu_rsp_ready     <= rsp_ready_i;
+      mmu_fence_valid   <= fence_valid_i;
+      mmu_fence         <= fence;
+      mmu_mem_req_ready <= mem_req_ready_i;
+      mmu_mem_rsp_valid <= mem_rsp_valid_i;
+      mmu_mem_rsp       <= mem_rsp;
+    end
+  end else begin : gen_at_once
+    assign mmu_rst_n         = rst_ni;
+    assign mmu_walk_caches   = walk_caches_i;
+    assign mmu_req_valid     = req_valid_i;
+    assign mmu_req           = req;
+    assign mmu_rsp_ready     = rsp_ready_i;
+    assign mmu_fence_valid   = fence_valid_i;
+    assign mmu_fence         = fence;
+    assign mmu_mem_req_ready = mem_req_ready_i;
+    assign mmu_mem_rsp_valid = mem_rsp_valid_i;
+    assign mmu_mem_rsp       = mem_rsp;
+  end
+
   nested_mmu #(
     .Format      (Format),
     .TlbEntries  (TlbEntries),
@@ -201,23 +245,23 @@ module tb_top
     .Tlb2Superpages    (Tlb2Superpages)
   ) u_mmu (
     .clk_i,
-    .rst_ni,
-    .walk_caches_i,
-    .req_valid_i,
+    .rst_ni          (mmu_rst_n),
+    .walk_caches_i   (mmu_walk_caches),
+    .req_valid_i     (mmu_req_valid),
     .req_ready_o,
-    .req_i           (req),
+    .req_i           (mmu_req),
     .rsp_valid_o,
-    .rsp_ready_i,
+    .rsp_ready_i     (mmu_rsp_ready),
     .rsp_o           (rsp),
-    .fence_valid_i,
+    .fence_valid_i   (mmu_fence_valid),
     .fence_ready_o,
-    .fence_i         (fence),
+    .fence_i         (mmu_fence),
     .mem_req_valid_o,
-    .mem_req_ready_i,
+    .mem_req_ready_i (mmu_mem_req_ready),
     .mem_req_o       (mem_req),
-    .mem_rsp_valid_i,
+    .mem_rsp_valid_i (mmu_mem_rsp_valid),
     .mem_rsp_ready_o,
-    .mem_rsp_i       (mem_rsp),
+    .mem_rsp_i       (mmu_mem_rsp),
     .event_o         (walk_event)
   );
 

@@ -16,7 +16,8 @@
 
 namespace nestwalk {
 
-template <class Model>
+// `inputs_at` is the parameter InputsAt of the model.
+template <class Model, int inputs_at>
 class VerilatedDut final : public Dut {
 public:
     explicit VerilatedDut(std::uint32_t seed) {
@@ -25,10 +26,9 @@ public:
         context_->randReset(2);
         context_->randSeed(static_cast<int>(seed & 0x7fffffff));
         model_ = std::make_unique<Model>(context_.get(), "");
-        // The very first evaluation with the clock high would not be a rising edge.
-        model_->clk_i = 0;
+        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
         model_->rst_ni = 0;
-        model_->eval();
+        evaluate(1);
     }
 
     ~VerilatedDut() override {
@@ -46,15 +46,15 @@ public:
     }
 
     void tick(const Inputs& in, Outputs& out) override {
-        Model& m = *model_;
         drive(in);
-        m.clk_i = 0;
-        m.eval();
+        evaluate(0);
+        // The edge that begins the cycle; else it is the one that ends it.
+        constexpr bool begins = inputs_at == 2;
+        if constexpr (begins) evaluate(1);
         sample(out);
         if (trace_ && context_->time() >= trace_from_) trace_->dump(context_->time());
         context_->timeInc(1);
-        m.clk_i = 1;
-        m.eval();
+        if constexpr (!begins) evaluate(1);
     }
 
     void trace_open(rust::Str path, std::uint64_t from) override {
@@ -84,11 +84,14 @@ public:
     }
 
 private:
+    void evaluate(bool clock) {
+        model_->clk_i = clock;
+        model_->eval();
+    }
+
     void edge() {
-        model_->clk_i = 0;
-        model_->eval();
-        model_->clk_i = 1;
-        model_->eval();
+        evaluate(0);
+        evaluate(1);
     }
 
     // Payloads go with their valid or without it: to copy them costs less than to ask.

@@ -139,7 +139,7 @@ pub struct Clocked<'a> {
 }
 
 impl Clocked<'_> {
-    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge. A valid and its ready
+    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge that ends it. A valid and its ready
     /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
     ///
     /// # Errors
@@ -325,5 +325,114 @@ impl Variant {
             .into_iter()
             .find(|&format| format as u32 == self.format)
             .expect("the table of variants names a format")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variants::VARIANTS;
+    use super::*;
+    use crate::addr::Gva;
+    use crate::mmu::{Access, Context};
+
+    fn variant(name: &str) -> &'static Variant {
+        VARIANTS.iter().find(|v| v.name == name).unwrap()
+    }
+
+    /// A request for the page of number `page`, of a machine whose every entry is [`ENTRY`].
+    fn request(id: u8, page: u64) -> Inputs {
+        let mut inputs = Inputs {
+            rsp_ready: true,
+            mem_req_ready: true,
+            ..Inputs::default()
+        };
+        let query = Query {
+            context: Context::handout(Some(Gpa(ENTRY)), Hpa(ENTRY)),
+            gva: Gva(page << 16 | 0x1234),
+            access: Access::Load,
+        };
+        inputs.set_request(id, &query);
+        inputs
+    }
+
+    /// Points to a table, where it is taken for a pointer, and else to a page.
+    const ENTRY: u64 = 0x10008;
+
+    /// All that means something in a cycle's outputs.
+    fn shown(device: &Clocked<'_>, outputs: &Outputs) -> String {
+        let mut shown = format!("{} {} ", outputs.req_ready, outputs.fence_ready);
+        if outputs.rsp_valid {
+            let (id, hit, gva) = (outputs.rsp_id, outputs.rsp_hit, outputs.rsp_gva);
+            let outcome = outputs.outcome(false).unwrap();
+            shown += &format!("response {id} {hit} {gva:#x} {outcome:?} ");
+        }
+        if outputs.mem_req_valid {
+            shown += &format!("read {} {:#x} ", outputs.mem_req_id, outputs.mem_req_hpa);
+        }
+        shown + &format!("{:?}", device.event(outputs))
+    }
+
+    #[test]
+    fn inputs_with_either_edge_come_to_the_same_in_every_cycle() {
+        let variants = [variant("handout"), variant("handout_checked")];
+        assert_ne!(variants[0].inputs_at(), variants[1].inputs_at());
+        // Three pages: as many as each TLB keeps.
+        let runs = variants.map(|variant| {
+            let mut dut = Dut::new(variant, 1).unwrap();
+            let mut dut = dut.clocked();
+            let mut outputs = Outputs::default();
+            let (mut id, mut reply) = (0u8, None);
+            let cycles: Vec<String> = (0..500u64)
+                .map(|cycle| {
+                    let mut inputs = request(id, u64::from(id) * 7 / 4 % 3);
+                    inputs.req_valid = cycle % 5 != 4;
+                    inputs.rsp_ready = cycle % 3 != 1;
+                    inputs.mem_req_ready = cycle % 7 != 2;
+                    if let Some(slot) = reply.take() {
+                        inputs.mem_rsp_valid = true;
+                        inputs.mem_rsp_id = slot;
+                        inputs.mem_rsp_data = ENTRY;
+                    }
+                    if cycle % 150 == 149 {
+                        inputs.set_fence(&Fence {
+                            virt: true,
+                            gva: None,
+                            gpa: None,
+                            asid: None,
+                            vmid: None,
+                        });
+                    }
+                    dut.tick(&inputs, &mut outputs).unwrap();
+                    id = id.wrapping_add(u8::from(inputs.req_valid && outputs.req_ready));
+                    reply = (outputs.mem_req_valid && inputs.mem_req_ready)
+                        .then_some(outputs.mem_req_id);
+                    shown(&dut, &outputs)
+                })
+                .collect();
+            cycles
+        });
+        let count = |what| runs[0].iter().filter(|cycle| cycle.contains(what)).count();
+        assert!(count("read") > 50 && count("true 0x") > 50 && count("response") > 100);
+        assert_eq!(runs[0], runs[1]);
+    }
+
+    #[test]
+    fn nothing_is_left_of_the_cycle_before_a_reset() {
+        for variant in VARIANTS.iter().filter(|v| !v.paging_format().is_riscv()) {
+            let mut dut = Dut::new(variant, 1).unwrap();
+            let mut outputs = Outputs::default();
+            dut.tick(&request(7, 1), &mut outputs).unwrap();
+            assert!(outputs.req_ready, "{}", variant.name);
+            dut.reset().unwrap();
+            for _ in 0..20 {
+                let idle = Inputs {
+                    req_valid: false,
+                    ..request(7, 1)
+                };
+                dut.tick(&idle, &mut outputs).unwrap();
+                let shows = outputs.mem_req_valid || outputs.rsp_valid || outputs.event_valid;
+                assert!(!shows, "{}", variant.name);
+            }
+        }
     }
 }

@@ -45,6 +45,12 @@ impl Variant {
     pub const fn is_for_campaigns(&self) -> bool {
         self.walk_cache_entries <= 2
     }
+
+    /// The parameter `InputsAt` of `sim/tb_top.sv`. With the rising edge the model is fastest, but an assertion would fail in the cycle after
+    /// the one that it is about.
+    pub const fn inputs_at(&self) -> u32 {
+        if self.checked { 1 } else { 2 }
+    }
 }
 
 const fn variant(
