@@ -499,8 +499,8 @@ impl Compiler {
         if let Some(program) = &self.program {
             build.compiler(program);
         }
-        // A model is wide words, taken apart and put together bit by bit: GCC's vector code writes them in one width and reads
-        // them in another, and calls memset for two dozen bytes.
+        // A model is wide words, taken apart and put together bit by bit: GCC's vector code for that is no faster, and slower for some
+        // devices (docs/performance.md).
         if build.try_get_compiler()?.is_like_gnu() {
             build
                 .flag("-fno-tree-vectorize")
@@ -510,8 +510,8 @@ impl Compiler {
     }
 }
 
-/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is one (devices are a quarter faster
-/// than by GCC), unless `CXX` says what to take.
+/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is one (devices are faster than
+/// by GCC), unless `CXX` says what to take.
 const MODEL_CXX: &str = "NESTWALK_MODEL_CXX";
 
 fn device_compiler() -> Result<Compiler> {
