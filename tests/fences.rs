@@ -639,7 +639,8 @@ fn walks_side_by_side_do_not_mix_their_contexts_whenever_the_second_begins() {
 #[test]
 fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_differ() {
     let mut devices = Devices::default();
-    for machine in machines() {
+    // Four entries of one page number.
+    for machine in machines().filter(|machine| machine.tlb_entries >= 4) {
         let format = machine.format;
         let (one, mut two, mut memory) = two_nests(format);
         two.asid = one.asid;

@@ -126,7 +126,7 @@ fn a_random_scenario_that_is_written_and_read_runs_the_same_cycle_by_cycle() {
     let mut devices = Devices::default();
     let mut variants = BTreeSet::new();
     for profile in Profile::ALL {
-        for number in 0..32 {
+        for number in 0..64 {
             let scenario = stimulus::scenario(profile, 5, number, 300);
             let read = parse(&to_toml(&scenario), "written.toml")
                 .unwrap_or_else(|error| panic!("{error}"));
