@@ -81,6 +81,8 @@ pub mod weights {
     pub const MENDED: u32 = 75;
     /// A change is followed by a fence.
     pub const FENCED: u32 = 75;
+    /// A page is looked up just before a fence that names it.
+    pub const FENCE_IN_LOOK_UP: u32 = 25;
     /// A fault is one of the walk's own update of a guest leaf.
     pub const UPDATE_FAULT: u32 = 20;
     /// A fault has a second one on its way.
@@ -612,6 +614,12 @@ impl Ops<'_> {
         };
         if let Some(edit) = &edit {
             self.push_edit(edit);
+        }
+        // The fence may meet its look-up, in either level of the TLB.
+        if self.draw.percent(weights::FENCE_IN_LOOK_UP) {
+            let access = self.access_kind(context);
+            self.push_access(context, gva, access);
+            self.wait(4);
         }
         let miss = self.near_miss();
         self.push_fence(context, gva, Some(&mapping), miss);
