@@ -81,8 +81,8 @@ pub mod weights {
     pub const MENDED: u32 = 75;
     /// A change is followed by a fence.
     pub const FENCED: u32 = 75;
-    /// A page is looked up just before a fence that names it.
-    pub const FENCE_IN_LOOK_UP: u32 = 25;
+    /// A page is looked up just before the fence that names it: so the fence meets the look-up in a level of the TLB.
+    pub const FENCE_IN_LOOK_UP: u32 = 40;
     /// A fault is one of the walk's own update of a guest leaf.
     pub const UPDATE_FAULT: u32 = 20;
     /// A fault has a second one on its way.
@@ -607,6 +607,14 @@ impl Ops<'_> {
         let Some((context, page, gva, mapping)) = self.mapped_page() else {
             return;
         };
+        let in_look_up = self.draw.percent(weights::FENCE_IN_LOOK_UP);
+        if in_look_up {
+            // Out of a small first level of the TLB.
+            for _ in 0..2 + self.draw.below(3) {
+                self.roam();
+            }
+            let _ = self.image.look(&self.query(context, gva, Access::Load));
+        }
         self.drain(70);
         let edit = match self.draw.percent(80) {
             true => self.other_leaf(),
@@ -615,11 +623,10 @@ impl Ops<'_> {
         if let Some(edit) = &edit {
             self.push_edit(edit);
         }
-        // The fence may meet its look-up, in either level of the TLB.
-        if self.draw.percent(weights::FENCE_IN_LOOK_UP) {
+        if in_look_up {
             let access = self.access_kind(context);
             self.push_access(context, gva, access);
-            self.wait(4);
+            self.wait(2);
         }
         let miss = self.near_miss();
         self.push_fence(context, gva, Some(&mapping), miss);
