@@ -106,7 +106,10 @@ impl<'a> Both<'a> {
                 describe_outcome(outcome, format)
             );
             if *hit {
-                out.push_str("  TLB hit: no reads\n");
+                out.push_str(match device.by_second {
+                    true => "  TLB hit, of the second level: no reads\n",
+                    false => "  TLB hit: no reads\n",
+                });
             } else {
                 if device.merged {
                     out.push_str("  by the walk of an equal miss that was under way:\n");

@@ -169,6 +169,7 @@ pub fn device_access(
         "answered": access.answered.map(|(cycle, _, _)| cycle),
         "hit": access.answered.map(|(_, _, hit)| hit),
         "merged": access.merged,
+        "second_level": access.by_second,
         "outcome": access.answered.map(|(_, answer, _)| outcome(&answer, format)),
         "slot": walk.map(|walk| walk.slot),
         "reads": walk.map(|walk| walk.reads.iter().map(read).collect::<Vec<_>>()),

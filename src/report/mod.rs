@@ -140,6 +140,8 @@ pub struct DeviceAccess {
     pub walk: Option<usize>,
     /// The walk was under way already.
     pub merged: bool,
+    /// The TLB's second level gave the answer.
+    pub by_second: bool,
 }
 
 /// A walk of the device.
@@ -207,6 +209,9 @@ impl Observer for Recorder {
     }
 
     fn event(&mut self, _: u64, event: &Event) {
+        if let Some(id) = event.second {
+            self.accesses[self.ops[usize::from(id)]].by_second = true;
+        }
         let Some(miss) = event.miss else { return };
         let slot = usize::from(miss.slot);
         if !miss.merged {
