@@ -20,16 +20,7 @@ namespace nestwalk {
 template <class Model, int inputs_at>
 class VerilatedDut final : public Dut {
 public:
-    explicit VerilatedDut(std::uint32_t seed) {
-        // Before the model is made, or it cannot be traced.
-        context_->traceEverOn(true);
-        context_->randReset(2);
-        context_->randSeed(static_cast<int>(seed & 0x7fffffff));
-        model_ = std::make_unique<Model>(context_.get(), "");
-        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
-        model_->rst_ni = 0;
-        evaluate(1);
-    }
+    explicit VerilatedDut(std::uint32_t seed) : seed_(seed) { make(); }
 
     ~VerilatedDut() override {
         trace_close();
@@ -37,6 +28,8 @@ public:
     }
 
     void reset() override {
+        // What an assertion has thrown out of an evaluation has left it half done: it cannot go on from there.
+        if (in_evaluation_) make();
         Inputs idle{};
         drive(idle);
         model_->rst_ni = 0;
@@ -84,9 +77,25 @@ public:
     }
 
 private:
+    void make() {
+        trace_close();
+        model_.reset();
+        context_ = std::make_unique<VerilatedContext>();
+        // Before the model is made, or it cannot be traced.
+        context_->traceEverOn(true);
+        context_->randReset(2);
+        context_->randSeed(static_cast<int>(seed_ & 0x7fffffff));
+        model_ = std::make_unique<Model>(context_.get(), "");
+        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
+        model_->rst_ni = 0;
+        evaluate(1);
+    }
+
     void evaluate(bool clock) {
         model_->clk_i = clock;
+        in_evaluation_ = true;
         model_->eval();
+        in_evaluation_ = false;
     }
 
     void edge() {
@@ -176,10 +185,12 @@ private:
     }
 
     // In this order: the model uses the context, the trace uses both.
-    std::unique_ptr<VerilatedContext> context_ = std::make_unique<VerilatedContext>();
+    std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<VerilatedFstC> trace_;
     std::uint64_t trace_from_ = 0;
+    std::uint32_t seed_;
+    bool in_evaluation_ = false;
 };
 
 }  // namespace nestwalk

@@ -417,6 +417,27 @@ mod tests {
     }
 
     #[test]
+    fn a_device_serves_again_after_an_assertion_has_failed() {
+        for variant in VARIANTS.iter().filter(|v| v.checked) {
+            let mut dut = Dut::new(variant, 1).unwrap();
+            let mut outputs = Outputs::default();
+            for _ in 0..2 {
+                dut.reset().unwrap();
+                let idle = Inputs::default();
+                dut.tick(&idle, &mut outputs).unwrap();
+                // An entry that no walk has asked for.
+                let unasked = Inputs {
+                    mem_rsp_valid: true,
+                    ..idle
+                };
+                let failed = dut.tick(&unasked, &mut outputs).unwrap_err();
+                let text = failed.to_string();
+                assert!(text.contains("ResponseExpected_A"), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_left_of_the_cycle_before_a_reset() {
         for variant in VARIANTS.iter().filter(|v| !v.paging_format().is_riscv()) {
             let mut dut = Dut::new(variant, 1).unwrap();
