@@ -306,6 +306,7 @@ impl Workload {
                     context,
                     gva: Gva(page.0 + draw.below(geometry.page_bytes())),
                     access: Access::ALL[draw.below(3) as usize],
+                    speculative: false,
                     expect: None,
                     line: None,
                 })

@@ -63,7 +63,8 @@ module answers
 
   // What was answered in the cycle before: a walk, or a look-up that hit.
   logic      started_q = 1'b0;
-  logic      walked_q, hit_q;
+  logic      walked_q, hit_q, replayed_q;
+  id_t       held_id_q;
   walk_t     walk_q;
   tlb_data_t found_q;
   query_t    query_q;
@@ -73,6 +74,8 @@ module answers
     started_q <= 1'b1;
     walked_q  <= rst_ni && happens.done_valid;
     hit_q     <= rst_ni && u_dut.u_tlb.use_i;
+    replayed_q <= rst_ni && u_dut.look && u_dut.held_valid_q && u_dut.held_overtaken_q;
+    held_id_q <= u_dut.held_q.id;
     walk_q    <= u_dut.done_walk;
     found_q   <= u_dut.done_data;
     query_q   <= u_dut.lookup.query;
@@ -146,11 +149,18 @@ module answers
   function automatic logic is_page(rsp_t r, place_t place);
     return r.hpa == {place.hppn, offset_t'(r.gva)} && r.gpa == gpa_t'({place.gppn, offset_t'(r.gva)})
         && r.page_size == log2_of(place.guest_span & place.host_span) && r.attributes == place.attributes
+        && r.fault == '0 && r.trap == '0 && !r.replay;
+  endfunction
+
+  // Nothing but whose it is.
+  function automatic logic is_replay(rsp_t r);
+    return r.replay && !r.hit && r.gpa == '0 && r.hpa == '0 && r.page_size == '0 && r.attributes == '0
         && r.fault == '0 && r.trap == '0;
   endfunction
 
-  logic none, host, data;
+  logic none, over, host, data;
   assign none = (walk_q.fault == FaultNone);
+  assign over = (walk_q.fault == FaultOvertaken);
   assign host = (walk_q.stage == StageHost);
   assign data = (walk_q.purpose == PurposeData);
 
@@ -168,8 +178,8 @@ module answers
       if (none) WalkedPage_A: assert (is_page(rsp, found_q.place));
       // 5.13 A fault says kind, stage and level; of the host's stage also what the gPA was translated for, and the
       // gPA, to the byte: of the data at the request's own offset.
-      if (!none) begin
-        WalkedFault_A: assert (rsp.fault.kind == walk_q.fault && rsp.fault.stage == walk_q.stage
+      if (!none && !over) begin
+        WalkedFault_A: assert (!rsp.replay && rsp.fault.kind == walk_q.fault && rsp.fault.stage == walk_q.stage
                                && rsp.fault.level == (host ? walk_q.host_level : walk_q.guest_level)
                                && rsp.fault.purpose == (host ? walk_q.purpose : PurposeRead)
                                && rsp.fault.for_level == ((host && !data) ? walk_q.guest_level : '0));
@@ -180,6 +190,9 @@ module answers
         // 5.14 On RISC-V it says what the trap registers get; else that is 0.
         WalkedTrap_A:  assert (Cfg.Riscv ? is_trap(rsp.trap, rsp.fault, rsp.gpa, walk_q.query) : rsp.trap == '0);
       end
+      // 5.19 The response to a walk that a fence has overtaken before it ended is a replay, and a replay says nothing else.
+      WalkedOver_A:  assert (!over || is_replay(rsp));
+      WalkedOver_C:  cover (over && rsp.gva != '0);
       WalkedFault_C: cover (!none && host && data && rsp.gpa != walk_q.gpa);
     end
     if (rst_ni && hit_q) begin
@@ -198,6 +211,11 @@ module answers
                             && rsp.trap == '0);
       end
       HitPage_C: cover (rsp.fault.kind == FaultNone && rsp.hpa != '0);
+    end
+    // 5.20 So is that to a held request that a fence has overtaken.
+    if (rst_ni && replayed_q) begin
+      HeldOver_A: assert (rsp_valid && is_replay(rsp) && rsp.id == held_id_q);
+      HeldOver_C: cover (rsp.gva != '0);
     end
     // 5.18 On RISC-V an entry that would permit the access is a hit.
     if (rst_ni && u_dut.lookup_valid && u_dut.found && Cfg.Riscv) begin

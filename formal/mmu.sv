@@ -77,23 +77,27 @@ module mmu
   ///////////////////////////////////////
 
   logic     started_q = 1'b0;
-  logic     req_waits_q, rsp_waits_q, mem_waits_q;
+  logic     req_waits_q, rsp_waits_q, mem_waits_q, fence_waits_q;
   req_t     req_q;
   rsp_t     rsp_q;
   mem_req_t mem_q;
+  fence_t   waiting_fence_q;
   id_t      watch_id_q;
   always_ff @(posedge clk_i) begin : p_past
     started_q   <= 1'b1;
     req_waits_q <= rst_ni && req_valid_i && !req_ready;
     rsp_waits_q <= rst_ni && rsp_valid && !rsp_ready_i;
     mem_waits_q <= rst_ni && mem_req_valid && !mem_req_ready_i;
+    fence_waits_q <= rst_ni && fence_valid_i && !fence_ready;
     req_q       <= req_i;
     rsp_q       <= rsp;
     mem_q       <= mem_req;
+    waiting_fence_q     <= fence_i;
     watch_id_q  <= watch_id_i;
   end
 
-  logic takes, answers, grants, serves;
+  logic takes, answers, grants, serves, fences;
+  assign fences  = fence_valid_i && fence_ready;
   assign takes   = req_valid_i && req_ready;
   assign answers = rsp_valid && rsp_ready_i;
   assign grants  = mem_req_valid && mem_req_ready_i;
@@ -151,7 +155,7 @@ module mmu
         reads_q[i]     <= '0;
         updates_q[i]   <= '0;
       end else begin
-        if (fence_valid_i && fence_ready && names(fence_i.scope, query_q[i].ctx.space)) overtaken_q[i] <= 1'b1;
+        if (fences && names(fence_i.scope, query_q[i].ctx.space)) overtaken_q[i] <= 1'b1;
         if (served && update_q[i] && mem_rsp_i.data != expected_q[i]) lost_q[i] <= 1'b1;
         if (granted && !mem_req.update) reads_q[i]   <= reads_q[i] + 1'b1;
         if (granted && mem_req.update)  updates_q[i] <= updates_q[i] + 1'b1;
@@ -205,6 +209,7 @@ module mmu
     // A request is legal, stays until it is taken, and has an id that is not in use.
     assume (!req_valid_i || legal);
     assume (!req_waits_q || (req_valid_i && req_i == req_q));
+    assume (!fence_waits_q || (fence_valid_i && fence_i == waiting_fence_q));
     assume (!(req_valid_i && req_i.id == watch_id_i && pending_q));
     // Data come for what was asked only.
     assume (!mem_rsp_valid_i || (32'(mem_rsp_i.id) < WalkSlots && in_flight_q[mem_rsp_i.id]));
@@ -221,9 +226,16 @@ module mmu
       ResponseStays_A: assert (!rsp_waits_q || (rsp_valid && rsp == rsp_q));
       // 1.2 So does a read or an update.
       RequestStays_A:  assert (!mem_waits_q || (mem_req_valid && mem_req == mem_q));
-      // 1.3 No request is taken in the cycle of a fence, and a fence and data from memory are always taken.
-      FenceAlone_A:    assert (!(fence_valid_i && req_ready));
-      AlwaysReady_A:   assert (fence_ready && mem_rsp_ready);
+      // 1.3 No request is accepted in the cycle of a fence's handshake, nor, while a fence waits, one that it matches. Data
+      // from memory are always taken.
+      FenceAlone_A:    assert (!(fences && takes));
+      FenceFirst_A:    assert (!(fence_valid_i && takes && names(fence_i.scope, req_i.query.ctx.space)));
+      AlwaysReady_A:   assert (mem_rsp_ready);
+      // 1.10 A fence waits only while memory keeps a read or an update waiting, of a walk that the fence matches; and for one only:
+      // in the cycle of that grant it is taken.
+      FenceWaits_A:    assert (fence_ready || (mem_req_valid && !mem_req_ready_i
+                                               && names(fence_i.scope, query_q[mem_req.id].ctx.space)));
+      FenceOnce_A:     assert (!(fence_waits_q && !fence_ready) || (mem_waits_q && mem_req.id == mem_q.id));
       // 1.4 A slot has one read or update in flight, of an address that is a multiple of the entry's size.
       OneInFlight_A:   assert (!mem_req_valid || (32'(mem_req.id) < WalkSlots && !in_flight_q[mem_req.id]));
       Aligned_A:       assert (!mem_req_valid || 32'(mem_req.hpa) % (Cfg.PteWidth / 8) == 0);
@@ -235,6 +247,8 @@ module mmu
       ResponseWaits_C: cover (rsp_waits_q && answers);
       MemoryWaits_C:   cover (mem_waits_q && grants);
       FenceMeets_C:    cover (fence_valid_i && req_valid_i && rsp_ready_i && !rsp_valid);
+      FenceWaits_C:    cover (fence_waits_q && fences);
+      TakenAhead_C:    cover (fence_valid_i && !fence_ready && takes);
       BothInFlight_C:  cover (&in_flight_q);
     end
   end
@@ -257,7 +271,7 @@ module mmu
       // 3.1 A walk that a fence has named by V, ASID and VMID since it was started fills nothing, nor in the very cycle
       // of the fence.
       NoStaleFill_A: assert (!fills || (!overtaken_q[happens.done_slot]
-                                        && !(fence_valid_i
+                                        && !(fences
                                              && names(fence_i.scope, query_q[happens.done_slot].ctx.space))));
       // 3.2 Such a walk is not shared any more.
       NoStaleShare_A: assert (!(happens.miss_valid && happens.miss_merged) || !overtaken_q[happens.miss_slot]);
@@ -356,10 +370,11 @@ module mmu
   for (genvar i = 0; i < WalkSlots; i++) begin : gen_slot
     slot_state_e state;
     walk_t       walk;
-    logic        sound, sound_end, has_waiter;
+    logic        sound, sound_end, has_waiter, gone;
     count_t      reads_left, updates_left, reads_most, updates_most;
     assign state = u_dut.u_walks.state_q[i];
     assign walk  = u_dut.u_walks.walk_q[i];
+    assign gone  = (walk.fault == FaultOvertaken);
 
     walk_facts #(.Cfg(Cfg)) u_walk (
       .walk_i         (walk),
@@ -386,7 +401,7 @@ module mmu
         ReadsMost_A: assert (state == SlotIdle || lost_q[i]
                              || (reads_q[i] <= reads_most && updates_q[i] <= updates_most));
         // 4.5 (helper) What has been asked and what is left is no more than that together.
-        ReadsLeft_A: assert (state == SlotIdle || state == SlotDone || lost_q[i]
+        ReadsLeft_A: assert (state == SlotIdle || state == SlotDone || gone || lost_q[i]
                              || (reads_q[i] + reads_left
                                    <= reads_most + count_t'(state == SlotWait && !walk.update)
                                  && updates_q[i] + updates_left
@@ -401,9 +416,13 @@ module mmu
                                      || leaf_t'(expected_q[i])
                                         == ((walk.stage == StageGuest) ? walk.guest_leaf : walk.host_leaf))));
         Query_A:     assert (state == SlotIdle || walk.query == query_q[i]);
-        Sound_A:     assert (state == SlotIdle || state == SlotDone || sound);
+        Sound_A:     assert (state == SlotIdle || state == SlotDone || gone || sound);
         SoundEnd_A:  assert (state != SlotDone || walk.fault != FaultNone || sound_end);
-        Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || !Cfg.Riscv || updates_lack(walk));
+        Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || gone || !Cfg.Riscv || updates_lack(walk));
+        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if that, and is over; one that had not ended
+        // by then has no result.
+        Gone_A:      assert (!(state != SlotIdle && gone) || (overtaken_q[i] && state != SlotRead));
+        GoesOn_A:    assert (!(state inside {SlotRead, SlotWait}) || gone == overtaken_q[i]);
         // 3.7 (helper) A walk may fill until a fence names it, and not after.
         FillOk_A:    assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
         FillWill_A:  assert (!(state inside {SlotRead, SlotWait}) || u_dut.u_walks.fill_q[i] || overtaken_q[i]);
@@ -465,11 +484,11 @@ module mmu
   // An ended walk: the held request that goes before it, then all that wait for it, 2 cycles each at most.
   localparam int unsigned EndCycles   = 2 + 2 * MissEntries;
   // Until a held request is taken: every walk is over, and a fence has met it after each.
-  localparam int unsigned RoomCycles  = 2 * WalkCycles + 2 * MissEntries + 2 * (WalkSlots + 1) + 3;
+  localparam int unsigned RoomCycles  = 2 * WalkCycles + 2 * MissEntries + 2 * (WalkSlots + 1) + 4;
   // Waiting for a walk, then for the ended walks before it; held; on the port, first behind who is held.
   localparam int unsigned EntryCycles = WalkCycles + WalkSlots * EndCycles + 2;
   localparam int unsigned HeldCycles  = RoomCycles + EntryCycles + 1;
-  localparam int unsigned PortCycles  = 4 * MissEntries + 3 + HeldCycles + 1;
+  localparam int unsigned PortCycles  = 4 * MissEntries + 4 + HeldCycles + 1;
   localparam int unsigned MostCycles  = RoomCycles + PortCycles + 1;
 
   if (Fair) begin : gen_fair
@@ -485,7 +504,7 @@ module mmu
         waited_q <= '0;
       end else begin
         late_q   <= in_flight_q & ~late_q;
-        fence_q  <= fence_valid_i;
+        fence_q  <= fences;
         waited_q <= ((pending_q && !(answers && offered)) || asks) ? waited_q + 1'b1 : '0;
       end
     end
@@ -503,7 +522,7 @@ module mmu
       always_comb begin : p_walk_left
         unique case (gen_slot[i].state)
           SlotRead: walk_left[i] = left * ReadCycles + 2 * turn + 4 - cycles_t'(locked);
-          SlotWait: walk_left[i] = left * ReadCycles + 2 - cycles_t'(late_q[i]);
+          SlotWait: walk_left[i] = (gen_slot[i].gone ? '0 : left * ReadCycles) + 2 - cycles_t'(late_q[i]);
           default:  walk_left[i] = '0;
         endcase
         if (rst_ni) WalkLeft_A: assert (32'(walk_left[i]) <= WalkCycles);
@@ -538,9 +557,10 @@ module mmu
           end
         end
       end
-      look_left = rsp_valid ? 3 - cycles_t'(rsp_waits_q) : 2 - cycles_t'(fence_q);
+      // A fence stops it for two cycles at most: in the first the fence waits for memory, in the second it is taken.
+      look_left = rsp_valid ? 4 - cycles_t'(rsp_waits_q) : fence_q ? 1 : fence_waits_q ? 2 : 3;
       room_left = 2 * (longest + waiting + walks + cycles_t'(u_dut.retired_q)) - cycles_t'(rsp_waits_q)
-                + ((longest != '0 || waiting != '0) ? 3 : look_left);
+                + ((longest != '0 || waiting != '0) ? 4 : look_left);
 
       if (offered)                     left = 2 - cycles_t'(rsp_waits_q);
       else if (waits != '0)            left = own_done ? end_left + 2 - cycles_t'(rsp_waits_q)
@@ -577,7 +597,7 @@ module mmu
       // 5.7 (helper) What is held is the request that was taken last; an answer is to the watched request's access.
       HeldIsTaken_A: assert (!u_dut.held_valid_q || (u_dut.held_q == taken_q && held_legal));
       TakenLegal_A:  assert (!held || taken_q.query == watched_q);
-      OwnAccess_A:   assert (!given_out || !Cfg.Riscv
+      OwnAccess_A:   assert (!given_out || !Cfg.Riscv || rsp.replay
                              || (u_dut.rsp_q.access == watched_q.access
                                  && u_dut.rsp_q.virt == watched_q.ctx.space.virt));
       // 1.7 (helper) A choice that waits is one that may be made.

@@ -74,6 +74,12 @@ def jobs():
         yield Job(f"walk-caches-rv64-{level}", "walk_caches_properties", "walk_caches.sv", "RV64", f"2 entries, level {level}", {"Level": level}, 2, 6)
     for f in FORMATS:
         yield Job(f"answers-{f.lower()}", "answers", "answers.sv", f, size, small, 2, 12)
+    for f in ("CLASSIC32", "RV32", "RV64"):
+        name, caches = f.lower(), {} if f == "CLASSIC32" else {"WalkCacheEntries": 2}
+        with_all = {**small, **caches, "Tlb2Sets": 2, "Tlb2Ways": 2}
+        more = "two TLBs" if f == "CLASSIC32" else "two TLBs, walk caches"
+        yield Job(f"fence-{name}", "fence", "fence.sv", f, f"{size}, {more}", with_all, 2, 14)
+        yield Job(f"fence-{name}-bypass", "fence", "fence.sv", f, f"{size}, {more}, bypass", {**with_all, "ReadBypass": 1}, 2, 14)
     for f in FORMATS:
         yield Job(f"mmu-{f.lower()}", "mmu", "mmu.sv", f, size, small, 2, 14)
     for f in FORMATS:

@@ -79,14 +79,18 @@ module nested_mmu
   logic done_first;   // an ended walk goes before the look-up
   logic look;         // a look-up may be answered in this cycle
   logic give;         // an ended walk is answered in this cycle
+  logic replays;      // a held request that a fence has overtaken is answered in this cycle
   logic rsp_room;
+
+  logic fence;         // a fence is taken in this cycle
+  logic fence_matches; // the fence on the port matches the request that would be looked up
 
   req_t lookup;
   logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
   logic second_done, second_hit;  // the second level has been looked up for the held request; it answers
   slot_t miss_slot;
 
-  logic held_valid_q, retired_q;
+  logic held_valid_q, held_overtaken_q, retired_q;
   req_t held_q;
 
   logic    done_valid, done_fill, done_last;
@@ -104,6 +108,7 @@ module nested_mmu
   localparam type answer_t = struct packed {
     id_t         id;
     logic        hit;
+    logic        replay;
     gva_t        gva;
     gpa_t        gpa;
     hpa_t        hpa;
@@ -124,13 +129,35 @@ module nested_mmu
   assign rsp_room     = !rsp_valid_q || rsp_ready_i;
   assign done_first   = done_valid && !(retired_q && held_valid_q);
   assign give         = rsp_room && done_first;
-  assign look         = rsp_room && !done_first && !fence_valid_i;
+  assign look         = rsp_room && !done_first && !(fence_valid_i && (fence_ready_o || fence_matches));
   assign req_ready_o  = look && !held_valid_q;
   assign lookup       = held_valid_q ? held_q : req_i;
-  assign lookup_valid = look && (held_valid_q || req_valid_i);
+  assign lookup_valid = look && (held_valid_q ? !held_overtaken_q : req_valid_i);
+  assign replays      = look && held_valid_q && held_overtaken_q;
 
-  assign fence_ready_o   = 1'b1;
   assign mem_rsp_ready_o = 1'b1;
+
+  ////////////
+  // Fences //
+  ////////////
+
+  // A fence is complete in the cycle in which it is taken. While it waits for what is offered to memory, requests that
+  // it does not match go on; a held request that it matches has been taken before it, and is answered with a replay.
+  assign fence = fence_valid_i && fence_ready_o;
+
+  fence_scope #(.Cfg(Cfg)) u_scope (
+    .scope_i  (fence_i.scope),
+    .virt_i   (lookup.query.ctx.space.virt),
+    .global_i (1'b0),
+    .asid_i   (lookup.query.ctx.space.asid),
+    .vmid_i   (lookup.query.ctx.space.vmid),
+    .named_o  (fence_matches)
+  );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_held_overtaken
+    if (!rst_ni) held_overtaken_q <= 1'b0;
+    else         held_overtaken_q <= held_valid_q && !look && (held_overtaken_q || (fence && fence_matches));
+  end
 
   /////////////
   // The TLB //
@@ -155,7 +182,7 @@ module nested_mmu
     .use_i         (lookup_valid && hit && !second_hit),
     .fill_valid_i  ((give && done_fill) || second_hit),
     .fill_data_i   (second_hit ? second_data : done_data),
-    .fence_valid_i,
+    .fence_valid_i (fence),
     .fence_i
   );
 
@@ -163,8 +190,8 @@ module nested_mmu
     logic looks, looked_q, looked_d, hit2;
 
     // In a cycle that needs the key for nothing else. What has been found is good until a fill or a fence.
-    assign looks    = held_valid_q && !looked_q && !done_first && !fence_valid_i;
-    assign looked_d = held_valid_q && (looks || looked_q) && !fence_valid_i && !(give && done_fill);
+    assign looks    = held_valid_q && !looked_q && !done_first && !fence;
+    assign looked_d = held_valid_q && (looks || looked_q) && !fence && !(give && done_fill);
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_looked
       if (!rst_ni) looked_q <= 1'b0;
@@ -186,12 +213,12 @@ module nested_mmu
       .key_i         (key),
       .fill_valid_i  (give && done_fill),
       .fill_data_i   (done_data),
-      .fence_valid_i,
+      .fence_valid_i (fence),
       .fence_i
     );
 
     assign second_done = held_valid_q && looked_q;
-    assign second_hit  = look && second_done && hit2;
+    assign second_hit  = lookup_valid && second_done && hit2;
   end else begin : gen_no_tlb2
     assign second_done = 1'b1;
     assign second_hit  = 1'b0;
@@ -251,6 +278,7 @@ module nested_mmu
     .start_i       (miss && !equal),
     .walk_caches_i,
     .fence_valid_i,
+    .fence_ready_o,
     .fence_i,
     .done_valid_o  (done_valid),
     .done_slot_o   (done_slot),
@@ -293,6 +321,16 @@ module nested_mmu
       if (span[i-1]) size = log2_t'(Cfg.PageLog2[i]);
     end
     return size;
+  endfunction
+
+  // To a request that a fence has overtaken.
+  function automatic answer_t make_replay(id_t id, gva_t gva);
+    answer_t answer;
+    answer        = '0;
+    answer.id     = id;
+    answer.replay = 1'b1;
+    answer.gva    = gva;
+    return answer;
   endfunction
 
   function automatic answer_t make_answer(id_t id, logic was_hit, gva_t gva, access_e access, logic virt,
@@ -342,7 +380,9 @@ module nested_mmu
   answer_t walk_rsp;
   always_comb begin : p_walk
     fault_t fault;
+    gva_t   gva;
     gpa_t   gpa;
+    gva   = {vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth), done_offset};
     gpa   = done_walk.gpa;
     if (done_walk.purpose == PurposeData) gpa[Cfg.OffsetWidth-1:0] = done_offset;
     fault = '0;
@@ -351,18 +391,20 @@ module nested_mmu
                          (done_walk.stage == StageHost) ? done_walk.host_level : done_walk.guest_level,
                          done_walk.purpose, done_walk.guest_level);
     end
-    walk_rsp = make_answer(done_id, 1'b0, {vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth), done_offset},
-                           done_walk.query.access, done_walk.query.ctx.space.virt, done_data.place, fault, gpa);
+    walk_rsp = (done_walk.fault == FaultOvertaken)
+             ? make_replay(done_id, gva)
+             : make_answer(done_id, 1'b0, gva, done_walk.query.access, done_walk.query.ctx.space.virt,
+                           done_data.place, fault, gpa);
   end
 
   logic unused_walk;  // what a walk needs no more at its end
   assign unused_walk = ^done_walk;
 
-  assign rsp_d = give ? walk_rsp : hit_rsp;
+  assign rsp_d = give ? walk_rsp : replays ? make_replay(lookup.id, lookup.query.gva) : hit_rsp;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_rsp_valid
     if (!rst_ni)       rsp_valid_q <= 1'b0;
-    else if (rsp_room) rsp_valid_q <= give || (lookup_valid && hit) || second_hit;
+    else if (rsp_room) rsp_valid_q <= give || (lookup_valid && hit) || second_hit || replays;
   end
 
   always_ff @(posedge clk_i) begin : p_rsp
@@ -407,6 +449,7 @@ module nested_mmu
   assign rsp_o       = '{
     id:         rsp_q.id,
     hit:        rsp_q.hit,
+    replay:     rsp_q.replay,
     gva:        rsp_q.gva,
     gpa:        rsp_q.gpa,
     hpa:        rsp_q.hpa,
@@ -482,7 +525,7 @@ module nested_mmu
   ResponseStays_A: assert property (@(posedge clk_i) disable iff (in_reset)
                                     rsp_valid_o && !rsp_ready_i |=> rsp_valid_o && $stable(rsp_o));
   NoFillInFence_A: assert property (@(posedge clk_i) disable iff (in_reset)
-                                    fence_valid_i && fence_of_virt
+                                    fence && fence_of_virt
                                     && !(fence_i.scope.use_asid || fence_i.scope.use_vmid)
                                     |-> !(give && done_fill));
   NoFaultOnHit_A:  assert property (@(posedge clk_i) disable iff (in_reset)

@@ -163,7 +163,8 @@ package nested_mmu_pkg;
     FaultInvalid       = 4'd5,  // the entry is not valid
     FaultPermission    = 4'd6,  // the leaf does not permit the access
     FaultAccessedDirty = 4'd7,  // the leaf's A or D would have to be set, and may not be
-    FaultPointer       = 4'd8   // a pointer where only a leaf can be
+    FaultPointer       = 4'd8,  // a pointer where only a leaf can be
+    FaultOvertaken     = 4'd9   // inside only: a fence has overtaken the walk; the response is a replay
   } fault_kind_e;
 
   // What a walk wants next.

@@ -69,6 +69,8 @@
   localparam type rsp_t = struct packed {                                                         \
     id_t                         id;                                                              \
     logic                        hit;         /* answered by the TLB */                           \
+    logic                        replay;      /* a fence overtook it: ask again; what follows */  \
+                                              /* but gva is 0 */                                  \
     gva_t                        gva;                                                             \
     gpa_t                        gpa;         /* the data's; host-stage fault: being translated */\
     hpa_t                        hpa;         /* these three: if there is no fault, else 0 */     \
@@ -150,7 +152,8 @@
     logic                    is_global;                                                           \
   },                                                                                              \
                                                                                                   \
-  /* A walk has taken an entry: where it stood, what it read, what is next. */                    \
+  /* A walk has taken an entry: where it stood, what it read, what is next. One that a fence */   \
+  /* has overtaken drops it: next is WalkFault, fault is FaultOvertaken. */                       \
   localparam type step_t = struct packed {                                                        \
     logic                        valid;                                                           \
     slot_t                       slot;                                                            \

@@ -1,8 +1,9 @@
-// Round-robin choice among requests. A choice that is offered and not taken stays, so that what it selects
-// may drive a valid/ready port.
+// Round-robin choice among requests. With Hold a choice that is offered and not taken stays, so that what it selects
+// may drive a valid/ready port; without it a request may be withdrawn.
 
 module rr_arbiter #(
-  parameter int unsigned N = 4,
+  parameter int unsigned N    = 4,
+  parameter bit          Hold = 1'b1,
   localparam type index_t = logic [nested_mmu_pkg::index_width(N)-1:0]
 ) (
   input  logic         clk_i,
@@ -37,14 +38,14 @@ module rr_arbiter #(
   end
 
   assign valid_o = |req_i;
-  assign index_o = locked_q ? last_q : first_index;
+  assign index_o = (Hold && locked_q) ? last_q : first_index;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
     if (!rst_ni) begin
       locked_q <= 1'b0;
       last_q   <= '0;
-    end else if (valid_o) begin
-      locked_q <= !ready_i;
+    end else if (valid_o && (ready_i || Hold)) begin
+      locked_q <= Hold && !ready_i;
       last_q   <= index_o;
     end
   end

@@ -6,6 +6,10 @@
 // With walk caches a walk that comes to the first entry of a stage is looked up in them before it reads; those
 // that wait for that have their turn round robin too.
 //
+// A walk that a fence matches is overtaken: it asks memory for nothing more, not even for an entry that it has been
+// about to ask for, and ends without a result. What it has in flight is waited for and dropped. A request that is on the
+// memory port already stays until its handshake, as the port demands, and the fence waits for that.
+//
 // With ReadBypass an entry's successor may be read in the cycle in which the entry arrives; else the read is registered.
 
 `include "nested_mmu_types.svh"
@@ -30,8 +34,9 @@ module walk_engine
   // Which walk caches are in use. It changes when there is no walk.
   input  walk_caches_t walk_caches_i,
 
-  // Walks that are named by a fence finish without filling anything more.
+  // Walks that a fence matches end without asking for anything more.
   input  logic      fence_valid_i,
+  output logic      fence_ready_o,
   input  fence_t    fence_i,
 
   // A walk that has ended. `retire_i` frees its slot; `filled_i` says that its fill has had its chance.
@@ -70,10 +75,10 @@ module walk_engine
   walk_t              look_walk;
   pass_t              look_pass;
 
-  logic [N-1:0] idle, first_idle, wants_read, bypasses, done, equal, named;
+  logic [N-1:0] idle, first_idle, wants_read, bypasses, done, equal, named, overtakes, overtaken;
   logic [N-1:0] starts, issues, steps, retires;
   slot_t        free_slot, equal_slot, read_slot, done_slot;
-  logic         read_valid;
+  logic         read_valid, fence;
 
   // Roots of RISC-V are aligned; bits below mean nothing.
   query_t miss;
@@ -173,7 +178,8 @@ module walk_engine
       end
     end
 
-    rr_arbiter #(.N(N)) u_look (
+    // A walk that is overtaken stops waiting for its turn.
+    rr_arbiter #(.N(N), .Hold(1'b0)) u_look (
       .clk_i,
       .rst_ni,
       .req_i   (wants_look),
@@ -190,11 +196,10 @@ module walk_engine
       .look_ready_o (look_ready),
       .look_walk_i  (walk_q[look_slot]),
       .look_pass_o  (look_pass),
-      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[step_slot]
-                     && !(fence_valid_i && named[step_slot])),
+      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[step_slot] && !overtakes[step_slot]),
       .step_walk_i  (step_walk),
       .step_next_i  (next_walk),
-      .fence_valid_i,
+      .fence_valid_i (fence),
       .fence_i
     );
   end else begin : gen_no_rules
@@ -212,7 +217,7 @@ module walk_engine
   for (genvar i = 0; i < N; i++) begin : gen_slot
     assign idle[i]       = (state_q[i] == SlotIdle);
     assign wants_read[i] = (state_q[i] == SlotRead) && !look_q[i];
-    assign bypasses[i]   = Cfg.ReadBypass && steps[i] && next == WalkRead && !next_looks;
+    assign bypasses[i]   = Cfg.ReadBypass && steps[i] && next == WalkRead && !next_looks && !overtaken[i];
     assign done[i]       = (state_q[i] == SlotDone);
 
     // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
@@ -224,7 +229,8 @@ module walk_engine
                    && (walk_q[i].query.access == miss.access
                        || (!Cfg.Riscv && !miss.ctx.space.rights));
 
-    // By address a walk cannot be told apart before it ends, nor whether it is global: ASID and VMID decide.
+    // V, ASID and VMID decide whether a fence matches a walk. Its addresses and whether it is global are known for
+    // certain only when it ends.
     fence_scope #(.Cfg(Cfg)) u_scope (
       .scope_i  (fence_i.scope),
       .virt_i   (walk_q[i].query.ctx.space.virt),
@@ -239,31 +245,45 @@ module walk_engine
     assign steps[i]   = mem_rsp_valid_i && step_slot == slot_t'(i);
     assign retires[i] = retire_i && done_slot == slot_t'(i);
 
+    assign overtakes[i] = fence && named[i] && !idle[i];
+    assign overtaken[i] = !idle[i] && walk_q[i].fault == FaultOvertaken;
+
+    // Where the walk goes on to, and where the slot does: an overtaken walk asks for nothing more.
+    slot_state_e state_on, state_d;
+    always_comb begin : p_next_state
+      state_on = state_q[i];
+      unique case (state_q[i])
+        SlotIdle: if (starts[i])  state_on = state_of(start_next);
+        SlotRead: if (issues[i])  state_on = SlotWait;
+        SlotWait: if (steps[i])   state_on = issues[i] ? SlotWait : state_of(next);
+        SlotDone: if (retires[i]) state_on = SlotIdle;
+        default:                  state_on = SlotIdle;
+      endcase
+      state_d = (state_on == SlotRead && (overtakes[i] || overtaken[i])) ? SlotDone : state_on;
+    end
+
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_state
-      if (!rst_ni) begin
-        state_q[i] <= SlotIdle;
-      end else begin
-        unique case (state_q[i])
-          SlotIdle: if (starts[i])  state_q[i] <= state_of(start_next);
-          SlotRead: if (issues[i])  state_q[i] <= SlotWait;
-          SlotWait: if (steps[i])   state_q[i] <= issues[i] ? SlotWait : state_of(next);
-          SlotDone: if (retires[i]) state_q[i] <= SlotIdle;
-          default:                  state_q[i] <= SlotIdle;
-        endcase
-      end
+      if (!rst_ni) state_q[i] <= SlotIdle;
+      else         state_q[i] <= state_d;
     end
 
     always_ff @(posedge clk_i) begin : p_walk
-      if (starts[i])     walk_q[i] <= start_walk;
-      else if (steps[i]) walk_q[i] <= next_walk;
-      else if (looks[i]) walk_q[i] <= look_walk;
+      if (starts[i])                        walk_q[i] <= start_walk;
+      else if (steps[i] && !overtaken[i])   walk_q[i] <= next_walk;
+      else if (looks[i])                    walk_q[i] <= look_walk;
+      // One that has ended keeps its result: it follows from what was read before the fence.
+      if (overtakes[i] && state_on inside {SlotRead, SlotWait}) walk_q[i].fault <= FaultOvertaken;
     end
 
     always_ff @(posedge clk_i) begin : p_fill
       if (starts[i]) fill_q[i] <= 1'b1;
-      else if ((fence_valid_i && named[i]) || (filled_i && done_slot == slot_t'(i))) fill_q[i] <= 1'b0;
+      else if (overtakes[i] || (filled_i && done_slot == slot_t'(i))) fill_q[i] <= 1'b0;
     end
   end
+
+  // What is offered to memory stays until the handshake.
+  assign fence_ready_o = !(mem_req_valid_o && !mem_req_ready_i && named[read_slot]);
+  assign fence         = fence_valid_i && fence_ready_o;
 
   // No two walks under way are equal.
   first_one #(.N(N)) u_free (.set_i (idle), .first_o (first_idle));
@@ -329,7 +349,7 @@ module walk_engine
   assign done_fill_o = fill_q[done_slot] && (done_walk_o.fault == FaultNone)
                     && (done_walk_o.query.ctx.space.guest_levels != '0
                         || done_walk_o.query.ctx.space.host_levels != '0)
-                    && !(fence_valid_i && named[done_slot]);
+                    && !overtakes[done_slot];
 
   assign step_o = '{
     valid:       mem_rsp_valid_i,
@@ -345,8 +365,8 @@ module walk_engine
     hpa:         step_walk.hpa,
     error:       mem_rsp_i.error,
     pte:         mem_rsp_i.data,
-    next:        next,
-    fault:       next_walk.fault
+    next:        overtaken[step_slot] ? WalkFault : next,
+    fault:       overtaken[step_slot] ? FaultOvertaken : next_walk.fault
   };
 
 `ifndef SYNTHESIS
@@ -355,7 +375,7 @@ module walk_engine
   endfunction
 
   // As single bits, so that no assertion samples a walk.
-  logic in_reset, sets_bits, known_levels, issues_fault, ends_early;
+  logic in_reset, sets_bits, known_levels, issues_fault, ends_early, waits_to_ask;
   assign in_reset     = !rst_ni;
   assign sets_bits    = (mem_req_o.updated != mem_req_o.expected)
                      && ((mem_req_o.updated & mem_req_o.expected) == mem_req_o.expected);
@@ -363,6 +383,13 @@ module walk_engine
                      && legal_levels(miss_i.ctx.space.host_levels);
   assign issues_fault = (walk_q[read_slot].fault != FaultNone);
   assign ends_early   = (done_walk_o.fault == FaultNone) && (done_walk_o.purpose != PurposeData);
+
+  always_comb begin : p_waits_to_ask
+    waits_to_ask = 1'b0;
+    for (int unsigned i = 0; i < N; i++) begin
+      if (overtaken[i] && state_q[i] == SlotRead) waits_to_ask = 1'b1;
+    end
+  end
 
   StartHasSlot_A:     assert property (@(posedge clk_i) disable iff (in_reset) start_i |-> free_o);
   ResponseExpected_A: assert property (@(posedge clk_i) disable iff (in_reset)
@@ -376,6 +403,7 @@ module walk_engine
                                        mem_req_valid_o |-> !issues_fault);
   DoneHasData_A:      assert property (@(posedge clk_i) disable iff (in_reset)
                                        done_valid_o |-> !ends_early);
+  OvertakenIsOver_A:  assert property (@(posedge clk_i) disable iff (in_reset) !waits_to_ask);
   LevelsKnown_A:      assert property (@(posedge clk_i) disable iff (in_reset) start_i |-> known_levels);
 `endif
 

@@ -68,6 +68,7 @@ module tb_top
   input  logic        rsp_ready_i,
   output id_t         rsp_id_o,
   output logic        rsp_hit_o,
+  output logic        rsp_replay_o,
   output gva_t        rsp_gva_o,
   output gpa_t        rsp_gpa_o,
   output hpa_t        rsp_hpa_o,
@@ -155,6 +156,7 @@ module tb_top
 
   assign rsp_id_o              = rsp.id;
   assign rsp_hit_o             = rsp.hit;
+  assign rsp_replay_o          = rsp.replay;
   assign rsp_gva_o             = rsp.gva;
   assign rsp_gpa_o             = rsp.gpa;
   assign rsp_hpa_o             = rsp.hpa;

@@ -155,6 +155,7 @@ private:
         if (m.rsp_valid_o) {
             out.rsp_id = m.rsp_id_o;
             out.rsp_hit = m.rsp_hit_o;
+            out.rsp_replay = m.rsp_replay_o;
             out.rsp_gva = m.rsp_gva_o;
             out.rsp_gpa = m.rsp_gpa_o;
             out.rsp_hpa = m.rsp_hpa_o;

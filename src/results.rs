@@ -20,7 +20,7 @@ use crate::stimulus::weights;
 use crate::version::Versions;
 
 /// Version of the format of these files.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What came of a campaign, or of a shard of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct Failed {
 }
 
 /// The figures of a scenario, in the order in which [`Stats`] has them.
-pub type Row = [u64; 11];
+pub type Row = [u64; 12];
 
 fn row(stats: &Stats) -> Row {
     let Stats {
@@ -90,6 +90,7 @@ fn row(stats: &Stats) -> Row {
         reads,
         updates,
         fences,
+        replays,
         edits,
     } = *stats;
     [
@@ -103,6 +104,7 @@ fn row(stats: &Stats) -> Row {
         reads,
         updates,
         fences,
+        replays,
         edits,
     ]
 }
@@ -119,6 +121,7 @@ fn stats(row: Row) -> Stats {
         reads,
         updates,
         fences,
+        replays,
         edits,
     ] = row;
     Stats {
@@ -132,6 +135,7 @@ fn stats(row: Row) -> Stats {
         reads,
         updates,
         fences,
+        replays,
         edits,
     }
 }

@@ -65,6 +65,7 @@ fn device(query: &Query) -> (Outcome, Vec<u64>) {
             context: 0,
             gva: query.gva,
             access: query.access,
+            speculative: false,
             expect: None,
             line: None,
         })],

@@ -216,6 +216,7 @@ fn every_fence_access_and_expectation_is_written_and_read() {
                 context: 0,
                 gva: Gva(u64::MAX - 7),
                 access,
+                speculative: false,
                 expect: Some(Box::new(expect)),
                 line: None,
             }));

@@ -412,6 +412,7 @@ mod writing {
                 context,
                 gva: Gva(0x61EAC),
                 access,
+                speculative: false,
                 expect: expect.map(Box::new),
                 line: None,
             })
@@ -567,6 +568,7 @@ mod writing {
             context: 0,
             gva: Gva(0xFFFF_FFFF),
             access: Access::Load,
+            speculative: false,
             expect: None,
             line: None,
         })];

@@ -97,6 +97,7 @@ fn load(context: usize, gva: u64) -> Op {
         context,
         gva: Gva(gva),
         access: Access::Load,
+        speculative: false,
         expect: None,
         line: None,
     })

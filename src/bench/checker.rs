@@ -6,7 +6,8 @@
 //!   limits. A page that cannot have left the TLB must hit.
 //! - What a walk has not read it must have from a walk cache, which may know what an earlier walk has read and no fence has named since.
 //!   What was filled or used last cannot have left its walk cache, and must spare what it can.
-//! - A walk that a fence has overtaken fills nothing and is not shared by later requests; equal misses share one.
+//! - A walk that a fence has overtaken asks memory for nothing after the fence's handshake, fills nothing and is not shared by
+//!   later requests; if it had not ended, its requests are answered with a replay. Equal misses share one walk.
 //! - Every request has one answer, and the device does not stand still without a reason.
 
 use std::fmt;
@@ -91,6 +92,10 @@ pub enum Check {
     WrongWalk,
     /// A request was given to a walk that a fence before it had overtaken.
     Overtaken,
+    /// A read, an update or a walk that follows from what a fence before it has invalidated.
+    AfterFence,
+    /// A replay, or none, where a fence has not, or has, overtaken the request.
+    Replay,
     /// A response for no request, or a second one.
     Response,
     /// The port rules: what is offered stays, and no request is taken beside a fence.
@@ -114,6 +119,8 @@ impl fmt::Display for Check {
             Check::WalkedTwice => "equal misses walked twice",
             Check::WrongWalk => "request given to another's walk",
             Check::Overtaken => "request given to a walk that a fence had overtaken",
+            Check::AfterFence => "memory access after a fence",
+            Check::Replay => "replay of a request",
             Check::Response => "response without a request",
             Check::Port => "port rules",
             Check::Stalled => "a stall without a reason",
@@ -154,6 +161,31 @@ struct Request {
     by_second: bool,
     must_hit: bool,
     accepted: u64,
+    /// The first fence since it was accepted that matches it, if it had no walk by then.
+    overtaken: Option<Fence>,
+}
+
+/// The first fence that matched a walk in flight.
+#[derive(Clone, Copy)]
+struct Overtaken {
+    fence: Fence,
+    /// The cycle of its handshake.
+    cycle: u64,
+    /// Reads and updates of the walk that memory had answered by the end of that cycle.
+    answered: usize,
+}
+
+/// A response that has been judged.
+pub(super) enum Response {
+    /// It ends the access of an op.
+    Answer {
+        op: usize,
+        outcome: Outcome,
+        /// The TLB gave it.
+        hit: bool,
+    },
+    /// A fence has overtaken the request of an op.
+    Replay { op: usize },
 }
 
 #[derive(Default)]
@@ -168,6 +200,12 @@ struct Walk {
     look: Option<Look>,
     /// Fences since it was started, with their numbers.
     fences: Vec<(u64, Fence)>,
+    /// The first of them that matches it.
+    overtaken: Option<Overtaken>,
+    /// Reads and updates that memory has answered.
+    answered: usize,
+    /// The fence came before its end: its requests are answered with a replay.
+    replayed: bool,
     /// Requests that wait for its result.
     requests: u32,
     /// Requests that wait for its answer.
@@ -542,6 +580,7 @@ impl Checker {
             by_second: false,
             must_hit: self.must_hit(query),
             accepted: cycle,
+            overtaken: None,
         };
         self.requests.insert(id, request);
         self.unassigned += 1;
@@ -603,6 +642,21 @@ impl Checker {
         for walk in &mut self.walks {
             if walk.requests > 0 && !walk.ended {
                 walk.fences.push((number, *fence));
+                if walk.overtaken.is_none() && walk.is_matched_by(fence) {
+                    walk.overtaken = Some(Overtaken {
+                        fence: *fence,
+                        cycle,
+                        answered: walk.answered,
+                    });
+                }
+            }
+        }
+        if self.unassigned > 0 {
+            for request in self.requests.iter_mut() {
+                let matches = fence.names_space(request.query.context.space());
+                if request.walk.is_none() && request.overtaken.is_none() && matches {
+                    request.overtaken = Some(*fence);
+                }
             }
         }
         for (key, legal) in &mut self.legal {
@@ -652,6 +706,22 @@ impl Checker {
         self.forget_fenced();
     }
 
+    /// A fence is offered and not taken: docs/ports.md allows that while a read or an update of a walk that the fence matches is
+    /// offered to memory and not granted. `offered` is the slot of the one that is offered and not granted, if there is one.
+    pub fn fence_waits(
+        &self,
+        fence: &Fence,
+        offered: Option<u8>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let walk = offered.and_then(|slot| *self.slots.get(usize::from(slot))?);
+        if walk.is_some_and(|walk| self.walks[walk].is_matched_by(fence)) {
+            return Ok(());
+        }
+        let rule = "a fence waits only for a read or an update of a walk that it matches, which is offered and not granted";
+        Err(self.port_mismatch(rule, cycle))
+    }
+
     /// What was fenced before every request that waits is of no more use.
     fn forget_fenced(&mut self) {
         if self.requests.is_empty()
@@ -676,6 +746,11 @@ impl Checker {
             && !state.ended
         {
             state.reads.push(*read);
+            if let Some(Overtaken { fence, cycle, .. }) = state.overtaken
+                && cycle < read.cycle
+            {
+                return Err(self.read_after_fence(walk, read, &fence, cycle));
+            }
             // "Slots are served round robin": none waits for more than one turn of each other.
             let waited = self.grants - self.wants_since[usize::from(slot)];
             self.grants += 1;
@@ -707,6 +782,39 @@ impl Checker {
         let mut mismatch = self.port_mismatch(rule, cycle);
         mismatch.got = format!("slot {slot} has waited for {waited} reads of others");
         mismatch
+    }
+
+    #[cold]
+    fn read_after_fence(
+        &self,
+        walk: usize,
+        read: &Read,
+        fence: &Fence,
+        fenced: u64,
+    ) -> Box<Mismatch> {
+        let id = self.id_of(walk).unwrap_or_default();
+        let number = self.walks[walk].reads.len();
+        let Read { at, update, .. } = *read;
+        let mut mismatch = self.mismatch(Check::AfterFence, id, read.cycle).say(
+            format!("the end of the walk: the {fence} that was taken in cycle {fenced} matches it"),
+            format!("access {number}: {}", Asked { at, update }),
+        );
+        mismatch.wrong_read = Some(number - 1);
+        mismatch
+    }
+
+    /// The data of a read or an update of a slot have come.
+    #[inline]
+    pub fn served(&mut self, slot: u8, cycle: u64) {
+        if let Some(&Some(walk)) = self.slots.get(usize::from(slot)) {
+            let walk = &mut self.walks[walk];
+            walk.answered += 1;
+            if let Some(overtaken) = &mut walk.overtaken
+                && overtaken.cycle == cycle
+            {
+                overtaken.answered += 1;
+            }
+        }
     }
 
     /// Memory has answered a slot.
@@ -808,8 +916,15 @@ impl Checker {
         })
     }
 
-    /// Holds what the device told of a walk's steps against the golden walk over the same words.
-    fn check_steps(&self, walk: usize, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
+    /// Compares what the device told of a walk's steps with the golden walk over the same words. After the first `kept` of them the walk
+    /// had been overtaken: what came then was dropped.
+    fn check_steps(
+        &self,
+        walk: usize,
+        id: u8,
+        cycle: u64,
+        kept: usize,
+    ) -> Result<(), Box<Mismatch>> {
         let state = &self.walks[walk];
         // The request that it was begun for: those that share it differ in the offset.
         let Some(query) = &state.query else {
@@ -818,13 +933,17 @@ impl Checker {
         let mut served = Served::new(self.format, state);
         let mut golden = Vec::new();
         let _ = golden::walk(self.format, query, &mut served, &mut golden);
-        let expected = steps::told(&golden);
+        let mut expected = steps::told(&golden);
+        expected.truncate(state.reads.len());
         let told = &state.told;
         let wrong = (0..expected.len().max(told.len())).find(|&n| {
             let (Some(expected), Some(told)) = (expected.get(n), told.get(n)) else {
                 return true;
             };
-            !expected.is(&told.step)
+            !match n < kept {
+                true => expected.is(&told.step),
+                false => expected.is_dropped(&told.step),
+            }
         });
         match wrong {
             None => Ok(()),
@@ -880,6 +999,11 @@ impl Checker {
             return Err(self.no_request(miss.id, cycle, "a miss"));
         };
         let (query, fences) = (request.query, request.fences);
+        if let Some(fence) = request.overtaken {
+            let mismatch = self.mismatch(Check::AfterFence, miss.id, cycle);
+            let got = format!("slot {slot}, after the fence");
+            return Err(mismatch.say(format!("no walk: the {fence} matches the request"), got));
+        }
         if request.must_hit {
             let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
             return Err(mismatch.say("a TLB hit: the page is there", "a miss"));
@@ -962,6 +1086,9 @@ impl Checker {
             first: true,
         });
         state.fences.clear();
+        state.overtaken = None;
+        state.answered = 0;
+        state.replayed = false;
         state.requests = 1;
         state.unanswered = 0;
         state.ended = false;
@@ -1036,7 +1163,13 @@ impl Checker {
         };
         let query = request.query;
         let mut ended = None;
-        if self.walks[walk].judged.is_none() {
+        if self.walks[walk].replayed || self.check_replay(walk, done.id, &query, cycle)? {
+            if done.fill {
+                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
+                return Err(mismatch.say("no fill: a fence has overtaken the walk", "a fill"));
+            }
+            self.walks[walk].replayed = true;
+        } else if self.walks[walk].judged.is_none() {
             let found = match self.known {
                 None => self.judge(walk, done.id, &query, cycle, log)?,
                 Some(_) => self.judge_with_caches(walk, done.id, &query, cycle, log)?,
@@ -1048,7 +1181,8 @@ impl Checker {
                 found,
             });
             if self.with_steps {
-                self.check_steps(walk, done.id, cycle)?;
+                let all = self.walks[walk].reads.len();
+                self.check_steps(walk, done.id, cycle, all)?;
             }
             let fill_is_legal =
                 found.is_ok_and(|mapping| self.remember(walk, &query, &mapping, done.fill, cycle));
@@ -1075,6 +1209,49 @@ impl Checker {
         Ok(ended)
     }
 
+    /// Whether a walk owes its requests a replay: a fence has overtaken it before memory had answered all that it called for. What it
+    /// has read must be what the golden walk begins with.
+    fn check_replay(
+        &mut self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+    ) -> Result<bool, Box<Mismatch>> {
+        let state = &self.walks[walk];
+        let Some(Overtaken {
+            answered,
+            cycle: fenced,
+            ..
+        }) = state.overtaken
+        else {
+            return Ok(false);
+        };
+        let mut served = Served::new(self.format, state);
+        served.reads = &state.reads[..answered.min(state.reads.len())];
+        let _ = golden::walk(self.format, query, &mut served, &mut ());
+        let asks_on = matches!(served.wrong, Some(Wrong::Asked(_))) && served.next == answered;
+        if !asks_on {
+            return Ok(false);
+        }
+        self.walks[walk].replayed = true;
+        // A read in flight is dropped, and must have been asked for rightly all the same.
+        match self.known {
+            None => self.judge(walk, id, query, cycle, &mut ()).map(drop)?,
+            Some(_) => self
+                .judge_with_caches(walk, id, query, cycle, &mut ())
+                .map(drop)?,
+        }
+        if self.with_steps {
+            self.check_steps(walk, id, cycle, answered)?;
+        }
+        let look = self.walks[walk].look.take();
+        if let (Some(held), Some(look)) = (&mut self.held, look) {
+            held.abandoned(look, fenced);
+        }
+        Ok(true)
+    }
+
     /// The steps of a walk that has ended, by number, that walk caches have led it to: what they knew has been judged.
     #[inline]
     pub fn passes(&self, ended: &Ended) -> impl Iterator<Item = (usize, &WalkStep)> {
@@ -1097,6 +1274,22 @@ impl Checker {
         for step in &steps {
             log.step(*step);
         }
+        self.check_passes(walk, id, query, cycle)?;
+        let Walk { told, fences, .. } = &self.walks[walk];
+        if let Some(known) = &mut self.known {
+            known.learn(query, &steps, told, fences);
+        }
+        Ok(found)
+    }
+
+    /// What walk caches have spared a walk must be what they may know.
+    fn check_passes(
+        &mut self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
         if self.unknown_pass(walk, query).is_some() {
             // Caches are filled step by step, not at the end of a walk.
             self.learn_under_way();
@@ -1110,11 +1303,7 @@ impl Checker {
                 return Err(mismatch);
             }
         }
-        let Walk { told, fences, .. } = &self.walks[walk];
-        if let Some(known) = &mut self.known {
-            known.learn(query, &steps, told, fences);
-        }
-        Ok(found)
+        Ok(())
     }
 
     /// The number of the first step of a walk that a walk cache has led to without knowing of it.
@@ -1156,6 +1345,10 @@ impl Checker {
         let mut served = Served::new(self.format, state);
         let found = golden::walk(self.format, query, &mut served, log);
         let (next, wrong) = (served.next, served.wrong);
+        if state.replayed && next == reads.len() && matches!(wrong, Some(Wrong::Asked(_))) {
+            // It has read all that it was to read before the fence overtook it.
+            return Ok(found);
+        }
         let number = next + 1;
         let asked = reads.get(next).map(|read| {
             let Read { at, update, .. } = *read;
@@ -1312,17 +1505,21 @@ impl Checker {
         }
     }
 
-    /// Judges a response, and gives the op that it ends, the answer, and whether the TLB gave it.
-    pub fn response(
-        &mut self,
-        outputs: &Outputs,
-        cycle: u64,
-    ) -> Result<(usize, Outcome, bool), Box<Mismatch>> {
+    /// Judges a response.
+    pub fn response(&mut self, outputs: &Outputs, cycle: u64) -> Result<Response, Box<Mismatch>> {
         let id = outputs.rsp_id;
         let Some(request) = self.requests.get(id) else {
             return Err(self.no_request(id, cycle, "a response"));
         };
         let (op, query, fences) = (request.op, request.query, request.fences);
+        if outputs.rsp_replay {
+            self.check_is_replay(id, outputs, cycle)?;
+            if request_has_no_walk(self.requests.get(id)) {
+                self.unassigned = self.unassigned.saturating_sub(1);
+            }
+            self.release(id);
+            return Ok(Response::Replay { op });
+        }
         let outcome = match outputs.outcome(self.format.is_riscv()) {
             Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
             Ok(_) => {
@@ -1340,6 +1537,16 @@ impl Checker {
                 self.check_hit(id, &query, fences, &outcome, cycle)?;
                 self.touch_of_hit(&query, &outcome);
                 self.unassigned = self.unassigned.saturating_sub(1);
+            }
+            (false, Some(walk)) if self.walks[walk].replayed => {
+                let mismatch = self.mismatch(Check::Replay, id, cycle);
+                let expected = self.walks[walk].overtaken.map_or_else(String::new, |by| {
+                    format!(
+                        "a replay: the {} in cycle {} has overtaken the walk",
+                        by.fence, by.cycle
+                    )
+                });
+                return Err(mismatch.say(expected, describe_outcome(&outcome, self.format)));
             }
             (false, Some(walk)) => {
                 let Some(judged) = self.walks[walk].judged else {
@@ -1373,7 +1580,40 @@ impl Checker {
             }
         }
         self.release(id);
-        Ok((op, outcome, outputs.rsp_hit))
+        let hit = outputs.rsp_hit;
+        Ok(Response::Answer { op, outcome, hit })
+    }
+
+    /// A replay says nothing but whose it is, and a fence has overtaken its request.
+    #[cold]
+    fn check_is_replay(&self, id: u8, outputs: &Outputs, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let Some(request) = self.requests.get(id) else {
+            return Ok(());
+        };
+        let expected = match request.walk.map(|walk| &self.walks[walk]) {
+            Some(walk) if walk.replayed => None,
+            Some(walk) if walk.overtaken.is_some() => {
+                Some("its walk's answer: the walk had ended before the fence".to_owned())
+            }
+            None if request.overtaken.is_some() => None,
+            Some(_) => Some("its walk's answer: no fence has overtaken the walk".to_owned()),
+            None => Some("no replay: no fence has overtaken the request".to_owned()),
+        };
+        if let Some(expected) = expected {
+            return Err(self
+                .mismatch(Check::Replay, id, cycle)
+                .say(expected, "a replay"));
+        }
+        let gva = request.query.gva;
+        if outputs.rsp_gva != gva.0 || !outputs.is_bare_replay() {
+            let expected = format!("a replay with gVA {gva}, and nothing else");
+            let got = format!(
+                "a replay with gVA 0x{:X}, or with other fields that are not 0",
+                outputs.rsp_gva
+            );
+            return Err(self.mismatch(Check::Replay, id, cycle).say(expected, got));
+        }
+        Ok(())
     }
 
     /// A shared walk must not be older than a fence before the request that names what it found.
@@ -1479,6 +1719,7 @@ impl Checker {
             let same = outputs.rsp_valid
                 && stalled.rsp_id == outputs.rsp_id
                 && stalled.rsp_hit == outputs.rsp_hit
+                && stalled.rsp_replay == outputs.rsp_replay
                 && stalled.rsp_gva == outputs.rsp_gva
                 && stalled.outcome(riscv) == outputs.outcome(riscv);
             if !same {
@@ -1629,6 +1870,18 @@ impl Checker {
             wrong_read: None,
         })
     }
+}
+
+impl Walk {
+    /// Whether a fence matches it, by V, ASID and VMID: its addresses and whether it is global are known for certain only when it ends.
+    fn is_matched_by(&self, fence: &Fence) -> bool {
+        self.query
+            .is_some_and(|query| fence.names_space(query.context.space()))
+    }
+}
+
+fn request_has_no_walk(request: Option<&Request>) -> bool {
+    request.is_some_and(|request| request.walk.is_none())
 }
 
 /// What the device offers on its memory port.

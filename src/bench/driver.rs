@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::checker::{Checker, Mismatch, Read, Update};
+use super::checker::{Checker, Mismatch, Read, Response, Update};
 use super::memory_server::{MemoryServer, chance};
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
@@ -34,6 +34,11 @@ pub trait Observer {
 
     /// The device has taken the request of an op.
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
+    /// The device has answered the request of an op with a replay: a fence has overtaken it. It is asked again, unless
+    /// nobody wants it any more: then [`Observer::abandoned`] follows.
+    fn replayed(&mut self, cycle: u64, op: usize) {}
+    /// The requester does not ask again for a speculative access that a fence has overtaken: the op is over.
+    fn abandoned(&mut self, cycle: u64, op: usize) {}
     /// The device has answered the request of an op.
     fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {}
     /// The device has taken a fence.
@@ -100,7 +105,7 @@ impl Observer for () {
 pub struct Stats {
     /// Clock cycles.
     pub cycles: u64,
-    /// Accesses that have ended: answered, or given up for a reset.
+    /// Accesses that have ended: answered, abandoned after a replay, or given up for a reset.
     pub accesses: u64,
     /// Of them, by the TLB.
     pub hits: u64,
@@ -118,6 +123,8 @@ pub struct Stats {
     pub updates: u64,
     /// Fences.
     pub fences: u64,
+    /// Replays: responses to requests that a fence has overtaken.
+    pub replays: u64,
     /// Edits of memory.
     pub edits: u64,
 }
@@ -135,6 +142,7 @@ impl Stats {
         self.reads += other.reads;
         self.updates += other.updates;
         self.fences += other.fences;
+        self.replays += other.replays;
         self.edits += other.edits;
     }
 }
@@ -227,6 +235,11 @@ fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     1000 + 16 * reads * a_read * 100 / memory_free * 100 / response_free
 }
 
+/// Whether the requester still wants an access that a fence has overtaken.
+fn is_wanted(scenario: &Scenario, op: usize) -> bool {
+    matches!(scenario.ops.get(op), Some(Op::Access(access)) if !access.speculative)
+}
+
 /// Nothing is asked of a device.
 fn idle_inputs(machine: &Machine) -> Inputs {
     let mut inputs = Inputs::default();
@@ -259,19 +272,18 @@ pub fn run<O: Observer>(
 #[derive(Debug, Default)]
 struct Seen {
     outputs: Outputs,
-    /// The device took the request of op `taken`, which has the id.
-    request_taken: bool,
+    /// The op whose request the device took, which has the id.
+    request_taken: Option<usize>,
     id: u8,
-    /// The device took the fence of op `taken`.
+    /// The op whose fence was offered, and whether the device took it.
+    fence_offered: Option<usize>,
     fence_taken: bool,
-    taken: usize,
     /// What memory took, and will give.
     read: Option<Read>,
     /// The slot whose read or update memory has answered.
     replied: Option<u8>,
     read_ready: bool,
     rsp_ready: bool,
-    fence_offered: bool,
     /// The op whose request was offered and not taken.
     offered: Option<usize>,
     /// Something is asked of the device, and no answer of memory is on its way: it has nothing to wait for.
@@ -306,16 +318,22 @@ struct Run<'a> {
     unjudged: usize,
     /// Edits in them.
     edits: Vec<Edit>,
-    /// Requests without an answer.
+    /// Requests that the device has not answered.
     outstanding: usize,
+    /// The op of each.
+    op_of_id: [usize; 256],
+    /// Accesses that are to be asked again, for a fence has overtaken them.
+    replays: VecDeque<usize>,
     patience: u64,
     /// The next op to begin, and since when it is the next.
     op: usize,
     op_since: u64,
     /// Cycles that a wait still takes.
     waiting: u32,
-    /// The op whose request is on the port.
+    /// The op whose request is on the port: the next, the one behind the fence that is offered, or one that is asked again.
     requesting: Option<usize>,
+    /// The device has taken the request behind the fence that is offered: the fence does not match it.
+    taken_ahead: bool,
     free_ids: VecDeque<u8>,
     /// Cycles since there has been nothing to do.
     tail: u64,
@@ -342,11 +360,14 @@ impl<'a> Run<'a> {
             unjudged: 0,
             edits: Vec::new(),
             outstanding: 0,
+            op_of_id: [0; 256],
+            replays: VecDeque::new(),
             patience: patience(scenario, &scenario.timing),
             op: 0,
             op_since: 0,
             waiting: 0,
             requesting: None,
+            taken_ahead: false,
             free_ids: (0..=255).collect(),
             tail: 0,
             wants_reset: false,
@@ -410,15 +431,22 @@ impl<'a> Run<'a> {
 
     /// After a reset: nobody waits for anything any more.
     fn forget(&mut self) {
-        self.stats.accesses += self.outstanding as u64;
+        self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
         self.server.forget();
         self.inputs = idle_inputs(&self.scenario.machine);
         self.requesting = None;
         self.outstanding = 0;
+        self.replays.clear();
         self.free_ids = (0..=255).collect();
         self.response_waits = false;
         self.read_waits = false;
+    }
+
+    /// Accesses that have been begun and have not ended.
+    fn begun_accesses(&self) -> usize {
+        let asked_again = self.requesting.is_some_and(|op| op < self.op);
+        self.outstanding + self.replays.len() + usize::from(asked_again)
     }
 
     /// Begins what can begin in the next cycle; false when the run is over.
@@ -431,32 +459,48 @@ impl<'a> Run<'a> {
                 return true;
             }
         }
-        if self.op == ops.len() && self.outstanding == 0 {
+        if self.op == ops.len() && self.begun_accesses() == 0 {
             self.tail += 1;
             if self.tail > TAIL {
                 return false;
             }
         }
 
-        let mut access = self.op;
         if self.waiting == 0
             && let Some(Op::Fence(fence)) = ops.get(self.op)
         {
             self.inputs.set_fence(fence);
-            // A request behind the fence is on its port already: the device must not take it yet.
-            access += 1;
         }
         if self.requesting.is_none()
-            && self.waiting == 0
-            && let Some(Op::Access(op)) = ops.get(access)
+            && let Some((access, query)) = self.next_request()
             && let Some(&id) = self.free_ids.front()
             && !chance(&mut self.requester.rng, self.requester.idle)
         {
             self.free_ids.pop_front();
-            self.inputs.set_request(id, &self.query(op));
+            if self.replays.front() == Some(&access) {
+                self.replays.pop_front();
+            }
+            self.inputs.set_request(id, &query);
             self.requesting = Some(access);
         }
         true
+    }
+
+    /// The access to ask for next, and what: one that a fence has overtaken goes first.
+    fn next_request(&self) -> Option<(usize, Query)> {
+        let op = match self.replays.front() {
+            Some(&op) => op,
+            None if self.waiting > 0 || self.taken_ahead => return None,
+            // A request behind the fence is on its port already: the device must not take it before a fence that matches it.
+            None => match self.scenario.ops.get(self.op)? {
+                Op::Fence(_) => self.op + 1,
+                _ => self.op,
+            },
+        };
+        match self.scenario.ops.get(op)? {
+            Op::Access(access) => Some((op, self.query(access))),
+            _ => None,
+        }
     }
 
     #[inline]
@@ -503,7 +547,7 @@ impl<'a> Run<'a> {
                     self.next_op();
                     return;
                 }
-                Op::Drain if self.outstanding == 0 => {}
+                Op::Drain if self.begun_accesses() == 0 => {}
                 Op::Drain | Op::Access(_) | Op::Fence(_) => return,
             }
             self.next_op();
@@ -537,21 +581,27 @@ impl<'a> Run<'a> {
         }
 
         seen.id = self.inputs.req_id;
-        seen.taken = self.op;
+        seen.fence_offered = self.inputs.fence_valid.then_some(self.op);
         seen.fence_taken = self.inputs.fence_valid && outputs.fence_ready;
-        seen.request_taken = self.inputs.req_valid && outputs.req_ready;
-        if seen.fence_taken {
-            // A request beside it is a mismatch, which is yet to be found.
-            if !seen.request_taken {
-                self.inputs.fence_valid = false;
-                self.op += 1;
-                self.op_since = cycle;
-            }
-        } else if seen.request_taken {
+        seen.request_taken = match self.inputs.req_valid && outputs.req_ready {
+            true => self.requesting,
+            false => None,
+        };
+        if let Some(op) = seen.request_taken {
             self.inputs.req_valid = false;
             self.requesting = None;
             self.outstanding += 1;
-            self.op += 1;
+            self.op_of_id[usize::from(seen.id)] = op;
+            if op == self.op {
+                self.op += 1;
+                self.op_since = cycle;
+            } else if op > self.op {
+                self.taken_ahead = true;
+            }
+        }
+        if seen.fence_taken {
+            self.inputs.fence_valid = false;
+            self.op += 1 + usize::from(std::mem::take(&mut self.taken_ahead));
             self.op_since = cycle;
         }
 
@@ -583,11 +633,16 @@ impl<'a> Run<'a> {
             self.free_ids.push_back(outputs.rsp_id);
             // One too many is a mismatch, which is yet to be found.
             self.outstanding = self.outstanding.saturating_sub(1);
+            if outputs.rsp_replay {
+                let op = self.op_of_id[usize::from(outputs.rsp_id)];
+                if is_wanted(self.scenario, op) {
+                    self.replays.push_back(op);
+                }
+            }
         }
 
         self.response_waits = outputs.rsp_valid && !self.inputs.rsp_ready;
         self.read_waits = outputs.mem_req_valid && !self.inputs.mem_req_ready;
-        seen.fence_offered = seen.fence_taken || self.inputs.fence_valid;
         seen.offered = self.requesting.filter(|_| self.inputs.req_valid);
         seen.read_ready = self.inputs.mem_req_ready;
         seen.rsp_ready = self.inputs.rsp_ready;
@@ -633,23 +688,38 @@ impl<'a> Run<'a> {
     ) -> Result<(), Box<Mismatch>> {
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
-        self.checker.begins(seen.request_taken);
-        if seen.request_taken {
+        self.checker.begins(seen.request_taken.is_some());
+        let fence = seen
+            .fence_offered
+            .and_then(|op| match self.scenario.ops.get(op) {
+                Some(Op::Fence(fence)) => Some((op, fence)),
+                _ => None,
+            });
+        if let Some(op) = seen.request_taken
+            && let Some(Op::Access(access)) = self.scenario.ops.get(op)
+        {
+            let query = self.query(access);
             if seen.fence_taken {
                 let rule = "no request is taken in the cycle of a fence";
                 return Err(self.checker.port_mismatch(rule, cycle));
             }
-            if let Some(Op::Access(access)) = self.scenario.ops.get(seen.taken) {
-                let query = self.query(access);
-                self.checker.accepted(seen.id, seen.taken, &query, cycle);
-                observer.accepted(cycle, seen.taken, seen.id);
+            if fence.is_some_and(|(_, fence)| fence.names_space(query.context.space())) {
+                let rule = "no request is accepted before a waiting fence that matches it";
+                return Err(self.checker.port_mismatch(rule, cycle));
             }
-        } else if seen.fence_taken
-            && let Some(Op::Fence(fence)) = self.scenario.ops.get(seen.taken)
-        {
-            self.checker.fence(fence, cycle);
-            observer.fenced(cycle, seen.taken, fence);
-            self.stats.fences += 1;
+            self.checker.accepted(seen.id, op, &query, cycle);
+            observer.accepted(cycle, op, seen.id);
+        }
+        if let Some((op, fence)) = fence {
+            if seen.fence_taken {
+                self.checker.fence(fence, cycle);
+                observer.fenced(cycle, op, fence);
+                self.stats.fences += 1;
+            } else {
+                let waits_for =
+                    (outputs.mem_req_valid && !seen.read_ready).then_some(outputs.mem_req_id);
+                self.checker.fence_waits(fence, waits_for, cycle)?;
+            }
         }
 
         if let Some(slot) = seen.replied {
@@ -670,6 +740,7 @@ impl<'a> Run<'a> {
         }
         if let Some(slot) = seen.replied {
             self.checker.replied(slot);
+            self.checker.served(slot, cycle);
         }
 
         let mut looked_up = false;
@@ -725,8 +796,11 @@ impl<'a> Run<'a> {
         }
 
         let response_taken = outputs.rsp_valid && seen.rsp_ready;
-        let looks = (!outputs.rsp_valid || seen.rsp_ready) && !seen.fence_offered && !walk_answered;
-        let progress = seen.request_taken || looked_up || response_taken && outputs.rsp_hit;
+        // While a fence waits, the requests that it does not match are looked up; which of them is looked up first is not known.
+        let looks = (!outputs.rsp_valid || seen.rsp_ready) && fence.is_none() && !walk_answered;
+        let progress = seen.request_taken.is_some()
+            || looked_up
+            || response_taken && (outputs.rsp_hit || outputs.rsp_replay);
         if self
             .checker
             .keeps_out(looks, seen.offered.is_some(), progress)
@@ -738,18 +812,29 @@ impl<'a> Run<'a> {
             self.checker.check_room(offered, cycle)?;
         }
         if response_taken {
-            let (op, outcome, hit) = self.checker.response(outputs, cycle)?;
-            observer.answered(cycle, op, &outcome, hit);
-            self.stats.accesses += 1;
-            self.stats.hits += u64::from(hit);
-            self.stats.faults += u64::from(outcome.is_err());
+            match self.checker.response(outputs, cycle)? {
+                Response::Answer { op, outcome, hit } => {
+                    observer.answered(cycle, op, &outcome, hit);
+                    self.stats.accesses += 1;
+                    self.stats.hits += u64::from(hit);
+                    self.stats.faults += u64::from(outcome.is_err());
+                }
+                Response::Replay { op } => {
+                    observer.replayed(cycle, op);
+                    self.stats.replays += 1;
+                    if !is_wanted(self.scenario, op) {
+                        observer.abandoned(cycle, op);
+                        self.stats.accesses += 1;
+                    }
+                }
+            }
         }
         self.checker
             .ports(outputs, response_taken, seen.read_ready, cycle)?;
         let is_active = outputs.mem_req_valid
             || outputs.rsp_valid
             || outputs.event_valid
-            || seen.request_taken
+            || seen.request_taken.is_some()
             || seen.fence_taken;
         self.checker.goes_on(is_active || !seen.owes, cycle)?;
         self.stats.cycles += 1;

@@ -292,6 +292,23 @@ impl Held {
         kept.retain(|one| one.others <= most);
     }
 
+    /// A walk has been overtaken, in a cycle, before it took the entry that it was looked up for. It may have been looked up, and have
+    /// touched any one entry of each cache.
+    pub fn abandoned(&mut self, look: Look, cycle: u64) {
+        let most = self.most;
+        let first_of_host = LEVELS;
+        for (place, cache) in self.caches.iter_mut().enumerate() {
+            if place < first_of_host && !look.first {
+                continue;
+            }
+            for one in cache.kept.iter_mut().filter(|one| cycle > one.earliest) {
+                one.others += 1;
+            }
+            cache.kept.retain(|one| one.others <= most);
+            cache.touched = cache.touched.max(cycle);
+        }
+    }
+
     /// A fence: what it names may be forgotten.
     pub fn fence(&mut self, fence: &Fence) {
         let (keys, width) = (&self.keys, self.host_width);

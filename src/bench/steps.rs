@@ -5,6 +5,9 @@ use crate::dut::{Next, WalkStep};
 use crate::golden::{Meaning, Step};
 use crate::mmu::{Position, Purpose};
 
+/// `FaultOvertaken` of `rtl/nested_mmu_pkg.sv`, in the place of a fault's number.
+const OVERTAKEN: u8 = 9;
+
 /// A step, as it must be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
@@ -65,6 +68,15 @@ pub(super) fn told(steps: &[Step]) -> Vec<Told> {
 impl Told {
     /// Whether a device has told it so.
     pub fn is(&self, step: &WalkStep) -> bool {
+        self.is_entry(step) && step.next == self.next && step.fault == self.fault
+    }
+
+    /// Whether a device has told so of its entry, and that it has dropped it, for a fence had overtaken the walk.
+    pub fn is_dropped(&self, step: &WalkStep) -> bool {
+        self.is_entry(step) && step.next == Next::Fault && step.fault == OVERTAKEN
+    }
+
+    fn is_entry(&self, step: &WalkStep) -> bool {
         let place = match self.at {
             Position::Guest { level } => !step.host && u32::from(step.guest_level) == level,
             Position::Host { level, purpose, .. } => {
@@ -85,7 +97,5 @@ impl Told {
             && step.update == self.update
             && step.error == self.word.is_none()
             && (step.error || Some(step.word) == self.word)
-            && step.next == self.next
-            && step.fault == self.fault
     }
 }

@@ -96,7 +96,10 @@ impl<'a> Both<'a> {
             };
             let _ = write!(out, "  taken in cycle {accepted}, ");
             let Some((cycle, outcome, hit)) = &device.answered else {
-                out.push_str("not answered\n");
+                out.push_str(match device.abandoned {
+                    true => "overtaken by a fence, and not asked again\n",
+                    false => "not answered\n",
+                });
                 continue;
             };
             let _ = writeln!(
@@ -105,6 +108,18 @@ impl<'a> Both<'a> {
                 cycle - accepted,
                 describe_outcome(outcome, format)
             );
+            if !device.replays.is_empty() {
+                let cycles: Vec<String> = device
+                    .replays
+                    .iter()
+                    .map(|cycle| cycle.to_string())
+                    .collect();
+                let _ = writeln!(
+                    out,
+                    "  overtaken by a fence, and asked again: replay in cycle {}",
+                    cycles.join(", ")
+                );
+            }
             if *hit {
                 out.push_str(match device.by_second {
                     true => "  TLB hit, of the second level: no reads\n",
@@ -195,7 +210,11 @@ fn differences(
         if !to_the_end {
             return Vec::new();
         }
-        return vec!["expected an answer, got none: the device was reset before".to_owned()];
+        let why = match device.abandoned {
+            true => "a fence has overtaken it, and its requester does not ask again",
+            false => "the device was reset before",
+        };
+        return vec![format!("expected an answer, got none: {why}")];
     };
     let reads: Vec<(Hpa, Option<u64>)> = recorder
         .reads(access.op)

@@ -751,6 +751,10 @@ impl Observer for Watch<'_> {
         self.hit(Id::AnswerOrder, &[kind, usize::from(at > 0)]);
     }
 
+    fn replayed(&mut self, _: u64, op: usize) {
+        self.requests.retain(|request| request.op != op);
+    }
+
     fn reset(&mut self) {
         self.requests.clear();
         self.walks.clear();

@@ -73,6 +73,7 @@ pub(crate) mod ffi {
         req_ready: bool,
         rsp_valid: bool,
         rsp_hit: bool,
+        rsp_replay: bool,
         fence_ready: bool,
         mem_req_valid: bool,
         mem_req_update: bool,

@@ -237,6 +237,19 @@ impl Outputs {
         self.fault(riscv).map(Err)
     }
 
+    /// Whether a replay says nothing but id and gVA.
+    pub(crate) fn is_bare_replay(&self) -> bool {
+        !self.rsp_hit
+            && self.rsp_fault_kind == 0
+            && self.translation()
+                == Ok(Translation {
+                    gpa: Gpa(0),
+                    hpa: Hpa(0),
+                    page_size: 0,
+                    memory_type: MemoryType::Pma,
+                })
+    }
+
     #[inline]
     fn translation(&self) -> Result<Translation, NoAnswer> {
         if self.rsp_fault_stage != 0

@@ -132,8 +132,12 @@ pub fn reject_holes(scenario: &Scenario, accesses: &[GoldenAccess<'_>]) -> Resul
 /// What a device did with one access.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceAccess {
-    /// The cycle in which its request was taken.
+    /// The cycle in which its request was accepted, the last time that it was made.
     pub accepted: Option<u64>,
+    /// The cycles of the replays, each of which a fence is the reason for.
+    pub replays: Vec<u64>,
+    /// The last replay has ended it: its requester did not ask again.
+    pub abandoned: bool,
     /// The cycle, the answer, and whether the TLB gave it.
     pub answered: Option<(u64, Outcome, bool)>,
     /// The walk that answers it: index into [`Recorder::walks`].
@@ -191,7 +195,20 @@ impl Observer for Recorder {
 
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
         self.ops[usize::from(id)] = op;
-        self.accesses[op].accepted = Some(cycle);
+        let access = &mut self.accesses[op];
+        *access = DeviceAccess {
+            accepted: Some(cycle),
+            replays: std::mem::take(&mut access.replays),
+            ..DeviceAccess::default()
+        };
+    }
+
+    fn replayed(&mut self, cycle: u64, op: usize) {
+        self.accesses[op].replays.push(cycle);
+    }
+
+    fn abandoned(&mut self, _: u64, op: usize) {
+        self.accesses[op].abandoned = true;
     }
 
     fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {

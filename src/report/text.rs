@@ -384,8 +384,12 @@ pub fn stats(stats: &Stats) -> String {
             100.0 * per(hits, stats.accesses)
         ),
     };
+    let replays = match stats.replays {
+        0 => String::new(),
+        replays => format!(" ({replays} replays)"),
+    };
     format!(
-        "{} accesses in {} cycles: {:.1} % hits{second}, {} faults, {} walks of {:.2} reads, {} merged; {} fences, {} edits",
+        "{} accesses in {} cycles: {:.1} % hits{second}, {} faults, {} walks of {:.2} reads, {} merged; {} fences{replays}, {} edits",
         stats.accesses,
         stats.cycles,
         100.0 * per(stats.hits, stats.accesses),

@@ -210,6 +210,9 @@ pub struct AccessOp {
     pub gva: Gva,
     /// The access.
     pub access: Access,
+    /// Its requester does not ask again when a fence has overtaken it, as for a fetch ahead that is thrown away: the
+    /// replay ends it.
+    pub speculative: bool,
     /// What the author expects.
     pub expect: Option<Box<Expect>>,
     /// The line of the scenario file, from 1.

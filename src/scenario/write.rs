@@ -290,6 +290,9 @@ impl Writer {
         {
             writeln!(self.out, "context = {}", string(&context.name))?;
         }
+        if op.speculative {
+            writeln!(self.out, "speculative = true")?;
+        }
         match &op.expect {
             Some(expect) if **expect == Expect::default() => writeln!(self.out, "expect = {{}}"),
             Some(expect) => self.expect(expect),

@@ -195,6 +195,9 @@ impl Shrinker<'_> {
                         || access.access != Access::LoadExecute
                         || change(&|a| a.access = Access::Fetch);
                     change(&|a| a.gva = Gva(page(a.gva.0)));
+                    if access.speculative {
+                        change(&|a| a.speculative = false);
+                    }
                 }
                 Op::Fence(fence) => self.simplify_fence(index, &fence),
                 Op::Wait(cycles) => self.shorten_wait(index, cycles),

@@ -51,6 +51,8 @@ pub mod weights {
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
+    /// An access is speculative: it is not asked again when a fence has overtaken it.
+    pub const SPECULATIVE: u32 = 5;
     /// Per mille of what would be another behaviour: a reset instead.
     pub const RESET: u32 = 100;
 
@@ -394,10 +396,12 @@ impl Ops<'_> {
             return;
         }
         self.left -= 1;
+        let speculative = self.draw.percent(weights::SPECULATIVE);
         self.ops.push(Op::Access(AccessOp {
             context,
             gva,
             access,
+            speculative,
             expect: None,
             line: None,
         }));

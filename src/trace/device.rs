@@ -213,6 +213,7 @@ impl Lowering {
             context: access.context,
             gva: access.gva,
             access: access.access,
+            speculative: false,
             expect: None,
             line: u32::try_from(line).ok(),
         });

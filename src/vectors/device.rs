@@ -52,6 +52,7 @@ pub fn scenario(vector: &Vector) -> Scenario {
         context: 0,
         gva: vector.va,
         access: vector.kind.access(),
+        speculative: false,
         expect: None,
         line: None,
     });

@@ -190,6 +190,7 @@ pub fn access(context: usize, access: Access, gva: u64) -> Op {
         context,
         gva: Gva(gva),
         access,
+        speculative: false,
         expect: None,
         line: None,
     })

@@ -193,6 +193,7 @@ pub fn access(context: usize, gva: u64, access: Access) -> Op {
         context,
         gva: Gva(gva),
         access,
+        speculative: false,
         expect: None,
         line: None,
     })

@@ -17,7 +17,7 @@ const ACTIONS: [&str; 13] = [
     "requests", "wait", "reset",
 ];
 /// Keys that say more of an action.
-const MODIFIERS: [&str; 3] = ["context", "expect", "race"];
+const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
 /// The most cycles of one `wait`.
 const MOST_WAIT: u32 = 1_000_000_000;
 
@@ -92,7 +92,7 @@ impl<'a> Lowering<'a> {
             .chain([Access::LoadExecute])
             .find(|&access| access_key(access) == action);
         if access.is_none() {
-            for key in ["context", "expect"] {
+            for key in ["context", "expect", "speculative"] {
                 if let Some(other) = table.get(key) {
                     return Err(Problem::at(
                         &other.key_span,
@@ -157,6 +157,8 @@ impl<'a> Lowering<'a> {
             .get("expect")
             .map(|field| expect::expect(&field, self.format))
             .transpose()?;
+        let speculative = table.get("speculative");
+        let speculative = speculative.map_or(Ok(false), |field| field.boolean())?;
         if self.one_at_a_time {
             self.drain();
         }
@@ -164,6 +166,7 @@ impl<'a> Lowering<'a> {
             context,
             gva,
             access,
+            speculative,
             expect: expect.map(Box::new),
             line: Some(self.lines.line_of(field.key_span.start) as u32),
         }));

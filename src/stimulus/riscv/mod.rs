@@ -239,10 +239,12 @@ impl Ops<'_> {
         self.left -= 1;
         let query = self.query(context, gva, access);
         self.image.access(&query);
+        let speculative = self.draw.percent(super::weights::SPECULATIVE);
         self.ops.push(Op::Access(AccessOp {
             context,
             gva: query.gva,
             access,
+            speculative,
             expect: None,
             line: None,
         }));

@@ -1,0 +1,411 @@
+//! Nothing outlives its fence: software takes a table away, fences, and gives the table's page to somebody else, who stores data there
+//! that look like an entry whose A and D bits are clear. In whatever cycle of a walk the fence comes, the data must stay as they were
+//! stored, and the walk must not follow them.
+
+use nestwalk::addr::Hpa;
+use nestwalk::bench::{self, Observer, Read};
+use nestwalk::campaign::Devices;
+use nestwalk::dut::variants::VARIANTS;
+use nestwalk::format::Format;
+use nestwalk::mmu::{Fence, Outcome};
+use nestwalk::report::text;
+use nestwalk::scenario::{Machine, Op, Scenario, parse};
+
+/// Where data are stored that look like a pointer: nobody may read there.
+const DEVICE: u64 = 0x1000_0000;
+
+/// A walk, and the fence that comes over it.
+struct Situation {
+    name: &'static str,
+    /// Memory images and contexts; `vm` makes the access, `other` looks at the word that was stored.
+    head: &'static str,
+    /// The ops before the fence: the access, or several.
+    accesses: &'static str,
+    /// What is taken away: entries that become invalid.
+    taken: &'static [u64],
+    fence: &'static str,
+    /// The entry in whose place data are stored, and the data.
+    given: (u64, u64),
+    /// The access by which `other` uses the stored word as an entry, and finds it as it was stored: a fault for A = 0.
+    look: &'static str,
+}
+
+/// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away; the G-stage is off.
+const GUEST_UPDATE: Situation = Situation {
+    name: "an update of the VS-stage",
+    head: r#"
+[[memory.image]]
+at = 0x8000_0000
+words = [0x2000_0401]
+[[memory.image]]
+at = 0x8000_1000
+words = [0x2000_0801]
+[[memory.image]]
+at = 0x8000_2000
+words = [0x2400_0007]
+[[memory.image]]
+at = 0x8000_6000
+words = [0x2000_1C01]
+[[memory.image]]
+at = 0x8000_7000
+words = [0x2000_0801]
+[[context]]
+name = "vm"
+mode = "sv39"
+root = 0x8000_0000
+vmid = 1
+adue = true
+[[context]]
+name = "other"
+mode = "sv39"
+root = 0x8000_6000
+vmid = 2
+"#,
+    accesses: "[[op]]\nstore = 0x8\n",
+    taken: &[0x8000_0000],
+    fence: "{ hfence_vvma = { vmid = 1 } }",
+    given: (0x8000_2000, 0x4321_0007),
+    look: "load = 0x8",
+};
+
+/// The same of the G-stage.
+const HOST_UPDATE: Situation = Situation {
+    name: "an update of the G-stage",
+    head: r#"
+[[memory.image]]
+at = 0x8000_0000
+words = [0x2000_1001]
+[[memory.image]]
+at = 0x8000_4000
+words = [0x2000_1401]
+[[memory.image]]
+at = 0x8000_5000
+words = [0x2400_0017]
+[[memory.image]]
+at = 0x8001_0000
+words = [0x2000_5001]
+[[memory.image]]
+at = 0x8001_4000
+words = [0x2000_1401]
+[[context]]
+name = "vm"
+g_mode = "sv39x4"
+g_root = 0x8000_0000
+g_adue = true
+vmid = 1
+[[context]]
+name = "other"
+g_mode = "sv39x4"
+g_root = 0x8001_0000
+vmid = 2
+"#,
+    accesses: "[[op]]\nstore = 0x8\n",
+    taken: &[0x8000_4000],
+    fence: "{ hfence_gvma = { vmid = 1 } }",
+    given: (0x8000_5000, 0x4321_0017),
+    look: "load = 0x8",
+};
+
+/// A VS-stage leaf that is to be updated, for which D of the G-stage's leaf that maps the table is to be set first: the host's
+/// stage of an update.
+const HOST_OF_UPDATE: Situation = Situation {
+    name: "the G-stage of an update of the VS-stage",
+    head: r#"
+[[memory.image]]
+at = 0x8000_0000
+words = [0x2000_1001]
+[[memory.image]]
+at = 0x8000_4000
+words = [0x2000_1401]
+[[memory.image]]
+at = 0x8000_5000
+words = [0x2000_8017, 0x2400_00D7]
+[[memory.image]]
+at = 0x8002_0000
+words = [0x1]
+[[memory.image]]
+at = 0x8002_0008
+words = [0x0]
+[[memory.image]]
+at = 0x8002_0000
+words = [0x407]
+[[memory.image]]
+at = 0x8001_0000
+words = [0x2000_5001]
+[[memory.image]]
+at = 0x8001_4000
+words = [0x2000_1401]
+[[context]]
+name = "vm"
+mode = "sv39"
+root = 0x0
+adue = true
+g_mode = "sv39x4"
+g_root = 0x8000_0000
+g_adue = true
+vmid = 1
+[[context]]
+name = "other"
+g_mode = "sv39x4"
+g_root = 0x8001_0000
+vmid = 2
+"#,
+    accesses: "[[op]]\nstore = 0x8\n",
+    taken: &[0x8000_4000],
+    fence: "{ hfence_gvma = { vmid = 1 } }",
+    given: (0x8000_5000, 0x4321_0017),
+    look: "load = 0x8",
+};
+
+/// A table whose page gets a word that looks like a pointer to where nobody may read.
+const POINTER: Situation = Situation {
+    name: "a pointer in a page that is no table any more",
+    head: r#"
+[[memory.image]]
+at = 0x8000_0000
+words = [0x2000_0401]
+[[memory.image]]
+at = 0x8000_1000
+words = [0x2000_0801]
+[[memory.image]]
+at = 0x8000_2000
+words = [0x2400_00C7]
+[[memory.image]]
+at = 0x1000_0000
+words = [0x41]
+[[memory.image]]
+at = 0x8000_6000
+words = [0x2000_1C01]
+[[memory.image]]
+at = 0x8000_7000
+words = [0x2000_0401]
+[[context]]
+name = "vm"
+mode = "sv39"
+root = 0x8000_0000
+vmid = 1
+[[context]]
+name = "other"
+mode = "sv39"
+root = 0x8000_6000
+vmid = 2
+"#,
+    accesses: "[[op]]\nload = 0x8\n",
+    taken: &[0x8000_0000],
+    fence: "\"all\"",
+    given: (0x8000_1000, 0x0400_0001),
+    look: "load = 0x8",
+};
+
+/// The root itself is given away: only a requester that does not ask again makes that safe.
+const ROOT: Situation = Situation {
+    name: "a root that is given away, under an access that nobody wants any more",
+    head: r#"
+[[memory.image]]
+at = 0x8000_0000
+words = [0x2000_1001]
+[[memory.image]]
+at = 0x8000_4000
+words = [0x2000_1401]
+[[memory.image]]
+at = 0x8000_5000
+words = [0x2400_0017]
+[[memory.image]]
+at = 0x8001_0000
+words = [0x2000_5001]
+[[memory.image]]
+at = 0x8001_4000
+words = [0x2000_0001]
+[[context]]
+name = "vm"
+g_mode = "sv39x4"
+g_root = 0x8000_0000
+g_adue = true
+vmid = 1
+[[context]]
+name = "other"
+g_mode = "sv39x4"
+g_root = 0x8001_0000
+vmid = 2
+"#,
+    accesses: "[[op]]\nstore = 0x8\nspeculative = true\n",
+    taken: &[0x8000_4000],
+    fence: "{ hfence_gvma = { vmid = 1 } }",
+    given: (0x8000_0000, 0x4000_0017),
+    look: "load = 0x8",
+};
+
+/// Two requests share the walk, and a third, of other pages, goes on.
+const COALESCED: Situation = Situation {
+    name: "a walk that requests share",
+    accesses: "[[op]]\nstore = 0x8\n[[op]]\nstore = 0x10\n[[op]]\nload = 0x4000_0000\ncontext = \"other\"\n[[op]]\nswitch = \"vm\"\n",
+    ..GUEST_UPDATE
+};
+
+/// What a run shows.
+#[derive(Default)]
+struct Seen {
+    reads: Vec<Read>,
+    fenced: Option<u64>,
+    answers: Vec<(usize, Outcome)>,
+    replays: usize,
+}
+
+impl Observer for Seen {
+    fn read(&mut self, _: u8, read: &Read) {
+        self.reads.push(*read);
+    }
+
+    fn fenced(&mut self, cycle: u64, _: usize, _: &Fence) {
+        self.fenced = Some(cycle);
+    }
+
+    fn answered(&mut self, _: u64, op: usize, outcome: &Outcome, _: bool) {
+        self.answers.push((op, *outcome));
+    }
+
+    fn replayed(&mut self, _: u64, _: usize) {
+        self.replays += 1;
+    }
+}
+
+impl Situation {
+    /// The fence comes `wait` cycles after the accesses have been accepted, and the data are stored `later` cycles after that.
+    fn scenario(&self, machine: &Machine, memory: &str, wait: u32, later: u32) -> Scenario {
+        let mut file = format!(
+            "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}{}",
+            self.name, self.head
+        );
+        file += self.accesses;
+        file += &format!("[[op]]\nwait = {wait}\n");
+        for at in self.taken {
+            file += &format!("[[op]]\nwrite = {{ at = {at:#x}, word = 0 }}\nrace = true\n");
+        }
+        let (at, word) = self.given;
+        file += &format!("[[op]]\nfence = {}\nrace = true\n", self.fence);
+        file += &format!("[[op]]\nwait = {later}\n");
+        file += &format!("[[op]]\nwrite = {{ at = {at:#x}, word = {word:#x} }}\nrace = true\n");
+        file += "[[op]]\nwait = \"idle\"\n";
+        file += &format!("[[op]]\n{}\ncontext = \"other\"\n", self.look);
+        let mut scenario = parse::parse(&file, self.name).unwrap_or_else(|error| panic!("{error}"));
+        scenario.machine = *machine;
+        scenario
+    }
+
+    /// In every cycle of the walk, until the fence comes after its end; how many replays there were.
+    fn check(&self, machine: &Machine, memory: &str, later: u32) -> usize {
+        let mut device = None;
+        let (mut replays, mut untouched) = (0, 0);
+        for wait in 1..400 {
+            let scenario = self.scenario(machine, memory, wait, later);
+            let device = device.get_or_insert_with(|| Devices::make(&scenario).unwrap());
+            let mut seen = Seen::default();
+            if let Err(failed) = bench::run(device, &scenario, &mut seen) {
+                panic!(
+                    "{}, wait {wait}: {}",
+                    self.name,
+                    text::failure(&scenario, &failed)
+                );
+            }
+            let what = format!("{} on {machine:?}, wait {wait}", self.name);
+            let fenced = seen.fenced.unwrap();
+            // What was stored is found as it was stored: an entry with A = 0, or a pointer to what is no table.
+            let looks = scenario.ops.len() - 1;
+            assert!(matches!(scenario.ops[looks], Op::Access(_)));
+            let (_, found) = seen.answers.iter().find(|(op, _)| *op == looks).unwrap();
+            let fault = found.expect_err(&what);
+            let kind = fault.kind.name();
+            if self.given.1 & 0b1110 != 0 {
+                assert_eq!(kind, "accessed-dirty", "{what}");
+            } else {
+                // `other` follows the pointer, after the walk that the fence has overtaken is long over.
+                let early = |read: &&Read| read.at == Hpa(DEVICE) && read.cycle < fenced + 100;
+                assert!(seen.reads.iter().find(early).is_none(), "{what}");
+            }
+            replays += seen.replays;
+            untouched += usize::from(seen.replays == 0);
+            if untouched > 4 {
+                return replays;
+            }
+        }
+        panic!(
+            "{}: the fence never came after the end of the walk",
+            self.name
+        );
+    }
+}
+
+/// Every RISC-V device of 64 bits that is built in and can do what the situations ask for, with each of its walk caches, all and none
+/// in use.
+fn machines() -> Vec<Machine> {
+    let mut machines = Vec::new();
+    for variant in VARIANTS {
+        if variant.paging_format() != Format::Rv64 || !variant.svadu {
+            continue;
+        }
+        let machine = Machine::of_variant(variant);
+        let caches = match variant.walk_cache_entries {
+            0 => vec![""],
+            _ => vec!["", "guest", "host", "nested", "guest host nested"],
+        };
+        for names in caches {
+            let mut machine = machine;
+            machine.walk_caches.guest = names.contains("guest");
+            machine.walk_caches.host = names.contains("host");
+            machine.walk_caches.nested = names.contains("nested");
+            machines.push(machine);
+        }
+    }
+    machines
+}
+
+fn check_everywhere(situation: &Situation, memory: &str) {
+    for machine in machines() {
+        let replays = situation.check(&machine, memory, 2);
+        assert!(
+            replays > 10,
+            "{}: {replays} replays on {machine:?}",
+            situation.name
+        );
+    }
+}
+
+#[test]
+fn no_update_of_the_guests_stage_outlives_a_fence() {
+    check_everywhere(&GUEST_UPDATE, "latency = 7\n");
+}
+
+#[test]
+fn no_update_of_the_hosts_stage_outlives_a_fence() {
+    check_everywhere(&HOST_UPDATE, "latency = 7\n");
+}
+
+#[test]
+fn no_update_for_an_update_outlives_a_fence() {
+    check_everywhere(&HOST_OF_UPDATE, "latency = 5\n");
+}
+
+#[test]
+fn no_walk_follows_what_a_fence_has_taken_away() {
+    check_everywhere(&POINTER, "latency = 7\n");
+}
+
+#[test]
+fn a_root_can_be_given_away_after_its_fence() {
+    check_everywhere(&ROOT, "latency = 7\n");
+}
+
+#[test]
+fn requests_that_share_an_overtaken_walk_are_answered_rightly() {
+    check_everywhere(&COALESCED, "latency = 7\n");
+}
+
+#[test]
+fn a_fence_waits_for_what_memory_keeps_waiting_and_for_nothing_else() {
+    for seed in 1..5 {
+        check_everywhere(
+            &GUEST_UPDATE,
+            &format!("latency = 3\nbusy = 60\nseed = {seed}\n"),
+        );
+    }
+}
