@@ -291,6 +291,9 @@ impl Known {
                 fenced: LIVE,
             };
             let pass = told.get(number).map(|told| &told.step);
+            // What a walk cache has led to it must have known before: that is nothing new, and no
+            // evidence for itself.
+            let is_led = |by| pass.is_some_and(|step| step.pass == by);
             match step.at {
                 Position::Guest { level } => {
                     if let Some(step) = pass.filter(|step| step.pass != Pass::None) {
@@ -299,6 +302,7 @@ impl Known {
                     }
                     if is_read(&step)
                         && step.update.is_none()
+                        && !is_led(Pass::Guest)
                         && level + 1 < query.context.guest.levels.into()
                     {
                         let gpa = Gpa(step.base);
@@ -317,7 +321,10 @@ impl Known {
                     if !is_read(&step) {
                         continue;
                     }
-                    if step.update.is_none() && level + 1 < query.context.host.levels.into() {
+                    if step.update.is_none()
+                        && !is_led(Pass::Host)
+                        && level + 1 < query.context.host.levels.into()
+                    {
                         let key = self.keys.host(query, gpa, level);
                         self.add(key, fact(gpa, table, 0, false), fences);
                     }

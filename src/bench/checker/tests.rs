@@ -1174,10 +1174,59 @@ fn led(rig: &mut Rig, id: u8, slot: u8, query: &Query) -> Checked {
 }
 
 #[test]
-fn what_a_walk_has_read_a_walk_cache_may_give() {
+fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
     let mut rig = with_caches();
     rig.found(0, &load(GVA)).unwrap();
     led(&mut rig, 0, 0, &load(GVA + PAGE)).unwrap();
+
+    let way = "the guest page-walk cache of L0";
+    let got = format!("memory read 1 of the walk by way of {way}: hPA 0x03008");
+    let mut rig = with_caches();
+    let mismatch = wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!("a miss of {way}: no walk has read this entry since the reset"),
+        &got,
+    );
+    assert_eq!(mismatch.wrong_read, Some(0));
+
+    // A fence has invalidated it, however long ago.
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    let fence = Fence {
+        asid: Some(ASID),
+        vmid: Some(VMID),
+        ..Fence::default()
+    };
+    let fenced = rig.fence(&fence);
+    for _ in 0..3 {
+        rig.found(0, &load(LARGE)).unwrap();
+        rig.fence(&by_gpa(2 << 20));
+    }
+    wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!(
+            "a miss of {way}: a fence has invalidated this entry; the last was the fence by ASID 7, VMID 9 in cycle {fenced}"
+        ),
+        &got,
+    );
+
+    // It leads to another table than walks have read.
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.memory.write(
+        Hpa(MIDDLE + 8 * FORMAT.geometry().index(GVA, 1)),
+        Entry::pointer(0x5000).0,
+    );
+    rig.memory
+        .write(Hpa(0x5008), Entry::leaf(HPA, Rights::ALL).0);
+    wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!("what walks have read by way of {way}; it leads to the page of hPA 0x03000"),
+        &format!("memory read 1 of the walk by way of {way}: hPA 0x05008"),
+    );
 }
 
 #[test]
