@@ -608,21 +608,33 @@ pub struct Translation {
 /// The answer to a [`Query`].
 pub type Outcome = Result<Translation, Fault>;
 
-/// An outcome in words.
+/// An outcome in words. The page's size is told where it is not that of the smallest page.
 pub fn describe_outcome(outcome: &Outcome, format: Format) -> String {
     match outcome {
-        Ok(translation) => {
-            let memory_type = match translation.memory_type {
-                MemoryType::Pma => "",
-                MemoryType::Nc => ", NC",
-                MemoryType::Io => ", IO",
-            };
-            let size = match translation.page_size {
-                size if size == format.geometry().offset_width => String::new(),
-                size => format!(", page of 2^{size} bytes"),
-            };
-            format!("hPA {}{size}{memory_type}", translation.hpa)
+        Ok(translation) if translation.page_size == format.geometry().offset_width => {
+            format!("hPA {}{}", translation.hpa, memory_type(translation))
         }
+        _ => describe_with_page(outcome, format),
+    }
+}
+
+/// An outcome in words, always with the page's size: to be compared with another.
+pub fn describe_with_page(outcome: &Outcome, format: Format) -> String {
+    match outcome {
+        Ok(translation) => format!(
+            "hPA {}, page of 2^{} bytes{}",
+            translation.hpa,
+            translation.page_size,
+            memory_type(translation)
+        ),
         Err(fault) => fault.describe(format),
+    }
+}
+
+fn memory_type(translation: &Translation) -> &'static str {
+    match translation.memory_type {
+        MemoryType::Pma => "",
+        MemoryType::Nc => ", NC",
+        MemoryType::Io => ", IO",
     }
 }

@@ -340,13 +340,21 @@ fn caches_that_hold_less_than_they_must_are_found_out() {
         // Two entries hold the two that were touched last, as they must; eight must hold four.
         (&[0, 0][..], guest, None),
         (&[0, 1, 0], guest, None),
-        (&[0, 1, 2, 0], guest, Some("the guest walk cache of L0")),
-        (&[0, 1, 2, 3, 0], guest, Some("the guest walk cache of L0")),
+        (
+            &[0, 1, 2, 0],
+            guest,
+            Some("the guest page-walk cache of L0"),
+        ),
+        (
+            &[0, 1, 2, 3, 0],
+            guest,
+            Some("the guest page-walk cache of L0"),
+        ),
         (&[0, 1, 2, 3, 4, 0], guest, None),
         (
             &[0, 1, 2, 0],
             used(false, true, false),
-            Some("the host walk cache of L0"),
+            Some("the host page-walk cache of L0"),
         ),
         (
             &[0, 1, 2, 0],

@@ -19,7 +19,8 @@ use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::held::{Held, Look, Looked, Way};
-use super::known::{self, Known, Told};
+use super::history::{self, History, Invalidated};
+use super::known::{self, Known, Told, WhyNot};
 use super::second::Second;
 use super::steps;
 use crate::addr::{Gpa, Gva, Hpa};
@@ -27,8 +28,9 @@ use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
 use crate::format::{Format, Geometry};
 use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
 use crate::mmu::{
-    Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_outcome,
+    Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_with_page,
 };
+use crate::report::text;
 use crate::scenario::Machine;
 
 /// A read or an update of a table entry that the device made.
@@ -53,22 +55,69 @@ pub struct Update {
     pub new: u64,
 }
 
-/// What a device asks of memory, in words.
+/// A memory read or an update, in words.
 struct Asked {
     at: Hpa,
     update: Option<Update>,
 }
 
+impl Asked {
+    fn of(read: &Read) -> Self {
+        let Read { at, update, .. } = *read;
+        Self { at, update }
+    }
+
+    /// With its number in a walk: `before` are the reads and updates before it.
+    fn numbered(&self, before: &[Read]) -> String {
+        let place = place(before, self.update.is_some());
+        let at = self.at;
+        match self.update {
+            None => format!("{place}: hPA {at}"),
+            Some(Update { expected, new }) => {
+                format!("{place}: hPA {at} from 0x{expected:X} to 0x{new:X}")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.update {
-            None => write!(f, "a read of hPA {}", self.at),
+            None => write!(f, "a memory read of hPA {}", self.at),
             Some(Update { expected, new }) => write!(
                 f,
                 "an update of hPA {} from 0x{expected:X} to 0x{new:X}",
                 self.at
             ),
         }
+    }
+}
+
+/// How many of some reads and updates are updates, or are not.
+fn count(reads: &[Read], updates: bool) -> usize {
+    let same = reads.iter().filter(|read| read.update.is_some() == updates);
+    same.count()
+}
+
+/// The place of a memory read, or of an update, behind others of its walk.
+fn place(before: &[Read], is_update: bool) -> String {
+    let number = count(before, is_update) + 1;
+    match is_update {
+        false => format!("memory read {number} of the walk"),
+        true => format!("update {number} of the walk"),
+    }
+}
+
+/// The number of memory reads and updates.
+fn numbers(reads: &[Read]) -> String {
+    let reads_made = match count(reads, false) {
+        1 => "1 memory read".to_owned(),
+        n => format!("{n} memory reads"),
+    };
+    match count(reads, true) {
+        0 => reads_made,
+        1 => format!("{reads_made} and 1 update"),
+        n => format!("{reads_made} and {n} updates"),
     }
 }
 
@@ -149,6 +198,9 @@ pub struct Mismatch {
     pub reads: Vec<Read>,
     /// The number of the first read that is wrong, from 0.
     pub wrong_read: Option<usize>,
+    /// The id of the request whose response will tell how the walk has ended, where that is to be
+    /// added to [`Mismatch::got`].
+    pub(super) ended: Option<u8>,
 }
 
 struct Request {
@@ -159,7 +211,7 @@ struct Request {
     walk: Option<usize>,
     /// The second-level TLB has answered it.
     by_second: bool,
-    must_hit: bool,
+    must_hit: Option<MustHit>,
     accepted: u64,
     /// The first fence since it was accepted that matches it, if it had no walk by then.
     overtaken: Option<Fence>,
@@ -186,6 +238,15 @@ pub(super) enum Response {
     },
     /// A fence has overtaken the request of an op.
     Replay { op: usize },
+}
+
+/// Why a request must hit in the TLB.
+#[derive(Clone, Copy)]
+struct MustHit {
+    /// The cycle in which a walk found the page last.
+    found: u64,
+    /// The page is one of the last that the TLB has filled or hit; else the TLB has room for all.
+    is_recent: bool,
 }
 
 #[derive(Default)]
@@ -321,6 +382,23 @@ struct Legal {
     mapping: Mapping,
     /// Number of the fence that named it, if one has.
     fenced: u64,
+    /// The cycle in which a walk found it last.
+    found: u64,
+}
+
+/// A mapping that a walk has found, for the reasons in mismatches.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    mapping: Mapping,
+    /// The cycle in which a walk found it last.
+    cycle: u64,
+}
+
+impl PartialEq for Found {
+    /// Whether it is the same mapping, whenever it was found.
+    fn eq(&self, other: &Self) -> bool {
+        self.mapping == other.mapping
+    }
 }
 
 const LIVE: u64 = u64::MAX;
@@ -351,6 +429,10 @@ pub(super) struct Checker {
     /// The walk of each slot.
     slots: Vec<Option<usize>>,
     fences: u64,
+    /// The cycle of each fence, by its number from 1. Reasons are told by it.
+    fence_cycles: Vec<u64>,
+    /// What fences have invalidated of [`Checker::legal`], for reasons.
+    history: History<Key, Found>,
     /// Answers that a hit may give.
     legal: FxHashMap<Key, Vec<Legal>>,
     /// The kinds of pages among them.
@@ -510,6 +592,8 @@ impl Checker {
             // As many as the device can name, if it goes wrong.
             slots: vec![None; slots.next_power_of_two().max(2) as usize],
             fences: 0,
+            fence_cycles: Vec::new(),
+            history: History::new(),
             legal: FxHashMap::default(),
             kinds: Vec::new(),
             fenced_in_legal: false,
@@ -550,15 +634,21 @@ impl Checker {
             .map(|one| golden::answer_from(self.format, query, &one.mapping))
     }
 
-    /// Whether the TLB holds a page that answers `query`, whichever of its possible contents it has.
-    fn must_hit(&self, query: &Query) -> bool {
-        self.keys(query).any(|key| {
-            let is_held = self.touched.contains(&Some(key))
-                || self.may_hold_is_known && self.must_hold.contains(&key);
-            is_held
-                && self.legal.get(&key).is_some_and(|legal| {
-                    let mut live = legal.iter().filter(|one| one.fenced == LIVE);
-                    live.all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
+    /// Why the TLB holds a page that answers `query`, whichever of its possible contents it has; none
+    /// where it need not.
+    fn must_hit(&self, query: &Query) -> Option<MustHit> {
+        self.keys(query).find_map(|key| {
+            let is_recent = self.touched.contains(&Some(key));
+            if !is_recent && !(self.may_hold_is_known && self.must_hold.contains(&key)) {
+                return None;
+            }
+            let legal = self.legal.get(&key)?;
+            let live = || legal.iter().filter(|one| one.fenced == LIVE);
+            live()
+                .all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
+                .then(|| MustHit {
+                    found: live().map(|one| one.found).max().unwrap_or(0),
+                    is_recent,
                 })
         })
     }
@@ -637,6 +727,7 @@ impl Checker {
 
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
         self.fences += 1;
+        self.fence_cycles.push(cycle);
         self.before_fence = (cycle, self.may_hold.len());
         let number = self.fences;
         for walk in &mut self.walks {
@@ -666,6 +757,12 @@ impl Checker {
                 if fence.names(key.space, &one.mapping.extent(gva)) {
                     one.fenced = number;
                     named = true;
+                    let found = Found {
+                        mapping: one.mapping,
+                        cycle: one.found,
+                    };
+                    self.history
+                        .note(*key, Invalidated::new(found, fence, number));
                 }
             }
             if named {
@@ -719,7 +816,7 @@ impl Checker {
             return Ok(());
         }
         let rule = "a fence waits only for a read or an update of a walk that it matches, which is offered and not granted";
-        Err(self.port_mismatch(rule, cycle))
+        Err(self.port_mismatch(rule, "it waits", cycle))
     }
 
     /// What was fenced before every request that waits is of no more use.
@@ -779,9 +876,8 @@ impl Checker {
     #[cold]
     fn unfair(&self, slot: u8, waited: u64, cycle: u64) -> Box<Mismatch> {
         let rule = "slots are served round robin";
-        let mut mismatch = self.port_mismatch(rule, cycle);
-        mismatch.got = format!("slot {slot} has waited for {waited} reads of others");
-        mismatch
+        let got = format!("slot {slot} has waited for {waited} memory reads of others");
+        self.port_mismatch(rule, got, cycle)
     }
 
     #[cold]
@@ -793,13 +889,12 @@ impl Checker {
         fenced: u64,
     ) -> Box<Mismatch> {
         let id = self.id_of(walk).unwrap_or_default();
-        let number = self.walks[walk].reads.len();
-        let Read { at, update, .. } = *read;
+        let (_, before) = self.walks[walk].reads.split_last().unwrap_or((read, &[]));
         let mut mismatch = self.mismatch(Check::AfterFence, id, read.cycle).say(
-            format!("the end of the walk: the {fence} that was taken in cycle {fenced} matches it"),
-            format!("access {number}: {}", Asked { at, update }),
+            format!("the end of the walk: the {fence} of cycle {fenced} matches it"),
+            Asked::of(read).numbered(before),
         );
-        mismatch.wrong_read = Some(number - 1);
+        mismatch.wrong_read = Some(before.len());
         mismatch
     }
 
@@ -897,15 +992,29 @@ impl Checker {
     /// A walk cache holds what leads further than a walk has been led.
     #[cold]
     fn missed(&self, walk: usize, step: &WalkStep, missed: Way, cycle: u64) -> Box<Mismatch> {
-        let number = self.walks[walk].told.len();
+        let query = self.walks[walk].query.as_ref();
+        let since = (self.held.as_ref().zip(query))
+            .and_then(|(held, query)| held.since(query, step, missed))
+            .map_or_else(String::new, |since| format!(" since cycle {since}"));
+        let number = self.walks[walk].told.len() - 1;
+        let place = self.place_of(walk, number);
         let got = Way::of(step);
         let id = self.id_of(walk).unwrap_or_default();
         let mut mismatch = self.mismatch(Check::WalkCache, id, cycle).say(
-            format!("access {number} by way of {missed}, which holds what leads there"),
-            format!("access {number} by way of {got}"),
+            format!("{place} by way of {missed}; it has held what leads there{since}"),
+            format!("{place} by way of {got}"),
         );
-        mismatch.wrong_read = Some(number - 1);
+        mismatch.wrong_read = Some(number);
         mismatch
+    }
+
+    /// The place of the read or update of a number in a walk. One that was not made counts as a
+    /// read.
+    fn place_of(&self, walk: usize, number: usize) -> String {
+        let reads = &self.walks[walk].reads;
+        let before = &reads[..number.min(reads.len())];
+        let is_update = reads.get(number).is_some_and(|read| read.update.is_some());
+        place(before, is_update)
     }
 
     /// The id of a request that waits for a walk.
@@ -948,9 +1057,15 @@ impl Checker {
         match wrong {
             None => Ok(()),
             Some(n) => {
+                let place = self.place_of(walk, n);
+                let none = || "no step is reported".to_owned();
+                let expected = expected.get(n).map(|step| step.describe(self.format));
+                let reported = told
+                    .get(n)
+                    .map(|told| steps::describe(&told.step, self.format));
                 let mut mismatch = self.mismatch(Check::Steps, id, cycle).say(
-                    format!("step {}: {:?}", n + 1, expected.get(n)),
-                    format!("{:?}", told.get(n)),
+                    format!("{place}: {}", expected.unwrap_or_else(none)),
+                    format!("{place}: {}", reported.unwrap_or_else(none)),
                 );
                 mismatch.wrong_read = Some(n);
                 Err(mismatch)
@@ -982,14 +1097,11 @@ impl Checker {
             cycle: read.cycle,
             op: None,
             query: None,
-            expected: format!("no read by slot {slot}, which has no walk"),
-            got: Asked {
-                at: read.at,
-                update: read.update,
-            }
-            .to_string(),
+            expected: format!("no memory read by slot {slot}, which has no walk"),
+            got: Asked::of(read).to_string(),
             reads: vec![*read],
             wrong_read: Some(0),
+            ended: None,
         })
     }
 
@@ -1001,21 +1113,26 @@ impl Checker {
         let (query, fences) = (request.query, request.fences);
         if let Some(fence) = request.overtaken {
             let mismatch = self.mismatch(Check::AfterFence, miss.id, cycle);
-            let got = format!("slot {slot}, after the fence");
+            let got = format!("a walk in slot {slot}, after the fence");
             return Err(mismatch.say(format!("no walk: the {fence} matches the request"), got));
         }
-        if request.must_hit {
+        if let Some(why) = request.must_hit {
+            let expected = self.describe_must_hit(why);
             let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
-            return Err(mismatch.say("a TLB hit: the page is there", "a miss"));
+            return Err(mismatch.say(expected, "a miss"));
         }
         if request.by_second {
             let mismatch = self.mismatch(Check::Response, miss.id, cycle);
             return Err(mismatch.say("the second-level TLB's answer", "a miss"));
         }
         if let Some(second) = &mut self.second {
-            if second.must_answer(&query) {
+            if let Some(key) = second.must_answer(&query) {
+                let found = self.found_in(&key);
                 let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
-                let expected = "a hit of the second-level TLB: the page is there";
+                let expected = format!(
+                    "a hit of the second-level TLB; a walk found the page in cycle {found}, and no \
+                     fence or replacement can have removed it since"
+                );
                 return Err(mismatch.say(expected, "a miss"));
             }
             second.taken(&query);
@@ -1026,25 +1143,27 @@ impl Checker {
                 let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
                 return Err(mismatch.say(
                     "a walk of its own",
-                    format!("it was given to slot {slot}, which has no walk under way"),
+                    format!("it was given to slot {slot}, which has no walk in flight"),
                 ));
             };
             self.assign(miss.id, walk);
             if !self.is_equal(walk, &query) {
                 let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
+                let other = self.walks[walk].query.as_ref();
+                let other = other.map_or_else(String::new, |query| text::query(query, self.format));
                 return Err(mismatch.say(
                     "a walk of its own, or of an equal request",
-                    format!(
-                        "it was given to slot {slot}, which walks for {:?}",
-                        self.walks[walk].query
-                    ),
+                    format!("it was given to slot {slot}, which walks for {other}"),
                 ));
             }
             let overtaken = self.walks[walk].fences.iter().find(|(number, fence)| {
                 *number <= fences && fence.names_space(query.context.space())
             });
-            if let Some((_, fence)) = overtaken {
-                let got = format!("it shares the walk of slot {slot}, from before the {fence}");
+            if let Some((number, fence)) = overtaken {
+                let begun = self.when(*number);
+                let got = format!(
+                    "it shares the walk of slot {slot}; that was begun before the {fence} {begun}"
+                );
                 let mismatch = self.mismatch(Check::Overtaken, miss.id, cycle);
                 return Err(mismatch.say("a walk from after the fence", got));
             }
@@ -1187,11 +1306,9 @@ impl Checker {
             let fill_is_legal =
                 found.is_ok_and(|mapping| self.remember(walk, &query, &mapping, done.fill, cycle));
             if done.fill && !fill_is_legal {
+                let expected = self.why_no_fill(walk, &query, &found);
                 let mismatch = self.mismatch(Check::Fill, done.id, cycle);
-                return Err(mismatch.say(
-                    "no fill: the walk has faulted, or a fence that names it has overtaken it",
-                    "a fill",
-                ));
+                return Err(mismatch.say(expected, "a fill"));
             }
             let translated = query.context.guest.levels + query.context.host.levels > 0;
             if !done.fill && found.is_ok() && translated && !self.is_overtaken(walk, &query) {
@@ -1294,8 +1411,14 @@ impl Checker {
             // Caches are filled step by step, not at the end of a walk.
             self.learn_under_way();
             if let Some(number) = self.unknown_pass(walk, query) {
-                let expected = "what some walk has read, and no fence has named since".to_owned();
-                let got = format!("{:?}", self.walks[walk].told[number].step);
+                let expected = self.why_no_pass(walk, query, number);
+                let step = &self.walks[walk].told[number].step;
+                let got = format!(
+                    "{} by way of {}: hPA {}",
+                    self.place_of(walk, number),
+                    Way::of(step),
+                    step.hpa
+                );
                 let mut mismatch = self
                     .mismatch(Check::WalkCache, id, cycle)
                     .say(expected, got);
@@ -1349,43 +1472,58 @@ impl Checker {
             // It has read all that it was to read before the fence overtook it.
             return Ok(found);
         }
-        let number = next + 1;
-        let asked = reads.get(next).map(|read| {
-            let Read { at, update, .. } = *read;
-            format!(
-                "access {number}: {} in cycle {}",
-                Asked { at, update },
-                read.cycle
-            )
-        });
-        let the_end = format!("the end of the walk after {next} accesses");
-        let wrong_read = match (wrong, asked) {
-            (Some(Wrong::Asked(wanted)), asked) => Some((
-                format!("access {number}: {wanted}"),
-                asked.unwrap_or(the_end),
-            )),
-            (Some(Wrong::Pass), asked) => {
-                let expected =
-                    format!("access {number} without a walk cache: it spares nothing here");
-                let pass = state.told.get(next).map(|told| told.step);
-                let got = format!("{}, as {pass:?}", asked.unwrap_or(the_end));
-                let mut mismatch = self
-                    .mismatch(Check::WalkCache, id, cycle)
-                    .say(expected, got);
-                mismatch.wrong_read = Some(next);
-                return Err(mismatch);
-            }
-            (None, Some(asked)) => Some((the_end, asked)),
-            (None, None) => None,
-        };
-        match wrong_read {
-            None => Ok(found),
-            Some((expected, got)) => {
-                let mut mismatch = self.mismatch(Check::Reads, id, cycle).say(expected, got);
-                mismatch.wrong_read = Some(next);
-                Err(mismatch)
-            }
+        if wrong.is_none() && next == reads.len() {
+            return Ok(found);
         }
+        Err(self.wrong_reads(walk, id, cycle, (next, wrong), &found))
+    }
+
+    /// A walk that has read otherwise than the golden walk over the same words: after `next` reads and
+    /// updates. `found` is what the golden walk ends with, if the device is wrong only in that it goes
+    /// on; else `wrong` says what it should have asked.
+    #[cold]
+    fn wrong_reads(
+        &self,
+        walk: usize,
+        id: u8,
+        cycle: u64,
+        (next, wrong): (usize, Option<Wrong>),
+        found: &Result<Mapping, Fault>,
+    ) -> Box<Mismatch> {
+        let state = &self.walks[walk];
+        let reads = &state.reads;
+        let before = &reads[..next];
+        let asked = reads.get(next).map(|read| {
+            let asked = Asked::of(read).numbered(before);
+            format!("{asked} in cycle {}", read.cycle)
+        });
+        let the_end = format!("the end of the walk; after {}", numbers(before));
+        let ended = asked.is_none().then_some(id);
+        let got = asked.unwrap_or_else(|| the_end.clone());
+        let (check, expected, got) = match wrong {
+            Some(Wrong::Asked(wanted)) => (Check::Reads, wanted.numbered(before), got),
+            Some(Wrong::Pass) => {
+                let way = state.told.get(next).map(|told| Way::of(&told.step));
+                let way = way.map_or_else(String::new, |way| format!(" by way of {way}"));
+                (
+                    Check::WalkCache,
+                    format!(
+                        "{} without a page-walk cache: none spares anything here",
+                        self.place_of(walk, next)
+                    ),
+                    format!("{got}{way}"),
+                )
+            }
+            None => {
+                let outcome = describe_with_page(&golden::answer(found), self.format);
+                let expected = format!("{the_end} the outcome is {outcome}");
+                (Check::Reads, expected, got)
+            }
+        };
+        let mut mismatch = self.mismatch(check, id, cycle).say(expected, got);
+        mismatch.wrong_read = Some(next);
+        mismatch.ended = ended;
+        mismatch
     }
 
     /// Remembers what a walk has found as what a hit may say, and says whether the TLB may take it.
@@ -1417,19 +1555,28 @@ impl Checker {
             .find(|(_, fence)| fence.names(space, &extent))
             .map_or(LIVE, |(number, _)| *number);
         let in_scope = self.is_overtaken(walk, query);
-        if fenced != LIVE {
-            self.fenced_in_legal = true;
-        }
+        let named = fences.iter().find(|(number, _)| *number == fenced).copied();
         let page = |address: u64| address >> kind.size << kind.size;
         let mut mapping = *mapping;
         mapping.gpa.0 = page(mapping.gpa.0);
         mapping.hpa.0 = page(mapping.hpa.0);
+        if let Some((number, fence)) = named {
+            self.fenced_in_legal = true;
+            let found = Found { mapping, cycle };
+            self.history
+                .note(key, Invalidated::new(found, &fence, number));
+        }
         let legal = self.legal.entry(key).or_default();
-        if !legal
-            .iter()
-            .any(|one| one.mapping == mapping && one.fenced == fenced)
-        {
-            legal.push(Legal { mapping, fenced });
+        let same = legal
+            .iter_mut()
+            .find(|one| one.mapping == mapping && one.fenced == fenced);
+        match same {
+            Some(one) => one.found = cycle,
+            None => legal.push(Legal {
+                mapping,
+                fenced,
+                found: cycle,
+            }),
         }
         if fenced == LIVE {
             self.cleared[usize::from(space.virt)] = false;
@@ -1524,8 +1671,8 @@ impl Checker {
             Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
             Ok(_) => {
                 let mismatch = self.mismatch(Check::Answer, id, cycle);
-                let got = format!("gVA 0x{:X}", outputs.rsp_gva);
-                return Err(mismatch.say(format!("gVA {}", query.gva), got));
+                let got = format!("a response for gVA 0x{:X}", outputs.rsp_gva);
+                return Err(mismatch.say(format!("a response for gVA {}", query.gva), got));
             }
             Err(what) => {
                 let mismatch = self.mismatch(Check::Answer, id, cycle);
@@ -1564,8 +1711,8 @@ impl Checker {
                 if expected != outcome {
                     let mismatch = self.mismatch(Check::Answer, id, cycle);
                     return Err(mismatch.say(
-                        describe_outcome(&expected, self.format),
-                        describe_outcome(&outcome, self.format),
+                        describe_with_page(&expected, self.format),
+                        describe_with_page(&outcome, self.format),
                     ));
                 }
                 self.check_not_stale(walk, id, &query, fences, &found, cycle)?;
@@ -1645,8 +1792,9 @@ impl Checker {
             .find(|(number, fence)| *number <= fences && names(fence));
         match stale {
             None => Ok(()),
-            Some((_, fence)) => {
-                let got = format!("the answer of a walk from before the {fence}");
+            Some((number, fence)) => {
+                let begun = self.when(*number);
+                let got = format!("the answer of a walk that was begun before the {fence} {begun}");
                 let mismatch = self.mismatch(Check::Overtaken, id, cycle);
                 Err(mismatch.say("an answer from after the fence", got))
             }
@@ -1666,7 +1814,7 @@ impl Checker {
         for answer in self.legal_answers(query, |fenced| fenced > fences) {
             match answer {
                 Some(answer) if answer == *outcome => return Ok(()),
-                Some(answer) => expected.push(describe_outcome(&answer, self.format)),
+                Some(answer) => expected.push(describe_with_page(&answer, self.format)),
                 None => refused = true,
             }
         }
@@ -1674,13 +1822,153 @@ impl Checker {
             expected.join(", or ")
         } else if refused {
             "a miss: what was walked does not permit this access".to_owned()
-        } else if self.legal_answers(query, |_| true).next().is_none() {
-            "a miss: no walk has found this page yet".to_owned()
         } else {
-            "a miss: a fence has named this page since it was walked".to_owned()
+            self.why_no_hit(query, fences)
         };
-        let got = format!("a hit: {}", describe_outcome(outcome, self.format));
+        let got = format!(
+            "a hit: {}{}",
+            describe_with_page(outcome, self.format),
+            self.origin(query, fences, outcome)
+        );
         Err(self.mismatch(Check::Hit, id, cycle).say(expected, got))
+    }
+
+    // The reasons that follow come from facts that are kept until the reset, or say what is not known
+    // any more. What stands behind a semicolon explains, and is no part of what makes two failures the
+    // same (`crate::shrink`).
+
+    /// When a fence was accepted, by its number.
+    fn when(&self, number: u64) -> String {
+        let cycle = self.fence_cycles[number as usize - 1];
+        format!("in cycle {cycle}")
+    }
+
+    /// The facts of the pages that an address is in, as far as fences up to a number have invalidated
+    /// them.
+    fn invalidated(&self, query: &Query, fences: u64) -> impl Iterator<Item = &Invalidated<Found>> {
+        self.keys(query)
+            .flat_map(move |key| self.history.of(&key, fences))
+    }
+
+    /// Why a request must miss that was accepted after so many fences: no legal answer is left.
+    #[cold]
+    fn why_no_hit(&self, query: &Query, fences: u64) -> String {
+        let last = self.invalidated(query, fences).max_by_key(|one| one.number);
+        match last {
+            Some(Invalidated { fence, number, .. }) => format!(
+                "a miss: a fence has invalidated this page; the last was the {fence} {}",
+                self.when(*number)
+            ),
+            None if self.history.is_complete() => {
+                "a miss: no walk has found this page since the reset".to_owned()
+            }
+            None => format!(
+                "a miss: no walk has found this page of late; of invalidated pages the last {} are known",
+                history::KEYS
+            ),
+        }
+    }
+
+    /// Where the answer of a hit comes from, if fences have invalidated it.
+    #[cold]
+    fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> String {
+        let is_it = |one: &&Invalidated<Found>| {
+            let mapping = &one.fact.mapping;
+            golden::answer_from(self.format, query, mapping).as_ref() == Some(outcome)
+        };
+        let invalidated = self.invalidated(query, fences).filter(is_it);
+        let Some(Invalidated {
+            fact: Found { cycle: found, .. },
+            fence,
+            number,
+        }) = invalidated.max_by_key(|one| one.number)
+        else {
+            return String::new();
+        };
+        let when = self.when(*number);
+        if *found < self.fence_cycles[*number as usize - 1] {
+            format!("; a walk found it in cycle {found}, and the {fence} invalidated it {when}")
+        } else {
+            format!("; the walk that found it in cycle {found} was begun before the {fence} {when}")
+        }
+    }
+
+    /// The cycle in which a walk found a page last that no fence has named since.
+    fn found_in(&self, key: &Key) -> u64 {
+        let legal = self.legal.get(key).into_iter().flatten();
+        let live = legal.filter(|one| one.fenced == LIVE);
+        live.map(|one| one.found).max().unwrap_or(0)
+    }
+
+    #[cold]
+    fn describe_must_hit(&self, why: MustHit) -> String {
+        let MustHit { found, is_recent } = why;
+        let there = match is_recent {
+            true => format!(
+                "it is one of the last {} that the TLB has filled or hit",
+                self.tlb_entries.ilog2()
+            ),
+            false => format!(
+                "the TLB of {} entries has room for every page that it may hold",
+                self.tlb_entries
+            ),
+        };
+        format!(
+            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and {there}"
+        )
+    }
+
+    /// Why the TLB must not take what a walk has found.
+    #[cold]
+    fn why_no_fill(&self, walk: usize, query: &Query, found: &Result<Mapping, Fault>) -> String {
+        let space = query.context.space();
+        let mapping = match found {
+            Ok(mapping) => mapping,
+            Err(fault) => {
+                let fault = fault.describe(self.format);
+                return format!("no fill: the walk has ended with a fault; {fault}");
+            }
+        };
+        let extent = mapping.extent(query.gva);
+        let mut fences = self.walks[walk].fences.iter();
+        match fences.find(|(_, fence)| fence.names(space, &extent)) {
+            Some((number, fence)) => format!(
+                "no fill: a fence has invalidated what the walk has found; the {fence} {}",
+                self.when(*number)
+            ),
+            None => "no fill: both stages are off".to_owned(),
+        }
+    }
+
+    /// Why a walk cache must not have led a walk to the step of a number.
+    #[cold]
+    fn why_no_pass(&self, walk: usize, query: &Query, number: usize) -> String {
+        let told = &self.walks[walk].told[number];
+        let way = Way::of(&told.step);
+        let why = self.known.as_ref().map(|known| known.why_not(query, told));
+        match why.unwrap_or(WhyNot::NeverRead) {
+            WhyNot::NeverRead => {
+                format!("a miss of {way}: no walk has read this entry since the reset")
+            }
+            WhyNot::NotReadOfLate => format!(
+                "a miss of {way}: no walk has read this entry of late; of invalidated entries the last {} are known",
+                history::KEYS
+            ),
+            WhyNot::Invalidated(fence, number) => format!(
+                "a miss of {way}: a fence has invalidated this entry; the last was the {fence} {}",
+                self.when(number)
+            ),
+            WhyNot::Elsewhere(places) => {
+                let places: Vec<_> = places
+                    .iter()
+                    .map(|at| format!("the page of hPA {at}"))
+                    .collect();
+                format!(
+                    "what walks have read by way of {way}; it leads to {}",
+                    places.join(" or ")
+                )
+            }
+        }
     }
 
     fn release(&mut self, id: u8) {
@@ -1723,7 +2011,22 @@ impl Checker {
                 && stalled.rsp_gva == outputs.rsp_gva
                 && stalled.outcome(riscv) == outputs.outcome(riscv);
             if !same {
-                return Err(self.port_mismatch("the response that was not taken stays", cycle));
+                let describe = |outputs: &Outputs| match outputs.outcome(riscv) {
+                    _ if !outputs.rsp_valid => "none".to_owned(),
+                    Ok(outcome) => format!(
+                        "id {}, gVA 0x{:X}, {}",
+                        outputs.rsp_id,
+                        outputs.rsp_gva,
+                        describe_with_page(&outcome, self.format)
+                    ),
+                    Err(what) => format!("id {}, {what}", outputs.rsp_id),
+                };
+                let rule = format!(
+                    "the response that was not accepted stays; {}",
+                    describe(&self.stalled_response)
+                );
+                let got = format!("another response, or none; {}", describe(outputs));
+                return Err(self.port_mismatch(&rule, got, cycle));
             }
         }
         self.response_is_stalled = outputs.rsp_valid && !rsp_taken;
@@ -1733,8 +2036,19 @@ impl Checker {
         if let Some(stalled) = self.stalled_read.take()
             && (!outputs.mem_req_valid || stalled != offered(outputs))
         {
-            let rule = "the read or update that was not taken stays";
-            return Err(self.port_mismatch(rule, cycle));
+            let describe = |(slot, at, update): (u8, Hpa, Option<Update>)| {
+                format!("slot {slot}, {}", Asked { at, update })
+            };
+            let rule = format!(
+                "the memory read or update that was not accepted stays; {}",
+                describe(stalled)
+            );
+            let now = match outputs.mem_req_valid {
+                true => describe(offered(outputs)),
+                false => "none".to_owned(),
+            };
+            let got = format!("another memory read or update, or none; {now}");
+            return Err(self.port_mismatch(&rule, got, cycle));
         }
         if outputs.mem_req_valid && !read_taken {
             self.stalled_read = Some(offered(outputs));
@@ -1819,25 +2133,27 @@ impl Checker {
             op: waits.map(|request| request.op),
             query: waits.map(|request| request.query),
             expected: format!(
-                "a read, a response, or a request or fence taken: nothing has been on its way for {MOST_IDLE} cycles"
+                "a memory read, a response, or a request or fence accepted: nothing has been in flight for {MOST_IDLE} cycles"
             ),
             got: "nothing".into(),
             reads: Vec::new(),
             wrong_read: None,
+            ended: None,
         })
     }
 
     #[cold]
-    pub fn port_mismatch(&self, rule: &str, cycle: u64) -> Box<Mismatch> {
+    pub fn port_mismatch(&self, rule: &str, got: impl Into<String>, cycle: u64) -> Box<Mismatch> {
         Box::new(Mismatch {
             check: Check::Port,
             cycle,
             op: None,
             query: None,
             expected: rule.into(),
-            got: "it does not".into(),
+            got: got.into(),
             reads: Vec::new(),
             wrong_read: None,
+            ended: None,
         })
     }
 
@@ -1852,6 +2168,7 @@ impl Checker {
             got: what.into(),
             reads: Vec::new(),
             wrong_read: None,
+            ended: None,
         })
     }
 
@@ -1868,6 +2185,7 @@ impl Checker {
             got: String::new(),
             reads: walk.map_or_else(Vec::new, |walk| self.walks[walk].reads.clone()),
             wrong_read: None,
+            ended: None,
         })
     }
 }
@@ -1910,4 +2228,16 @@ impl Mismatch {
         self.got = got.into();
         self
     }
+
+    /// Adds the response of a walk that has ended where it should not have.
+    pub(super) fn add_end(&mut self, outputs: &Outputs, format: Format) {
+        let response = match outputs.outcome(format.is_riscv()) {
+            Ok(outcome) => describe_with_page(&outcome, format),
+            Err(what) => what.to_string(),
+        };
+        self.got += &format!(" the response is {response}");
+    }
 }
+
+#[cfg(test)]
+mod tests;

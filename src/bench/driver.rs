@@ -379,12 +379,12 @@ impl<'a> Run<'a> {
     fn finish<O: Observer>(&mut self, dut: &mut Dut, observer: &mut O) -> Result<(), Failure> {
         let device = |cycle| move |error| Failure::Device { cycle, error };
         dut.reset().map_err(device(0))?;
-        let mut dut = dut.clocked();
+        let dut = &mut dut.clocked();
         let batch = if O::LIVE { 1 } else { BATCH };
         self.seen.resize_with(batch, Seen::default);
         while self.prepare() {
             if std::mem::take(&mut self.wants_reset) {
-                self.judge(&dut, observer)?;
+                self.judge(dut, observer)?;
                 dut.reset().map_err(device(self.cycle))?;
                 self.forget();
                 observer.reset();
@@ -392,18 +392,18 @@ impl<'a> Run<'a> {
             }
             let outputs = &mut self.seen[self.unjudged].outputs;
             if let Err(error) = dut.tick(&self.inputs, outputs) {
-                self.judge(&dut, observer)?;
+                self.judge(dut, observer)?;
                 return Err(device(self.cycle)(error));
             }
             self.react();
             if self.unjudged == batch {
-                self.judge(&dut, observer)?;
+                self.judge(dut, observer)?;
                 if self.cycle.is_multiple_of(LOOK_FOR_HANG) {
                     self.look_for_hang()?;
                 }
             }
         }
-        self.judge(&dut, observer)
+        self.judge(dut, observer)
     }
 
     /// Sets the inputs of the next cycle; false when the run is over.
@@ -654,11 +654,18 @@ impl<'a> Run<'a> {
     }
 
     /// Judges the cycles that have not been.
-    fn judge<O: Observer>(&mut self, dut: &Clocked<'_>, observer: &mut O) -> Result<(), Failure> {
+    fn judge<O: Observer>(
+        &mut self,
+        dut: &mut Clocked<'_>,
+        observer: &mut O,
+    ) -> Result<(), Failure> {
         let first = self.cycle - self.unjudged as u64;
         for index in 0..self.unjudged {
             let cycle = first + index as u64;
-            if let Err(mismatch) = self.judge_cycle(dut, index, cycle, observer) {
+            if let Err(mut mismatch) = self.judge_cycle(dut, index, cycle, observer) {
+                if let Some(id) = mismatch.ended {
+                    self.add_end(dut, index, id, &mut mismatch);
+                }
                 self.go_back(index, cycle);
                 return Err(mismatch.into());
             }
@@ -666,6 +673,28 @@ impl<'a> Run<'a> {
         self.unjudged = 0;
         self.edits.clear();
         Ok(())
+    }
+
+    /// Adds to a mismatch how the walk of an id has ended. The response register takes the result in
+    /// the cycle of the mismatch, so the response is on its port in the next: the one after `index`,
+    /// or, if that has not been yet, one in which nothing is asked.
+    #[cold]
+    fn add_end(&self, dut: &mut Clocked<'_>, index: usize, id: u8, mismatch: &mut Mismatch) {
+        let mut outputs = Outputs::default();
+        let next = match self.seen[..self.unjudged].get(index + 1) {
+            Some(seen) => &seen.outputs,
+            None => {
+                let idle = idle_inputs(&self.scenario.machine);
+                // Without the response, or if an assertion fails, the mismatch is told without it.
+                if dut.tick(&idle, &mut outputs).is_err() {
+                    return;
+                }
+                &outputs
+            }
+        };
+        if next.rsp_valid && next.rsp_id == id {
+            mismatch.add_end(next, self.scenario.machine.format);
+        }
     }
 
     /// Puts the state that a failure tells of back to what it was in a cycle.
@@ -700,12 +729,12 @@ impl<'a> Run<'a> {
         {
             let query = self.query(access);
             if seen.fence_taken {
-                let rule = "no request is taken in the cycle of a fence";
-                return Err(self.checker.port_mismatch(rule, cycle));
+                let rule = "no request is accepted in the cycle of a fence";
+                return Err(self.checker.port_mismatch(rule, "one is", cycle));
             }
             if fence.is_some_and(|(_, fence)| fence.names_space(query.context.space())) {
                 let rule = "no request is accepted before a waiting fence that matches it";
-                return Err(self.checker.port_mismatch(rule, cycle));
+                return Err(self.checker.port_mismatch(rule, "one is", cycle));
             }
             self.checker.accepted(seen.id, op, &query, cycle);
             observer.accepted(cycle, op, seen.id);
@@ -867,8 +896,12 @@ impl<'a> Run<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addr::{Gpa, Gva};
     use crate::dut::variants::VARIANTS;
-    use crate::scenario::Machine;
+    use crate::format::Format;
+    use crate::format::riscv::Entry;
+    use crate::mmu::{Access, Context, Rights, StageControl};
+    use crate::scenario::{AccessOp, Holes, Machine, NamedContext};
     use crate::stimulus::{self, Profile};
 
     /// Wants every cycle judged at once.
@@ -917,6 +950,84 @@ mod tests {
         assert!(
             failed > 20 && undone > 10,
             "{passed} passed, {failed} failed, {undone} undone"
+        );
+    }
+
+    /// An access to a page whose leaf has A clear, with ADUE, and others behind it.
+    fn to_be_updated(machine: Machine) -> Scenario {
+        let leaf = Entry::leaf(0x10_0000, Rights::ALL).with_accessed(false);
+        let mut memory = HostMemory::new(machine.format);
+        for (at, entry) in [
+            (0x1000, Entry::pointer(0x2000)),
+            (0x2000, Entry::pointer(0x3000)),
+            (0x3000, leaf),
+        ] {
+            memory.write(Hpa(at), entry.0);
+        }
+        let guest = StageControl {
+            levels: 3,
+            root: Gpa(0x1000),
+            adue: true,
+            ..StageControl::default()
+        };
+        let context = Context {
+            guest,
+            ..Context::handout(None, Hpa(0))
+        };
+        let context = Context {
+            virt: false,
+            host: StageControl::default(),
+            ..context
+        };
+        let access = |gva| {
+            Op::Access(AccessOp {
+                context: 0,
+                gva: Gva(gva),
+                access: Access::Load,
+                expect: None,
+                line: None,
+            })
+        };
+        Scenario {
+            title: "a test".to_owned(),
+            machine,
+            memory,
+            holes: Holes::Fault,
+            timing: Timing::default(),
+            contexts: vec![NamedContext {
+                name: "c0".to_owned(),
+                context,
+            }],
+            ops: [0x10, 0x20, 0x1000].map(access).into(),
+        }
+    }
+
+    #[test]
+    fn a_walk_that_ends_too_early_is_told_with_its_response() {
+        // This one cannot set A, and the golden model believes that it can.
+        let variant = VARIANTS
+            .iter()
+            .find(|v| !v.svadu && v.paging_format() == Format::Rv64)
+            .unwrap();
+        let mut dut = Dut::new(variant, 1).unwrap();
+        let scenario = to_be_updated(Machine::of_variant(variant));
+        let live = run(&mut dut, &scenario, &mut Live).unwrap_err();
+        let batched = run(&mut dut, &scenario, &mut ()).unwrap_err();
+        assert_eq!(live.failure, batched.failure);
+        let Failure::Mismatch(mismatch) = live.failure else {
+            panic!("{}", live.failure);
+        };
+        assert!(
+            mismatch
+                .expected
+                .starts_with("update 1 of the walk: hPA 0x03000 from "),
+            "{}",
+            mismatch.expected
+        );
+        assert_eq!(
+            mismatch.got,
+            "the end of the walk; after 3 memory reads the response is accessed-dirty fault at guest L0 \
+             (load page fault, cause 13)"
         );
     }
 }

@@ -61,9 +61,9 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = self.level;
         match self.cache {
-            Pass::None => write!(f, "no walk cache"),
-            Pass::Guest => write!(f, "the guest walk cache of L{level}"),
-            Pass::Host => write!(f, "the host walk cache of L{level}"),
+            Pass::None => write!(f, "no page-walk cache"),
+            Pass::Guest => write!(f, "the guest page-walk cache of L{level}"),
+            Pass::Host => write!(f, "the host page-walk cache of L{level}"),
             Pass::Nested => write!(f, "the nested TLB"),
         }
     }
@@ -191,6 +191,20 @@ impl Held {
             return Some(Way { cache, level });
         }
         None
+    }
+
+    /// The cycle since which a cache has held the entry by which a walk that has come to `step` should
+    /// have been led.
+    #[cold]
+    pub fn since(&self, query: &Query, step: &WalkStep, way: Way) -> Option<u64> {
+        let key = match way.cache {
+            Pass::None => return None,
+            Pass::Guest => self.keys.guest(query, way.level),
+            Pass::Host => self.keys.host(query, step.gpa, way.level),
+            Pass::Nested => self.keys.nested(query, step.gpa),
+        };
+        let mut kept = self.caches[Self::place(&key.0)].kept.iter();
+        kept.find(|kept| kept.key == key).map(|kept| kept.since)
     }
 
     /// A cache has led a walk to an entry.

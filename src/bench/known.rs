@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::history::{History, Invalidated};
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Pass, WalkStep};
 use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE};
@@ -126,6 +127,21 @@ pub(super) struct Known {
     keys: Keys,
     facts: FxHashMap<Key, Vec<Fact>>,
     any_fenced: bool,
+    /// What fences have invalidated, for [`Known::why_not`].
+    history: History<Key, Fact>,
+}
+
+/// Why a walk cache must not have led a walk to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WhyNot {
+    /// No walk has read what an entry could hold.
+    NeverRead,
+    /// As far as is known: more has been invalidated than is kept.
+    NotReadOfLate,
+    /// A fence has invalidated all that walks have read: the last, with its number.
+    Invalidated(Fence, u64),
+    /// Walks have read that an entry leads elsewhere: to these tables or pages.
+    Elsewhere(Vec<Hpa>),
 }
 
 impl Known {
@@ -135,6 +151,7 @@ impl Known {
             keys: Keys::new(format),
             facts: FxHashMap::default(),
             any_fenced: false,
+            history: History::new(),
         }
     }
 
@@ -166,6 +183,37 @@ impl Known {
                 let key = self.keys.nested(query, step.gpa);
                 self.is_known(key, told.fences, |one| one.hpa == page)
             }
+        }
+    }
+
+    /// What the entry of a walk cache is kept by that has led a walk for `query` to a step.
+    fn key_of(&self, query: &Query, step: &WalkStep) -> Option<Key> {
+        match step.pass {
+            Pass::None => None,
+            Pass::Guest => Some(self.keys.guest(query, step.guest_level.into())),
+            Pass::Host => Some(self.keys.host(query, step.gpa, step.host_level.into())),
+            Pass::Nested => Some(self.keys.nested(query, step.gpa)),
+        }
+    }
+
+    /// Why [`Known::allows`] does not allow a step.
+    #[cold]
+    pub fn why_not(&self, query: &Query, told: &Told) -> WhyNot {
+        let Some(key) = self.key_of(query, &told.step) else {
+            return WhyNot::NeverRead;
+        };
+        let facts = self.facts.get(&key).into_iter().flatten();
+        let valid: Vec<Hpa> = facts
+            .filter(|one| one.fenced > told.fences)
+            .map(|one| one.hpa)
+            .collect();
+        if !valid.is_empty() {
+            return WhyNot::Elsewhere(valid);
+        }
+        match self.history.of(&key, told.fences).next() {
+            Some(one) => WhyNot::Invalidated(one.fence, one.number),
+            None if self.history.is_complete() => WhyNot::NeverRead,
+            None => WhyNot::NotReadOfLate,
         }
     }
 
@@ -204,6 +252,8 @@ impl Known {
         for (key, facts) in &mut facts {
             for fact in facts.iter_mut().filter(|fact| fact.fenced == LIVE) {
                 if self.names(fence, key, fact) {
+                    self.history
+                        .note(*key, Invalidated::new(*fact, fence, number));
                     fact.fenced = number;
                     self.any_fenced = true;
                 }
@@ -241,6 +291,9 @@ impl Known {
                 fenced: LIVE,
             };
             let pass = told.get(number).map(|told| &told.step);
+            // What a walk cache has led to it must have known before: that is nothing new, and no
+            // evidence for itself.
+            let is_led = |by| pass.is_some_and(|step| step.pass == by);
             match step.at {
                 Position::Guest { level } => {
                     if let Some(step) = pass.filter(|step| step.pass != Pass::None) {
@@ -249,6 +302,7 @@ impl Known {
                     }
                     if is_read(&step)
                         && step.update.is_none()
+                        && !is_led(Pass::Guest)
                         && level + 1 < query.context.guest.levels.into()
                     {
                         let gpa = Gpa(step.base);
@@ -267,7 +321,10 @@ impl Known {
                     if !is_read(&step) {
                         continue;
                     }
-                    if step.update.is_none() && level + 1 < query.context.host.levels.into() {
+                    if step.update.is_none()
+                        && !is_led(Pass::Host)
+                        && level + 1 < query.context.host.levels.into()
+                    {
                         let key = self.keys.host(query, gpa, level);
                         self.add(key, fact(gpa, table, 0, false), fences);
                     }
@@ -290,6 +347,10 @@ impl Known {
         let named = fences
             .iter()
             .find(|(_, fence)| self.names(fence, &key, &fact));
+        if let Some((number, fence)) = named {
+            self.history
+                .note(key, Invalidated::new(fact, fence, *number));
+        }
         let fact = Fact {
             fenced: named.map_or(LIVE, |(number, _)| *number),
             ..fact

@@ -3,6 +3,7 @@
 mod checker;
 mod driver;
 mod held;
+mod history;
 mod known;
 mod memory_server;
 mod requests;

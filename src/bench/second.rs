@@ -153,11 +153,12 @@ impl Second {
         }
     }
 
-    /// Whether it must have answered a request that was given to a walk.
-    pub fn must_answer(&self, query: &Query) -> bool {
+    /// The page by which it must have answered a request that was given to a walk.
+    pub fn must_answer(&self, query: &Query) -> Option<Key> {
         let sets = self.sets.iter().chain([&self.superpages]);
         let mut kept = sets.flat_map(|set| &set.0);
-        kept.any(|kept| kept.is_for(query) && kept.answers(self.format, query))
+        kept.find(|kept| kept.is_for(query) && kept.answers(self.format, query))
+            .map(|kept| kept.key)
     }
 
     /// A cycle begins. `is_free`: no request is taken in it, and none is held, so its memory can be read for the last fence.

@@ -2,8 +2,9 @@
 
 use crate::addr::{Gpa, Hpa};
 use crate::dut::{Next, WalkStep};
+use crate::format::Format;
 use crate::golden::{Meaning, Step};
-use crate::mmu::{Position, Purpose};
+use crate::mmu::{FaultKind, Position, Purpose};
 
 /// `FaultOvertaken` of `rtl/nested_mmu_pkg.sv`, in the place of a fault's number.
 const OVERTAKEN: u8 = 9;
@@ -98,4 +99,73 @@ impl Told {
             && step.error == self.word.is_none()
             && (step.error || Some(step.word) == self.word)
     }
+
+    /// In the same words as [`describe`].
+    pub fn describe(&self, format: Format) -> String {
+        words(
+            &self.at.describe(format),
+            (self.gpa, self.hpa),
+            self.update,
+            self.word,
+            (self.next, self.fault),
+        )
+    }
+}
+
+/// A step that a device has reported, in words.
+pub(super) fn describe(step: &WalkStep, format: Format) -> String {
+    let level = step.host_level.into();
+    let of_level = step.guest_level.into();
+    let purpose = match step.purpose {
+        0 => Some(Purpose::GuestEntry(of_level)),
+        1 => Some(Purpose::Data),
+        2 => Some(Purpose::GuestUpdate(of_level)),
+        _ => None,
+    };
+    let gpa = step.gpa;
+    let at = match (step.host, purpose) {
+        (false, _) => Position::Guest { level: of_level }.describe(format),
+        (true, Some(purpose)) => Position::Host {
+            level,
+            gpa,
+            purpose,
+        }
+        .describe(format),
+        (true, None) => format!(
+            "host {}, translating gPA {gpa} for purpose {}, which there is not",
+            format.level_name(level),
+            step.purpose
+        ),
+    };
+    let word = (!step.error).then_some(step.word);
+    words(
+        &at,
+        (gpa, step.hpa),
+        step.update,
+        word,
+        (step.next, step.fault),
+    )
+}
+
+fn words(
+    at: &str,
+    (gpa, hpa): (Gpa, Hpa),
+    update: bool,
+    word: Option<u64>,
+    (next, fault): (Next, u8),
+) -> String {
+    let made = if update { "update" } else { "memory read" };
+    let word = word.map_or_else(|| "an error".to_owned(), |word| format!("0x{word:X}"));
+    let kind = || {
+        let kind = FaultKind::ALL.into_iter().find(|&kind| kind as u8 == fault);
+        kind.map_or_else(|| format!("number {fault}"), |kind| kind.to_string())
+    };
+    let next = match (next, fault) {
+        (Next::Fault, _) => format!("fault {}", kind()),
+        (Next::Read, 0) => "memory read".to_owned(),
+        (Next::Update, 0) => "update".to_owned(),
+        (Next::Done, 0) => "translation found".to_owned(),
+        (next, _) => format!("{next:?}, with fault {}", kind()),
+    };
+    format!("{at}, gPA {gpa}, {made} of hPA {hpa} gives {word}, next: {next}")
 }

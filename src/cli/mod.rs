@@ -28,6 +28,7 @@ use crate::bundle::BundleError;
 use crate::campaign::Devices;
 use crate::dut::{Dut, DutError};
 use crate::report::junit::{self, Case, CaseResult};
+use crate::report::{self, GoldenAccess};
 use crate::results::ResultsError;
 use crate::scenario::{Scenario, parse};
 use crate::shard::ShardError;
@@ -287,15 +288,20 @@ fn write_junit(file: Option<&PathBuf>, verb: &str, cases: Vec<Case>) -> Result<(
     }
 }
 
-/// Reads a scenario for its golden walks, and sees that no walk reads a hole by mistake.
+/// Reads a scenario.
 fn load(path: &Path) -> Result<Scenario, CliError> {
-    let scenario = parse::load(path)?;
-    let accesses = crate::report::golden_accesses(&scenario);
-    crate::report::reject_holes(&scenario, &accesses).map_err(|source| CliError::Hole {
+    Ok(parse::load(path)?)
+}
+
+/// Walks each access of the scenario in a file with the golden model. An error: a walk reads a hole
+/// by mistake.
+fn golden<'a>(path: &Path, scenario: &'a Scenario) -> Result<Vec<GoldenAccess<'a>>, CliError> {
+    let accesses = report::golden_accesses(scenario);
+    report::reject_holes(scenario, &accesses).map_err(|source| CliError::Hole {
         path: path.display().to_string(),
         source,
     })?;
-    Ok(scenario)
+    Ok(accesses)
 }
 
 /// A device for a scenario.

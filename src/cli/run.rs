@@ -1,5 +1,6 @@
 //! `nestwalk run`: a scenario on the RTL, each step with its cycle.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use super::{CliError, Verdict};
 use crate::addr::Hpa;
 use crate::bench::{self, Failed, Read, Stats};
-use crate::mmu::describe_outcome;
+use crate::golden::{Mapping, Step};
+use crate::mmu::{Fault, describe_outcome};
 use crate::report::{self, GoldenAccess, Recorder, json as as_json, text};
 use crate::scenario::Scenario;
 use crate::wave;
@@ -39,9 +41,13 @@ pub(super) struct Both<'a> {
 }
 
 impl<'a> Both<'a> {
-    /// Runs it; with `wave`, recorded into that FST file.
-    pub fn run(scenario: &'a Scenario, wave: Option<&Path>) -> Result<Self, CliError> {
-        let golden = report::golden_accesses(scenario);
+    /// Runs it, whose accesses the golden model has walked; with `wave`, recorded into that FST
+    /// file.
+    pub fn run(
+        scenario: &'a Scenario,
+        golden: Vec<GoldenAccess<'a>>,
+        wave: Option<&Path>,
+    ) -> Result<Self, CliError> {
         let mut dut = super::device(scenario)?;
         let mut recorder = Recorder::new(scenario);
         let result = match wave {
@@ -130,8 +136,7 @@ impl<'a> Both<'a> {
                     out.push_str("  by the walk of an equal miss that was under way:\n");
                 }
                 let reads = self.recorder.reads(golden.op);
-                let (steps, found) =
-                    report::golden_beside(format, &golden.query, reads, &scenario.memory);
+                let (steps, found) = self.walk_beside(scenario, golden);
                 out.push_str(&text::walk(format, &steps, &found, Some(reads)));
                 out.push_str(&text::trap(&golden.query, &steps, &found, format));
             }
@@ -167,6 +172,30 @@ impl<'a> Both<'a> {
             Err(failed) => out.push_str(&text::failure(scenario, failed)),
         }
         out
+    }
+
+    /// The golden walk over the words that the device was given. The checker has made it, but for a
+    /// request that shares the walk of another: there the offset in the page may differ.
+    fn walk_beside(
+        &self,
+        scenario: &Scenario,
+        golden: &GoldenAccess<'_>,
+    ) -> (Cow<'_, [Step]>, Result<Mapping, Fault>) {
+        let device = &self.recorder.accesses[golden.op];
+        let walk = device.walk.map(|walk| &self.recorder.walks[walk]);
+        if let Some(judged) = walk.and_then(|walk| walk.judged.as_ref())
+            && judged.query == golden.query
+        {
+            return (Cow::Borrowed(&judged.steps), judged.found);
+        }
+        let reads = self.recorder.reads(golden.op);
+        let (steps, found) = report::golden_beside(
+            scenario.machine.format,
+            &golden.query,
+            reads,
+            &scenario.memory,
+        );
+        (Cow::Owned(steps), found)
     }
 
     /// The same as JSON.
@@ -226,12 +255,14 @@ fn differences(
 
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let scenario = super::load(&args.scenario)?;
+    let golden = super::golden(&args.scenario, &scenario)?;
     super::probe_file(args.junit.as_ref())?;
     let begun = Instant::now();
-    let both = Both::run(&scenario, args.wave.as_deref())?;
+    let both = Both::run(&scenario, golden, args.wave.as_deref())?;
     let time = begun.elapsed();
     let name = args.scenario.display().to_string();
-    let case = (both.verdict()).case("run", name, both.text(&scenario), Some(time));
+    let text = both.text(&scenario);
+    let case = (both.verdict()).case("run", name, text.clone(), Some(time));
     super::write_junit(args.junit.as_ref(), "run", vec![case])?;
     if args.json {
         let mut value = both.json(&scenario);
@@ -239,7 +270,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         value["wave"] = json!(args.wave.as_ref().map(|path| path.display().to_string()));
         super::print_json(&value)?;
     } else {
-        super::print(&both.text(&scenario))?;
+        super::print(&text)?;
         if let Some(path) = &args.wave {
             super::print(&format!("wave: {}\n", path.display()))?;
         }

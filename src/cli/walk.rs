@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{CliError, Verdict};
-use crate::report::{self, json as as_json, text};
+use crate::report::{json as as_json, text};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -20,7 +20,7 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let scenario = super::load(&args.scenario)?;
     let format = scenario.machine.format;
-    let accesses = report::golden_accesses(&scenario);
+    let accesses = super::golden(&args.scenario, &scenario)?;
     let differing = accesses
         .iter()
         .filter(|a| !a.differences.is_empty())

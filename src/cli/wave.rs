@@ -25,6 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let scenario = super::load(&args.scenario)?;
+    let golden = super::golden(&args.scenario, &scenario)?;
     fs::create_dir_all(&args.output).map_err(CliError::write(&args.output))?;
     // What would stop the last file must stop the first.
     for name in wave::FILES {
@@ -40,7 +41,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         .permissions(fs::Permissions::from_mode(0o777))
         .tempdir_in(&args.output)
         .map_err(CliError::write(&args.output))?;
-    let both = Both::run(&scenario, Some(&draft.path().join(wave::FST)))?;
+    let both = Both::run(&scenario, golden, Some(&draft.path().join(wave::FST)))?;
     let failed = both.result.as_ref().err().map(Box::as_ref);
     let failed_at = failed.map(|failed| failed.failure.cycle());
     wave::write_views(draft.path(), &scenario, &both.recorder, failed)

@@ -7,7 +7,7 @@ pub mod text;
 pub mod vectors;
 
 use crate::addr::Hpa;
-use crate::bench::{Observer, Read, Update};
+use crate::bench::{Observer, Read, Update, Walked};
 use crate::dut::Event;
 use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
@@ -155,6 +155,21 @@ pub struct DeviceWalk {
     pub slot: u8,
     /// Its reads.
     pub reads: Vec<Read>,
+    /// The golden walk over the words that it was given; none if it has not ended, or not as the
+    /// golden walk.
+    pub judged: Option<JudgedWalk>,
+}
+
+/// A golden walk over the words that a device was given.
+#[derive(Clone, Debug)]
+pub struct JudgedWalk {
+    /// What it is for: of the requests that share the device's walk, the first that has got its
+    /// result.
+    pub query: Query,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// What it has found.
+    pub found: Result<Mapping, Fault>,
 }
 
 /// Records all of a run.
@@ -168,6 +183,8 @@ pub struct Recorder {
     pub fences: Vec<(u64, usize)>,
     slots: Vec<Option<usize>>,
     ops: Vec<usize>,
+    /// Steps of the walk that is being judged.
+    steps: Vec<Step>,
 }
 
 impl Recorder {
@@ -179,6 +196,7 @@ impl Recorder {
             fences: Vec::new(),
             slots: vec![None; scenario.machine.slots as usize],
             ops: vec![0; 256],
+            steps: Vec::new(),
         }
     }
 
@@ -225,6 +243,21 @@ impl Observer for Recorder {
         }
     }
 
+    fn step(&mut self, _: &Query, step: &Step) {
+        self.steps.push(*step);
+    }
+
+    fn walked(&mut self, _: u64, walked: &Walked) {
+        let steps = std::mem::take(&mut self.steps);
+        if let Some(Some(walk)) = self.slots.get(usize::from(walked.slot)) {
+            self.walks[*walk].judged = Some(JudgedWalk {
+                query: walked.query,
+                steps,
+                found: walked.found,
+            });
+        }
+    }
+
     fn event(&mut self, _: u64, event: &Event) {
         if let Some(id) = event.second {
             self.accesses[self.ops[usize::from(id)]].by_second = true;
@@ -235,6 +268,7 @@ impl Observer for Recorder {
             self.walks.push(DeviceWalk {
                 slot: miss.slot,
                 reads: Vec::new(),
+                judged: None,
             });
             if let Some(current) = self.slots.get_mut(slot) {
                 *current = Some(self.walks.len() - 1);

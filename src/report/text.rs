@@ -347,17 +347,18 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
             if let Some(query) = &mismatch.query {
                 let (steps, found) =
                     super::golden_beside(format, query, &mismatch.reads, &failed.memory);
-                let _ = writeln!(text, "  both walks:");
+                text.push_str(match mismatch.reads.is_empty() {
+                    true => "  the golden walk, over memory as it is now; the device has read nothing:\n",
+                    false => "  both walks:\n",
+                });
                 text.push_str(&side_by_side(
                     format,
                     &steps,
                     &mismatch.reads,
                     mismatch.wrong_read,
                 ));
-                let _ = match found {
-                    Ok(mapping) => writeln!(text, "  golden model: hPA {}", mapping.hpa),
-                    Err(fault) => writeln!(text, "  golden model: {}", fault.describe(format)),
-                };
+                let outcome = describe_outcome(&golden::answer(&found), format);
+                let _ = writeln!(text, "  golden model: {outcome}");
             }
         }
         Failure::Hang { cycle, op, since } => {

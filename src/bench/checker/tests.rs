@@ -1,0 +1,1316 @@
+//! Each check, by what a device shows: it says nothing of a right device, and finds a wrong one,
+//! with the reason.
+//!
+//! A [`Rig`] plays an RV64 device with one stage, of three levels, in a virtual machine. It does
+//! what a right device does, and each test lets it go wrong in one place.
+
+use super::*;
+use crate::dut::variants::SecondTlb;
+use crate::format::riscv::Entry;
+use crate::golden::Meaning;
+use crate::memory::HostMemory;
+use crate::mmu::{
+    Access, Context, FaultKind, MemoryType, Rights, StageControl, Translation, WalkCaches,
+};
+
+const FORMAT: Format = Format::Rv64;
+const ROOT: u64 = 0x1000;
+const MIDDLE: u64 = 0x2000;
+const LAST: u64 = 0x3000;
+/// The first gVA; pages of 4 KiB follow, and lead to the pages from [`HPA`] on.
+const GVA: u64 = 0x4000_0000;
+const HPA: u64 = 0x10_0000;
+const PAGE: u64 = 0x1000;
+/// A gVA in a page of 2 MiB.
+const LARGE: u64 = GVA + (2 << 20);
+
+const ASID: u16 = 7;
+const VMID: u16 = 9;
+
+fn context() -> Context {
+    let guest = StageControl {
+        levels: 3,
+        root: Gpa(ROOT),
+        ..StageControl::default()
+    };
+    Context {
+        virt: true,
+        guest,
+        host: StageControl::default(),
+        user: false,
+        sum: false,
+        napot: false,
+        rights: false,
+        asid: ASID,
+        vmid: VMID,
+    }
+}
+
+fn load(gva: u64) -> Query {
+    Query {
+        context: context(),
+        gva: Gva(gva),
+        access: Access::Load,
+    }
+}
+
+fn store(gva: u64) -> Query {
+    Query {
+        access: Access::Store,
+        ..load(gva)
+    }
+}
+
+fn page(hpa: u64) -> Outcome {
+    Ok(Translation {
+        gpa: Gpa(hpa),
+        hpa: Hpa(hpa),
+        page_size: 12,
+        memory_type: MemoryType::Pma,
+    })
+}
+
+fn by_gpa(gpa: u64) -> Fence {
+    Fence {
+        gpa: Some(Gpa(gpa)),
+        ..Fence::default()
+    }
+}
+
+/// A response on its port.
+fn response(id: u8, query: &Query, outcome: &Outcome, hit: bool) -> Outputs {
+    let mut outputs = Outputs {
+        rsp_valid: true,
+        rsp_id: id,
+        rsp_gva: query.gva.0,
+        rsp_hit: hit,
+        ..Outputs::default()
+    };
+    match outcome {
+        Ok(translation) => {
+            outputs.rsp_gpa = translation.gpa.0;
+            outputs.rsp_hpa = translation.hpa.0;
+            outputs.rsp_page_size = translation.page_size as u8;
+            outputs.rsp_attributes = translation.memory_type as u8;
+        }
+        Err(fault) => {
+            let Position::Guest { level } = fault.at else {
+                panic!("the rig has a guest stage only");
+            };
+            let trap = fault.trap.unwrap();
+            outputs.rsp_fault_kind = fault.kind as u8;
+            outputs.rsp_fault_level = level as u8;
+            outputs.rsp_trap_cause = trap.cause;
+            outputs.rsp_trap_gva = trap.gva;
+            outputs.rsp_trap_tval2 = trap.tval2;
+            outputs.rsp_trap_tinst = trap.tinst;
+        }
+    }
+    outputs
+}
+
+type Checked<T = ()> = Result<T, Box<Mismatch>>;
+
+/// A device, and the checker that watches it.
+struct Rig {
+    checker: Checker,
+    memory: HostMemory,
+    cycle: u64,
+    ops: usize,
+    /// Reports its steps.
+    reports: bool,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::of(Machine::of(FORMAT))
+    }
+
+    fn of(machine: Machine) -> Self {
+        let mut memory = HostMemory::new(FORMAT);
+        let mut write = |table: u64, level: u32, gva: u64, entry: Entry| {
+            let index = FORMAT.geometry().index(gva, level);
+            memory.write(Hpa(table + 8 * index), entry.0);
+        };
+        write(ROOT, 2, GVA, Entry::pointer(MIDDLE));
+        write(MIDDLE, 1, GVA, Entry::pointer(LAST));
+        write(MIDDLE, 1, LARGE, Entry::leaf(2 << 20, Rights::ALL));
+        for number in 0..64 {
+            let offset = number * PAGE;
+            let leaf = Entry::leaf(HPA + offset, Rights::ALL);
+            write(LAST, 0, GVA + offset, leaf);
+        }
+        Self {
+            checker: Checker::new(&machine),
+            memory,
+            cycle: 0,
+            ops: 0,
+            reports: machine.checked || machine.walk_caches.any(),
+        }
+    }
+
+    /// Another leaf for a page of 4 KiB.
+    fn map(&mut self, gva: u64, leaf: Entry) {
+        let index = FORMAT.geometry().index(gva, 0);
+        self.memory.write(Hpa(LAST + 8 * index), leaf.0);
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.cycle += 1;
+        self.cycle
+    }
+
+    fn accept(&mut self, id: u8, query: &Query) {
+        let cycle = self.tick();
+        self.ops += 1;
+        self.checker.begins(true);
+        self.checker.accepted(id, self.ops - 1, query, cycle);
+    }
+
+    fn fence(&mut self, fence: &Fence) -> u64 {
+        let cycle = self.tick();
+        self.checker.begins(false);
+        self.checker.fence(fence, cycle);
+        cycle
+    }
+
+    fn miss(&mut self, id: u8, slot: u8, merged: bool) -> Checked {
+        let cycle = self.tick();
+        self.checker.miss(&Miss { id, slot, merged }, cycle)
+    }
+
+    /// What a walk does, and what it finds.
+    fn golden(&mut self, query: &Query) -> (Vec<Step>, Result<Mapping, Fault>) {
+        let mut steps = Vec::new();
+        let found = golden::walk(FORMAT, query, &mut self.memory, &mut steps);
+        (steps, found)
+    }
+
+    /// The reads and updates of a walk, as memory takes them, with the steps that the device reports.
+    fn reads(&mut self, slot: u8, query: &Query) -> Vec<(Read, WalkStep)> {
+        let (steps, _) = self.golden(query);
+        let mut reads = Vec::new();
+        let mut before = 0;
+        for (number, step) in steps.iter().enumerate() {
+            let update = step.update.map(|new| Update {
+                expected: before,
+                new,
+            });
+            before = step.word.unwrap_or(0);
+            let (next, fault) = match (step.meaning, steps.get(number + 1)) {
+                (Meaning::Fault(kind), _) => (Next::Fault, kind as u8),
+                (_, None) => (Next::Done, 0),
+                (_, Some(behind)) if behind.update.is_some() => (Next::Update, 0),
+                _ => (Next::Read, 0),
+            };
+            let hpa = step.hpa.unwrap();
+            let read = Read {
+                at: hpa,
+                update,
+                word: step.word,
+                cycle: self.tick(),
+            };
+            let report = WalkStep {
+                slot,
+                host: false,
+                guest_level: step.at.level() as u8,
+                host_level: 0,
+                purpose: 0,
+                update: update.is_some(),
+                pass: Pass::None,
+                global: false,
+                gpa: Gpa(step.entry),
+                hpa,
+                error: step.word.is_none(),
+                word: before,
+                next,
+                fault,
+            };
+            reads.push((read, report));
+        }
+        reads
+    }
+
+    fn show(&mut self, slot: u8, reads: &[(Read, WalkStep)]) -> Checked {
+        for (read, report) in reads {
+            self.checker.read(slot, read)?;
+            self.checker.replied(slot);
+            if self.reports {
+                self.checker.step(report, read.cycle + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A walk from its first read to its last.
+    fn walk(&mut self, slot: u8, query: &Query) -> Checked {
+        let reads = self.reads(slot, query);
+        self.show(slot, &reads)
+    }
+
+    fn done(&mut self, id: u8, slot: u8, fill: bool) -> Checked {
+        let cycle = self.tick();
+        let done = Done { id, slot, fill };
+        self.checker.done(&done, cycle, &mut ()).map(drop)
+    }
+
+    fn respond(&mut self, outputs: &Outputs) -> Checked {
+        let cycle = self.tick();
+        self.checker.response(outputs, cycle).map(drop)
+    }
+
+    /// A request that misses and is walked for: until its result is given.
+    fn walked(&mut self, id: u8, query: &Query) -> Checked {
+        self.accept(id, query);
+        self.miss(id, 0, false)?;
+        self.walk(0, query)?;
+        let (_, found) = self.golden(query);
+        self.done(id, 0, found.is_ok())
+    }
+
+    /// The same, with its response.
+    fn found(&mut self, id: u8, query: &Query) -> Checked {
+        self.walked(id, query)?;
+        let (_, found) = self.golden(query);
+        self.respond(&response(id, query, &golden::answer(&found), false))
+    }
+
+    /// A request that the TLB answers so.
+    fn hit(&mut self, id: u8, query: &Query, outcome: &Outcome) -> Checked {
+        self.accept(id, query);
+        self.respond(&response(id, query, outcome, true))
+    }
+}
+
+/// What is said of a wrong device.
+#[track_caller]
+fn wrong<T: fmt::Debug>(checked: Checked<T>, check: Check, expected: &str, got: &str) -> Mismatch {
+    let mismatch = checked.expect_err("the device is wrong");
+    let said = (mismatch.check, &mismatch.expected[..], &mismatch.got[..]);
+    assert_eq!(said, (check, expected, got));
+    *mismatch
+}
+
+#[test]
+fn of_a_right_device_nothing_is_said() {
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.hit(1, &store(GVA + 8), &page(HPA + 8)).unwrap();
+    rig.fence(&by_gpa(HPA));
+    rig.found(2, &load(GVA)).unwrap();
+    rig.found(3, &load(LARGE)).unwrap();
+    // Two equal requests share a walk.
+    let query = load(GVA + PAGE);
+    rig.accept(4, &query);
+    rig.miss(4, 1, false).unwrap();
+    rig.accept(5, &load(GVA + PAGE + 8));
+    rig.miss(5, 1, true).unwrap();
+    rig.walk(1, &query).unwrap();
+    rig.done(4, 1, true).unwrap();
+    rig.done(5, 1, false).unwrap();
+    rig.respond(&response(4, &query, &page(HPA + PAGE), false))
+        .unwrap();
+    let other = load(GVA + PAGE + 8);
+    rig.respond(&response(5, &other, &page(HPA + PAGE + 8), false))
+        .unwrap();
+    assert!(rig.checker.oldest().is_none());
+}
+
+#[test]
+fn reads_another_address_than_the_walk_calls_for_is_found() {
+    let mut rig = Rig::new();
+    let query = load(GVA);
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    let mut reads = rig.reads(0, &query);
+    reads[1].0.at = Hpa(0x2008);
+    rig.show(0, &reads).unwrap();
+    let mismatch = wrong(
+        rig.done(0, 0, true),
+        Check::Reads,
+        "memory read 2 of the walk: hPA 0x02000",
+        "memory read 2 of the walk: hPA 0x02008 in cycle 4",
+    );
+    assert_eq!(mismatch.wrong_read, Some(1));
+    assert_eq!(mismatch.ended, None);
+    assert_eq!(mismatch.reads.len(), 3);
+}
+
+#[test]
+fn reads_that_are_missing_are_found_with_what_the_walk_has_ended_with() {
+    for outcome in [
+        page(HPA),
+        Err(Fault {
+            kind: FaultKind::Invalid,
+            at: Position::Guest { level: 1 },
+            trap: Some(Default::default()),
+        }),
+    ] {
+        let mut rig = Rig::new();
+        let query = load(GVA);
+        rig.accept(3, &query);
+        rig.miss(3, 0, false).unwrap();
+        let mut reads = rig.reads(0, &query);
+        reads.pop();
+        rig.show(0, &reads).unwrap();
+        let mut mismatch = wrong(
+            rig.done(3, 0, true),
+            Check::Reads,
+            "memory read 3 of the walk: hPA 0x03000",
+            "the end of the walk; after 2 memory reads",
+        );
+        // The driver adds what comes in the next cycle.
+        assert_eq!(mismatch.ended, Some(3));
+        mismatch.add_end(&response(3, &query, &outcome, false), FORMAT);
+        let got = match outcome {
+            Ok(_) => {
+                "the end of the walk; after 2 memory reads the response is hPA 0x100000, page of 2^12 bytes"
+            }
+            Err(_) => {
+                "the end of the walk; after 2 memory reads the response is invalid fault at guest L1 \
+                 (store access fault, cause 0)"
+            }
+        };
+        assert_eq!(mismatch.got, got);
+    }
+}
+
+#[test]
+fn reads_behind_the_end_of_the_walk_are_found_with_what_it_should_have_ended_with() {
+    let mut rig = Rig::new();
+    let query = load(GVA);
+    rig.map(GVA, Entry(0));
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    let mut reads = rig.reads(0, &query);
+    reads.push(reads[0]);
+    rig.show(0, &reads).unwrap();
+    wrong(
+        rig.done(0, 0, false),
+        Check::Reads,
+        "the end of the walk; after 3 memory reads the outcome is invalid fault at guest L0 (load page fault, cause 13)",
+        "memory read 4 of the walk: hPA 0x01008 in cycle 3",
+    );
+}
+
+#[test]
+fn reads_and_updates_are_counted_apart() {
+    let mut rig = Rig::new();
+    let mut query = store(GVA);
+    query.context.guest.adue = true;
+    let clear = Entry::leaf(HPA, Rights::ALL)
+        .with_accessed(false)
+        .with_dirty(false);
+    rig.map(GVA, clear);
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    let mut reads = rig.reads(0, &query);
+    assert_eq!(reads.len(), 4);
+    let update = reads[3].0.update.as_mut().unwrap();
+    let right = update.new;
+    // It forgets D.
+    update.new = Entry(right).with_dirty(false).0;
+    let forgotten = update.new;
+    let before = clear.0;
+    rig.show(0, &reads).unwrap();
+    wrong(
+        rig.done(0, 0, true),
+        Check::Reads,
+        &format!("update 1 of the walk: hPA 0x03000 from 0x{before:X} to 0x{right:X}"),
+        &format!(
+            "update 1 of the walk: hPA 0x03000 from 0x{before:X} to 0x{forgotten:X} in cycle 6"
+        ),
+    );
+}
+
+#[test]
+fn reads_by_a_slot_without_a_walk_are_found() {
+    let mut rig = Rig::new();
+    let read = Read {
+        at: Hpa(0x1008),
+        update: None,
+        word: Some(0),
+        cycle: 5,
+    };
+    wrong(
+        rig.checker.read(2, &read),
+        Check::Reads,
+        "no memory read by slot 2, which has no walk",
+        "a memory read of hPA 0x01008",
+    );
+}
+
+#[test]
+fn answers_of_walks_are_told_with_the_sizes_of_both_pages() {
+    let query = load(GVA + 8);
+    let right = page(HPA + 8);
+    let right_text = "hPA 0x100008, page of 2^12 bytes";
+    let large = Ok(Translation {
+        page_size: 21,
+        ..right.unwrap()
+    });
+    for (outcome, got) in [
+        (page(HPA + 16), "hPA 0x100010, page of 2^12 bytes"),
+        (large, "hPA 0x100008, page of 2^21 bytes"),
+    ] {
+        let mut rig = Rig::new();
+        rig.walked(0, &query).unwrap();
+        let outputs = response(0, &query, &outcome, false);
+        wrong(rig.respond(&outputs), Check::Answer, right_text, got);
+    }
+    let with = |change: fn(&mut Outputs)| {
+        let mut rig = Rig::new();
+        rig.walked(0, &query).unwrap();
+        let mut outputs = response(0, &query, &right, false);
+        change(&mut outputs);
+        rig.respond(&outputs)
+    };
+    with(|_| {}).unwrap();
+    wrong(
+        with(|outputs| outputs.rsp_gva += PAGE),
+        Check::Answer,
+        "a response for gVA 0x40000008",
+        "a response for gVA 0x40001008",
+    );
+    wrong(
+        with(|outputs| outputs.rsp_trap_cause = 13),
+        Check::Answer,
+        "an answer",
+        "a translation with trap fields that are not 0",
+    );
+}
+
+#[test]
+fn a_hit_of_a_page_that_no_walk_has_found_is_told_so() {
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.map(GVA + PAGE, Entry(0));
+    rig.found(1, &load(GVA + PAGE)).unwrap();
+    wrong(
+        rig.hit(2, &load(GVA + PAGE), &page(HPA)),
+        Check::Hit,
+        "a miss: no walk has found this page since the reset",
+        "a hit: hPA 0x100000, page of 2^12 bytes",
+    );
+}
+
+#[test]
+fn a_stale_hit_is_told_with_the_fence_that_invalidated_the_page_however_long_ago() {
+    for (fence, text) in [
+        (by_gpa(HPA), "fence by gPA 0x100000"),
+        (
+            Fence {
+                gva: Some(Gva(GVA)),
+                vmid: Some(VMID),
+                ..Fence::default()
+            },
+            "fence by gVA 0x40000000, VMID 9",
+        ),
+        (Fence::default(), "fence of everything"),
+    ] {
+        let mut rig = Rig::new();
+        rig.found(0, &load(GVA)).unwrap();
+        let found = rig.cycle - 1;
+        let fenced = rig.fence(&fence);
+        // All requests are answered again and again: verdicts need nothing of it any more.
+        for number in 1..8 {
+            rig.found(0, &load(GVA + number * PAGE)).unwrap();
+            rig.fence(&by_gpa(HPA + number * PAGE));
+        }
+        assert!(rig.checker.legal.is_empty());
+        wrong(
+            rig.hit(0, &load(GVA), &page(HPA)),
+            Check::Hit,
+            &format!(
+                "a miss: a fence has invalidated this page; the last was the {text} in cycle {fenced}"
+            ),
+            &format!(
+                "a hit: hPA 0x100000, page of 2^12 bytes; a walk found it in cycle {found}, \
+                 and the {text} invalidated it in cycle {fenced}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_stale_hit_in_place_of_a_valid_answer_is_told_with_where_it_comes_from() {
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    let first = rig.cycle - 1;
+    rig.map(GVA, Entry::leaf(0x20_0000, Rights::ALL));
+    let fenced = rig.fence(&by_gpa(HPA));
+    rig.found(0, &load(GVA)).unwrap();
+    wrong(
+        rig.hit(0, &load(GVA), &page(HPA)),
+        Check::Hit,
+        "hPA 0x200000, page of 2^12 bytes",
+        &format!(
+            "a hit: hPA 0x100000, page of 2^12 bytes; a walk found it in cycle {first}, \
+             and the fence by gPA 0x100000 invalidated it in cycle {fenced}"
+        ),
+    );
+}
+
+#[test]
+fn a_hit_that_the_page_does_not_permit_and_one_of_another_address_are_found() {
+    let mut rig = Rig::new();
+    let read_only = Rights {
+        read: true,
+        write: false,
+        execute: false,
+    };
+    rig.map(GVA, Entry::leaf(HPA, read_only));
+    rig.found(0, &load(GVA)).unwrap();
+    rig.hit(0, &load(GVA), &page(HPA)).unwrap();
+    wrong(
+        rig.hit(0, &store(GVA), &page(HPA)),
+        Check::Hit,
+        "a miss: what was walked does not permit this access",
+        "a hit: hPA 0x100000, page of 2^12 bytes",
+    );
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    wrong(
+        rig.hit(0, &load(GVA), &page(HPA + 8)),
+        Check::Hit,
+        "hPA 0x100000, page of 2^12 bytes",
+        "a hit: hPA 0x100008, page of 2^12 bytes",
+    );
+}
+
+#[test]
+fn a_request_before_the_fence_may_hit_and_one_behind_it_may_not() {
+    for before in [true, false] {
+        let mut rig = Rig::new();
+        let query = load(GVA);
+        rig.found(0, &query).unwrap();
+        if before {
+            rig.accept(1, &query);
+        }
+        rig.fence(&by_gpa(HPA));
+        if !before {
+            rig.accept(1, &query);
+        }
+        let checked = rig.respond(&response(1, &query, &page(HPA), true));
+        assert_eq!(checked.is_ok(), before);
+    }
+}
+
+#[test]
+fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
+    let mut rig = Rig::new();
+    let query = load(GVA);
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    let fenced = rig.fence(&by_gpa(HPA));
+    rig.walk(0, &query).unwrap();
+    rig.done(0, 0, false).unwrap();
+    let found = rig.cycle;
+    rig.respond(&response(0, &query, &page(HPA), false))
+        .unwrap();
+    wrong(
+        rig.hit(1, &query, &page(HPA)),
+        Check::Hit,
+        &format!(
+            "a miss: a fence has invalidated this page; the last was the fence by gPA 0x100000 in cycle {fenced}"
+        ),
+        &format!(
+            "a hit: hPA 0x100000, page of 2^12 bytes; the walk that found it in cycle {found} was begun before \
+             the fence by gPA 0x100000 in cycle {fenced}"
+        ),
+    );
+}
+
+#[test]
+fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
+    // The TLB of 32 entries has room for two pages.
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    let found = rig.cycle - 1;
+    rig.found(0, &load(GVA + PAGE)).unwrap();
+    rig.checker.touched.clear();
+    rig.accept(1, &load(GVA));
+    wrong(
+        rig.miss(1, 0, false),
+        Check::MustHit,
+        &format!(
+            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and the TLB of \
+             32 entries has room for every page that it may hold"
+        ),
+        "a miss",
+    );
+    // Of four entries the last two are there: one of them is as far as is known.
+    let mut rig = Rig::of(Machine {
+        tlb_entries: 4,
+        ..Machine::of(FORMAT)
+    });
+    for number in 0..6 {
+        rig.found(0, &load(GVA + number * PAGE)).unwrap();
+    }
+    let found = rig.cycle - 1;
+    rig.accept(1, &load(GVA));
+    rig.miss(1, 0, false).unwrap();
+    rig.accept(2, &load(GVA + 5 * PAGE));
+    wrong(
+        rig.miss(2, 1, false),
+        Check::MustHit,
+        &format!(
+            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and it is one of \
+             the last 2 that the TLB has filled or hit"
+        ),
+        "a miss",
+    );
+    // Behind a fence nothing must be there.
+    rig.fence(&by_gpa(HPA + 4 * PAGE));
+    rig.accept(3, &load(GVA + 4 * PAGE));
+    rig.miss(3, 1, false).unwrap();
+}
+
+#[test]
+fn a_miss_of_the_second_level_of_a_page_that_must_be_there_is_found() {
+    let tlb2 = SecondTlb {
+        sets: 4,
+        ways: 2,
+        superpages: 2,
+    };
+    let mut rig = Rig::of(Machine {
+        tlb_entries: 2,
+        tlb2: Some(tlb2),
+        ..Machine::of(FORMAT)
+    });
+    rig.found(0, &load(GVA)).unwrap();
+    let found = rig.cycle - 1;
+    for number in 1..4 {
+        rig.found(0, &load(GVA + number * PAGE)).unwrap();
+    }
+    rig.accept(1, &load(GVA));
+    let answered = rig.checker.second_hit(1, rig.cycle);
+    answered.unwrap();
+    rig.respond(&response(1, &load(GVA), &page(HPA), true))
+        .unwrap();
+    rig.found(0, &load(GVA + 4 * PAGE)).unwrap();
+    rig.found(0, &load(GVA + 5 * PAGE)).unwrap();
+    rig.accept(2, &load(GVA));
+    wrong(
+        rig.miss(2, 0, false),
+        Check::MustHit,
+        &format!(
+            "a hit of the second-level TLB; a walk found the page in cycle {found}, and no fence or replacement can \
+             have removed it since"
+        ),
+        "a miss",
+    );
+}
+
+#[test]
+fn fills_that_must_not_be_are_found_with_the_reason() {
+    let no_fill = |rig: &mut Rig, query: &Query, fence: Option<&Fence>| {
+        rig.accept(0, query);
+        rig.miss(0, 0, false).unwrap();
+        if let Some(fence) = fence {
+            rig.fence(fence);
+        }
+        rig.walk(0, query).unwrap();
+        rig.done(0, 0, true)
+    };
+    let mut rig = Rig::new();
+    rig.map(GVA, Entry(0));
+    wrong(
+        no_fill(&mut rig, &load(GVA), None),
+        Check::Fill,
+        "no fill: the walk has ended with a fault; invalid fault at guest L0 (load page fault, cause 13)",
+        "a fill",
+    );
+    wrong(
+        no_fill(&mut Rig::new(), &load(GVA), Some(&by_gpa(HPA))),
+        Check::Fill,
+        "no fill: a fence has invalidated what the walk has found; the fence by gPA 0x100000 in cycle 3",
+        "a fill",
+    );
+    let mut bare = load(GVA);
+    bare.context.guest.levels = 0;
+    wrong(
+        no_fill(&mut Rig::new(), &bare, None),
+        Check::Fill,
+        "no fill: both stages are off",
+        "a fill",
+    );
+}
+
+#[test]
+fn a_fill_that_is_missing_or_comes_twice_is_found() {
+    let mut rig = Rig::new();
+    let query = load(GVA);
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    rig.walk(0, &query).unwrap();
+    wrong(
+        rig.done(0, 0, false),
+        Check::Fill,
+        "a fill: nothing has overtaken the walk",
+        "no fill",
+    );
+    let mut rig = Rig::new();
+    for id in [0, 1] {
+        rig.accept(id, &query);
+        rig.miss(id, 0, id == 1).unwrap();
+    }
+    rig.walk(0, &query).unwrap();
+    rig.done(0, 0, true).unwrap();
+    wrong(
+        rig.done(1, 0, true),
+        Check::Fill,
+        "one fill for a walk",
+        "another",
+    );
+}
+
+#[test]
+fn equal_misses_that_are_walked_twice_are_found_and_other_pairs_are_right() {
+    let context = context();
+    let other_asid = Context { asid: 8, ..context };
+    let pairs = [
+        (load(GVA + 8), true),
+        (store(GVA), false),
+        (load(GVA + PAGE), false),
+        (
+            Query {
+                context: other_asid,
+                ..load(GVA)
+            },
+            false,
+        ),
+    ];
+    for (second, equal) in pairs {
+        let mut rig = Rig::new();
+        rig.accept(0, &load(GVA));
+        rig.miss(0, 0, false).unwrap();
+        rig.accept(1, &second);
+        let missed = rig.miss(1, 1, false);
+        if equal {
+            wrong(
+                missed,
+                Check::WalkedTwice,
+                "it shares the walk of slot 0",
+                "a walk of its own in slot 1",
+            );
+        } else {
+            missed.unwrap();
+        }
+    }
+    // And so is a second walk behind a fence.
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    rig.fence(&by_gpa(HPA + PAGE));
+    rig.accept(1, &load(GVA));
+    rig.miss(1, 1, false).unwrap();
+}
+
+#[test]
+fn requests_given_to_walks_that_are_not_theirs_are_found() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    wrong(
+        rig.miss(0, 2, true),
+        Check::WrongWalk,
+        "a walk of its own",
+        "it was given to slot 2, which has no walk in flight",
+    );
+
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    rig.accept(1, &load(GVA + PAGE));
+    wrong(
+        rig.miss(1, 0, true),
+        Check::WrongWalk,
+        "a walk of its own, or of an equal request",
+        "it was given to slot 0, which walks for load gVA 0x40000000 in VS-mode; Sv39 root gPA 0x01000, Bare, \
+         ASID 7, VMID 9",
+    );
+
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    rig.accept(1, &load(GVA + PAGE));
+    wrong(
+        rig.miss(1, 0, false),
+        Check::WrongWalk,
+        "a free slot",
+        "slot 0, whose walk has not been answered",
+    );
+
+    let mut rig = Rig::new();
+    for id in [0, 1] {
+        rig.accept(id, &load(GVA + u64::from(id) * PAGE));
+        rig.miss(id, id, false).unwrap();
+        rig.walk(id, &load(GVA + u64::from(id) * PAGE)).unwrap();
+    }
+    wrong(
+        rig.done(0, 1, true),
+        Check::WrongWalk,
+        "the result of its own walk",
+        "that of slot 1",
+    );
+}
+
+#[test]
+fn a_walk_from_before_a_fence_answers_no_request_from_behind_it() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    let fenced = rig.fence(&by_gpa(HPA));
+    rig.accept(1, &load(GVA));
+    wrong(
+        rig.miss(1, 0, true),
+        Check::Overtaken,
+        "a walk from after the fence",
+        &format!(
+            "it shares the walk of slot 0; that was begun before the fence by gPA 0x100000 in cycle {fenced}"
+        ),
+    );
+    // A request from before the fence may share it, and so may any if the fence is of another space.
+    let elsewhere = Fence {
+        vmid: Some(VMID + 1),
+        ..Fence::default()
+    };
+    for (fence, early) in [(by_gpa(HPA), true), (elsewhere, false)] {
+        let mut rig = Rig::new();
+        rig.accept(0, &load(GVA));
+        rig.miss(0, 0, false).unwrap();
+        if early {
+            rig.accept(1, &load(GVA));
+        }
+        rig.fence(&fence);
+        if !early {
+            rig.accept(1, &load(GVA));
+        }
+        rig.miss(1, 0, true).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
+    // A request is given to a walk as if from before the fence, and its response shows that it is not.
+    let mut rig = Rig::new();
+    let query = load(GVA);
+    rig.walked(0, &query).unwrap();
+    let fence = by_gpa(HPA);
+    rig.checker.fences += 1;
+    rig.checker.fence_cycles.push(40);
+    rig.checker.walks[0].fences.push((1, fence));
+    rig.checker.requests.get_mut(0).unwrap().fences = 1;
+    wrong(
+        rig.respond(&response(0, &query, &page(HPA), false)),
+        Check::Overtaken,
+        "an answer from after the fence",
+        "the answer of a walk that was begun before the fence by gPA 0x100000 in cycle 40",
+    );
+}
+
+#[test]
+fn responses_without_a_request_a_walk_or_a_hit_are_found() {
+    let query = load(GVA);
+    let outputs = response(5, &query, &page(HPA), false);
+    let nobody = "nothing for id 5: no request of that id waits";
+    let mut rig = Rig::new();
+    wrong(rig.respond(&outputs), Check::Response, nobody, "a response");
+    wrong(rig.miss(5, 0, false), Check::Response, nobody, "a miss");
+    wrong(
+        rig.done(5, 0, false),
+        Check::Response,
+        nobody,
+        "a walk's result",
+    );
+    wrong(
+        rig.checker.second_hit(5, 9),
+        Check::Response,
+        nobody,
+        "an answer of the second-level TLB",
+    );
+    // A second response to the same request.
+    rig.found(5, &query).unwrap();
+    wrong(rig.respond(&outputs), Check::Response, nobody, "a response");
+
+    rig.accept(5, &load(GVA + PAGE));
+    let of_next = |hit| response(5, &load(GVA + PAGE), &page(HPA + PAGE), hit);
+    wrong(
+        rig.respond(&of_next(false)),
+        Check::Response,
+        "a hit, or a walk",
+        "an answer without either",
+    );
+    rig.miss(5, 0, false).unwrap();
+    wrong(
+        rig.respond(&of_next(false)),
+        Check::Response,
+        "no answer before its walk has ended",
+        "an answer",
+    );
+    wrong(
+        rig.respond(&of_next(true)),
+        Check::Response,
+        "an answer of its walk",
+        "one marked as a hit",
+    );
+}
+
+#[test]
+fn a_response_that_changes_before_it_is_accepted_is_found() {
+    let query = load(GVA);
+    let first = response(1, &query, &page(HPA), false);
+    let stalled = |second: &Outputs, taken| {
+        let mut rig = Rig::new();
+        rig.checker.ports(&first, taken, false, 10).unwrap();
+        rig.checker.ports(second, false, false, 11)
+    };
+    let other = response(1, &query, &page(HPA + 8), false);
+    stalled(&first, false).unwrap();
+    stalled(&other, true).unwrap();
+    let rule = "the response that was not accepted stays; id 1, gVA 0x40000000, hPA 0x100000, page of 2^12 bytes";
+    wrong(
+        stalled(&other, false),
+        Check::Port,
+        rule,
+        "another response, or none; id 1, gVA 0x40000000, hPA 0x100008, page of 2^12 bytes",
+    );
+    wrong(
+        stalled(&Outputs::default(), false),
+        Check::Port,
+        rule,
+        "another response, or none; none",
+    );
+}
+
+#[test]
+fn a_read_that_changes_before_it_is_accepted_is_found() {
+    let offered = |slot, hpa, update| Outputs {
+        mem_req_valid: true,
+        mem_req_id: slot,
+        mem_req_hpa: hpa,
+        mem_req_update: update,
+        mem_req_expected: 1,
+        mem_req_new: 0x41,
+        ..Outputs::default()
+    };
+    let first = offered(2, 0x1008, false);
+    let stalled = |second: &Outputs, taken| {
+        let mut rig = Rig::new();
+        rig.checker.ports(&first, false, taken, 10).unwrap();
+        rig.checker.ports(second, false, false, 11)
+    };
+    stalled(&first, false).unwrap();
+    stalled(&offered(3, 0x1008, false), true).unwrap();
+    for (second, now) in [
+        (
+            offered(3, 0x1008, false),
+            "slot 3, a memory read of hPA 0x01008",
+        ),
+        (
+            offered(2, 0x1010, false),
+            "slot 2, a memory read of hPA 0x01010",
+        ),
+        (
+            offered(2, 0x1008, true),
+            "slot 2, an update of hPA 0x01008 from 0x1 to 0x41",
+        ),
+        (Outputs::default(), "none"),
+    ] {
+        wrong(
+            stalled(&second, false),
+            Check::Port,
+            "the memory read or update that was not accepted stays; slot 2, a memory read of hPA 0x01008",
+            &format!("another memory read or update, or none; {now}"),
+        );
+    }
+}
+
+#[test]
+fn a_slot_that_waits_for_more_than_its_turn_is_found() {
+    let mut rig = Rig::new();
+    for id in [0, 1] {
+        rig.accept(id, &load(GVA + u64::from(id) * PAGE));
+        rig.miss(id, id, false).unwrap();
+    }
+    let read = Read {
+        at: Hpa(ROOT),
+        update: None,
+        word: Some(0),
+        cycle: 9,
+    };
+    for _ in 0..4 {
+        rig.checker.read(0, &read).unwrap();
+        rig.checker.replied(0);
+    }
+    wrong(
+        rig.checker.read(1, &read),
+        Check::Port,
+        "slots are served round robin",
+        "slot 1 has waited for 4 memory reads of others",
+    );
+}
+
+#[test]
+fn a_device_that_does_nothing_for_too_long_is_found() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    for cycle in 0..u64::from(MOST_IDLE) {
+        rig.checker.goes_on(false, cycle).unwrap();
+    }
+    rig.checker.goes_on(true, 20).unwrap();
+    for cycle in 0..u64::from(MOST_IDLE) {
+        rig.checker.goes_on(false, 21 + cycle).unwrap();
+    }
+    let mismatch = wrong(
+        rig.checker.goes_on(false, 99),
+        Check::Stalled,
+        "a memory read, a response, or a request or fence accepted: nothing has been in flight for 16 cycles",
+        "nothing",
+    );
+    assert_eq!((mismatch.op, mismatch.cycle), (Some(0), 99));
+}
+
+#[test]
+fn a_request_that_waits_beside_a_free_slot_is_found() {
+    let mut rig = Rig::new();
+    for cycle in 1..4 {
+        assert!(!rig.checker.keeps_out(true, true, false), "{cycle}");
+    }
+    assert!(rig.checker.keeps_out(true, true, false));
+    wrong(
+        rig.checker.check_room(Some(load(GVA)), 9),
+        Check::Stalled,
+        "the request is given to a walk: of 4 slots 0 are in use, and 0 requests wait for them",
+        "it has waited for 4 cycles",
+    );
+    // With every slot in use it waits rightly, but for a walk that it can share.
+    for id in 0..4 {
+        rig.accept(id, &load(GVA + u64::from(id) * PAGE));
+        rig.miss(id, id, false).unwrap();
+    }
+    let waits = |rig: &Rig, page| rig.checker.check_room(Some(load(GVA + page * PAGE)), 9);
+    waits(&rig, 7).unwrap();
+    wrong(
+        waits(&rig, 3),
+        Check::Stalled,
+        "the request is given to a walk: of 4 slots 4 are in use, and 4 requests wait for them",
+        "it has waited for 4 cycles",
+    );
+}
+
+#[test]
+fn steps_that_are_reported_wrongly_are_found() {
+    let checked = Machine {
+        checked: true,
+        ..Machine::of(FORMAT)
+    };
+    let reported = |change: fn(&mut Vec<(Read, WalkStep)>)| {
+        let mut rig = Rig::of(checked);
+        let query = load(GVA);
+        rig.accept(0, &query);
+        rig.miss(0, 0, false).unwrap();
+        let mut reads = rig.reads(0, &query);
+        change(&mut reads);
+        rig.show(0, &reads).unwrap();
+        rig.done(0, 0, true)
+    };
+    reported(|_| {}).unwrap();
+    let root = Entry::pointer(MIDDLE).0;
+    let expected = format!(
+        "memory read 1 of the walk: guest L2, gPA 0x01008, memory read of hPA 0x01008 gives 0x{root:X}, \
+         next: memory read"
+    );
+    for (change, got) in [
+        (
+            (|reads| reads[0].1.word ^= 0x40) as fn(&mut Vec<(Read, WalkStep)>),
+            format!(
+                "memory read 1 of the walk: guest L2, gPA 0x01008, memory read of hPA 0x01008 gives 0x{:X}, \
+                 next: memory read",
+                root ^ 0x40
+            ),
+        ),
+        (
+            |reads| {
+                reads[0].1.next = Next::Fault;
+                reads[0].1.fault = FaultKind::Invalid as u8;
+            },
+            format!(
+                "memory read 1 of the walk: guest L2, gPA 0x01008, memory read of hPA 0x01008 gives 0x{root:X}, \
+                 next: fault invalid"
+            ),
+        ),
+        (
+            |reads| {
+                let step = &mut reads[0].1;
+                (step.host, step.purpose, step.error) = (true, 3, true);
+            },
+            "memory read 1 of the walk: host L0, translating gPA 0x01008 for purpose 3, which there is not, \
+             gPA 0x01008, memory read of hPA 0x01008 gives an error, next: memory read"
+                .to_owned(),
+        ),
+    ] {
+        let mismatch = wrong(reported(change), Check::Steps, &expected, &got);
+        assert_eq!(mismatch.wrong_read, Some(0));
+    }
+}
+
+/// A device with walk caches of two entries.
+fn with_caches() -> Rig {
+    Rig::of(Machine {
+        walk_caches: WalkCaches::ALL,
+        ..Machine::of(FORMAT)
+    })
+}
+
+/// A walk that the guest's walk cache leads to the leaf: its only read.
+fn led(rig: &mut Rig, id: u8, slot: u8, query: &Query) -> Checked {
+    rig.accept(id, query);
+    rig.miss(id, slot, false)?;
+    let mut reads = rig.reads(slot, query).split_off(2);
+    reads[0].1.pass = Pass::Guest;
+    rig.show(slot, &reads)?;
+    rig.done(id, slot, true)
+}
+
+#[test]
+fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    led(&mut rig, 0, 0, &load(GVA + PAGE)).unwrap();
+
+    let way = "the guest page-walk cache of L0";
+    let got = format!("memory read 1 of the walk by way of {way}: hPA 0x03008");
+    let mut rig = with_caches();
+    let mismatch = wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!("a miss of {way}: no walk has read this entry since the reset"),
+        &got,
+    );
+    assert_eq!(mismatch.wrong_read, Some(0));
+
+    // A fence has invalidated it, however long ago.
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    let fence = Fence {
+        asid: Some(ASID),
+        vmid: Some(VMID),
+        ..Fence::default()
+    };
+    let fenced = rig.fence(&fence);
+    for _ in 0..3 {
+        rig.found(0, &load(LARGE)).unwrap();
+        rig.fence(&by_gpa(2 << 20));
+    }
+    wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!(
+            "a miss of {way}: a fence has invalidated this entry; the last was the fence by ASID 7, VMID 9 in cycle {fenced}"
+        ),
+        &got,
+    );
+
+    // It leads to another table than walks have read.
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.memory.write(
+        Hpa(MIDDLE + 8 * FORMAT.geometry().index(GVA, 1)),
+        Entry::pointer(0x5000).0,
+    );
+    rig.memory
+        .write(Hpa(0x5008), Entry::leaf(HPA, Rights::ALL).0);
+    wrong(
+        led(&mut rig, 0, 0, &load(GVA + PAGE)),
+        Check::WalkCache,
+        &format!("what walks have read by way of {way}; it leads to the page of hPA 0x03000"),
+        &format!("memory read 1 of the walk by way of {way}: hPA 0x05008"),
+    );
+}
+
+#[test]
+fn a_walk_cache_that_spares_nothing_where_it_must_is_found() {
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.accept(1, &load(GVA + PAGE));
+    rig.miss(1, 0, false).unwrap();
+    let missed = rig.walk(0, &load(GVA + PAGE));
+    let read = 6;
+    let mismatch = wrong(
+        missed,
+        Check::WalkCache,
+        &format!(
+            "memory read 1 of the walk by way of the guest page-walk cache of L0; it has held what leads there since \
+             cycle {read}"
+        ),
+        "memory read 1 of the walk by way of no page-walk cache",
+    );
+    assert_eq!(mismatch.wrong_read, Some(0));
+    // Behind a fence it need not.
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.fence(&Fence::default());
+    rig.accept(1, &load(GVA + PAGE));
+    rig.miss(1, 0, false).unwrap();
+    rig.walk(0, &load(GVA + PAGE)).unwrap();
+}
+
+#[test]
+fn a_walk_cache_that_is_said_to_spare_what_was_read_is_found() {
+    let mut rig = with_caches();
+    rig.found(0, &load(GVA)).unwrap();
+    let query = load(GVA + PAGE);
+    rig.accept(0, &query);
+    rig.miss(0, 0, false).unwrap();
+    let mut reads = rig.reads(0, &query).split_off(2);
+    reads[0].1.pass = Pass::Guest;
+    // And a second time, behind the leaf.
+    let more = reads[0];
+    reads.push(more);
+    rig.show(0, &reads).unwrap();
+    wrong(
+        rig.done(0, 0, true),
+        Check::Reads,
+        "the end of the walk; after 1 memory read the outcome is hPA 0x101000, page of 2^12 bytes",
+        "memory read 2 of the walk: hPA 0x03008 in cycle 12",
+    );
+
+    let mut rig = with_caches();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    let mut reads = rig.reads(0, &load(GVA));
+    reads[1].1.pass = Pass::Host;
+    rig.show(0, &reads).unwrap();
+    wrong(
+        rig.done(0, 0, true),
+        Check::WalkCache,
+        "memory read 2 of the walk without a page-walk cache: none spares anything here",
+        "memory read 2 of the walk: hPA 0x02000 in cycle 4 by way of the host page-walk cache of L0",
+    );
+}
+
+#[test]
+fn what_is_kept_for_reasons_is_bounded_and_what_was_dropped_is_not_denied() {
+    let mut rig = Rig::new();
+    rig.found(0, &load(GVA)).unwrap();
+    rig.fence(&by_gpa(HPA));
+    // Other pages, two generations of them.
+    let mapping = rig.golden(&load(GVA)).1.unwrap();
+    let kind = PageKind {
+        size: 12,
+        global: false,
+    };
+    let found = Found { mapping, cycle: 1 };
+    for number in 1..=2 * history::KEYS as u64 {
+        let key = Key::new(&load(GVA + number * PAGE), kind);
+        let invalidated = Invalidated::new(found, &Fence::default(), 1);
+        rig.checker.history.note(key, invalidated);
+    }
+    wrong(
+        rig.hit(0, &load(GVA), &page(HPA)),
+        Check::Hit,
+        "a miss: no walk has found this page of late; of invalidated pages the last 32768 are known",
+        "a hit: hPA 0x100000, page of 2^12 bytes",
+    );
+}
