@@ -19,6 +19,7 @@ use crate::bench::Stats;
 use crate::campaign::Devices;
 use crate::format::Format;
 use crate::mmu::WalkCaches;
+use crate::report::json::Document;
 use crate::report::junit::Case;
 use crate::report::{json as as_json, text};
 use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
@@ -557,10 +558,10 @@ impl Report {
 
     fn finish(self) -> Result<Verdict, CliError> {
         if self.is_json {
-            super::print_json(&json!({
+            super::print_json(&Document::Trace.of(json!({
                 "files": self.values,
                 "agree": self.errors.is_empty() && self.verdict == Verdict::Agree,
-            }))?;
+            })))?;
         }
         if self.errors.is_empty() {
             return Ok(self.verdict);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{CliError, Verdict};
+use crate::report::json::Document;
 use crate::report::{self, json as as_json, text};
 
 #[derive(clap::Args)]
@@ -32,7 +33,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     };
 
     if args.json {
-        super::print_json(&json!({
+        super::print_json(&Document::Walk.of(json!({
             "scenario": args.scenario.display().to_string(),
             "title": scenario.title,
             "format": format,
@@ -41,7 +42,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .iter()
                 .map(|access| as_json::golden_access(access, format))
                 .collect::<Vec<_>>(),
-        }))?;
+        })))?;
         return Ok(verdict);
     }
 
