@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = {"HANDOUT": 0, "CLASSIC32": 1, "RV32": 2, "RV64": 3}
-RTL = [line for line in (ROOT / "rtl/nested_mmu.f").read_text().split() if line.endswith(".sv")]
+RTL = [f"rtl/{line}" for line in (ROOT / "rtl/nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -506,8 +506,8 @@ def next_number(text: str) -> str:
 
 def rtl_files() -> list[str]:
     """In the order of the file list, where packages come first; then what has rules and is included."""
-    lines = (ROOT / "rtl/nested_mmu.f").read_text().split()
-    return [Path(line).name for line in lines if not line.startswith("+")] + ["tlb_rules.svh"]
+    lines = (ROOT / "rtl/nested_mmu.f").read_text().splitlines()
+    return [line for line in lines if line.endswith(".sv")] + ["tlb_rules.svh"]
 
 
 def find() -> Found:

@@ -38,7 +38,7 @@ while read -r set; do
     done
 
     # -j 1: WebAssembly has no threads.
-    read="read_slang -j 1 -W error --top nested_mmu $params -f rtl/nested_mmu.f"
+    read="read_slang -j 1 -W error --top nested_mmu $params -F rtl/nested_mmu.f"
     if yosys "$read --ast-compilation-only --no-synthesis-define" &&
         yosys "
             $read --ignore-assertions
