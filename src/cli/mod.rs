@@ -42,8 +42,7 @@ struct Cli {
     verb: Verb,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs.";
+const EXIT_CODES: &str = "Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Verb {
