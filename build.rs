@@ -396,7 +396,18 @@ impl Unit {
         let mut hasher = DefaultHasher::new();
         verilator.version.hash(&mut hasher);
         fs::read("build.rs")?.hash(&mut hasher);
-        format!("{:?}", build.try_get_compiler()?.to_command()).hash(&mut hasher);
+        // Where include files lie is no matter: what they hold is.
+        let command = build.try_get_compiler()?.to_command();
+        command.get_program().hash(&mut hasher);
+        let mut arguments = command.get_args();
+        while let Some(argument) = arguments.next() {
+            if argument == "-I" {
+                arguments.next();
+            } else {
+                argument.hash(&mut hasher);
+            }
+        }
+        fs::read("sim/print.h")?.hash(&mut hasher);
         for input in &self.inputs {
             fs::read(input)?.hash(&mut hasher);
         }
