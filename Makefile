@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The commands of the project; `make` lists them. GNU make.
 
 CARGO ?= cargo
@@ -10,7 +11,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +60,9 @@ lint: setup ## lint the RTL with Verilator
 lint-package: setup-fusesoc ## lint the RTL by its file list and its FuseSoC core, from another folder
 	@tools/lint-package.sh
 
+licence: ## check that every source file names its licence
+	@tools/spdx.py
+
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
 
@@ -83,7 +87,7 @@ campaigns: build
 setup-test:
 	@tests/setup.sh
 
-test: setup-formal fmt-check setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
+test: setup-formal fmt-check licence setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
 
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput

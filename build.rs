@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Verilates the RTL once for each device variant and compiles the models, the Verilator runtime and the bridge.
 //!
 //! What has not changed is not compiled again: a model is known by a hash of its generated C++ and its flags, so an

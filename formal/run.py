@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Proves the properties of formal/*.sv, and prints a table of them: property, configuration, method, result, CPU time.
 
 A job is a top module under one configuration. Its asserts are proved together: for combinational ones one look at all

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The RTL of nested_mmu, packages first. Paths are relative to this file. From any folder:
 //   -F <path>/nested_mmu.f                     any tool
 //   +incdir+<path> -f <path>/nested_mmu.f      Verilator, which looks for source files in its include path too

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Round-robin choice among requests. A choice that is offered and not taken stays, so that what it selects
 // may drive a valid/ready port.
 

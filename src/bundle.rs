@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bundle of a failure: one folder with all that is needed to understand it and to have it again.
 
 use std::fs;

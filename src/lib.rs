@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A nested-paging MMU in SystemVerilog, and the bench that proves it.
 //!
 //! The exercise of MIT's 6.823 handout, on the golden model: gVA 0x61EAC through a guest table whose root is gPA

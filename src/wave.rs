@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Waves: the run of a scenario as an FST file, with views for GTKWave (`.gtkw`) and Surfer (`.sucl`).
 //!
 //! A cycle is a unit of time, and its one sample is what the device shows before the rising edge: registers, inputs and what follows

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! JSON documents: what is written is what `docs/json.md` says, and it says the truth about expectations.
 
 use std::collections::{BTreeMap, BTreeSet};

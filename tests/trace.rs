@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Recorded traces: what they say is held against the golden model and the device, and what they cannot say is refused.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Translation vectors: golden model and RTL agree with them, a wrong expectation is found, and what is no vector is
 //! refused with its place.
 

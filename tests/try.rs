@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `make try`: after an edit it tries every profile that the edited file belongs to (`tools/try.sh`).
 
 use std::fs;

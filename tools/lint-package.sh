@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Lints the RTL as an integrator gets it, from a folder outside of the project: by the file list,
 # with -f and with -F, and by the FuseSoC core, with its defaults and with a value for every
 # parameter of nested_mmu. A warning is an error.

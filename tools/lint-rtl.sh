@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Verilator's lint over the RTL with every warning on, under each parameter set of
 # tools/rtl-params. There is no waiver file: a warning is an error.
 set -eu

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Plants small bugs into a copy of the RTL, all of them at once, each behind a number.
 
 A mutant is one expression or statement of the RTL, replaced by another that is a plausible mistake. All of

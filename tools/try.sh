@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # After an edit: builds the devices that the edited files belong to, quickly, and runs 100,000
 # random accesses of each of their profiles. `make try` calls it.
 #

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk cover`: coverage of any number of runs, added up.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk fuzz`: random campaigns.
 
 use std::env;

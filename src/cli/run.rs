@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk run`: a scenario on the RTL, each step with its cycle.
 
 use std::fmt::Write;

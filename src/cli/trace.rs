@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk trace`: recorded traces on the RTL, or on the golden model alone.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk vectors`: translation vectors on the golden model and on the RTL.
 
 use std::io::{self, IsTerminal};

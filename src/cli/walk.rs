@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk walk`: the golden walk of each access, as a table that a student can follow.
 
 use std::fmt::Write;

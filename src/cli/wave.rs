@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk wave`: a scenario's run as waves, with views.
 
 use std::fs;

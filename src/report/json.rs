@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The same as JSON. Addresses and words are strings in hexadecimal.
 
 use serde_json::{Value, json};

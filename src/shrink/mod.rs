@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A smaller scenario that still fails in the same way.
 //!
 //! A change is tried on the device, and kept if the scenario still fails alike (`alike`). Changes that take much away come first:

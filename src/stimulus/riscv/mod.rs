@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random scenarios of the RISC-V formats.
 //!
 //! Tables are drawn sound, but for a few words. Then the generator draws one episode after the other: it decides what is to happen (this
