@@ -1,13 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
 # The commands of the project; `make` lists them. GNU make.
 
 CARGO ?= cargo
+# A cargo whose build script prints a line on standard error for each model of the RTL that it compiles (build.rs).
+cargo_says := NESTWALK_PROGRESS=9 $(CARGO)
+says := 9>&2
 target := $(or $(CARGO_TARGET_DIR),target)
 nestwalk := $(target)/release/nestwalk
 
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: try help setup setup-all setup-formal build synth pnr cosim coverage reach campaigns fmt-check clippy lint rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -21,21 +25,19 @@ setup-all:
 setup-formal:
 	@tools/setup.sh --with-formal
 
+setup-fusesoc:
+	@tools/setup.sh --with-fusesoc
+
 build: setup ## build the release binary
-	$(CARGO) build --release --locked
+	$(cargo_says) build --release --locked $(says)
 
-profile ?= rv64
-# The profile's default device.
-device ?= $(firstword $(subst -, ,$(profile)))
-
-try: setup ## after an edit: build one device (profile=rv64, device=rv64_s1), quickly, and run 100,000 random accesses
-	NESTWALK_DEVICES=$(device) NESTWALK_MODEL_OPT_LEVEL=1 $(CARGO) build --profile try --locked
-	$(target)/try/nestwalk fuzz --profile $(profile) --device $(device) --count 100000
+try: setup ## after an edit: build and fuzz what the edited files belong to (file=rtl/tlb.sv; profile=rv64, device=rv64_s1: that one alone)
+	@CARGO='$(CARGO)' file='$(file)' profile='$(profile)' device='$(device)' tools/try.sh
 
 cosim: build ## build, then run the co-simulation: a scenario and two fuzz campaigns
 	$(nestwalk) run scenarios/exercise.toml
-	$(nestwalk) fuzz --profile handout --count 100000
-	$(nestwalk) fuzz --profile classic32 --count 100000
+	$(nestwalk) fuzz --profile handout --seed 1 --count 100000
+	$(nestwalk) fuzz --profile classic32 --seed 1 --count 100000
 	@echo
 	@echo 'Rust and RTL agree on all of the above. From here:'
 	@echo '  README.md, docs/                what it is and how it works'
@@ -47,10 +49,19 @@ fmt-check: ## check the format of the Rust code
 	$(CARGO) fmt --all --check
 
 clippy: setup ## lint the Rust code
-	$(CARGO) clippy --release --all-targets --locked -- -D warnings
+	$(cargo_says) clippy --release --all-targets --locked -- -D warnings $(says)
+
+doc: setup ## make the documentation of the Rust code; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(cargo_says) doc --release --no-deps --locked $(says)
 
 lint: setup ## lint the RTL with Verilator
 	@tools/lint-rtl.sh
+
+lint-package: setup-fusesoc ## lint the RTL by its file list and its FuseSoC core, from another folder
+	@tools/lint-package.sh
+
+licence: ## check that every source file names its licence
+	@tools/spdx.py
 
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
@@ -63,7 +74,7 @@ pnr: ## place and route on an ECP5, with the clock that it reaches (nextpnr; SEE
 	@tools/pnr.py $(if $(SEEDS),--seeds $(SEEDS))
 
 cargo-test: setup
-	$(CARGO) test --release --locked
+	$(cargo_says) test --release --locked $(says)
 
 # Long enough to find nearly every planted bug; `make soak` is the long one.
 test_count ?= 400000
@@ -76,7 +87,7 @@ campaigns: build
 setup-test:
 	@tests/setup.sh
 
-test: setup-formal fmt-check setup-test lint rtl-read formal-quick clippy cargo-test campaigns ## run every check
+test: setup-formal fmt-check licence setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
 
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput

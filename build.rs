@@ -1,16 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Verilates the RTL once for each device variant and compiles the models, the Verilator runtime and the bridge.
 //!
 //! What has not changed is not compiled again: a model is known by a hash of its generated C++ and its flags, so an
 //! RTL edit recompiles the models it reaches, and the runtime only once.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
 use std::thread;
+use std::time::Instant;
 
 #[path = "src/dut/variants.rs"]
 #[allow(dead_code)]
@@ -207,7 +211,7 @@ impl Verilator {
             .args([
                 "--top-module",
                 "tb_top",
-                "-f",
+                "-F",
                 "rtl/nested_mmu.f",
                 "sim/tb_top.sv",
             ])
@@ -307,6 +311,8 @@ enum Part {
 /// One object file, and what it depends on.
 struct Unit {
     name: String,
+    /// The name of the model that it is a part of.
+    model: Option<String>,
     source: PathBuf,
     include: Option<PathBuf>,
     inputs: Vec<PathBuf>,
@@ -350,6 +356,7 @@ impl Unit {
         inputs.push(source.clone());
         Ok(Self {
             name,
+            model: Some(model.name.clone()),
             opt_level,
             source,
             include: Some(folder),
@@ -365,6 +372,7 @@ impl Unit {
         }
         Ok(Self {
             name: file_name(&source)?.replace('.', "_"),
+            model: None,
             inputs: vec![source.clone()],
             source,
             include: None,
@@ -373,8 +381,8 @@ impl Unit {
         })
     }
 
-    /// Compiles unless the object of the same inputs is there.
-    fn compile(&self, verilator: &Verilator, out: &Path) -> Result<PathBuf> {
+    /// Finds the object of these inputs, or makes ready to compile it.
+    fn prepare(&self, verilator: &Verilator, out: &Path) -> Result<Prepared> {
         let mut build = cc::Build::new();
         configure(&mut build, verilator);
         build.opt_level(self.opt_level);
@@ -389,7 +397,18 @@ impl Unit {
         let mut hasher = DefaultHasher::new();
         verilator.version.hash(&mut hasher);
         fs::read("build.rs")?.hash(&mut hasher);
-        format!("{:?}", build.try_get_compiler()?.to_command()).hash(&mut hasher);
+        // Where include files lie is no matter: what they hold is.
+        let command = build.try_get_compiler()?.to_command();
+        command.get_program().hash(&mut hasher);
+        let mut arguments = command.get_args();
+        while let Some(argument) = arguments.next() {
+            if argument == "-I" {
+                arguments.next();
+            } else {
+                argument.hash(&mut hasher);
+            }
+        }
+        fs::read("sim/print.h")?.hash(&mut hasher);
         for input in &self.inputs {
             fs::read(input)?.hash(&mut hasher);
         }
@@ -398,54 +417,149 @@ impl Unit {
         let kept = env::var_os(OBJECTS).map(PathBuf::from);
         let folder = kept.unwrap_or_else(|| out.join("objects")).join(&self.name);
         let object = folder.join(format!("{hash}.o"));
-        if !object.is_file() {
-            if folder.exists() && env::var_os(OBJECTS).is_none() {
-                fs::remove_dir_all(&folder)?;
-            }
-            fs::create_dir_all(&folder)?;
-            build.out_dir(&folder);
-            let made = build.try_compile_intermediates()?;
-            let [made] = made.as_slice() else {
-                return Err("one source gave more than one object".into());
-            };
-            fs::rename(made, &object)?;
-        }
-        Ok(object)
+        Ok(Prepared {
+            build,
+            is_there: object.is_file(),
+            folder,
+            object,
+        })
     }
 }
 
-/// The longest first, as many at a time as cargo allows.
+/// A unit with its object: where it is, or how to compile it.
+struct Prepared {
+    build: cc::Build,
+    folder: PathBuf,
+    object: PathBuf,
+    is_there: bool,
+}
+
+impl Prepared {
+    fn compile(mut self) -> Result<()> {
+        if self.folder.exists() && env::var_os(OBJECTS).is_none() {
+            fs::remove_dir_all(&self.folder)?;
+        }
+        fs::create_dir_all(&self.folder)?;
+        self.build.out_dir(&self.folder);
+        let made = self.build.try_compile_intermediates()?;
+        let [made] = made.as_slice() else {
+            return Err("one source gave more than one object".into());
+        };
+        fs::rename(made, &self.object)?;
+        Ok(())
+    }
+}
+
+/// Compiles the units whose objects are not there: the longest first, as many at a time as cargo allows.
 fn compile_all(units: &[Unit], verilator: &Verilator, out: &Path) -> Result<Vec<PathBuf>> {
     let jobs = env::var("NUM_JOBS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(1);
-    let next = std::sync::atomic::AtomicUsize::new(0);
     let mut objects = Vec::new();
+    let mut to_compile = Vec::new();
+    for unit in units {
+        let prepared = unit.prepare(verilator, out)?;
+        objects.push(prepared.object.clone());
+        if !prepared.is_there {
+            to_compile.push((unit, prepared));
+        }
+    }
+    let progress = Progress::of(to_compile.iter().map(|(unit, _)| *unit), jobs);
+    let to_compile = Mutex::new(to_compile);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs)
             .map(|_| {
                 scope.spawn(|| {
-                    let mut made = Vec::new();
                     loop {
-                        let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some(unit) = units.iter().rev().nth(index) else {
-                            return Ok(made);
+                        let next = to_compile.lock().unwrap_or_else(|e| e.into_inner()).pop();
+                        let Some((unit, prepared)) = next else {
+                            return Ok::<(), Box<dyn Error + Send + Sync>>(());
                         };
-                        made.push(unit.compile(verilator, out)?);
+                        prepared.compile()?;
+                        progress.compiled(unit);
                     }
                 })
             })
             .collect();
         for worker in workers {
-            let made: Result<Vec<PathBuf>> =
-                worker.join().map_err(|_| "a compile thread panicked")?;
-            objects.extend(made?);
+            worker.join().map_err(|_| "a compile thread panicked")??;
         }
         Ok::<(), Box<dyn Error + Send + Sync>>(())
     })?;
     objects.sort();
     Ok(objects)
+}
+
+/// The number of an open file descriptor, on which the script prints a line for each model that it compiles. cargo hides the
+/// output of a build script until the script has failed, but hands on the descriptors that it has inherited. The Makefile
+/// opens one.
+const PROGRESS: &str = "NESTWALK_PROGRESS";
+
+/// Prints what has been compiled. It compiles all the same where nothing can be printed.
+struct Progress {
+    begun: Instant,
+    /// Models to compile.
+    models: usize,
+    /// Units of each model that are not compiled yet.
+    left: Mutex<HashMap<String, usize>>,
+}
+
+impl Progress {
+    fn of<'a>(units: impl Iterator<Item = &'a Unit>, jobs: usize) -> Self {
+        let mut left: HashMap<String, usize> = HashMap::new();
+        for model in units.filter_map(|unit| unit.model.as_ref()) {
+            *left.entry(model.clone()).or_default() += 1;
+        }
+        let models = left.len();
+        if models > 0 {
+            let s = if models == 1 { "" } else { "s" };
+            Self::print(&format!(
+                "compiling {models} model{s} of the RTL, {jobs} at a time"
+            ));
+        }
+        Self {
+            begun: Instant::now(),
+            models,
+            left: Mutex::new(left),
+        }
+    }
+
+    fn compiled(&self, unit: &Unit) {
+        let Some(model) = &unit.model else { return };
+        let mut left = self.left.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(units) = left.get_mut(model) else {
+            return;
+        };
+        *units -= 1;
+        if *units == 0 {
+            left.remove(model);
+            Self::print(&format!(
+                "compiled {model} ({} of {}, after {} s)",
+                self.models - left.len(),
+                self.models,
+                self.begun.elapsed().as_secs()
+            ));
+        }
+    }
+
+    fn print(line: &str) {
+        let Some(descriptor) = env::var(PROGRESS)
+            .ok()
+            .filter(|value| !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()))
+        else {
+            return;
+        };
+        // On a terminal the line is that of cargo's bar, which cargo draws again. The shell takes the descriptor as it is:
+        // to open it by name would write over the beginning of a file.
+        const PRINT: &str = r#"if [ -t "$1" ]; then printf '\r\033[K' >&"$1"; fi; printf 'build: %s\n' "$2" >&"$1""#;
+        // A descriptor that is closed is no reason to fail.
+        let _ = Command::new("sh")
+            .args(["-c", PRINT, "sh", &descriptor, line])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
 }
 
 /// Flags of all C++: the defaults of `cc` (position-independent, frame pointers, debug) cost a third of the speed, and

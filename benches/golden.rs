@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Walks a second of the golden model on RISC-V: what it costs the checker to walk along.
 //!
 //! Every walk reads all entries of both stages. Figures are medians over rounds; with files of vectors as arguments, those of their

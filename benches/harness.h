@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The yardstick of `cargo bench`: a bench over the Verilated model as one writes it by hand in C++.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bridge to the hand-written C++ harness, `harness.cpp`.
 // The bridge is generated code around C++ calls; cxx checks both sides of it against each other.
 #![allow(unsafe_code, missing_docs)]

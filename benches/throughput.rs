@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Translations a second of the bench, all checks on, beside a hand-written C++ harness over the same Verilated model.
 //!
 //! `docs/performance.md` says how it measures. Both sides run the same queries over the same memory, in turns, and must come

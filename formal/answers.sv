@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What nested_mmu answers, field by field: of a walk that has ended, and of a hit. That the walk and the TLB's entry
 // are right, and that the answer is to its own request, the other files prove; this one holds in every state.
 //

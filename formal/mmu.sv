@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nested_mmu as a whole: the rules of its ports, fills, reads, and that each request is answered once.
 //
 // Proved for one request id that never changes and is otherwise free (watch_id_i), so for every id, and for every

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Proves the properties of formal/*.sv, and prints a table of them: property, configuration, method, result, CPU time.
 
 A job is a top module under one configuration. Its asserts are proved together: for combinational ones one look at all
@@ -24,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = {"HANDOUT": 0, "CLASSIC32": 1, "RV32": 2, "RV64": 3}
-RTL = [line for line in (ROOT / "rtl/nested_mmu.f").read_text().split() if line.endswith(".sv")]
+RTL = [f"rtl/{line}" for line in (ROOT / "rtl/nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
 
 
 @dataclasses.dataclass(frozen=True)

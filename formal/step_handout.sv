@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // walk_step_handout against docs/formats.md, for every entry and every state of a walk.
 //
 // Written from that page, as predicates over the raw bits of an entry; nothing is taken from the RTL but the types

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // walk_step_riscv against the privileged specification, for every entry and every state of a walk.
 //
 // Written from the specification ("Virtual Address Translation Process", "Svnapot", "Svpbmt", "Svadu", "Two-Stage

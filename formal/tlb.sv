@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TLB: one-hot hits, hits that say what was filled last, and fences that forget all that they name and no more.
 //
 // Proved for one page, of one address space, that never changes and is otherwise free (watch_i), and for two ways

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The second-level TLB's sets: hits that say what a walk has filled, fences that count at once for all that they name, and what they leave.
 //
 // Proved for one way (the parameter) of one set that never changes and is otherwise free (set_i), so for all. What is

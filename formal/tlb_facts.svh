@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the properties of both levels of the TLB say of pages and fences, written from docs/ports.md. Functions, to be included in a module
 // that has the types of nested_mmu_types.svh.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The walk caches: what they give a walk is what was read last for its prefix, and no fence has named since.
 //
 // Proved for one address space, gVA and gPA that never change and are otherwise free (watch_*), for the tables of one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is true of every walk, in one place: what the proofs of a step assume and show, what the proofs of the MMU
 // build on, and how many reads and updates are left at most.
 //

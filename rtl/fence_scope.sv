@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a fence names an address space: by ASID and VMID, as far as it uses them, and always by `virt`. What
 // is global belongs to no ASID, and what is outside of virtual machines to no VMID.
 

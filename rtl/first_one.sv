@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The lowest bit that is set, alone; or the highest. Each bit by itself, not in a chain, which would be as deep as N.
 
 module first_one #(

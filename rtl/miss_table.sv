@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The requests that wait for a walk: any number for one walk. The walk itself does not know who asked.
 
 `include "nested_mmu_types.svh"

@@ -1,16 +1,20 @@
-+incdir+rtl
-rtl/nested_mmu_pkg.sv
-rtl/first_one.sv
-rtl/rr_arbiter.sv
-rtl/plru_tree.sv
-rtl/fence_scope.sv
-rtl/walk_step_handout.sv
-rtl/walk_step_riscv.sv
-rtl/tlb.sv
-rtl/ram_1r1w.sv
-rtl/tlb2.sv
-rtl/miss_table.sv
-rtl/walk_cache.sv
-rtl/walk_caches.sv
-rtl/walk_engine.sv
-rtl/nested_mmu.sv
+// SPDX-License-Identifier: Apache-2.0
+// The RTL of nested_mmu, packages first. Paths are relative to this file. From any folder:
+//   -F <path>/nested_mmu.f                     any tool
+//   +incdir+<path> -f <path>/nested_mmu.f      Verilator, which looks for source files in its include path too
++incdir+.
+nested_mmu_pkg.sv
+first_one.sv
+rr_arbiter.sv
+plru_tree.sv
+fence_scope.sv
+walk_step_handout.sv
+walk_step_riscv.sv
+tlb.sv
+ram_1r1w.sv
+tlb2.sv
+miss_table.sv
+walk_cache.sv
+walk_caches.sv
+walk_engine.sv
+nested_mmu.sv

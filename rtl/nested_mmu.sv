@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Nested-paging MMU: gVA=>hPA through the guest's and the host's tables, with a TLB of full translations.
 //
 // docs/ports.md states the ports and their timing. In a cycle the response register takes either the result of a

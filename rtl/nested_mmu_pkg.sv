@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Types, rules and level geometry that every part of the nested-paging MMU shares.
 //
 // Widths that depend on the format are made from `cfg_t` by `NESTED_MMU_TYPES (nested_mmu_types.svh);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Types whose widths come from the configuration, for the parameter port list of a module:
 //
 //   module m import nested_mmu_pkg::*; #(parameter cfg_t Cfg = '0, `NESTED_MMU_TYPES(Cfg)) (...);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tree pseudo-LRU over N ways, N a power of two. Each node points to the half used less recently. Ways are one-hot.
 
 module plru_tree #(

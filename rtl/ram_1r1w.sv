@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory of one port to write and one to read: the word of the address that was given in the cycle before, as it was before a write
 // of that cycle. In a module of its own, so that a target's memory can take its place.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Round-robin choice among requests. With Hold a choice that is offered and not taken stays, so that what it selects
 // may drive a valid/ready port; without it a request may be withdrawn.
 

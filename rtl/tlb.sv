@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLB of full gVA=>hPA translations, fully associative, tree pseudo-LRU.
 //
 // An entry covers the page of the smaller leaf; what is looked up is a smallest page. One key a cycle, for a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Second-level TLB: full gVA=>hPA translations of the smallest pages in sets of ways, and those of superpages in a TLB of
 // their own.
 //

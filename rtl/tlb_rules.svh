@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rules of an entry of a TLB, of whichever level: for which addresses it is, and which pages a fence names it by.
 //
 // Functions, to be included in a module that has the types of nested_mmu_types.svh. (A fence's address spaces are fence_scope's.)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Entries of one kind of a walk cache: a key, and what it leads to. Fully associative, tree pseudo-LRU.
 //
 // One key a cycle, for a look-up or for a fill (never both); a fill takes the place of what has its key. A fence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The walk caches of RISC-V's formats: what walks have read of tables, to be passed over by others.
 //
 //   cache  | from                           | to                                 | forgotten by a fence

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The walk slots: takes misses, issues their reads and updates one at a time each, retires their walks.
 //
 // A slot holds a walk (walk_t) and its state. All slots share one walk step: an entry arrives with its slot's

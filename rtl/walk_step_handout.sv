@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rules of paging of the handout's machine, for any geometry of that kind (HANDOUT, CLASSIC32).
 //
 //   start:  request                     -> a walk's first state

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rules of paging of RISC-V: one stage, or two with the hypervisor extension (RV32, RV64).
 //
 //   start:  request                     -> a walk's first state

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes the built-in variants. variants.inc (from build.rs) has a line for each: its name, model class and InputsAt.
 
 #include "sim/dut.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What any device under test fulfils: reset, one call a clock, and waves on demand.
 //
 // Inputs and Outputs are the plain structs of the bridge (src/dut/bridge.rs).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the RTL and Verilator's runtime print goes through here (VL_PRINTF), not to the program's standard output. Included before
 // every source of a model and of the runtime.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nested_mmu with flat ports, for C++: every struct taken apart, the event as one row of bits.
 //
 // InputsAt says when the inputs of a cycle reach the MMU:

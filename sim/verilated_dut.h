@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The contract of dut.h over a Verilated tb_top, once for every variant.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Addresses that cannot be mixed up.
 //!
 //! A guest physical address handed to host memory does not compile:

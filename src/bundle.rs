@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bundle of a failure: one folder with all that is needed to understand it and to have it again.
 
 use std::fs;
@@ -11,6 +12,7 @@ use crate::bench::Failed;
 use crate::campaign::{Campaign, Devices};
 use crate::dut::DutError;
 use crate::dut::variants::SecondTlb;
+use crate::report::json::Document;
 use crate::report::{Recorder, json as as_json, text};
 use crate::scenario::{Scenario, write};
 use crate::version::Versions;
@@ -217,6 +219,20 @@ impl Bundle {
         text
     }
 
+    /// What `nestwalk fuzz --json` prints of it. `first` is the failure as it was found; `shrunk` says whether the
+    /// scenario has been shrunk since.
+    pub fn summary(&self, first: Value, shrunk: bool) -> Value {
+        json!({
+            "scenario": self.origin.number,
+            "first": first,
+            "shrunk": shrunk.then(|| as_json::failure(&self.scenario, &self.failed)),
+            "ops": self.scenario.ops.len(),
+            "folder": self.folder.display().to_string(),
+            "again": self.again(),
+            "text": self.text(),
+        })
+    }
+
     /// The same for programs.
     pub fn json(&self) -> Value {
         let Origin {
@@ -225,7 +241,7 @@ impl Bundle {
             ops,
             versions,
         } = &self.origin;
-        json!({
+        Document::Bundle.of(json!({
             "failure": as_json::failure(&self.scenario, &self.failed),
             "text": self.text(),
             "scenario": number,
@@ -239,6 +255,6 @@ impl Bundle {
             "folder": self.folder.display().to_string(),
             "variant": self.scenario.machine.variant().map(|variant| variant.name),
             "versions": versions,
-        })
+        }))
     }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random campaigns: many scenarios on many threads, with a result that does not depend on how many.
 
 use std::collections::hash_map::Entry;

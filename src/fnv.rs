@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A hash that is the same on every machine and in every release.
 //!
 //! This file is also compiled into the build script, so it uses nothing of the crate.

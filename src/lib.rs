@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A nested-paging MMU in SystemVerilog, and the bench that proves it.
 //!
 //! The exercise of MIT's 6.823 handout, on the golden model: gVA 0x61EAC through a guest table whose root is gPA
@@ -43,8 +44,8 @@
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
 //!
-//! What is not supported: walk caches, PMP, pointer masking, shadow stacks, extensions of the entry format other than Svnapot and Svpbmt. `docs/design.md` says why
-//! things are as they are.
+//! What is not supported: walk caches for the handout's formats, PMP, pointer masking, shadow stacks, and extensions of the
+//! entry format other than Svnapot and Svpbmt. `docs/design.md` says why things are as they are.
 
 pub mod addr;
 pub mod bench;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Host physical memory: sparse words, with holes.
 
 use bitvec::array::BitArray;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What an MMU is asked and what it answers, in the words of `docs/ports.md`: the vocabulary that the golden model, the
 //! device and the checker share.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Results of campaigns as files, and the file of a whole campaign from those of its shards.
 //!
 //! A shard cannot know whether another one fails at an earlier scenario, so its file has the figures of each scenario. What is merged

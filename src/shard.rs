@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Shards: a campaign in parts, each run by itself, on any machine.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Guest and host page tables, built into memory from mappings.
 //!
 //! A [`HostTable`] maps gPA=>hPA, a [`GuestTable`] gVA=>gPA. Both lie in host physical memory, but only the host knows

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the program is made of, so that a failure says what it is a failure of.
 
 use std::fmt;

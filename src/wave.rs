@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Waves: the run of a scenario as an FST file, with views for GTKWave (`.gtkw`) and Surfer (`.sucl`).
 //!
 //! A cycle is a unit of time, and its one sample is what the device shows before the rising edge: registers, inputs and what follows
 //! from both. The clock itself therefore never moves in it.
 //!
-//! One description of groups and signals ([`groups`]) makes both views.
+//! One description of groups and signals (`groups`) makes both views.
 
 use std::fmt::Write;
 use std::fs;

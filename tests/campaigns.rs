@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Campaigns in parts: shards come to what one run comes to, bit for bit, also where a scenario fails; and what a failure leaves
 //! behind says the same everywhere.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command line: bad input is refused in words with nothing left behind, wrong expectations are found, and text
 //! and JSON say what happened.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Coverage: what is counted is what has happened, sums are the same however they came about, what cannot be is never
 //! reached, and files and pages are as they should be.
 

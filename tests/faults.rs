@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Faults, on golden model and device: each kind at each entry of both tables with every field of it, which of two
 //! comes first, and what a hit says.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fences on the device: what each combination of operands forgets and keeps, at rest and in every cycle of a walk; and
 //! contexts that are told apart, in the TLB and in walks side by side.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Scenarios that once failed, of the device or of the bench: each says at its head what was wrong, and runs without a
 //! mismatch.
 

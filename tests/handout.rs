@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The handout's machine: the official answers of the exercise, on golden model and device.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};

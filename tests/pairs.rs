@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Pairs of runs: what an access comes to depends on tables and context, and on nothing else. The same accesses are answered
 //! alike whatever the memory's latency, back-pressure and order, the number of walk slots, the size of the TLB, and
 //! whether it hits.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random campaigns: the same whoever runs them, on however many threads; written scenarios run the same; what the
 //! stimulus must reach, it reaches.
 

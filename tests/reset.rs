@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A reset in the middle of work: nothing that was asked before it is answered after it, and nothing is remembered.
 
 use std::collections::BTreeMap;

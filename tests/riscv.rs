@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What RISC-V's two stages do on the RTL, case by case: the time of a walk, updates of A and D, page sizes, fences.
 
 #[path = "common/riscv.rs"]

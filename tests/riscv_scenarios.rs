@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Scenario files of RISC-V: what is written is what was read, each mistake is shown where it is, and files of `scenarios/` hold on golden
 //! model and device.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Scenario files: those that come with the project hold, each mistake in one is shown where it is, and what is
 //! written is what was read.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the second-level TLB answers and when, what a fence makes it forget, and what it must hold.
 
 #[path = "common/riscv.rs"]

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Tests tools/setup.sh and tools/find-verilator.sh, on a copy of tools/ and with a PATH that holds
 # stand-ins for everything they look for. Needs neither network nor root and changes nothing.
 # The bodies of the stand-ins are expanded where they run, not here:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the random scenarios of the RISC-V formats are about: everything that can happen turns up, and often.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The timing contract of `docs/ports.md`, measured on the RTL. `cargo test --release --test timing -- --nocapture` prints the tables.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Recorded traces: what they say is held against the golden model and the device, and what they cannot say is refused.
 
 use std::fs;
@@ -584,7 +585,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(ran.stdout.contains("no mismatch"), "{}", ran.stdout);
 }
 
-fn head(name: &str) -> PathBuf {
+fn recorded(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "traces", name]
         .iter()
         .collect()
@@ -598,7 +599,7 @@ fn a_compressed_trace_may_be_cut_or_damaged() {
     );
     agrees(&small.golden());
 
-    let bytes = fs::read(head("sv39-boot.head.trace.zst")).unwrap();
+    let bytes = fs::read(recorded("sv39-boot.head.trace.zst")).unwrap();
     let cut = Trace::file("cut.trace.zst", &bytes[..bytes.len() * 3 / 4]);
     let ran = cut.golden();
     assert_eq!(ran.code, 2, "{}", ran.stdout);
@@ -634,7 +635,7 @@ const HEADS: [&str; 3] = [
 
 #[test]
 fn heads_of_recorded_traces_are_replayed() {
-    let files = HEADS.map(head);
+    let files = HEADS.map(recorded);
     agrees(&run(&files, &["--golden-only"]));
     let ran = run(&files, &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.stdout);
@@ -660,7 +661,7 @@ fn heads_of_recorded_traces_are_replayed() {
 
 #[test]
 fn walk_caches_spare_a_trace_reads_and_change_no_answer() {
-    let files = HEADS.map(head);
+    let files = HEADS.map(recorded);
     let reads = |args: &[&str]| -> u64 {
         let args = [args, &["--json"]].concat();
         let ran = run(&files, &args);
@@ -687,7 +688,7 @@ fn walk_caches_spare_a_trace_reads_and_change_no_answer() {
 
 #[test]
 fn a_second_level_tlb_spares_a_trace_walks_and_changes_no_answer() {
-    let files = HEADS.map(head);
+    let files = HEADS.map(recorded);
     let count = |args: &[&str], what: &str| -> u64 {
         let args = [args, &["--json"]].concat();
         let ran = run(&files, &args);
@@ -714,23 +715,63 @@ fn a_second_level_tlb_spares_a_trace_walks_and_changes_no_answer() {
     }
 }
 
+/// Whole traces, with the number of accesses of each.
+const WHOLE: [(&str, u64); 2] = [
+    ("sv39-init.trace.zst", 2_000_000),
+    ("sv48ad-init.trace.zst", 2_000_000),
+];
+
 #[test]
-fn recorded_traces_beside_the_project_are_replayed_in_part() {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "shared", "traces"]
-        .iter()
-        .collect();
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
+fn whole_recorded_traces_are_replayed() {
+    let files = WHOLE.map(|(name, _)| recorded(name));
+    let golden = run(&files, &["--golden-only", "--json"]);
+    let device = run(&files, &["--json"]);
+    for ran in [golden, device] {
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+        let report = ran.json();
+        for (file, (name, accesses)) in report["files"].as_array().unwrap().iter().zip(WHOLE) {
+            assert!(file["file"].as_str().unwrap().ends_with(name), "{file}");
+            assert_eq!(file["accesses"], accesses, "{name}");
+            assert_eq!(file["mismatches"], 0, "{name}");
+            // On the device alone: the recorder's statistics lie beside the traces.
+            if let Some(rate) = file.get("hit_rate") {
+                let reference = file["reference"]["hit_rate"].as_f64().unwrap();
+                assert!((rate.as_f64().unwrap() - reference).abs() < 0.2, "{file}");
+            }
+        }
+    }
+}
+
+/// The traces of the folder that the environment variable `NESTWALK_TRACES` names. There are none if it is not set.
+fn more_traces() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("NESTWALK_TRACES") else {
+        return Vec::new();
     };
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.to_str()
-                .is_some_and(|path| path.ends_with(".trace.zst"))
-        })
-        .collect();
+    let entries = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("NESTWALK_TRACES={}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_str().unwrap().ends_with(".trace.zst"));
     files.sort();
-    if !files.is_empty() {
-        agrees(&run(&files, &["--limit", "50000"]));
+    assert!(
+        !files.is_empty(),
+        "NESTWALK_TRACES={}: there is no *.trace.zst in it",
+        folder.display()
+    );
+    files
+}
+
+#[test]
+fn every_recorded_trace_is_replayed_in_part() {
+    let mut files: Vec<PathBuf> = WHOLE.iter().map(|(name, _)| recorded(name)).collect();
+    files.extend(more_traces());
+    let ran = run(&files, &["--limit", "50000", "--json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    let replayed = report["files"].as_array().unwrap();
+    assert_eq!(replayed.len(), files.len());
+    for file in replayed {
+        let accesses = file["accesses"].as_u64().unwrap();
+        assert!((1..=50_000).contains(&accesses), "{file}");
+        assert_eq!(file["agree"], true, "{file}");
     }
 }

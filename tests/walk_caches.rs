@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the walk caches spare, what a fence makes them forget, what they never keep, and what they must hold.
 
 #[path = "common/riscv.rs"]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Waves: the FST file holds what the views name and what the run reports, cycle by cycle.
 
 use std::collections::{BTreeSet, HashMap};

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Plants the mutants of tools/mutate.py, one by one, and looks whether a random campaign finds each.
 
 All are in one build, so that a mutant costs no more than `nestwalk fuzz` takes to find it. What a campaign does not find

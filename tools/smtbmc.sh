@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs yosys-smtbmc of the Yosys in .tools over Yices, the one in .tools or else one on PATH (tools/setup.sh
 # --with-formal has seen to both). Python and Yices are native: only Yosys itself is WebAssembly.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The long campaign: every profile, more than 200 million cycles in all. Fails at a mismatch, and if the memory in use grows between
 # the first tenth of a campaign and its end.
 #

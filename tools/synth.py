@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Area and depth of the MMU: LUT6, flip-flops and LUT levels of each configuration below, as Markdown and JSON.
 
 Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`, which knows no device: no carry
@@ -201,7 +202,7 @@ class Rtl:
         if not (here / "nested_mmu.f").is_file():
             raise Failure(f"--rtl {folder}: there is no nested_mmu.f, which lists the RTL files", 2)
         self.folder = here.relative_to(ROOT)
-        listed = [Path(line).name for line in (here / "nested_mmu.f").read_text().split() if line.endswith(".sv")]
+        listed = [Path(line).name for line in (here / "nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
         self.files = [self.folder / name for name in listed]
         if missing := [str(file) for file in self.files if not (ROOT / file).is_file()]:
             raise Failure(f"{self.folder}/nested_mmu.f lists {missing[0]}, which is not there", 2)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Holds all that a device does against the golden model.
 //!
 //! - A walk must be the golden walk over the very words that the device was given: then it has read what the walk calls

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Clocks a device through a scenario.
 
 use std::borrow::Cow;

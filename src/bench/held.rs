@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What walk caches must hold: what has gone in or has led a walk of late, until a fence may make them forget it.
 //!
 //! docs/ports.md, "Walk caches": of n entries the log2(n) + 1 that were filled or used last are there. When an entry has been filled is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What walk caches may know: what walks have read of tables, until a fence names it.
 //!
 //! As with hits, the legal contents are those of caches without limits. RISC-V lets an implementation keep any valid entry that it

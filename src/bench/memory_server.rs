@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Host physical memory as the device sees it: late, busy, out of order and with errors, as the scenario says.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
 
 mod checker;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The requests that wait for an answer, by their ids.
 
 const NOWHERE: u16 = u16::MAX;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the second-level TLB must hold: what walks have filled of late, until a fence may make it forget it.
 //!
 //! docs/ports.md, "Second-level TLB": a set of n ways, and the superpages of n entries, replace none of the log2(n) + 1 that were

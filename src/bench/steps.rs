@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a device must tell of the steps of a walk, by the golden walk over the words that it was given.
 
 use crate::addr::{Gpa, Hpa};

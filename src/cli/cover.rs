@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk cover`: coverage of any number of runs, added up.
 
 use std::fs;
@@ -13,6 +14,7 @@ use crate::coverage::file::{self, FileError};
 use crate::coverage::rtl::{self, CodeCoverage};
 use crate::coverage::{Coverage, html, text};
 use crate::dut::{self, DutError};
+use crate::report::json::Document;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -110,7 +112,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     if args.json {
         let mut value = text::as_json(&sum);
         value["rtl"] = json!(report.map(rtl::Report::json));
-        super::print_json(&value)?;
+        super::print_json(&Document::Cover.of(value))?;
     } else if args.html {
         super::print(&html::page(&sum, report))?;
     } else if args.lcov {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk fuzz`: random campaigns.
 
 use std::env;
@@ -17,6 +18,7 @@ use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
 use crate::dut::variants::{VARIANTS, Variant};
+use crate::report::json::Document;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
@@ -237,23 +239,16 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
             "stats": outcome.stats,
             "interrupted": outcome.interrupted,
             "agree": outcome.failed.is_none(),
-            "failure": bundle.as_ref().map(|bundle| json!({
-                "scenario": outcome.failed.as_ref().map(|(number, _)| number),
-                "first": outcome.failed.as_ref().map(|(number, failed)| {
-                    as_json::failure(&campaign.scenario(*number), failed)
-                }),
-                "shrunk": (!args.no_shrink).then(|| as_json::failure(&bundle.scenario, &bundle.failed)),
-                "ops": bundle.scenario.ops.len(),
-                "folder": bundle.folder.display().to_string(),
-                "again": bundle.again(),
-                "text": bundle.text(),
-            })),
+            "failure": bundle.as_ref().zip(outcome.failed.as_ref()).map(|(bundle, (number, failed))| {
+                let first = as_json::failure(&campaign.scenario(*number), failed);
+                bundle.summary(first, !args.no_shrink)
+            }),
         });
         // What differs from run to run is there only if it was asked for.
         if let Some(memory) = &memory {
             value["memory"] = json!(memory.tenths());
         }
-        super::print_json(&value)?;
+        super::print_json(&Document::Fuzz.of(value))?;
     } else {
         super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
         if let Some(bundle) = bundle.as_ref().filter(|_| !args.no_shrink) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk merge`: the results of a campaign from those of its shards.
 
 use std::path::PathBuf;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command line: one file a verb.
 //!
 //! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs; 130 interrupted.
@@ -43,8 +44,7 @@ struct Cli {
     verb: Verb,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs.";
+const EXIT_CODES: &str = "Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Verb {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk run`: a scenario on the RTL, each step with its cycle.
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use crate::addr::Hpa;
 use crate::bench::{self, Failed, Read, Stats};
 use crate::golden::{Mapping, Step};
 use crate::mmu::{Fault, describe_outcome};
+use crate::report::json::Document;
 use crate::report::{self, GoldenAccess, Recorder, json as as_json, text};
 use crate::scenario::Scenario;
 use crate::wave;
@@ -36,8 +38,9 @@ pub(super) struct Both<'a> {
     pub golden: Vec<GoldenAccess<'a>>,
     pub recorder: Recorder,
     pub result: Result<Stats, Box<Failed>>,
-    /// For each access, where the device differs from what the scenario expects.
-    differences: Vec<Vec<String>>,
+    /// For each access, where the device differs from what the scenario expects. None: nothing is expected, or the run
+    /// has failed before the access was answered.
+    differences: Vec<Option<Vec<String>>>,
 }
 
 impl<'a> Both<'a> {
@@ -79,7 +82,9 @@ impl<'a> Both<'a> {
         self.golden
             .iter()
             .zip(&self.differences)
-            .filter(|(access, device)| !access.differences.is_empty() || !device.is_empty())
+            .filter(|(access, device)| {
+                !access.differences.is_empty() || device.as_ref().is_some_and(|d| !d.is_empty())
+            })
             .count()
     }
 
@@ -140,8 +145,9 @@ impl<'a> Both<'a> {
                 out.push_str(&text::walk(format, &steps, &found, Some(reads)));
                 out.push_str(&text::trap(&golden.query, &steps, &found, format));
             }
+            let differences = differences.as_deref().unwrap_or_default();
             for (side, differences) in [
-                ("golden model", &golden.differences),
+                ("golden model", &golden.differences[..]),
                 ("device", differences),
             ] {
                 for difference in differences {
@@ -216,7 +222,12 @@ impl<'a> Both<'a> {
                     let device = &self.recorder.accesses[golden.op];
                     json!({
                         "golden": as_json::golden_access(golden, format),
-                        "device": as_json::device_access(device, &self.recorder, differences, format),
+                        "device": as_json::device_access(
+                            device,
+                            &self.recorder,
+                            differences.as_deref(),
+                            format,
+                        ),
                     })
                 })
                 .collect::<Vec<_>>(),
@@ -230,27 +241,22 @@ fn differences(
     recorder: &Recorder,
     access: &GoldenAccess<'_>,
     to_the_end: bool,
-) -> Vec<String> {
+) -> Option<Vec<String>> {
     let device = &recorder.accesses[access.op];
-    let Some(expect) = &access.access.expect else {
-        return Vec::new();
-    };
+    let expect = access.access.expect.as_ref()?;
     let Some((_, outcome, hit)) = &device.answered else {
-        if !to_the_end {
-            return Vec::new();
-        }
         let why = match device.abandoned {
             true => "a fence has overtaken it, and its requester does not ask again",
             false => "the device was reset before",
         };
-        return vec![format!("expected an answer, got none: {why}")];
+        return to_the_end.then(|| vec![format!("expected an answer, got none: {why}")]);
     };
     let reads: Vec<(Hpa, Option<u64>)> = recorder
         .reads(access.op)
         .iter()
         .map(|read: &Read| (read.at, read.word))
         .collect();
-    expect.check_device(scenario.machine.format, outcome, *hit, &reads)
+    Some(expect.check_device(scenario.machine.format, outcome, *hit, &reads))
 }
 
 pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
@@ -268,7 +274,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         let mut value = both.json(&scenario);
         value["scenario"] = json!(args.scenario.display().to_string());
         value["wave"] = json!(args.wave.as_ref().map(|path| path.display().to_string()));
-        super::print_json(&value)?;
+        super::print_json(&Document::Run.of(value))?;
     } else {
         super::print(&text)?;
         if let Some(path) = &args.wave {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk trace`: recorded traces on the RTL, or on the golden model alone.
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::bench::Stats;
 use crate::campaign::Devices;
 use crate::format::Format;
 use crate::mmu::WalkCaches;
+use crate::report::json::Document;
 use crate::report::junit::Case;
 use crate::report::{json as as_json, text};
 use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
@@ -557,10 +559,10 @@ impl Report {
 
     fn finish(self) -> Result<Verdict, CliError> {
         if self.is_json {
-            super::print_json(&json!({
+            super::print_json(&Document::Trace.of(json!({
                 "files": self.values,
                 "agree": self.errors.is_empty() && self.verdict == Verdict::Agree,
-            }))?;
+            })))?;
         }
         if self.errors.is_empty() {
             return Ok(self.verdict);

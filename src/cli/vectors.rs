@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk vectors`: translation vectors on the golden model and on the RTL.
 
 use std::io::{self, IsTerminal};
@@ -8,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{CliError, Verdict};
+use crate::report::json::Document;
 use crate::report::vectors as report;
 use crate::vectors::check::{Check, CheckError};
 
@@ -95,11 +97,11 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     }
     super::write_junit(args.junit.as_ref(), "vectors", cases)?;
     if args.json {
-        super::print_json(&json!({
+        super::print_json(&Document::Vectors.of(json!({
             "files": files,
             "agree": verdict != Verdict::Mismatch && errors.is_empty(),
             "interrupted": verdict == Verdict::Interrupted,
-        }))?;
+        })))?;
     }
     if errors.is_empty() {
         Ok(verdict)

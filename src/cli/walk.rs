@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk walk`: the golden walk of each access, as a table that a student can follow.
 
 use std::fmt::Write;
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{CliError, Verdict};
+use crate::report::json::Document;
 use crate::report::{json as as_json, text};
 
 #[derive(clap::Args)]
@@ -32,7 +34,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     };
 
     if args.json {
-        super::print_json(&json!({
+        super::print_json(&Document::Walk.of(json!({
             "scenario": args.scenario.display().to_string(),
             "title": scenario.title,
             "format": format,
@@ -41,7 +43,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .iter()
                 .map(|access| as_json::golden_access(access, format))
                 .collect::<Vec<_>>(),
-        }))?;
+        })))?;
         return Ok(verdict);
     }
 

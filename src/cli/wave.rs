@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `nestwalk wave`: a scenario's run as waves, with views.
 
 use std::fs;
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use super::run::Both;
 use super::{CliError, Verdict};
+use crate::report::json::Document;
 use crate::wave;
 
 #[derive(clap::Args)]
@@ -52,7 +54,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     }
 
     if args.json {
-        super::print_json(&json!({
+        super::print_json(&Document::Wave.of(json!({
             "scenario": args.scenario.display().to_string(),
             "files": wave::FILES
                 .iter()
@@ -60,7 +62,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .collect::<Vec<_>>(),
             "open": wave::open_line(&args.output),
             "run": both.json(&scenario),
-        }))?;
+        })))?;
     } else {
         let mut text = String::new();
         if let Err(failed) = &both.result {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Watches a run, and counts the bins that it hits.
 
 use std::collections::VecDeque;

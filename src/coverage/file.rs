@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Coverage as a file: JSON, with every bin by its name, so that it can be read, compared and merged by anything.
 //!
 //! ```json

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the device's walk caches hold, as `docs/ports.md`, "Walk caches", says: of what walks that have ended have read, as much
 //! as there is room for, what was used last.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Coverage as one page of HTML that needs nothing besides itself: the walk grid of each format as a heat map, and every group.
 //!
 //! A cell of the grid is a button that opens what was seen there; there is no script in the page.

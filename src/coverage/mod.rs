@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Functional coverage: what the runs have reached of all that a format can do.
 //!
 //! [`model`] says what there is to reach, [`Watch`] counts it during a run, and [`Coverage`] is the sum of many runs, by whomever they

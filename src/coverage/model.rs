@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What there is to cover, and what of it cannot be, with the reason: the covergroups, in one place.
 //!
 //! A group is a cross of axes; a bin is one value of each. A bin that the rule of its group calls impossible must never be

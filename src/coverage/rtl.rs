@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Coverage of the RTL's code: what Verilator has counted, of any number of devices and runs, added up.
 //!
 //! Verilator writes a line a point, `C '<key><value>...' <count>`: a point is a block of lines, one side of a branch, a term of an expression, or

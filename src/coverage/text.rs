@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Coverage in words.
 
 use std::collections::BTreeMap;

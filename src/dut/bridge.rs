@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The one place where Rust and C++ meet.
 // The bridge is generated code around C++ calls; what makes it sound is said at each use of `unsafe`.
 #![allow(unsafe_code, missing_docs)]

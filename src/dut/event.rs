@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The device's event record: `event_t` of `rtl/nested_mmu_types.svh`, unpacked.
 
 use std::ops::Range;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Devices under test: the RTL, compiled, as something that Rust can clock.
 
 mod bridge;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The table of device variants: what `build.rs` builds is what [`crate::dut::Dut::new`] can make.
 //!
 //! This file is also compiled into the build script, so it uses nothing of the crate.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Table entries of the handout's machine (`HANDOUT`, `CLASSIC32`).
 //!
 //! | entry | address bits and up | below |

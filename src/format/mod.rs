@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The paging formats: level geometry and the fields of a table entry.
 
 pub mod handout;

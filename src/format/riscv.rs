@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Table entries and control registers of RISC-V (`RV32`, `RV64`).
 //!
 //! Clauses are those of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture. Its names of the two stages are

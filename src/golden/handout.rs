@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The handout's machine: two tables of pointers and leaves, entry addresses by addition.
 
 use super::{EntryMemory, Leaf, Mapping, Meaning, Step, StepLog};

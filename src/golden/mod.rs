@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The nested walk as an executable specification: recursive, address by address.
 //!
 //! [`walk`] is, by format, the machine of "6.823 Computer System Architecture, Nested Paging" with the rules of `docs/formats.md` where

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! RISC-V: the "Virtual Address Translation Process" of the privileged specification, in two stages.
 //!
 //! Step numbers and quoted words are those of the clause of that name (under "Sv32"), which Sv39, Sv48 and Sv57 take over,

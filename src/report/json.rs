@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The same as JSON. Addresses and words are strings in hexadecimal.
 
 use serde_json::{Value, json};
@@ -9,6 +10,57 @@ use crate::format::riscv::mode_name;
 use crate::golden::Step;
 use crate::mmu::{Fault, Outcome, Position, Purpose, Query, Stage};
 use crate::scenario::Scenario;
+
+/// The kinds of document that commands print and bundles hold. `docs/json.md` describes each. (Files of results and of
+/// coverage are read again: they have versions of their own, in [`crate::results`] and [`crate::coverage::file`].)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// `nestwalk walk --json`.
+    Walk,
+    /// `nestwalk run --json`.
+    Run,
+    /// `nestwalk fuzz --json`.
+    Fuzz,
+    /// `nestwalk vectors --json`.
+    Vectors,
+    /// `nestwalk trace --json`.
+    Trace,
+    /// `nestwalk wave --json`.
+    Wave,
+    /// `nestwalk cover --json`.
+    Cover,
+    /// `report.json` of a bundle.
+    Bundle,
+}
+
+impl Document {
+    /// The name that its field `schema` has.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Walk => "nestwalk-walk",
+            Self::Run => "nestwalk-run",
+            Self::Fuzz => "nestwalk-fuzz",
+            Self::Vectors => "nestwalk-vectors",
+            Self::Trace => "nestwalk-trace",
+            Self::Wave => "nestwalk-wave",
+            Self::Cover => "nestwalk-cover",
+            Self::Bundle => "nestwalk-bundle",
+        }
+    }
+
+    /// The version that its field `schema_version` has. It changes when a field goes, or changes its type or meaning; it
+    /// does not when a field is added.
+    pub const fn version(self) -> u32 {
+        1
+    }
+
+    /// The document with the fields `schema` and `schema_version`.
+    pub fn of(self, mut value: Value) -> Value {
+        value["schema"] = json!(self.name());
+        value["schema_version"] = json!(self.version());
+        value
+    }
+}
 
 fn word(word: Option<u64>) -> Value {
     word.map_or(Value::Null, |word| json!(format!("0x{word:05X}")))
@@ -128,7 +180,7 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
         "query": query(&access.query, format),
         "steps": access.steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
         "walk_reads": reads,
-        "expected": access.access.expect.is_some(),
+        "as_expected": access.access.expect.as_ref().map(|_| access.differences.is_empty()),
         "differences": access.differences,
     });
     match &access.found {
@@ -156,11 +208,12 @@ fn read(read: &Read) -> Value {
     json!({ "hpa": read.at, "word": word(read.word), "cycle": read.cycle })
 }
 
-/// An access on the device.
+/// An access on the device. `differences` is where it differs from what the scenario expects of it: none, if nothing is
+/// expected or the access has not come to its end.
 pub fn device_access(
     access: &DeviceAccess,
     recorder: &Recorder,
-    differences: &[String],
+    differences: Option<&[String]>,
     format: Format,
 ) -> Value {
     let walk = access.walk.map(|walk| &recorder.walks[walk]);
@@ -173,7 +226,8 @@ pub fn device_access(
         "outcome": access.answered.map(|(_, answer, _)| outcome(&answer, format)),
         "slot": walk.map(|walk| walk.slot),
         "reads": walk.map(|walk| walk.reads.iter().map(read).collect::<Vec<_>>()),
-        "differences": differences,
+        "as_expected": differences.map(<[String]>::is_empty),
+        "differences": differences.unwrap_or_default(),
     })
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The same as JUnit XML, which CI servers show.
 
 use std::time::Duration;

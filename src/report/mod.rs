@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Results for people (text) and for programs (JSON).
 
 pub mod json;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Walks of RISC-V in words: entries by their fields, and the clauses by which a walk faults.
 //!
 //! Steps and quoted words are those of the "Virtual Address Translation Process" of the privileged specification, numbered as in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Walks and failures as text.
 
 use std::fmt::Write;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What became of files of vectors, as text and JSON.
 
 use std::fmt::Write;

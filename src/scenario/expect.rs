@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Comparing what the author of a scenario expects of an access with what came of it.
 
 use std::fmt::Display;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A scenario: everything that a run is a function of.
 //!
 //! A scenario comes from a file ([`parse`], the format is in `docs/scenarios.md`) or from a seed ([`crate::stimulus`]), and

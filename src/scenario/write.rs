@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Writes a scenario as a file that runs the same, cycle by cycle: [`parse`](super::parse::parse) gives it back, but for
 //! the lines of the accesses.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whether two failures are the same one.
 
 use std::collections::BTreeSet;

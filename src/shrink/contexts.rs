@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fewer and plainer contexts.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fewer and plainer words.
 
 use std::collections::BTreeSet;

@@ -1,15 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A smaller scenario that still fails in the same way.
 //!
-//! A change is tried on the device, and kept if the scenario still fails alike ([`alike`]). Changes that take much away come first:
+//! A change is tried on the device, and kept if the scenario still fails alike (`alike`). Changes that take much away come first:
 //! time is bounded by the cycles that all tries together may take, so what comes out does not depend on the machine.
 //!
 //! | | |
 //! |---|---|
-//! | [`timing`] | memory and requester without delays, order, errors; the plainest device |
-//! | [`ops`] | fewer ops: left out by halves to single ones, waits in place of them, edits made at the start; simpler ones |
-//! | [`contexts`] | fewer contexts, without switches, with small tags |
-//! | [`memory`] | no words that nobody reads, plain entries |
-//! | [`tables`] | stages off, fewer levels, low addresses |
+//! | `timing` | memory and requester without delays, order, errors; the plainest device |
+//! | `ops` | fewer ops: left out by halves to single ones, waits in place of them, edits made at the start; simpler ones |
+//! | `contexts` | fewer contexts, without switches, with small tags |
+//! | `memory` | no words that nobody reads, plain entries |
+//! | `tables` | stages off, fewer levels, low addresses |
 
 mod alike;
 mod contexts;

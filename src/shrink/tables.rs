@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Stages off, fewer levels, low addresses.
 //!
 //! What a word is for is known from the golden walks of all accesses. A change renames addresses everywhere that they stand: in words, by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 use super::tables::Renaming;
 use super::*;
 use crate::bench::{Check, Failure};

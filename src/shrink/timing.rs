@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Simpler timing, and a simpler device.
 
 use std::ops::RangeInclusive;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Outcomes on purpose: finds the one table word whose change makes a walk end as is wanted.
 //!
 //! [`Image`] is memory as the device will find it when it comes to the op at hand. The golden model walks there, so the generator

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random scenarios from a seed.
 //!
 //! A campaign is a sequence of scenarios; scenario `n` of a seed is the same whoever makes it and whatever was made before. Any

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The tables of a random scenario: some virtual machines, some guests in each, and contexts that use them.
 
 use super::{Draw, Profile, weights};

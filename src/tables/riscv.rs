@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Page tables of RISC-V, built into memory from mappings.
 //!
 //! A [`HostTable`] is a G-stage table, gPA=>hPA; a [`GuestTable`] is a VS-stage table, gVA=>gPA, or, of a host without a virtual

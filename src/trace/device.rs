@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A trace on the RTL: it becomes a scenario, and every answer is compared.
 //!
 //! Accesses overlap, as far as the order of a trace lets them: a change of a word that walks may have read waits for the

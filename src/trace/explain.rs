@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What single lines of a trace are about.
 
 use std::path::Path;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A trace on the golden model: every access is walked afresh.
 
 use super::{

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Replays recorded MMU traces: what a hart running an operating system and its guests asked of its MMU, in program order,
 //! with the table words that the walks read.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A file of vectors on the golden model and on the RTL, on many threads, with a result that does not depend on how many.
 
 use std::collections::BTreeMap;

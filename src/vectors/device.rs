@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A vector's translation on the RTL, twice: cold, and at once again.
 
 use super::Vector;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is seen of a translation, beside what its vector says.
 
 use super::{Answer, Tag, Vector};

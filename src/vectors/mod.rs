@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Translation vectors: single translations with the answer that they must have, one JSON object a line, gzipped or not.
 //!
 //! A vector has the control registers, the access, the words of memory, the answer, and every table entry that is read or updated on

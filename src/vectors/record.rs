@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A line of a file of vectors: its JSON, and what of it cannot be.
 
 use std::borrow::Cow;

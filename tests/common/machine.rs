@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A translation to test on, whose entries are words of their own, and what golden model and device make of it.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The program, run as a user runs it.
 
 use std::ffi::OsStr;

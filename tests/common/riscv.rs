@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A RISC-V machine of one virtual machine with one guest, each of whose pages is built when it is first mapped.
 
 use std::collections::BTreeMap;

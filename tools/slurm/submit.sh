@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Submits a campaign to Slurm: a job array, a task for each shard, and a job that puts their results together.
 #
 # usage: tools/slurm/submit.sh [--wait] SHARDS FOLDER OPTION...

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Starts a Slurm of this one machine, runs a campaign of 8 shards on it as a job array, and compares what is merged with a run without
 # shards, byte for byte. Slurm and its munge live in a folder of their own and on ports of their own, and are stopped at the end;
 # nothing of the system is changed. Needs: slurmctld, slurmd, munged (Debian: slurm-wlm and munge), and no cluster.

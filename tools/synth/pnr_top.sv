@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // nested_mmu behind few pins, for place and route: its inputs are a shift register, its outputs are registered and
 // shifted out. So every path of its ports begins and ends in a register of the device, and none is left out.
 

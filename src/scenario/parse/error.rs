@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is wrong in a scenario file, and how it is shown.
 
 use std::fmt;

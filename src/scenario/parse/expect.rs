@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What an access is expected to come to.
 
 use super::error::{Problem, Result};

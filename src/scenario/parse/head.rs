@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What stands before the ops and needs no tables: the machine, memory's and requester's behaviour, contexts.
 
 use std::ops::RangeInclusive;

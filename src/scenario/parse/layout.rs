@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Tables that a file gives as mappings: where their words go, what is there already, and what a change of them owes.
 
 use std::collections::BTreeMap;

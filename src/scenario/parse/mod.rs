@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reads a scenario from a file; the format is in `docs/scenarios.md`.
 //!
 //! What a file says with tables and mappings becomes words and root registers here, and a change of a mapping becomes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Ops: from what a file says to what a run does.
 
 use super::error::{Lines, Problem, Result, Span};

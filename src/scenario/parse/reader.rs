@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Tables and values of a TOML document, each with its place in the text: reads them, and says what is wrong with them.
 
 use std::fmt::Write;

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Random scenarios of the RISC-V formats.
 //!
 //! Tables are drawn sound, but for a few words. Then the generator draws one episode after the other: it decides what is to happen (this
 //! fault at that level of that stage, an update that loses, a fence that overtakes a walk, a hit of what a fence has spared), looks in the
-//! golden model which words it takes ([`super::aim`]), and puts down the ops for it. All episodes share tables, tags and TLB entries, and are
+//! golden model which words it takes (`aim.rs`), and puts down the ops for it. All episodes share tables, tags and TLB entries, and are
 //! not waited for, so they disturb one another. How often stands in [`weights`].
 
 mod world;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The tables of a random RISC-V machine: virtual machines with guests in them, address spaces outside, and contexts that use
 //! them.
 

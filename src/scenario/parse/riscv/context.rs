@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `[[context]]` of RISC-V: by what the modes are called, or by images of control registers.
 
 use super::super::error::{Problem, Result, Span};

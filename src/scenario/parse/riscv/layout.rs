@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Tables of RISC-V that a file gives as mappings.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What of a scenario file is different for the formats of RISC-V: contexts, tables, fences.
 
 mod context;

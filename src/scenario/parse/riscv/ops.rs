@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fences and edits of RISC-V.
 
 use super::super::error::{Problem, Result};

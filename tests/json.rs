@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+//! JSON documents: what is written is what `docs/json.md` says, and it says the truth about expectations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use nestwalk::bench::{Failed, Failure};
+use nestwalk::bundle::Bundle;
+use nestwalk::campaign::{Campaign, Choose, Devices};
+use nestwalk::dut::DutError;
+use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::report::json as as_json;
+use nestwalk::results::Results;
+use nestwalk::scenario::Scenario;
+use nestwalk::shard::Shard;
+use nestwalk::stimulus::Profile;
+use serde_json::Value;
+use tempfile::TempDir;
+
+mod common {
+    pub mod program;
+}
+use common::program::{Ran, nestwalk};
+
+fn project(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+// --- The page -----------------------------------------------------------------------------------
+
+/// A row of a table of the page.
+struct Row {
+    /// The type, as it stands there.
+    kind: String,
+    /// The column "when" is empty.
+    always: bool,
+}
+
+/// The tables of `docs/json.md`, and which of their fields have been seen.
+struct Page {
+    tables: BTreeMap<String, BTreeMap<String, Row>>,
+    /// The schema versions that the page states, by the value of `schema`.
+    versions: BTreeMap<String, u64>,
+    seen: BTreeSet<String>,
+}
+
+impl Page {
+    fn read() -> Self {
+        let text = fs::read_to_string(project("docs/json.md")).unwrap();
+        let mut tables: BTreeMap<String, BTreeMap<String, Row>> = BTreeMap::new();
+        let mut versions = BTreeMap::new();
+        let mut name = String::new();
+        for line in text.lines() {
+            if let Some(title) = line.strip_prefix("### ") {
+                name = title.to_owned();
+                assert!(!tables.contains_key(&name), "{name} is there twice");
+                tables.insert(name.clone(), BTreeMap::new());
+            } else if line.starts_with("| `") {
+                let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+                let [field, kind, when, meaning] = cells[..] else {
+                    panic!("no row of four cells: {line}");
+                };
+                assert!(!meaning.is_empty(), "{line}");
+                let row = Row {
+                    kind: kind.to_owned(),
+                    always: when.is_empty(),
+                };
+                let table = tables.get_mut(&name).expect("a table has a heading");
+                let before = table.insert(field.trim_matches('`').to_owned(), row);
+                assert!(before.is_none(), "{name}.{field} is there twice");
+            } else if let Some((_, rest)) = line.split_once("`schema` is `") {
+                let (schema, rest) = rest.split_once('`').unwrap();
+                let (_, version) = rest.split_once("`schema_version` is ").unwrap();
+                let digits = version.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+                versions.insert(schema.to_owned(), digits.parse().unwrap());
+            }
+        }
+        assert!(tables.len() > 30);
+        Self {
+            tables,
+            versions,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// A document that says what it is.
+    fn document(&mut self, name: &str, value: &Value) {
+        let schema = value["schema"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{value:#}"));
+        assert_eq!(schema, format!("nestwalk-{name}"));
+        assert_eq!(value["schema_version"], self.versions[schema]);
+        self.check(value, name, name);
+    }
+
+    /// A value of a type of the page. `place` is where it stands.
+    fn check(&mut self, value: &Value, kind: &str, place: &str) {
+        let fits = |one: &&str| match value {
+            Value::Null => *one == "null",
+            Value::Bool(_) => *one == "boolean",
+            Value::Number(number) => {
+                *one == "number" || *one == "integer" && (number.is_u64() || number.is_i64())
+            }
+            Value::String(_) => *one == "string",
+            Value::Array(_) => one.starts_with("list of "),
+            Value::Object(_) => one.starts_with("map of ") || self.tables.contains_key(*one),
+        };
+        let one = kind.split(" or ").find(fits);
+        let one = one.unwrap_or_else(|| panic!("{place} is no {kind}: {value}"));
+        match value {
+            Value::Array(items) => {
+                let kind = one.strip_prefix("list of ").unwrap();
+                for (index, item) in items.iter().enumerate() {
+                    self.check(item, kind, &format!("{place}[{index}]"));
+                }
+            }
+            Value::Object(fields) => match one.strip_prefix("map of ") {
+                Some(kind) => {
+                    for (key, field) in fields {
+                        self.check(field, kind, &format!("{place}[{key:?}]"));
+                    }
+                }
+                None => self.object(fields, one, place),
+            },
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, fields: &serde_json::Map<String, Value>, table: &str, place: &str) {
+        for (name, row) in &self.tables[table] {
+            assert!(
+                !row.always || fields.contains_key(name),
+                "{place} lacks {name}, which table {table} has without a condition"
+            );
+        }
+        for (name, value) in fields {
+            let row = self.tables[table].get(name);
+            let row = row.unwrap_or_else(|| panic!("{place}.{name} is not in table {table}"));
+            let kind = row.kind.clone();
+            self.seen.insert(format!("{table}.{name}"));
+            self.check(value, &kind, &format!("{place}.{name}"));
+        }
+    }
+
+    /// The fields of the page that no document had.
+    fn unseen(&self) -> Vec<String> {
+        let all = self
+            .tables
+            .iter()
+            .flat_map(|(table, rows)| rows.keys().map(move |field| format!("{table}.{field}")));
+        all.filter(|field| !self.seen.contains(field)).collect()
+    }
+}
+
+/// A folder for what is written.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+/// Runs `nestwalk` with this exit code.
+#[track_caller]
+fn ran(code: i32, arguments: &[&str]) -> Ran {
+    let ran = nestwalk(arguments);
+    assert_eq!(
+        ran.code, code,
+        "{arguments:?}: {}{}",
+        ran.stdout, ran.stderr
+    );
+    ran
+}
+
+/// A device with a smaller TLB than the checker believes: it misses what must hit.
+fn small(scenario: &Scenario) -> Option<&'static Variant> {
+    let own = scenario.machine.variant()?;
+    let small = |v: &&Variant| {
+        v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries
+    };
+    VARIANTS.iter().find(small).or(Some(own))
+}
+
+/// An error of a device: that there is none with so many TLB entries.
+fn no_device(scenario: &Scenario) -> DutError {
+    let mut scenario = scenario.clone();
+    scenario.machine.tlb_entries = 999;
+    Devices::make(&scenario).err().expect("no such device")
+}
+
+/// A campaign that fails, on devices that are not those that it is for.
+fn failing(folder: &Folder, page: &mut Page) {
+    let choose: Choose = small;
+    let campaign = Campaign {
+        profile: Profile::ALL[0],
+        seed: 5,
+        count: 4_000,
+        jobs: 1,
+        coverage: false,
+        lean: None,
+        device: Some(&VARIANTS[0]),
+    };
+    let devices = || Devices::chosen(choose);
+    let never = AtomicBool::new(false);
+    let outcome = campaign
+        .run_shard(Shard::WHOLE, &devices, &|_| {}, &never, &|_| Ok(()))
+        .unwrap();
+    let results = Results::new(&campaign, Shard::WHOLE, &outcome);
+    page.check(
+        &serde_json::to_value(&results).unwrap(),
+        "results",
+        "results",
+    );
+
+    let (number, failed) = outcome.failed.expect("a TLB that is too small is seen");
+    let scenario = campaign.scenario(number);
+    let first = as_json::failure(&scenario, &failed);
+    let mut others = Vec::new();
+    for failure in [
+        Failure::Hang {
+            cycle: 7,
+            op: 0,
+            since: 3,
+        },
+        Failure::Device {
+            cycle: 7,
+            error: no_device(&scenario),
+        },
+    ] {
+        let failed = Failed {
+            failure,
+            ..Failed::clone(&failed)
+        };
+        others.push(as_json::failure(&scenario, &failed));
+    }
+    for failure in &others {
+        page.check(failure, "failure", "failure");
+    }
+    let small = (scenario, *failed);
+    let bundle = Bundle::make(
+        &campaign,
+        number,
+        small,
+        &Devices::chosen(choose),
+        folder.0.path(),
+    )
+    .unwrap();
+    let name = Bundle::name("handout", 5, number);
+    let report = folder.json(&format!("{name}/report.json"));
+    page.document("bundle", &report);
+    page.check(&bundle.summary(first.clone(), true), "found", "found");
+    let left = bundle.summary(first, false);
+    assert_eq!(left["shrunk"], Value::Null);
+    page.check(&left, "found", "found");
+}
+
+/// What only a device shows that is wrong in a replay, or a model of coverage that is wrong.
+const UNSEEN: [&str; 4] = [
+    "bin.bin",
+    "bin.group",
+    "tracefailure.line",
+    "tracefailure.what",
+];
+
+#[test]
+fn the_page_has_every_field_that_is_written_and_no_other() {
+    let mut page = Page::read();
+    let folder = Folder::new();
+
+    // Scenarios: of both languages, with and without faults and expectations.
+    let mut scenarios: Vec<_> = fs::read_dir(project("scenarios")).unwrap().collect();
+    scenarios.extend(fs::read_dir(project("tests/found")).unwrap());
+    for entry in scenarios {
+        let path = entry.unwrap().path();
+        let walked = ran(0, &["walk", path.to_str().unwrap(), "--json"]);
+        page.document("walk", &walked.json());
+    }
+    for name in ["exercise", "sv39-kvm", "svadu", "host-process"] {
+        let path = project(&format!("scenarios/{name}.toml"));
+        page.document("run", &ran(0, &["run", &path, "--json"]).json());
+    }
+    let exercise = project("scenarios/exercise.toml");
+    let wave = ran(
+        0,
+        &["wave", &exercise, "-o", &folder.path("wave"), "--json"],
+    );
+    page.document("wave", &wave.json());
+
+    // Campaigns.
+    let campaign = ["fuzz", "--seed", "1", "--count", "1500", "--json"];
+    let fuzz = |more: &[&str]| ran(0, &[&campaign[..], more].concat()).json();
+    let coverage = folder.path("coverage.json");
+    page.document("fuzz", &fuzz(&["--coverage", &coverage, "--memory"]));
+    page.check(&folder.json("coverage.json"), "coverage", "coverage");
+    let shards = [folder.path("0.json"), folder.path("1.json")];
+    for (shard, file) in ["0/2", "1/2"].iter().zip(&shards) {
+        page.document("fuzz", &fuzz(&["--shard", shard, "--results", file]));
+    }
+    page.check(&folder.json("0.json"), "results", "results");
+    let merged = ran(0, &["merge", &shards[0], &shards[1], "--json"]);
+    page.check(&merged.json(), "results", "merge");
+    failing(&folder, &mut page);
+
+    // Coverage, of the RTL's code too.
+    fs::create_dir(folder.path("rtl")).unwrap();
+    folder.write("rtl/a.sv", "module a;\n  if (x) y = 1;\nendmodule\n");
+    let point = |kind: &str, what: &str, count: u64| {
+        format!(
+            "C '\x01t\x02{kind}\x01page\x02v_{kind}/a__pi1\x01f\x02rtl/a.sv\x01l\x022\x01n\x023\x01o\x02{what}\x01S\x022' {count}\n"
+        )
+    };
+    let points = point("branch", "if", 3) + &point("branch", "else", 0);
+    let code = folder.write("a.dat", &format!("# SystemC::Coverage-3\n{points}"));
+    let sources = folder.path("");
+    let cover = ["cover", &coverage, &code, "--sources", &sources, "--json"];
+    page.document("cover", &ran(0, &cover).json());
+
+    // Vectors and traces: right, wrong, and not there.
+    let vectors = project("tests/vectors/hyp-tests.jsonl.gz");
+    page.document("vectors", &ran(0, &["vectors", &vectors, "--json"]).json());
+    let vector = r#"{"id":"v","xlen":64,"ext":{"svnapot":0,"svpbmt":0,"svadu":0},
+        "csrs":{"satp":"8000000000080022","vsatp":"0","hgatp":"0","priv":1,"virt":0,"mxr":0,"sum":0,"mprv":0,
+        "mpp":0,"mpv":0,"vs_mxr":0,"vs_sum":0,"spvp":0,"hu":0,"m_adue":0,"m_pbmte":0,"h_adue":0,"h_pbmte":0},
+        "access":{"type":"load","kind":"plain","size":4,"va":"8000ce70"},"eff":{"priv":1,"virt":0},
+        "mem":[["80022010","200000cf"]],"expect":{"ok":true,"pa":"9000ce70"},
+        "reads":[["80022010","S2"]],"writes":[]}"#;
+    let wrong = folder.write("wrong.jsonl", &vector.replace('\n', ""));
+    page.document("vectors", &ran(1, &["vectors", &wrong, "--json"]).json());
+    let absent = folder.path("absent");
+    page.document("vectors", &ran(2, &["vectors", &absent, "--json"]).json());
+    let trace = |pa: &str| {
+        format!(
+            "H 1 64 0 0 1 1\n\
+             C 1 0 1 8000500000080000 0 0 0 0 0 0 1 0 0 0 0\n\
+             M 80000000 20000401\nM 80001000 20000801\nM 80002008 20000cc7\n\
+             A 1 r 1008 ={pa} 3\nE 1 3 0 0 1 0 0 0\n"
+        )
+    };
+    let right = folder.write("right.trace", &trace("80003008"));
+    folder.write(
+        "right.stats.txt",
+        "TLB 32: hit 50%, walks 1, reads/walk 3.00\n",
+    );
+    page.document("trace", &ran(0, &["trace", &right, "--json"]).json());
+    let wrong = folder.write("wrong.trace", &trace("90003008"));
+    page.document("trace", &ran(1, &["trace", &wrong, "--json"]).json());
+    page.document("trace", &ran(2, &["trace", &absent, "--json"]).json());
+
+    assert_eq!(page.unseen(), UNSEEN);
+}
+
+// --- Expectations -------------------------------------------------------------------------------
+
+/// The exercise with one text in place of another, on a command with `--json`.
+fn exercise(command: &str, from: &str, to: &str) -> Ran {
+    let text = fs::read_to_string(project("scenarios/exercise.toml")).unwrap();
+    assert!(text.contains(from));
+    let folder = Folder::new();
+    let path = folder.write("exercise.toml", &text.replace(from, to));
+    nestwalk(&[command, &path, "--json"])
+}
+
+#[test]
+fn an_expectation_that_fails_is_never_said_to_be_met() {
+    // The hPA is wrong on both, whether there was a hit on the device alone: the last access.
+    for (from, to, golden_fails) in [
+        ("expect.hpa = 0x1FFFC", "expect.hpa = 0x2FFFC", true),
+        ("expect.hit = true", "expect.hit = false", false),
+    ] {
+        let ran = exercise("run", from, to);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        let report = ran.json();
+        assert_eq!(report["agree"], false);
+        let accesses = report["accesses"].as_array().unwrap();
+        let (last, others) = accesses.split_last().unwrap();
+        assert_eq!(last["golden"]["as_expected"], !golden_fails);
+        assert_eq!(last["device"]["as_expected"], false);
+        assert!(!last["device"]["differences"].as_array().unwrap().is_empty());
+        for access in others {
+            assert_eq!(access["golden"]["as_expected"], true);
+            assert_eq!(access["device"]["as_expected"], true);
+        }
+        let walked = exercise("walk", from, to);
+        assert_eq!(walked.code, i32::from(golden_fails));
+        let report = walked.json();
+        assert_eq!(report["agree"], !golden_fails);
+        let last = report["accesses"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["as_expected"], !golden_fails);
+    }
+}
+
+#[test]
+fn an_access_without_expectations_is_neither_met_nor_failed() {
+    let both = "expect.hpa = 0x1FFFC\nexpect.hit = true\n";
+    let report = exercise("run", both, "").json();
+    let last = report["accesses"].as_array().unwrap().last().unwrap();
+    for side in ["golden", "device"] {
+        assert_eq!(last[side]["as_expected"], Value::Null);
+        assert_eq!(last[side]["differences"], serde_json::json!([]));
+    }
+    assert!(Path::new(report["scenario"].as_str().unwrap()).ends_with("exercise.toml"));
+}
