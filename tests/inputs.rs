@@ -133,6 +133,21 @@ fn each_value_that_is_not_modelled_is_refused_at_its_image_with_its_name_and_the
 }
 
 #[test]
+fn a_register_whose_fields_are_elsewhere_is_told_where() {
+    for (register, words) in [
+        ("sstatus", "a part of mstatus"),
+        ("mstatush", "63:32 of mstatus"),
+        ("menvcfgh", "63:32 of menvcfg"),
+        ("henvcfgh", "63:32 of henvcfg"),
+        ("senvcfg", "PMM, SSE and UKTE are not modelled"),
+        ("mseccfg", "unknown key `mseccfg`"),
+    ] {
+        let context = format!("csrs = {{ {register} = 0 }}");
+        refused(&riscv("rv32", &context, "load = 0"), &[register, words]);
+    }
+}
+
+#[test]
 fn an_image_is_no_wider_than_its_register() {
     for register in Register::ALL {
         let width = register.width(Xlen::X32);

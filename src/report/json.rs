@@ -128,7 +128,7 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
         "query": query(&access.query, format),
         "steps": access.steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
         "walk_reads": reads,
-        "expected": access.access.expect.is_some(),
+        "expected": access.is_compared(),
         "differences": access.differences,
     });
     match &access.found {

@@ -71,6 +71,18 @@ pub(in super::super) fn fits_access(
     }
 }
 
+/// Registers that an image might be thought to be of, and where their fields are.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("sstatus", "it is a part of mstatus: give that"),
+    ("mstatush", "it is bits 63:32 of mstatus here"),
+    ("menvcfgh", "it is bits 63:32 of menvcfg here"),
+    ("henvcfgh", "it is bits 63:32 of henvcfg here"),
+    (
+        "senvcfg",
+        "its PMM, SSE and UKTE are not modelled, and the rest plays no part in a translation",
+    ),
+];
+
 /// `[[context]]`, each with the registers that it is given by, if it is.
 pub(in super::super) fn contexts(
     file: &Table<'_>,
@@ -372,6 +384,13 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Cont
         _ => Xlen::X64,
     };
     let images = field.table("`csrs`")?;
+    for (key, span) in images.keys() {
+        if let Some((_, place)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
+            return Err(
+                Problem::at(&span, format!("no image of `{key}` can be given")).label(*place),
+            );
+        }
+    }
     images.only(&Register::ALL.map(Register::name))?;
     let image = |register: Register| -> Result<u64> {
         let Some(field) = images.get(register.name()) else {
