@@ -186,7 +186,8 @@ impl HostMemory {
         page.there.set(word, true);
     }
 
-    /// A walk's compare-and-swap: sets the word at `at` to `new` if it is `expected`, and gives what was there.
+    /// A walk's compare-and-swap: sets the word at `at` to `new` if it is `expected`, and gives
+    /// what was there.
     ///
     /// # Errors
     /// [`Hole`] where there is none, or where a region permits no update; then nothing is set.

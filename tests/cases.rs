@@ -1,5 +1,5 @@
-//! The files of `tests/cases`, each through the program: it passes, is refused with an error that names
-//! what is not modelled, or is listed with its reason.
+//! The files of `tests/cases`, each through the program: it passes, is refused with an error that
+//! names what is not modelled, or is listed with its reason.
 
 #[path = "common/program.rs"]
 mod program;
@@ -16,7 +16,8 @@ enum Outcome {
     Passes,
     /// An error with these words in it; exit code 2.
     Refused(&'static [&'static str]),
-    /// Device and golden model agree, and what the file expects does not come true, for this reason.
+    /// Device and golden model agree, and what the file expects does not come true, for this
+    /// reason.
     Listed(&'static str),
 }
 

@@ -1,5 +1,6 @@
-//! Every input is honoured or refused: each bit of a register's image, operands of fences and contexts wider than
-//! the machine's, extensions that are not modelled, and parts of memory in which a walk may not do all.
+//! Every input is honoured or refused: each bit of a register's image, operands of fences and
+//! contexts wider than the machine's, extensions that are not modelled, and parts of memory in
+//! which a walk may not do all.
 
 use nestwalk::addr::Hpa;
 use nestwalk::format::riscv::Xlen;
@@ -26,7 +27,8 @@ fn context_of(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> Result<Con
     parse(&by_registers(xlen, images, lines), "x.toml").map(|read| read.contexts[0].context)
 }
 
-/// Registers under which each bit that is used matters to some access: lines of the context, and images.
+/// Registers under which each bit that is used matters to some access: lines of the context, and
+/// images.
 fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     use Register::{Henvcfg, Hgatp, Hstatus, Menvcfg, Mstatus, Satp, Vsatp, Vsstatus};
     let (root, host_root) = match xlen {

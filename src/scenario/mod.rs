@@ -253,7 +253,8 @@ pub struct Expect {
     pub entries: Vec<ExpectEntry>,
     /// Whether the TLB answers (device only).
     pub hit: Option<bool>,
-    /// What is expected of the device in place of the above, where that is not what the golden walk comes to.
+    /// What is expected of the device in place of the above, where that is not what the golden walk
+    /// comes to.
     pub device: Option<Box<Expect>>,
 }
 

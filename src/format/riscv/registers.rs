@@ -1,12 +1,13 @@
 //! Every bit of the registers that an image can give, and what the program makes of it.
 //!
 //! A bit is a part of the translation that the program models; or it plays no part in any
-//! translation; or it asks for something that the program does not model, and is refused. [`FIELDS`]
-//! is the one place that says which. [`check`] holds an image against it, and `docs/inputs.md` has
-//! the table as [`markdown`] writes it.
+//! translation; or it asks for something that the program does not model, and is refused.
+//! [`FIELDS`] is the one place that says which. [`check`] holds an image against it, and
+//! `docs/inputs.md` has the table as [`markdown`] writes it.
 //!
 //! Clauses are sections of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture.
-//! Images of RV32 have mstatus, menvcfg and henvcfg with mstatush, menvcfgh and henvcfgh above bit 31.
+//! Images of RV32 have mstatus, menvcfg and henvcfg with mstatush, menvcfgh and henvcfgh above bit
+//! 31.
 
 use std::fmt;
 

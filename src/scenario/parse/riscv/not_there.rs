@@ -1,5 +1,5 @@
-//! What a scenario might ask for by a key or a name, and that is not modelled: each is refused by the
-//! name of its extension, and not as a key that nobody knows.
+//! What a scenario might ask for by a key or a name, and that is not modelled: each is refused by
+//! the name of its extension, and not as a key that nobody knows.
 
 use super::super::error::{Problem, Result};
 use super::super::reader::{Field, Table};
