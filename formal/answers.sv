@@ -110,10 +110,11 @@ module answers
   endfunction
 
   function automatic logic is_trap(trap_t trap, fault_t fault, gpa_t gpa, query_t query);
-    logic guest_page;
+    logic guest_page, has_htval;
     guest_page = (fault.stage == StageHost) && fault.kind != FaultMemory;
+    has_htval  = guest_page && gpa / 4 != '0;
     return trap.cause == cause_of(fault, query.access) && trap.gva == query.ctx.space.virt
-        && trap.tval2 == (guest_page ? gpa / 4 : '0) && trap.tinst == (guest_page ? tinst_of(fault) : '0);
+        && trap.tval2 == (guest_page ? gpa / 4 : '0) && trap.tinst == (has_htval ? tinst_of(fault) : '0);
   endfunction
 
   ///////////////////

@@ -443,6 +443,8 @@ module nested_mmu
         default:       trap.tinst = '0;
       endcase
     end
+    // A pseudoinstruction goes with a nonzero address in htval, and with no other.
+    if (trap.tval2 == '0) trap.tinst = '0;
     return trap;
   endfunction
 

@@ -37,6 +37,25 @@ impl Page {
     }
 }
 
+/// A part of memory in which a walk may not do all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its first byte.
+    pub from: Hpa,
+    /// Its size in bytes, 1 or more; it ends within the machine's addresses.
+    pub bytes: u64,
+    /// A walk may read entries there.
+    pub read: bool,
+    /// A walk may update entries there.
+    pub write: bool,
+}
+
+impl Region {
+    fn has(&self, at: Hpa) -> bool {
+        at.0 >= self.from.0 && at.0 - self.from.0 < self.bytes
+    }
+}
+
 /// Memory of words that are as wide as a format's table entries, at addresses that are multiples of their size. A word that was never
 /// given is a hole.
 #[derive(Clone, Debug)]
@@ -45,6 +64,8 @@ pub struct HostMemory {
     word_shift: u32,
     low: Vec<Option<Box<Page>>>,
     high: FxHashMap<u64, Box<Page>>,
+    /// Few, if any; they do not overlap.
+    regions: Vec<Region>,
 }
 
 /// There is no memory at the address.
@@ -59,6 +80,49 @@ impl HostMemory {
             word_shift: format.geometry().pte_bytes().ilog2(),
             low: Vec::new(),
             high: FxHashMap::default(),
+            regions: Vec::new(),
+        }
+    }
+
+    /// The same regions, and no word.
+    pub fn without_words(&self) -> Self {
+        Self {
+            word_shift: self.word_shift,
+            low: Vec::new(),
+            high: FxHashMap::default(),
+            regions: self.regions.clone(),
+        }
+    }
+
+    /// Where a walk may not do all.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// Says where a walk may not do all; elsewhere it may. An edit of memory asks no region.
+    pub fn set_regions(&mut self, regions: Vec<Region>) {
+        self.regions = regions;
+    }
+
+    /// Whether a walk may read the entry at `at` (or, with `update`, update it), if there is one.
+    #[inline]
+    pub fn permits(&self, at: Hpa, update: bool) -> bool {
+        self.regions.is_empty()
+            || self
+                .regions
+                .iter()
+                .all(|region| !region.has(at) || if update { region.write } else { region.read })
+    }
+
+    /// The word at `at` as a walk reads it.
+    ///
+    /// # Errors
+    /// [`Hole`] where there is none, or where a region permits no read.
+    #[inline]
+    pub fn walk_read(&self, at: Hpa) -> Result<u64, Hole> {
+        match self.permits(at, false) {
+            true => self.read(at),
+            false => Err(Hole(at)),
         }
     }
 
@@ -89,7 +153,7 @@ impl HostMemory {
         }
     }
 
-    /// The word at `at`.
+    /// The word at `at`, whoever asks.
     ///
     /// # Errors
     /// [`Hole`] where there is none; an address that is not a multiple of a word's size has none.
@@ -123,11 +187,15 @@ impl HostMemory {
         page.there.set(word, true);
     }
 
-    /// Sets the word at `at` to `new` if it is `expected`, and gives what was there: a compare-and-swap.
+    /// A walk's compare-and-swap: sets the word at `at` to `new` if it is `expected`, and gives
+    /// what was there.
     ///
     /// # Errors
-    /// [`Hole`] where there is none.
+    /// [`Hole`] where there is none, or where a region permits no update; then nothing is set.
     pub fn update(&mut self, at: Hpa, expected: u64, new: u64) -> Result<u64, Hole> {
+        if !self.permits(at, true) {
+            return Err(Hole(at));
+        }
         let found = self.read(at)?;
         if found == expected {
             self.write(at, new);
@@ -209,6 +277,43 @@ mod tests {
         let mut memory = HostMemory::new(Format::Rv32);
         memory.write(Hpa(0x3_0000_1FFC), u64::MAX);
         assert_eq!(memory.read(Hpa(0x3_0000_1FFC)), Ok(0xFFFF_FFFF));
+    }
+
+    #[test]
+    fn a_region_stops_walks_at_its_first_and_last_byte_and_edits_nowhere() {
+        let mut memory = HostMemory::new(Format::Rv64);
+        let region = |from, read, write| Region {
+            from: Hpa(from),
+            bytes: 0x10,
+            read,
+            write,
+        };
+        let regions = vec![region(0x1000, true, false), region(0x2000, false, true)];
+        memory.set_regions(regions.clone());
+        for at in [
+            0xFF8, 0x1000, 0x1008, 0x1010, 0x1FF8, 0x2000, 0x2008, 0x2010,
+        ] {
+            memory.write(Hpa(at), at);
+        }
+        for at in [0x1000, 0x1008] {
+            assert_eq!(memory.walk_read(Hpa(at)), Ok(at));
+            assert_eq!(memory.update(Hpa(at), at, 1), Err(Hole(Hpa(at))));
+            assert_eq!(
+                memory.read(Hpa(at)),
+                Ok(at),
+                "a refused update sets nothing"
+            );
+        }
+        for at in [0x2000, 0x2008] {
+            assert_eq!(memory.walk_read(Hpa(at)), Err(Hole(Hpa(at))));
+            assert_eq!(memory.update(Hpa(at), at, 1), Ok(at));
+        }
+        for at in [0xFF8, 0x1010, 0x1FF8, 0x2010] {
+            assert_eq!(memory.walk_read(Hpa(at)), Ok(at));
+            assert_eq!(memory.update(Hpa(at), at, 1), Ok(at));
+        }
+        let blank = memory.without_words();
+        assert_eq!((blank.regions(), blank.words().len()), (&regions[..], 0));
     }
 
     #[test]

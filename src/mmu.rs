@@ -124,15 +124,15 @@ pub struct Context {
     pub napot: bool,
     /// Rights mode of the handout's machine: leaves have status bits. Off, status is ignored, as in the exercise.
     pub rights: bool,
-    /// Tag of the guest's address space, [`ASID_WIDTH`] bits.
+    /// Tag of the guest's address space, [`Format::asid_width`] bits.
     pub asid: u16,
-    /// Tag of the virtual machine, [`VMID_WIDTH`] bits.
+    /// Tag of the virtual machine, [`Format::vmid_width`] bits.
     pub vmid: u16,
 }
 
-/// Width of an ASID in bits.
+/// Width of an ASID at the ports, in bits; [`Format::asid_width`] of it are in use.
 pub const ASID_WIDTH: u32 = 16;
-/// Width of a VMID in bits.
+/// Width of a VMID at the ports, in bits; [`Format::vmid_width`] of it are in use.
 pub const VMID_WIDTH: u32 = 14;
 
 impl Context {

@@ -446,6 +446,36 @@ fn a_wrong_line_is_refused() {
             "vmid is 4000; it is at most 3fff",
         ),
         (
+            "F hfence.gvma 1 0 - -\n",
+            7,
+            "hfence.gvma with v 1: it traps",
+        ),
+        (
+            "F hfence.gvma 0 0 4000000000000000 -\n",
+            7,
+            "rs1 is 4000000000000000; it is at most 3fffffffffffffff",
+        ),
+        (
+            "A 1 hlv 1008 =80003008 3\n",
+            7,
+            "hlv in context 1, whose v is 0",
+        ),
+        (
+            "C 2 0 1 8000500000080000 0 0 0 0 0 0 0 0 0 0 1\nA 2 x 1000 !c 0 0 3\n",
+            8,
+            "a fetch in context 2, whose mprv is 1",
+        ),
+        (
+            "C 2 0 1 80000 0 0 0 0 0 0 0 0 0 0 0\n",
+            7,
+            "satp 0x80000 has MODE 0 (Bare), and other fields",
+        ),
+        (
+            "C 2 1 1 0 0 8400500000080000 0 0 0 0 0 0 0 0 0\n",
+            7,
+            "the reserved field hgatp[59:58] is 1",
+        ),
+        (
             "F sfence.vma 0 0 - -\nW 80002008 0\n",
             8,
             "a W line follows the A line of its access",

@@ -236,7 +236,41 @@ fn what_is_no_vector_is_refused_with_its_place() {
     refused(without("access", "va"), 2, &["missing field", "va"]);
     refused(without("expect", "pa"), 2, &["expect.pa", "missing field"]);
     let mode = with("csrs", "hgatp", "7000000000080018".into());
-    refused(mode, 2, &["hgatp", "reserved MODE 7"]);
+    refused(mode, 2, &["csrs: hgatp.MODE is 7", "reserved"]);
+    let there = with("ext", "svrsw60t59b", 0.into());
+    assert_eq!(check(&written(there), &["--on", "golden"]).code, 0);
+    let bits = with("csrs", "hgatp", "8800000000080018".into());
+    refused(bits, 2, &["csrs: the reserved field hgatp[59:58] is 2"]);
+    let bare = with("csrs", "hgatp", "18".into());
+    refused(bare, 2, &["csrs: hgatp 0x18 has MODE 0 (Bare)"]);
+    for (outer, known) in [
+        ("csrs", "`h_pbmte`"),
+        ("access", "`size`"),
+        ("eff", "`virt`"),
+        ("expect", "`tval2`"),
+    ] {
+        let unknown = with(outer, "m_sse", 0.into());
+        refused(unknown, 2, &["unknown field `m_sse`", known]);
+    }
+    let mut unknown = good.clone();
+    unknown["note"] = "x".into();
+    refused(second(&unknown), 2, &["unknown field `note`", "`writes`"]);
+    let other = with("ext", "svrsw60t59b", 1.into());
+    refused(other, 2, &["ext: \"svrsw60t59b\" is 1", "not modelled"]);
+    refused(without("ext", "svadu"), 2, &["missing field", "svadu"]);
+    let mut adue = good.clone();
+    adue["ext"]["svadu"] = 0.into();
+    adue["csrs"]["h_adue"] = 1.into();
+    refused(second(&adue), 2, &["csrs.h_adue", "ext.svadu is 0"]);
+    let crossing = with("access", "va", "fff".into());
+    refused(crossing, 2, &["access.size", "two pages"]);
+    refused(
+        with("access", "size", 3.into()),
+        2,
+        &["access.size", "3 bytes"],
+    );
+    let trap = with("expect", "tval2", "0".into());
+    refused(trap, 2, &["expect.tval2", "of a trap", "expect.ok is true"]);
     let kind = with("access", "kind", "hsx".into());
     refused(kind, 2, &["access.kind", "\"hsx\"", "hlvx"]);
     let kind = with("access", "type", "amo".into());

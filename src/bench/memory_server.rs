@@ -86,7 +86,7 @@ impl MemoryServer {
         let error = self.timing.errors > 0 && below(&mut self.rng, 1000) < self.timing.errors;
         let word = match update {
             _ if error => None,
-            None => memory.read(at).ok(),
+            None => memory.walk_read(at).ok(),
             Some(Update { expected, new }) => memory.to_mut().update(at, expected, new).ok(),
         };
         let (least, most) = (*self.timing.latency.start(), *self.timing.latency.end());

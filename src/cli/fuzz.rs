@@ -271,6 +271,9 @@ fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
     if args.lean.is_empty() {
         return Ok(None);
     }
+    if !args.profile.format.is_riscv() {
+        return Err(CliError::NoLeaning(args.profile));
+    }
     let files: Vec<_> = args
         .lean
         .iter()

@@ -146,6 +146,8 @@ enum CliError {
         profile: Profile,
         there_are: String,
     },
+    #[error("--lean: profile {0} cannot lean; the profiles of RISC-V can: rv32 and rv64")]
+    NoLeaning(Profile),
     #[error("--waivers is for coverage of the RTL's code, and none of the files is such coverage")]
     NothingToWaive,
     /// One error a line.

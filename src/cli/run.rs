@@ -157,7 +157,12 @@ impl<'a> Both<'a> {
             }
             let expected = golden.access.expect.is_some();
             if expected && golden.differences.is_empty() && differences.is_empty() {
-                out.push_str("  as expected, on golden model and device\n");
+                out.push_str(match golden.of_device_alone {
+                    true => {
+                        "  as expected, on the device alone: memory answers with errors at random\n"
+                    }
+                    false => "  as expected, on golden model and device\n",
+                });
             }
         }
         out.push('\n');

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::mmu::{ASID_WIDTH, VMID_WIDTH};
+
 /// A paging format, as the RTL parameter `Format` selects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,6 +144,24 @@ impl Format {
                 levels: 5,
                 host_root_extra: 2,
             },
+        }
+    }
+
+    /// Bits of an ASID. Of RISC-V that is ASIDMAX (privileged specification, "Supervisor Address
+    /// Translation and Protection (satp) Register"): a register of RV32 has no more.
+    pub const fn asid_width(self) -> u32 {
+        match self {
+            Format::Rv32 => 9,
+            Format::Handout | Format::Classic32 | Format::Rv64 => ASID_WIDTH,
+        }
+    }
+
+    /// Bits of a VMID. Of RISC-V that is VMIDMAX (privileged specification, "Hypervisor Guest
+    /// Address Translation and Protection (hgatp) Register"): a register of RV32 has no more.
+    pub const fn vmid_width(self) -> u32 {
+        match self {
+            Format::Rv32 => 7,
+            Format::Handout | Format::Classic32 | Format::Rv64 => VMID_WIDTH,
         }
     }
 

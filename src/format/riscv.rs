@@ -17,9 +17,12 @@
 //! | 3, 2, 1 | X, W, R | rights; all clear in a pointer |
 //! | 0 | V | valid |
 
+pub mod registers;
+
 use super::Format;
 use crate::addr::{Gpa, Hpa};
 use crate::mmu::{Access, Context, Rights, Stage, StageControl};
+use registers::{Refused, Register};
 
 const V: u64 = 1 << 0;
 const R: u64 = 1 << 1;
@@ -285,6 +288,15 @@ impl Xlen {
             Xlen::X64 => Format::Rv64,
         }
     }
+
+    /// That of a format; none of the handout's formats.
+    pub const fn of_format(format: Format) -> Option<Self> {
+        match format {
+            Format::Handout | Format::Classic32 => None,
+            Format::Rv32 => Some(Xlen::X32),
+            Format::Rv64 => Some(Xlen::X64),
+        }
+    }
 }
 
 /// A nominal privilege mode.
@@ -328,6 +340,28 @@ pub enum AccessKind {
 }
 
 impl AccessKind {
+    /// Every kind.
+    pub const ALL: [AccessKind; 6] = [
+        AccessKind::Load,
+        AccessKind::Store,
+        AccessKind::Fetch,
+        AccessKind::Hlv,
+        AccessKind::Hlvx,
+        AccessKind::Hsv,
+    ];
+
+    /// Its name in scenarios.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AccessKind::Fetch => "fetch",
+            AccessKind::Load => "load",
+            AccessKind::Store => "store",
+            AccessKind::Hlv => "hlv",
+            AccessKind::Hlvx => "hlvx",
+            AccessKind::Hsv => "hsv",
+        }
+    }
+
     /// What it asks of an MMU.
     pub const fn access(self) -> Access {
         match self {
@@ -339,7 +373,7 @@ impl AccessKind {
     }
 
     /// HLV, HLVX or HSV.
-    const fn is_hypervisor(self) -> bool {
+    pub const fn is_hypervisor(self) -> bool {
         matches!(self, AccessKind::Hlv | AccessKind::Hlvx | AccessKind::Hsv)
     }
 }
@@ -394,19 +428,22 @@ pub struct Csrs {
 }
 
 /// Registers that do not say how an access is translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CsrError {
-    /// A reserved encoding of MODE.
+    /// A field has a value that is not modelled, like a reserved MODE.
+    #[error("{0}; {legal}", legal = .0.legal())]
+    Refused(#[from] Box<Refused>),
+    /// MODE is Bare, and the register's other fields are not 0.
     #[error(
-        "{register} 0x{image:X} has the reserved MODE {mode}; MODE is 0, 8, 9 or 10, and 0 or 1 of RV32"
+        "{register} 0x{image:X} has MODE 0 (Bare), and other fields that are not 0: what it does is UNSPECIFIED (\"{clause}\"), so all of it must be 0"
     )]
-    Mode {
+    Bare {
         /// Which register.
-        register: &'static str,
+        register: Register,
         /// Its image.
         image: u64,
-        /// The field.
-        mode: u8,
+        /// The section of the manual that says so.
+        clause: &'static str,
     },
     /// M-mode in a virtual machine.
     #[error("V=1 and M-mode exclude each other")]
@@ -425,16 +462,26 @@ struct Atp {
 }
 
 impl Csrs {
-    fn atp(&self, register: &'static str, image: u64, tag_width: u32) -> Result<Atp, CsrError> {
+    /// Takes a root register apart, of which every bit means something.
+    fn atp(&self, register: Register, image: u64) -> Result<Atp, CsrError> {
+        registers::check(register, self.xlen, image)?;
         let (mode, tag_shift) = match self.xlen {
             Xlen::X32 => ((image >> 31 & 1) as u8, 22),
             Xlen::X64 => ((image >> 60) as u8, 44),
         };
-        let levels = levels_of_mode(self.xlen, mode).ok_or(CsrError::Mode {
-            register,
-            image,
-            mode,
-        })?;
+        // The check above has refused all modes that have no number of levels.
+        let levels = levels_of_mode(self.xlen, mode).unwrap_or(0);
+        if levels == 0 && image != 0 {
+            return Err(CsrError::Bare {
+                register,
+                image,
+                clause: registers::clause_of(register),
+            });
+        }
+        let tag_width = match register {
+            Register::Hgatp => self.xlen.format().vmid_width(),
+            _ => self.xlen.format().asid_width(),
+        };
         let ppn = image & ((1 << tag_shift) - 1);
         Ok(Atp {
             levels,
@@ -496,14 +543,10 @@ impl Csrs {
             return Ok(context);
         }
         let (register, image) = match virt {
-            true => ("vsatp", self.vsatp),
-            false => ("satp", self.satp),
+            true => (Register::Vsatp, self.vsatp),
+            false => (Register::Satp, self.satp),
         };
-        let asid_width = match self.xlen {
-            Xlen::X32 => 9,
-            Xlen::X64 => 16,
-        };
-        let guest = self.atp(register, image, asid_width)?;
+        let guest = self.atp(register, image)?;
         // The bits of henvcfg are 0 where those of menvcfg are.
         context.guest = StageControl {
             levels: guest.levels,
@@ -515,11 +558,7 @@ impl Csrs {
         };
         context.asid = guest.tag;
         if virt {
-            let vmid_width = match self.xlen {
-                Xlen::X32 => 7,
-                Xlen::X64 => 14,
-            };
-            let host = self.atp("hgatp", self.hgatp, vmid_width)?;
+            let host = self.atp(Register::Hgatp, self.hgatp)?;
             context.host = StageControl {
                 levels: host.levels,
                 // "The root page table is 16 KiB and must be aligned to a 16-KiB boundary": PPN[1:0] read 0.
@@ -664,17 +703,34 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_an_error() {
-        let reserved = Csrs {
+        let refused = |csrs: Csrs| csrs.context(AccessKind::Load).unwrap_err().to_string();
+        let reserved = refused(Csrs {
             satp: 7 << 60,
             ..csrs()
+        });
+        assert!(
+            reserved.starts_with("satp.MODE is 7, which is not modelled"),
+            "{reserved}"
+        );
+        let bare = refused(Csrs {
+            satp: 0x80000,
+            ..csrs()
+        });
+        assert!(
+            bare.starts_with("satp 0x80000 has MODE 0 (Bare), and other fields"),
+            "{bare}"
+        );
+        let virt = Csrs {
+            virt: true,
+            ..csrs()
         };
-        assert_eq!(
-            reserved.context(AccessKind::Load),
-            Err(CsrError::Mode {
-                register: "satp",
-                image: 7 << 60,
-                mode: 7
-            })
+        let wide = refused(Csrs {
+            hgatp: virt.hgatp | 1 << 58,
+            ..virt
+        });
+        assert!(
+            wide.starts_with("the reserved field hgatp[59:58] is 1"),
+            "{wide}"
         );
         let user = Csrs {
             privilege: Privilege::User,

@@ -57,7 +57,7 @@ pub struct GuestTable {
 
 impl EntryMemory for HostMemory {
     fn read_entry(&mut self, at: Hpa) -> Option<u64> {
-        self.read(at).ok()
+        self.walk_read(at).ok()
     }
 
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
@@ -85,14 +85,24 @@ impl<'a> Overlay<'a> {
 
 impl EntryMemory for Overlay<'_> {
     fn read_entry(&mut self, at: Hpa) -> Option<u64> {
+        if !self.memory.permits(at, false) {
+            return None;
+        }
         let updated = self.updates.iter().rev().find(|(place, _)| *place == at);
         updated
             .map(|&(_, word)| word)
-            .or_else(|| self.memory.read(at).ok())
+            .or_else(|| self.memory.walk_read(at).ok())
     }
 
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64> {
-        let found = self.read_entry(at)?;
+        if !self.memory.permits(at, true) {
+            return None;
+        }
+        let updated = self.updates.iter().rev().find(|(place, _)| *place == at);
+        let found = match updated {
+            Some(&(_, word)) => word,
+            None => self.memory.read(at).ok()?,
+        };
         if found == expected {
             self.updates.push((at, new));
         }

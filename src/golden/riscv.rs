@@ -496,7 +496,10 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             Position::Host { gpa, purpose, .. } => {
                 trap.cause = guest_page_fault;
                 trap.tval2 = gpa.0 >> 2;
-                trap.tinst = self.pseudoinstruction(purpose);
+                // "(b) a nonzero value (the faulting guest physical address) is written".
+                if trap.tval2 != 0 {
+                    trap.tinst = self.pseudoinstruction(purpose);
+                }
             }
         }
         Fault {
@@ -506,7 +509,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// "Special pseudoinstruction values for guest-page faults".
+    /// "Special pseudoinstruction values for guest-page faults": "(a) the fault is caused by an
+    /// implicit memory access for VS-stage address translation".
     fn pseudoinstruction(&self, purpose: Purpose) -> u16 {
         let (read, write) = match self.format {
             Format::Rv32 => (0x2000, 0x2020),

@@ -173,48 +173,96 @@ pub fn to_be_set(step: &Step) -> &'static str {
 }
 
 /// Which bit of a leaf does not permit the access.
-fn denied(query: &Query, at: &Position, word: u64) -> &'static str {
+#[derive(Clone, Copy)]
+struct Denied {
+    bits: &'static str,
+    /// The step of the process that looks at it.
+    step: u32,
+}
+
+impl Denied {
+    /// U and SUM.
+    const fn by_mode(bits: &'static str) -> Self {
+        Self { bits, step: 6 }
+    }
+
+    /// R, W and X.
+    const fn by_rights(bits: &'static str) -> Self {
+        Self { bits, step: 8 }
+    }
+}
+
+/// What of an entry a fault comes of.
+#[derive(Clone, Copy)]
+enum Why {
+    /// What is in the entry, or that it cannot be read.
+    Entry,
+    /// Its rights.
+    Denied(Denied),
+    /// It cannot be updated.
+    Update,
+    /// There was none to be read.
+    NoEntry,
+}
+
+fn denied(query: &Query, at: &Position, word: u64) -> Denied {
     let entry = Entry(word);
     let rights = entry.rights();
     let context = &query.context;
     let (mxr, access) = match *at {
         Position::Guest { .. } => {
             match (context.user, entry.user(), query.access) {
-                (true, false, _) => return "U=0: no page of user mode",
+                (true, false, _) => return Denied::by_mode("U=0: no page of user mode"),
                 (false, true, Access::Fetch) => {
-                    return "U=1: supervisor mode fetches from no page of user mode";
+                    return Denied::by_mode(
+                        "U=1: supervisor mode fetches from no page of user mode",
+                    );
                 }
-                (false, true, _) if !context.sum => return "U=1: a page of user mode, and SUM=0",
+                (false, true, _) if !context.sum => {
+                    return Denied::by_mode("U=1: a page of user mode, and SUM=0");
+                }
                 _ => {}
             }
             (context.guest.mxr, query.access)
         }
         Position::Host { .. } if !entry.user() => {
-            return "U=0: the G-stage takes every access for one of user mode";
+            return Denied::by_mode("U=0: the G-stage takes every access for one of user mode");
         }
         Position::Host { purpose, .. } => match purpose {
             Purpose::Data => (context.host.mxr, query.access),
-            Purpose::GuestEntry(_) => return "R=0, which an implicit read needs, also with MXR",
-            Purpose::GuestUpdate(_) => return "W=0, which an implicit write needs",
+            Purpose::GuestEntry(_) => {
+                return Denied::by_rights("R=0, which an implicit read needs, also with MXR");
+            }
+            Purpose::GuestUpdate(_) => {
+                return Denied::by_rights("W=0, which an implicit write needs");
+            }
         },
     };
-    match access {
+    Denied::by_rights(match access {
         Access::Load if rights.execute && !mxr => "R=0, and MXR=0",
         Access::Load => "R=0",
         Access::Store => "W=0",
         Access::Fetch => "X=0",
         Access::LoadExecute => "X=0, which HLVX needs in both stages",
-    }
+    })
 }
 
 /// Why a walk that ends with these steps faults: the bits, where it is about rights, and the clause.
 pub fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
-    let word = steps.last().and_then(|step| step.word);
-    match (fault.kind, word) {
-        (FaultKind::Permission, Some(word)) => {
-            format!("{}; {}", denied(query, &fault.at, word), clause(fault))
-        }
-        _ => clause(fault),
+    let last = steps.last();
+    let word = last.and_then(|step| step.word);
+    let why = match (fault.kind, word) {
+        (FaultKind::Permission, Some(word)) => Why::Denied(denied(query, &fault.at, word)),
+        (FaultKind::Memory, _) => match last {
+            Some(step) if step.update.is_some() => Why::Update,
+            Some(_) => Why::Entry,
+            None => Why::NoEntry,
+        },
+        _ => Why::Entry,
+    };
+    match why {
+        Why::Denied(denied) => format!("{}; {}", denied.bits, clause(fault, why)),
+        _ => clause(fault, why),
     }
 }
 
@@ -246,10 +294,17 @@ pub fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
 }
 
 /// The clause of the privileged specification by which a walk faults.
-pub fn clause(fault: &Fault) -> String {
+fn clause(fault: &Fault, why: Why) -> String {
     let process = "\"Virtual Address Translation Process\"";
     let guest = fault.at.stage() == Stage::Guest;
     let text = match fault.kind {
+        FaultKind::Memory if matches!(why, Why::Update) => format!(
+            "{process}, step 9: \"If a store to the PTE at address a+va.vpn[i]×PTESIZE would violate a PMA or PMP check, raise an \
+             access-fault exception corresponding to the original access type\""
+        ),
+        FaultKind::Memory if matches!(why, Why::NoEntry) => "\"Physical Memory Attributes\": no stage translates the address, \
+                                                             and it is wider than an hPA, so no memory is there: an access fault"
+            .to_owned(),
         FaultKind::Memory => format!(
             "{process}, step 2: \"If accessing pte violates a PMA or PMP check, raise an access-fault exception corresponding to the \
              original access type\""
@@ -259,10 +314,15 @@ pub fn clause(fault: &Fault) -> String {
             "{process}, step 3: \"if any bits or encodings that are reserved for future standard use are set within pte\""
         ),
         FaultKind::Pointer => format!("{process}, step 4: \"Let i=i-1. If i<0, stop and raise a page-fault exception\""),
-        FaultKind::Permission => format!(
-            "{process}, steps 6 and 8: \"Determine if the requested memory access is allowed by\" the pte.u bit, given privilege mode, \
-             SUM and MXR, and by the pte.r, pte.w, and pte.x bits"
-        ),
+        FaultKind::Permission => match why {
+            Why::Denied(Denied { step: 6, .. }) => format!(
+                "{process}, step 6: \"Determine if the requested memory access is allowed by the pte.u bit, given the current \
+                 privilege mode and the value of the SUM and MXR fields\""
+            ),
+            _ => format!(
+                "{process}, step 8: \"Determine if the requested memory access is allowed by the pte.r, pte.w, and pte.x bits\""
+            ),
+        },
         FaultKind::Misaligned => format!(
             "{process}, step 5: \"If i>0 and pte.ppn[i-1:0] is not 0, this is a misaligned superpage\""
         ),
@@ -315,6 +375,8 @@ pub fn trap(fault: &Fault, query: &Query) -> Option<String> {
         let _ = write!(text, "; tval2 is gPA {gpa} >> 2");
         match purpose {
             Purpose::Data => {}
+            // "(b) a nonzero value (the faulting guest physical address) is written".
+            _ if trap.tval2 == 0 => text.push_str("; 0, so tinst says nothing"),
             Purpose::GuestEntry(_) => text.push_str("; tinst says: an implicit read"),
             Purpose::GuestUpdate(_) => text.push_str("; tinst says: an implicit write"),
         }

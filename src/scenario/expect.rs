@@ -1,15 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Comparing what the author of a scenario expects of an access with what came of it.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::{Expect, ExpectEntry, ExpectFault};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::golden::{Mapping, Step, answer};
-use crate::mmu::{Fault, Outcome, Position, Purpose, Stage, describe_outcome};
+use crate::mmu::{Fault, FaultKind, Outcome, Position, Purpose, Stage, describe_outcome};
 
 impl Expect {
+    /// Whether it says something of the answer.
+    fn says_answer(&self) -> bool {
+        self.hpa.is_some()
+            || self.gpa.is_some()
+            || self.fault.is_some()
+            || self.cause.is_some()
+            || self.tval2.is_some()
+            || self.tinst.is_some()
+            || self.gva.is_some()
+            || self.page_size.is_some()
+            || self.memory_type.is_some()
+    }
+
+    /// Whether a fault is expected that memory is to blame for: of the kind, or, in RISC-V, an
+    /// access fault by its cause.
+    pub fn is_memory_fault(&self) -> bool {
+        self.fault
+            .as_ref()
+            .is_some_and(|f| f.kind == FaultKind::Memory)
+            || self.fault.is_none() && matches!(self.cause, Some(1 | 5 | 7))
+    }
+
+    /// What is expected of the device: with an answer in [`Expect::device`], that answer and not
+    /// the golden walk's; likewise its reads, number of accesses and entries, each by itself.
+    fn of_device(&self) -> Cow<'_, Expect> {
+        let Some(device) = &self.device else {
+            return Cow::Borrowed(self);
+        };
+        let answer = match device.says_answer() {
+            true => device,
+            false => self,
+        };
+        Cow::Owned(Expect {
+            hpa: answer.hpa,
+            gpa: answer.gpa,
+            fault: answer.fault.clone(),
+            cause: answer.cause,
+            tval2: answer.tval2,
+            tinst: answer.tinst,
+            gva: answer.gva,
+            page_size: answer.page_size,
+            memory_type: answer.memory_type,
+            reads: device.reads.clone().or_else(|| self.reads.clone()),
+            accesses: device.accesses.or(self.accesses),
+            entries: match device.entries.is_empty() {
+                true => self.entries.clone(),
+                false => device.entries.clone(),
+            },
+            hit: self.hit,
+            device: None,
+        })
+    }
+
     /// What differs, in words, from the walk that the golden model made: its steps, and what it found. Whether a TLB
     /// answers is not compared.
     pub fn check_golden(
@@ -46,6 +100,17 @@ impl Expect {
     /// What differs, in words, from what a device shows: its answer, whether its TLB gave it, and, where a walk did,
     /// the table entries that it read and what memory answered (none for an error).
     pub fn check_device(
+        &self,
+        format: Format,
+        outcome: &Outcome,
+        hit: bool,
+        reads: &[(Hpa, Option<u64>)],
+    ) -> Vec<String> {
+        self.of_device()
+            .check_answer_and_reads(format, outcome, hit, reads)
+    }
+
+    fn check_answer_and_reads(
         &self,
         format: Format,
         outcome: &Outcome,
@@ -130,6 +195,12 @@ impl Expect {
             compare(
                 trap.is_some_and(|t| t.tinst == tinst),
                 format!("tinst 0x{tinst:X}"),
+            );
+        }
+        if let Some(gva) = self.gva {
+            compare(
+                trap.is_some_and(|t| t.gva == gva),
+                format!("a trap with GVA={}", u8::from(gva)),
             );
         }
         if let Some(size) = self.page_size {

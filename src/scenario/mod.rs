@@ -118,6 +118,14 @@ impl Machine {
     }
 }
 
+impl Scenario {
+    /// Whether memory answers with errors at random, now or later.
+    pub fn injects_errors(&self) -> bool {
+        let later = |op: &Op| matches!(op, Op::Timing(timing) if timing.errors > 0);
+        self.timing.errors > 0 || self.ops.iter().any(later)
+    }
+}
+
 /// What a walk that reads a hole in memory means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holes {
@@ -235,6 +243,8 @@ pub struct Expect {
     pub tval2: Option<u64>,
     /// RISC-V: htinst or mtinst of the trap.
     pub tinst: Option<u16>,
+    /// RISC-V: GVA of the trap, whether xtval is a guest virtual address.
+    pub gva: Option<bool>,
     /// RISC-V: log2 of the bytes of the translation's page.
     pub page_size: Option<u32>,
     /// RISC-V: the memory type.
@@ -247,6 +257,9 @@ pub struct Expect {
     pub entries: Vec<ExpectEntry>,
     /// Whether the TLB answers (device only).
     pub hit: Option<bool>,
+    /// What is expected of the device in place of the above, where that is not what the golden walk
+    /// comes to.
+    pub device: Option<Box<Expect>>,
 }
 
 /// An expected fault. What is none is not compared.

@@ -15,6 +15,7 @@ use crate::addr::Hpa;
 use crate::dut::variants::SecondTlb;
 use crate::format::Format;
 use crate::format::riscv::mode_name;
+use crate::memory::Region;
 use crate::mmu::{Context, Fence, Purpose, Stage};
 
 /// Words on a line.
@@ -144,6 +145,7 @@ impl Writer {
             writeln!(self.out, "\n[requests]\n{}", requests.join("\n"))?;
         }
         self.images(&scenario.memory.words())?;
+        self.regions(scenario.memory.regions())?;
 
         for named in &scenario.contexts {
             let context = &named.context;
@@ -255,6 +257,22 @@ impl Writer {
         Ok(())
     }
 
+    fn regions(&mut self, regions: &[Region]) -> fmt::Result {
+        for region in regions {
+            let rights = match (region.read, region.write) {
+                (true, false) => "r",
+                (false, true) => "w",
+                (false, false) => "",
+                // Such a region says nothing.
+                (true, true) => continue,
+            };
+            let (from, bytes) = (self.address(region.from.0), region.bytes);
+            writeln!(self.out, "\n[[memory.region]]\nfrom = {from}")?;
+            writeln!(self.out, "bytes = 0x{bytes:X}\nrights = {}", string(rights))?;
+        }
+        Ok(())
+    }
+
     fn image(&mut self, block: &[(Hpa, u64)]) -> fmt::Result {
         let Some((at, _)) = block.first() else {
             return Ok(());
@@ -296,55 +314,65 @@ impl Writer {
         }
         match &op.expect {
             Some(expect) if **expect == Expect::default() => writeln!(self.out, "expect = {{}}"),
-            Some(expect) => self.expect(expect),
+            Some(expect) => {
+                self.expect("expect", expect)?;
+                match &expect.device {
+                    Some(device) => self.expect("expect.device", device),
+                    None => Ok(()),
+                }
+            }
             None => Ok(()),
         }
     }
 
-    fn expect(&mut self, expect: &Expect) -> fmt::Result {
+    /// What is expected, with `prefix` before each key; of the device alone is written by itself.
+    fn expect(&mut self, prefix: &str, expect: &Expect) -> fmt::Result {
         if let Some(hpa) = expect.hpa {
-            writeln!(self.out, "expect.hpa = {}", self.address(hpa.0))?;
+            writeln!(self.out, "{prefix}.hpa = {}", self.address(hpa.0))?;
         }
         if let Some(gpa) = expect.gpa {
-            writeln!(self.out, "expect.gpa = {}", self.address(gpa.0))?;
+            writeln!(self.out, "{prefix}.gpa = {}", self.address(gpa.0))?;
         }
         if let Some(size) = expect.page_size {
-            writeln!(self.out, "expect.page = {}", string(&size_name(size)))?;
+            writeln!(self.out, "{prefix}.page = {}", string(&size_name(size)))?;
         }
         if let Some(memory_type) = expect.memory_type {
             writeln!(
                 self.out,
-                "expect.memory_type = {}",
+                "{prefix}.memory_type = {}",
                 string(memory_type.name())
             )?;
         }
         if let Some(cause) = expect.cause {
-            writeln!(self.out, "expect.cause = {cause}")?;
+            writeln!(self.out, "{prefix}.cause = {cause}")?;
         }
         if let Some(tval2) = expect.tval2 {
-            writeln!(self.out, "expect.tval2 = 0x{tval2:X}")?;
+            writeln!(self.out, "{prefix}.tval2 = 0x{tval2:X}")?;
         }
         if let Some(tinst) = expect.tinst {
-            writeln!(self.out, "expect.tinst = 0x{tinst:X}")?;
+            writeln!(self.out, "{prefix}.tinst = 0x{tinst:X}")?;
+        }
+        if let Some(gva) = expect.gva {
+            writeln!(self.out, "{prefix}.gva = {gva}")?;
         }
         if let Some(reads) = &expect.reads {
             let reads: Vec<String> = reads
                 .iter()
                 .map(|read| self.address(read.0).to_string())
                 .collect();
-            writeln!(self.out, "expect.reads = [{}]", reads.join(", "))?;
+            writeln!(self.out, "{prefix}.reads = [{}]", reads.join(", "))?;
         }
         if let Some(accesses) = expect.accesses {
-            writeln!(self.out, "expect.accesses = {accesses}")?;
+            writeln!(self.out, "{prefix}.accesses = {accesses}")?;
         }
         if let Some(hit) = expect.hit {
-            writeln!(self.out, "expect.hit = {hit}")?;
+            writeln!(self.out, "{prefix}.hit = {hit}")?;
         }
         if let Some(fault) = &expect.fault {
-            writeln!(self.out, "expect.fault = {}", self.fault(fault))?;
+            writeln!(self.out, "{prefix}.fault = {}", self.fault(fault))?;
         }
         if !expect.entries.is_empty() {
-            writeln!(self.out, "expect.entries = [")?;
+            writeln!(self.out, "{prefix}.entries = [")?;
             for entry in &expect.entries {
                 writeln!(self.out, "    {},", self.entry(entry))?;
             }

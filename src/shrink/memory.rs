@@ -8,7 +8,6 @@ use crate::addr::Hpa;
 use crate::bench::{Failure, Observer, Read};
 use crate::format::handout;
 use crate::format::riscv::Entry;
-use crate::memory::HostMemory;
 use crate::mmu::Rights;
 use crate::report::golden_beside;
 use crate::scenario::{Op, Scenario};
@@ -89,7 +88,7 @@ impl Shrinker<'_> {
 
 /// Leaves out words that are not to be kept, and edits of them.
 fn keep_words(scenario: &mut Scenario, keep: &dyn Fn(Hpa) -> bool) {
-    let mut memory = HostMemory::new(scenario.machine.format);
+    let mut memory = scenario.memory.without_words();
     for (at, word) in scenario.memory.words() {
         if keep(at) {
             memory.write(at, word);

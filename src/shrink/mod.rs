@@ -171,6 +171,7 @@ fn same(a: &Scenario, b: &Scenario) -> bool {
         && a.timing == b.timing
         && a.contexts == b.contexts
         && a.ops == b.ops
+        && a.memory.regions() == b.memory.regions()
         && a.memory.words() == b.memory.words()
 }
 

@@ -33,6 +33,7 @@ impl Shrinker<'_> {
         if self.is_plain() || always(self, plain(1..=1, 0)) {
             return;
         }
+        self.no_regions();
         self.holes_for_errors();
         if self.is_plain()
             || always(self, plain(1..=1, 0))
@@ -135,6 +136,13 @@ impl Shrinker<'_> {
             if n >= least || change(self, &|t| t.latency = n..=n) {
                 break;
             }
+        }
+    }
+
+    /// No part of memory in which a walk may not do all.
+    fn no_regions(&mut self) {
+        if !self.scenario.memory.regions().is_empty() {
+            self.attempt(|s| s.memory.set_regions(Vec::new()));
         }
     }
 

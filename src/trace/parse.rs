@@ -161,6 +161,15 @@ pub enum Problem {
         /// The extension.
         extension: &'static str,
     },
+    /// HLV, HLVX or HSV in a context with V=0.
+    #[error("{0} in context {1:x}, whose v is 0: it is made as if V were 1")]
+    HypervisorAccess(String, u64),
+    /// A fetch under MPRV.
+    #[error("a fetch in context {0:x}, whose mprv is 1: MPRV acts on loads and stores only")]
+    FetchUnderMprv(u64),
+    /// A fence that traps.
+    #[error("{0} with v 1: it traps in a virtual machine, so it is no fence there")]
+    FenceTraps(String),
     /// An update that belongs to no access.
     #[error("a W line follows the A line of its access, or another W line of it")]
     UpdateOfNothing,
@@ -331,6 +340,8 @@ pub struct Reader {
     line: u64,
     header: Header,
     contexts: Vec<Context>,
+    /// By context, whether its accesses are made under MPRV.
+    mprv: Vec<bool>,
     counts: Counts,
     /// A W line may come.
     update_may_follow: bool,
@@ -368,6 +379,7 @@ impl Reader {
             line: 0,
             header: Header::default(),
             contexts: Vec::new(),
+            mprv: Vec::new(),
             counts: Counts::default(),
             update_may_follow: false,
             ended: false,
@@ -510,9 +522,10 @@ impl Reader {
                 Record::Fence(fence)
             }
             b'C' => {
-                let context = self.context(rest)?;
+                let (context, mprv) = self.context(rest)?;
                 self.counts.contexts += 1;
                 self.contexts.push(context);
+                self.mprv.push(mprv);
                 Record::Context
             }
             b'E' => {
@@ -536,13 +549,20 @@ impl Reader {
                 number,
                 defined: self.contexts.len(),
             })?;
-        let access = match fields.text("type")? {
+        let kind = fields.text("type")?;
+        let access = match kind {
             b"r" | b"hlv" => Access::Load,
             b"w" | b"hsv" => Access::Store,
             b"x" => Access::Fetch,
             b"hlvx" => Access::LoadExecute,
             other => return Err(Problem::UnknownAccess(shown(other))),
         };
+        if kind.starts_with(b"h") && !self.contexts[context].virt {
+            return Err(Problem::HypervisorAccess(shown(kind), number));
+        }
+        if access == Access::Fetch && self.mprv[context] {
+            return Err(Problem::FetchUnderMprv(number));
+        }
         let gva = Gva(fields.number("va")?);
         let result = match fields.text("=pa or !cause")? {
             [b'=', pa @ ..] => Ok(Hpa(at_most(
@@ -568,7 +588,11 @@ impl Reader {
         while let Some(mark) = fields.next() {
             marks.push(match mark {
                 b"~!" => Mark::PageFault,
-                [b'~', pa @ ..] => Mark::Translation(Hpa(number_of("pa behind ~", pa)?)),
+                [b'~', pa @ ..] => Mark::Translation(Hpa(at_most(
+                    "pa behind ~",
+                    number_of("pa behind ~", pa)?,
+                    Format::Rv64.geometry().hpa_width,
+                )?)),
                 other => return Err(Problem::BadMark(shown(other))),
             });
         }
@@ -582,7 +606,8 @@ impl Reader {
         })
     }
 
-    fn context(&self, rest: &[u8]) -> Result<Context, Problem> {
+    /// The context, and whether its accesses are made under MPRV.
+    fn context(&self, rest: &[u8]) -> Result<(Context, bool), Problem> {
         let mut fields = Fields::new(RecordKind::Context, rest);
         let number = fields.number("n")?;
         let next = self.contexts.len() + 1;
@@ -606,7 +631,7 @@ impl Reader {
         let m_pbmte = fields.bit("m_pbmte")?;
         let h_adue = fields.bit("h_adue")?;
         let h_pbmte = fields.bit("h_pbmte")?;
-        fields.bit("mprv")?;
+        let mprv = fields.bit("mprv")?;
         fields.end()?;
         let header = &self.header;
         for (field, set, extension, there) in [
@@ -652,7 +677,7 @@ impl Reader {
         if context.host.levels > 0 && hgatp & 3 != 0 {
             return Err(Problem::BadHostRoot(hgatp));
         }
-        Ok(context)
+        Ok((context, mprv))
     }
 
     fn trailer(&self, rest: &[u8]) -> Result<(), Problem> {
@@ -740,7 +765,12 @@ fn fence(rest: &[u8]) -> Result<Option<Fence>, Problem> {
     let rs1 = fields.operand("rs1")?;
     let rs2 = fields.operand("rs2")?;
     fields.end()?;
+    if v && kind.starts_with(b"h") {
+        return Err(Problem::FenceTraps(shown(kind)));
+    }
     if by_gpa {
+        // The gPA has 64 bits at most.
+        let rs1 = rs1.map(|rs1| at_most("rs1", rs1, 62)).transpose()?;
         return Ok(Some(Fence {
             virt: true,
             gva: None,

@@ -2,6 +2,7 @@
 //! A line of a file of vectors: its JSON, and what of it cannot be.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -11,6 +12,9 @@ use super::{Answer, Tag, Vector, VectorError};
 use crate::addr::{Gva, Hpa};
 use crate::format::fits;
 use crate::format::riscv::{AccessKind, Csrs, Privilege, Xlen};
+
+/// Bytes of the smallest page.
+const PAGE_BYTES: u64 = 1 << 12;
 
 /// A hexadecimal number, a JSON string without `0x`.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +78,7 @@ impl<'de> Deserialize<'de> for Mode {
 
 #[derive(Deserialize)]
 #[serde(
+    deny_unknown_fields,
     expecting = "a vector: an object with id, xlen, ext, csrs, access, eff, mem, expect, reads and writes"
 )]
 struct Record<'a> {
@@ -82,7 +87,8 @@ struct Record<'a> {
     #[serde(borrow, default)]
     r#gen: Cow<'a, str>,
     xlen: u64,
-    ext: Extensions,
+    #[serde(borrow)]
+    ext: Extensions<'a>,
     csrs: Registers,
     #[serde(borrow)]
     access: Access<'a>,
@@ -97,16 +103,21 @@ struct Record<'a> {
     fault: Option<Remark<'a>>,
 }
 
+/// Extensions by their names, those that are modelled and others.
 #[derive(Deserialize)]
 #[serde(expecting = "the extensions: an object with svnapot, svpbmt and svadu")]
-struct Extensions {
+struct Extensions<'a> {
     svnapot: Bit,
     svpbmt: Bit,
     svadu: Bit,
+    /// 0 says that it is not there, which is what is modelled.
+    #[serde(borrow, flatten)]
+    others: BTreeMap<Cow<'a, str>, u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(
+    deny_unknown_fields,
     expecting = "the registers: an object with satp, vsatp, hgatp, priv, virt and the rest of csrs"
 )]
 struct Registers {
@@ -131,24 +142,35 @@ struct Registers {
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "the access: an object with type, kind and va")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "the access: an object with type, kind, size and va"
+)]
 struct Access<'a> {
     #[serde(borrow)]
     r#type: Cow<'a, str>,
     #[serde(borrow)]
     kind: Cow<'a, str>,
+    /// In bytes. It plays no part in a translation.
+    size: Option<u64>,
     va: Hex,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "what the access is made with: an object with priv and virt")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "what the access is made with: an object with priv and virt"
+)]
 struct Effective {
     r#priv: Mode,
     virt: Bit,
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "what is expected: an object with ok, and pa or cause")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "what is expected: an object with ok, and pa or cause"
+)]
 struct Expect {
     ok: bool,
     pa: Option<Hex>,
@@ -161,6 +183,10 @@ struct Expect {
 }
 
 #[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a remark: an object with stage, level, for and why"
+)]
 struct Remark<'a> {
     #[serde(borrow, default)]
     stage: Cow<'a, str>,
@@ -195,9 +221,18 @@ pub fn parse(line: u64, text: &str) -> Result<Vector, VectorError> {
     })?;
     let xlen = Xlen::of(record.xlen)
         .ok_or_else(|| value("xlen", format!("it is 32 or 64, not {}", record.xlen)))?;
+    if record.expect.ok && record.fault.is_some() {
+        return Err(value(
+            "fault",
+            "it says why a walk stops, but expect.ok is true",
+        ));
+    }
     let kind = access_kind(&record.access)?;
     let csrs = registers(xlen, &record.csrs, &record.ext)?;
     let va = within("access.va", record.access.va, xlen.bits())?;
+    if let Some(size) = record.access.size {
+        access_size(va, size)?;
+    }
     let memory = memory(xlen, &record.mem)?;
     let tagged = |tag: &str| tag.parse::<Tag>();
     let reads: Result<Vec<_>, VectorError> = record
@@ -268,8 +303,9 @@ fn access_kind(access: &Access<'_>) -> Result<AccessKind, VectorError> {
 fn registers(
     xlen: Xlen,
     registers: &Registers,
-    extensions: &Extensions,
+    extensions: &Extensions<'_>,
 ) -> Result<Csrs, VectorError> {
+    extensions_are_there(xlen, registers, extensions)?;
     let image = |field, image| within(field, image, xlen.bits());
     Ok(Csrs {
         xlen,
@@ -295,6 +331,77 @@ fn registers(
         svpbmt: extensions.svpbmt.0,
         svadu: extensions.svadu.0,
     })
+}
+
+/// What the vector has extensions for is modelled, and it uses no others.
+fn extensions_are_there(
+    xlen: Xlen,
+    registers: &Registers,
+    extensions: &Extensions<'_>,
+) -> Result<(), VectorError> {
+    for (name, &there) in &extensions.others {
+        if there != 0 {
+            let message = format!(
+                "{name:?} is {there}, and this extension is not modelled: only what is 0 may be here besides svnapot, svpbmt and svadu"
+            );
+            return Err(value("ext", message));
+        }
+    }
+    for (field, set, extension, there) in [
+        (
+            "csrs.m_adue",
+            registers.m_adue.0,
+            "ext.svadu",
+            extensions.svadu.0,
+        ),
+        (
+            "csrs.h_adue",
+            registers.h_adue.0,
+            "ext.svadu",
+            extensions.svadu.0,
+        ),
+        (
+            "csrs.m_pbmte",
+            registers.m_pbmte.0,
+            "ext.svpbmt",
+            extensions.svpbmt.0,
+        ),
+        (
+            "csrs.h_pbmte",
+            registers.h_pbmte.0,
+            "ext.svpbmt",
+            extensions.svpbmt.0,
+        ),
+    ] {
+        if set && !there {
+            return Err(value(field, format!("it is 1, but {extension} is 0")));
+        }
+    }
+    for (field, set) in [
+        ("ext.svnapot", extensions.svnapot.0),
+        ("ext.svpbmt", extensions.svpbmt.0),
+    ] {
+        if set && xlen == Xlen::X32 {
+            let message = "it is 1, but xlen is 32, whose entries have neither N nor PBMT";
+            return Err(value(field, message));
+        }
+    }
+    Ok(())
+}
+
+/// One translation has one page.
+fn access_size(va: u64, size: u64) -> Result<(), VectorError> {
+    if !matches!(size, 1 | 2 | 4 | 8 | 16) {
+        let message = format!("{size} bytes; an access has 1, 2, 4, 8 or 16");
+        return Err(value("access.size", message));
+    }
+    if va % PAGE_BYTES + size > PAGE_BYTES {
+        let message = format!(
+            "{size} bytes at {va:x} are on two pages, which are two translations: give each its vector"
+        );
+        return Err(value("access.size", message));
+    }
+    Ok(())
 }
 
 fn memory(xlen: Xlen, words: &[(Hex, Hex)]) -> Result<Vec<(Hpa, u64)>, VectorError> {
@@ -325,6 +432,22 @@ fn answer(expect: &Expect) -> Result<Answer, VectorError> {
             .ok_or_else(|| value(field, "missing field"))
     };
     let gpa = expect.gpa.map(|hex| hex.0);
+    let of_trap = [
+        ("expect.cause", expect.cause.is_some()),
+        ("expect.tval", expect.tval.is_some()),
+        ("expect.tval2", expect.tval2.is_some()),
+        ("expect.tinst", expect.tinst.is_some()),
+        ("expect.gva", expect.gva.is_some()),
+    ];
+    let contradicts = match expect.ok {
+        true => of_trap.into_iter().find(|(_, given)| *given),
+        false => expect.pa.is_some().then_some(("expect.pa", true)),
+    };
+    if let Some((field, _)) = contradicts {
+        let of = if expect.ok { "a trap" } else { "a translation" };
+        let message = format!("it is of {of}, but expect.ok is {}", expect.ok);
+        return Err(value(field, message));
+    }
     if expect.ok {
         return Ok(Answer::Found {
             pa: missing("expect.pa", expect.pa)?,

@@ -14,14 +14,31 @@ const MOST_ACCESSES: u32 = 1000;
 
 pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     let table = field.table("`expect`")?;
-    let mut known = vec!["hpa", "gpa", "reads", "accesses", "hit", "fault", "entries"];
+    let mut expect = read(&table, format, &["hit", "device"])?;
+    if let Some(field) = table.get("device") {
+        let device = field.table("`device` of `expect`")?;
+        if device.keys().is_empty() {
+            return Err(field.wrong(
+                "`device` says nothing",
+                "what is expected of the device alone",
+            ));
+        }
+        expect.device = Some(Box::new(read(&device, format, &[])?));
+    }
+    Ok(expect)
+}
+
+/// `also`: keys that the table may have besides those of every expectation.
+fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
+    let mut known = vec!["hpa", "gpa", "reads", "accesses", "fault", "entries"];
+    known.extend(also);
     if format.is_riscv() {
-        known.extend(["cause", "tval2", "tinst", "page", "memory_type"]);
+        known.extend(["cause", "tval2", "tinst", "gva", "page", "memory_type"]);
     }
     table.only(&known)?;
     let mut expect = Expect {
-        hpa: hpa(&table, "hpa", format)?,
-        gpa: gpa(&table, "gpa", format)?,
+        hpa: hpa(table, "hpa", format)?,
+        gpa: gpa(table, "gpa", format)?,
         ..Expect::default()
     };
     if let Some(reads) = table.get("reads") {
@@ -48,13 +65,16 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     if let Some(field) = table.get("tinst") {
         expect.tinst = Some(field.number_u16(u16::MAX)?);
     }
+    if let Some(field) = table.get("gva") {
+        expect.gva = Some(field.boolean()?);
+    }
     if let Some(field) = table.get("page") {
         expect.page_size = Some(riscv::page_size(&field, format)?);
     }
     if let Some(field) = table.get("memory_type") {
         expect.memory_type = Some(riscv::memory_type(&field)?);
     }
-    trap_and_translation(&table)?;
+    trap_and_translation(table)?;
     if let Some(field) = table.get("fault") {
         for key in ["hpa", "gpa", "page", "memory_type"] {
             if let Some(other) = table.get(key) {
@@ -79,7 +99,7 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
 /// A trap and a translation exclude each other.
 fn trap_and_translation(table: &Table<'_>) -> Result<()> {
     let first = |keys: &[&'static str]| keys.iter().find_map(|key| table.get(key));
-    let trap = first(&["cause", "tval2", "tinst"]);
+    let trap = first(&["cause", "tval2", "tinst", "gva"]);
     let found = first(&["hpa", "gpa", "page", "memory_type"]);
     if let (Some(trap), Some(found)) = (&trap, &found) {
         return Err(Problem::at(

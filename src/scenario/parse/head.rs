@@ -9,7 +9,8 @@ use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
 use crate::dut::variants::{SecondTlb, VARIANTS};
 use crate::format::Format;
-use crate::mmu::{ASID_WIDTH, Context, VMID_WIDTH, WalkCaches};
+use crate::memory::Region;
+use crate::mmu::{Context, WalkCaches};
 use crate::scenario::{Holes, Machine, NamedContext, Timing, write};
 
 /// The largest latency of memory, in cycles.
@@ -164,6 +165,8 @@ pub(super) struct Memory {
     pub(super) tables_span: Span,
     /// Sorted by address.
     pub(super) images: Vec<Image>,
+    /// Sorted by address.
+    pub(super) regions: Vec<Region>,
 }
 
 /// `[[memory.image]]`.
@@ -190,6 +193,7 @@ impl Memory {
             tables: None,
             tables_span: 0..0,
             images: Vec::new(),
+            regions: Vec::new(),
         };
         let Some(field) = file.get("memory") else {
             return Ok(memory);
@@ -205,6 +209,7 @@ impl Memory {
             "reorder",
             "after_valid",
             "image",
+            "region",
         ])?;
         if let Some(holes) = table.get("holes") {
             memory.holes = holes.choice(
@@ -240,8 +245,63 @@ impl Memory {
                 .also(&first.span, "and this one"));
             }
         }
+        memory.regions = regions(&table, format)?;
         Ok(memory)
     }
+}
+
+/// `[[memory.region]]`.
+fn regions(table: &Table<'_>, format: Format) -> Result<Vec<Region>> {
+    let mut regions: Vec<(Region, Span)> = Vec::new();
+    for table in table.tables("region", "[[memory.region]]")? {
+        let from = table.require("from", "the hPA of its first byte")?;
+        regions.push((read_region(&table, &from, format)?, from.span));
+    }
+    regions.sort_by_key(|(region, _)| region.from);
+    for pair in regions.windows(2) {
+        let [(lower, one), (upper, other)] = pair else {
+            continue;
+        };
+        if upper.from.0 - lower.from.0 < lower.bytes {
+            let (first, second) = if one.start < other.start {
+                (one, other)
+            } else {
+                (other, one)
+            };
+            return Err(Problem::at(
+                second,
+                format!("overlapping regions: both have hPA {}", upper.from),
+            )
+            .label("this one")
+            .also(first, "and this one"));
+        }
+    }
+    Ok(regions.into_iter().map(|(region, _)| region).collect())
+}
+
+fn read_region(table: &Table<'_>, from: &Field<'_>, format: Format) -> Result<Region> {
+    table.only(&["from", "bytes", "rights"])?;
+    let geometry = format.geometry();
+    let at = from.address("hPA", geometry.hpa_width)?;
+    from.aligned("hPA", at, geometry.pte_bytes(), "words")?;
+    let field = table.require("bytes", "its size")?;
+    let bytes = field.number(geometry.pte_bytes(), (1 << geometry.hpa_width) - at)?;
+    field.aligned("a size of", bytes, geometry.pte_bytes(), "words")?;
+    let what = "what a walk may do there: `r`, read entries; `w`, update them; or neither, \"\"";
+    let (read, write) = table.require("rights", what)?.choice(
+        "rights",
+        &[
+            ("r", (true, false)),
+            ("w", (false, true)),
+            ("", (false, false)),
+        ],
+    )?;
+    Ok(Region {
+        from: Hpa(at),
+        bytes,
+        read,
+        write,
+    })
 }
 
 fn table_room(field: &Field<'_>, format: Format) -> Result<(Hpa, u64)> {
@@ -392,8 +452,8 @@ pub(super) fn contexts(
         };
         let context = Context {
             rights: table.get("rights").map_or(Ok(false), |f| f.boolean())?,
-            asid: number("asid", ASID_WIDTH)?,
-            vmid: number("vmid", VMID_WIDTH)?,
+            asid: number("asid", format.asid_width())?,
+            vmid: number("vmid", format.vmid_width())?,
             ..Context::handout(guest_root, host_root)
         };
         contexts.push(NamedContext {

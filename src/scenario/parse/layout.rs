@@ -289,9 +289,11 @@ impl<'a> Layout<'a> {
             .map(|(from, bytes)| TableFrames::new(format, from, bytes))
             .transpose()
             .map_err(|error| Problem::at(&memory.tables_span, error.to_string()))?;
+        let mut ledger = Ledger::new(format, &memory.images, lines);
+        ledger.memory.set_regions(memory.regions.clone());
         Ok(Self {
             format,
-            ledger: Ledger::new(format, &memory.images, lines),
+            ledger,
             frames,
             hosts: Vec::new(),
             guests: Vec::new(),

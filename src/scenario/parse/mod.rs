@@ -105,9 +105,14 @@ fn read(text: &str) -> Result<Scenario> {
     let mut layout = Layout::new(machine.format, &memory, &lines)?;
     layout.lay_hosts(&file)?;
     layout.lay_guests(&file)?;
-    let contexts = match machine.format.is_riscv() {
-        true => riscv::contexts(&file, &machine, &layout)?,
-        false => head::contexts(&file, machine.format, &layout)?,
+    let (contexts, by_registers): (Vec<_>, Vec<_>) = match machine.format.is_riscv() {
+        true => riscv::contexts(&file, &machine, &layout)?
+            .into_iter()
+            .unzip(),
+        false => head::contexts(&file, machine.format, &layout)?
+            .into_iter()
+            .map(|context| (context, None))
+            .unzip(),
     };
     let at_start = layout.take_memory();
 
@@ -115,6 +120,7 @@ fn read(text: &str) -> Result<Scenario> {
         &lines,
         machine.format,
         &contexts,
+        &by_registers,
         layout,
         &timing,
         one_at_a_time,

@@ -30,6 +30,8 @@ pub(super) struct Lowering<'a> {
     lines: &'a Lines,
     pub(super) format: Format,
     pub(super) contexts: &'a [NamedContext],
+    /// By context, the registers that it is given by.
+    by_registers: &'a [Option<riscv::ByRegisters>],
     pub(super) layout: Layout<'a>,
     timing: Timing,
     one_at_a_time: bool,
@@ -47,6 +49,7 @@ impl<'a> Lowering<'a> {
         lines: &'a Lines,
         format: Format,
         contexts: &'a [NamedContext],
+        by_registers: &'a [Option<riscv::ByRegisters>],
         layout: Layout<'a>,
         timing: &Timing,
         one_at_a_time: bool,
@@ -55,6 +58,7 @@ impl<'a> Lowering<'a> {
             lines,
             format,
             contexts,
+            by_registers,
             layout,
             timing: timing.clone(),
             one_at_a_time,
@@ -86,6 +90,9 @@ impl<'a> Lowering<'a> {
         let riscv = self.format.is_riscv();
         let mut known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
         known.retain(|&key| riscv || key != "hlvx");
+        if riscv {
+            riscv::not_there::refuse(table, riscv::not_there::ACCESS)?;
+        }
         table.only(&known)?;
         let (action, field) = the_action(table)?;
         let access = Access::ALL
@@ -154,6 +161,10 @@ impl<'a> Lowering<'a> {
             Some(name) => self.context(&name)?,
             None => self.current,
         };
+        if self.format.is_riscv() {
+            let given = self.by_registers[context].as_ref();
+            riscv::fits_access(access, &self.contexts[context], given, field)?;
+        }
         let expect = table
             .get("expect")
             .map(|field| expect::expect(&field, self.format))

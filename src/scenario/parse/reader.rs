@@ -125,6 +125,11 @@ impl<'a> Field<'a> {
         Problem::at(&self.span, message).label(legal)
     }
 
+    /// Whether the value is this string.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        self.value.as_str() == Some(text)
+    }
+
     pub(super) fn is_string(&self) -> bool {
         self.value.is_str()
     }

@@ -15,9 +15,7 @@ use crate::coverage::{Goal, GoalOutcome, Mode, Place};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
-use crate::mmu::{
-    ASID_WIDTH, Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage, VMID_WIDTH,
-};
+use crate::mmu::{Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage};
 use crate::scenario::{AccessOp, Machine, NamedContext, Op, Timing};
 use world::{Wanted, World};
 
@@ -300,19 +298,21 @@ impl Ops<'_> {
             virt: context.virt,
             ..Fence::default()
         };
+        let format = self.world.format;
+        let (asid_width, vmid_width) = (format.asid_width(), format.vmid_width());
         if by_guest {
             fence.gva = first.then(|| Gva(self.operand(gva, sizes.0, off == 1)));
-            fence.asid = second.then(|| self.tag(context.asid, ASID_WIDTH, off == 2));
+            fence.asid = second.then(|| self.tag(context.asid, asid_width, off == 2));
             if context.virt {
                 let off = off == 2 && !second;
-                fence.vmid = Some(self.tag(context.vmid, VMID_WIDTH, off));
+                fence.vmid = Some(self.tag(context.vmid, vmid_width, off));
             } else if self.draw.percent(20) {
                 // Which says nothing there.
-                fence.vmid = Some(self.draw.below(1 << VMID_WIDTH) as u16);
+                fence.vmid = Some(self.draw.below(1 << vmid_width) as u16);
             }
         } else {
             fence.gpa = first.then(|| Gpa(self.operand(gpa, sizes.1, off == 1)));
-            fence.vmid = second.then(|| self.tag(context.vmid, VMID_WIDTH, off == 2));
+            fence.vmid = second.then(|| self.tag(context.vmid, vmid_width, off == 2));
         }
         fence
     }

@@ -123,8 +123,10 @@ impl World {
         let room = geometry.hpa_width - 26;
         world.next_frame = draw.below(1 << room) << 26;
         // Few tags, so that contexts meet in them.
-        let asids = [0, 1, draw.below(1 << 16) as u16, 0xFFFF];
-        let vmids = [0, 1, draw.below(1 << 14) as u16, 0x3FFF];
+        let tags = |width: u32| 1u64 << width;
+        let (asids, vmids) = (tags(format.asid_width()), tags(format.vmid_width()));
+        let asids = [0, 1, draw.below(asids) as u16, (asids - 1) as u16];
+        let vmids = [0, 1, draw.below(vmids) as u16, (vmids - 1) as u16];
         for _ in 0..1 + draw.below(2) {
             let vmid = *draw.of(&vmids);
             world.add_vm(draw, vmid);
@@ -557,11 +559,11 @@ impl World {
         }
         // The same tables under another tag: what the TLB has of one must not serve the other.
         if draw.percent(weights::OTHER_TAG) {
-            context.asid ^= 1 << draw.below(16);
+            context.asid ^= 1 << draw.below(self.format.asid_width().into());
         }
         // (Outside virtual machines hgatp keeps its VMID, which must mean nothing there.)
         if draw.percent(weights::OTHER_TAG) {
-            context.vmid ^= 1 << draw.below(14);
+            context.vmid ^= 1 << draw.below(self.format.vmid_width().into());
         }
         if draw.percent(weights::ODD_MODE) && context.guest.levels > 0 {
             context.guest.levels = self.draw_levels(draw) as u8;

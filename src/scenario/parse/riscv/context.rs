@@ -5,12 +5,13 @@ use super::super::error::{Problem, Result, Span};
 use super::super::head::unique_name;
 use super::super::layout::Layout;
 use super::super::reader::{Field, Table};
-use super::levels;
+use super::{levels, not_there};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
+use crate::format::riscv::registers::{self, Register};
 use crate::format::riscv::{AccessKind, Csrs, Privilege, Xlen};
-use crate::mmu::{ASID_WIDTH, Context, Stage, StageControl, VMID_WIDTH};
-use crate::scenario::{Machine, NamedContext};
+use crate::mmu::{Access, Context, Stage, StageControl};
+use crate::scenario::{Machine, NamedContext, access_key};
 
 /// Keys of a context that is given by what things are called.
 const NAMED: [&str; 20] = [
@@ -20,26 +21,93 @@ const NAMED: [&str; 20] = [
 /// Keys of one that is given by registers.
 const BY_CSRS: [&str; 6] = ["name", "csrs", "v", "priv", "access", "svnapot"];
 
-/// `[[context]]`.
+/// The registers that a context is given by, and the kind of access that it is for.
+#[derive(Clone, Copy)]
+pub(in super::super) struct ByRegisters {
+    csrs: Csrs,
+    kind: AccessKind,
+}
+
+/// Sees that a context is used for an access that it can be used for.
+///
+/// # Errors
+/// If the registers translate such an access in another way than that which the context is for, or
+/// it would trap before it is translated.
+pub(in super::super) fn fits_access(
+    access: Access,
+    context: &NamedContext,
+    given: Option<&ByRegisters>,
+    field: &Field<'_>,
+) -> Result<()> {
+    let name = &context.name;
+    let Some(ByRegisters { csrs, kind }) = given else {
+        return Ok(());
+    };
+    let made = match (access, kind.is_hypervisor()) {
+        (Access::LoadExecute, _) => AccessKind::Hlvx,
+        (Access::Load, true) => AccessKind::Hlv,
+        (Access::Store, true) => AccessKind::Hsv,
+        (Access::Load, false) => AccessKind::Load,
+        (Access::Store, false) => AccessKind::Store,
+        (Access::Fetch, _) => AccessKind::Fetch,
+    };
+    match csrs.context(made) {
+        Ok(context_of_it) if context_of_it == context.context => Ok(()),
+        Ok(_) => Err(Problem::at(
+            &field.key_span,
+            format!(
+                "`{}` in context {name:?}, which is for `access` = \"{}\"",
+                access_key(access),
+                kind.name()
+            ),
+        )
+        .label(format!(
+            "its registers translate this otherwise: another context, with `access` = \"{}\"",
+            made.name()
+        ))),
+        Err(error) => Err(Problem::at(
+            &field.key_span,
+            format!("`{}` in context {name:?}: {error}", access_key(access)),
+        )),
+    }
+}
+
+/// Registers that an image might be thought to be of, and where their fields are.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("sstatus", "it is a part of mstatus: give that"),
+    ("mstatush", "it is bits 63:32 of mstatus here"),
+    ("menvcfgh", "it is bits 63:32 of menvcfg here"),
+    ("henvcfgh", "it is bits 63:32 of henvcfg here"),
+    (
+        "senvcfg",
+        "its PMM, SSE and UKTE are not modelled, and the rest plays no part in a translation",
+    ),
+];
+
+/// `[[context]]`, each with the registers that it is given by, if it is.
 pub(in super::super) fn contexts(
     file: &Table<'_>,
     machine: &Machine,
     layout: &Layout<'_>,
-) -> Result<Vec<NamedContext>> {
+) -> Result<Vec<(NamedContext, Option<ByRegisters>)>> {
     let format = machine.format;
     let mut contexts = Vec::new();
     let mut names: Vec<(&str, Span)> = Vec::new();
     for table in file.tables("context", "[[context]]")? {
+        not_there::refuse(&table, not_there::CONTEXT)?;
         table.only(&[&NAMED[..], &["csrs", "access"]].concat())?;
         let name = unique_name(&table, "context", &mut names)?.to_owned();
-        let context = match table.get("csrs") {
-            Some(csrs) => by_csrs(&table, &csrs, format)?,
-            None => by_names(&table, format, layout)?,
+        let (context, given) = match table.get("csrs") {
+            Some(csrs) => {
+                let (context, given) = by_csrs(&table, &csrs, format)?;
+                (context, Some(given))
+            }
+            None => (by_names(&table, format, layout)?, None),
         };
         if !machine.serves(&context) {
             return Err(not_served(machine, &context, &name, &table.span));
         }
-        contexts.push(NamedContext { name, context });
+        contexts.push((NamedContext { name, context }, given));
     }
     Ok(contexts)
 }
@@ -66,6 +134,20 @@ fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) ->
 
 fn flag(table: &Table<'_>, key: &'static str) -> Result<bool> {
     table.get(key).map_or(Ok(false), |field| field.boolean())
+}
+
+/// A flag of an extension that is for Sv39 and wider modes ("Svnapot", "Svpbmt").
+fn of_rv64(table: &Table<'_>, key: &'static str, format: Format) -> Result<bool> {
+    let Some(field) = table.get(key) else {
+        return Ok(false);
+    };
+    match field.boolean()? {
+        true if format == Format::Rv32 => Err(field.wrong(
+            format!("`{key}` = true, but the format is rv32"),
+            "an entry of RV32 has neither N nor PBMT: Svnapot and Svpbmt are of RV64",
+        )),
+        set => Ok(set),
+    }
 }
 
 fn number(table: &Table<'_>, key: &'static str, width: u32) -> Result<u16> {
@@ -105,21 +187,21 @@ fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Co
         guest: StageControl {
             mxr: mxr || flag(table, "vs_mxr")?,
             adue: flag(table, "adue")?,
-            pbmte: flag(table, "pbmte")?,
+            pbmte: of_rv64(table, "pbmte", format)?,
             ..guest
         },
         host: StageControl {
             mxr: g_mxr,
             adue: flag(table, "g_adue")?,
-            pbmte: flag(table, "g_pbmte")?,
+            pbmte: of_rv64(table, "g_pbmte", format)?,
             ..host
         },
         user,
         sum: flag(table, "sum")?,
-        napot: flag(table, "svnapot")?,
+        napot: of_rv64(table, "svnapot", format)?,
         rights: false,
-        asid: number(table, "asid", ASID_WIDTH)?,
-        vmid: number(table, "vmid", VMID_WIDTH)?,
+        asid: number(table, "asid", format.asid_width())?,
+        vmid: number(table, "vmid", format.vmid_width())?,
     })
 }
 
@@ -288,7 +370,7 @@ fn guest_stage(
 }
 
 /// By images of registers, as a dump shows them.
-fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<Context> {
+fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Context, ByRegisters)> {
     for (key, span) in table.keys() {
         if !BY_CSRS.contains(&key) {
             return Err(
@@ -303,21 +385,34 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<Conte
         _ => Xlen::X64,
     };
     let images = field.table("`csrs`")?;
-    images.only(&[
-        "satp", "vsatp", "hgatp", "mstatus", "vsstatus", "hstatus", "menvcfg", "henvcfg",
-    ])?;
-    let atp_most = u64::MAX >> (64 - xlen.bits());
-    let image = |key, most| images.get(key).map_or(Ok(0), |field| field.number(0, most));
-    let mstatus = image("mstatus", u64::MAX)?;
-    let vsstatus = image("vsstatus", u64::MAX)?;
-    let hstatus = image("hstatus", u64::MAX)?;
-    let menvcfg = image("menvcfg", u64::MAX)?;
-    let henvcfg = image("henvcfg", u64::MAX)?;
+    for (key, span) in images.keys() {
+        if let Some((_, place)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
+            return Err(
+                Problem::at(&span, format!("no image of `{key}` can be given")).label(*place),
+            );
+        }
+    }
+    images.only(&Register::ALL.map(Register::name))?;
+    let image = |register: Register| -> Result<u64> {
+        let Some(field) = images.get(register.name()) else {
+            return Ok(0);
+        };
+        let image = field.number(0, u64::MAX >> (64 - register.width(xlen)))?;
+        match registers::check(register, xlen, image) {
+            Ok(()) => Ok(image),
+            Err(refused) => Err(Problem::at(&field.span, refused.to_string())
+                .label(refused.legal())
+                .help("docs/inputs.md has every bit of every register")),
+        }
+    };
+    let mstatus = image(Register::Mstatus)?;
+    let vsstatus = image(Register::Vsstatus)?;
+    let hstatus = image(Register::Hstatus)?;
+    let menvcfg = image(Register::Menvcfg)?;
+    let henvcfg = image(Register::Henvcfg)?;
     let bit = |image: u64, bit: u32| image >> bit & 1 != 0;
-    let mpp = Privilege::of(mstatus >> 11 & 3).ok_or_else(|| {
-        let span = images.get("mstatus").map_or(field.span.clone(), |f| f.span);
-        Problem::at(&span, "mstatus.MPP is 2, which is reserved").label("bits 12:11: 0, 1 or 3")
-    })?;
+    // The table has refused the reserved value.
+    let mpp = Privilege::of(mstatus >> 11 & 3).unwrap_or(Privilege::User);
     let privilege = match table.get("priv") {
         Some(field) => field.choice(
             "privilege",
@@ -330,30 +425,26 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<Conte
         None => Privilege::Supervisor,
     };
     let kind = match table.get("access") {
-        Some(field) => field.choice(
-            "kind of access",
-            &[
-                ("load", AccessKind::Load),
-                ("store", AccessKind::Store),
-                ("fetch", AccessKind::Fetch),
-                ("hlv", AccessKind::Hlv),
-                ("hlvx", AccessKind::Hlvx),
-                ("hsv", AccessKind::Hsv),
-            ],
-        )?,
+        Some(field) => {
+            not_there::refuse_value(&field, not_there::ACCESS)?;
+            field.choice(
+                "kind of access",
+                &AccessKind::ALL.map(|kind| (kind.name(), kind)),
+            )?
+        }
         None => AccessKind::Load,
     };
     // V is none for HLV, which the host executes.
-    let hypervisor = matches!(kind, AccessKind::Hlv | AccessKind::Hlvx | AccessKind::Hsv);
+    let hypervisor = kind.is_hypervisor();
     let virt = match table.get("v") {
         Some(field) => field.boolean()?,
         None => !hypervisor,
     };
     let csrs = Csrs {
         xlen,
-        satp: image("satp", atp_most)?,
-        vsatp: image("vsatp", atp_most)?,
-        hgatp: image("hgatp", atp_most)?,
+        satp: image(Register::Satp)?,
+        vsatp: image(Register::Vsatp)?,
+        hgatp: image(Register::Hgatp)?,
         privilege,
         virt,
         mxr: bit(mstatus, 19),
@@ -369,15 +460,16 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<Conte
         m_pbmte: bit(menvcfg, 62),
         h_adue: bit(henvcfg, 61),
         h_pbmte: bit(henvcfg, 62),
-        svnapot: flag(table, "svnapot")?,
+        svnapot: of_rv64(table, "svnapot", format)?,
         // Without the extensions, the bits of menvcfg are 0.
         svpbmt: true,
         svadu: true,
     };
-    csrs.context(kind).map_err(|error| {
+    let context = csrs.context(kind).map_err(|error| {
         Problem::at(
             &field.span,
             format!("these registers do not translate: {error}"),
         )
-    })
+    })?;
+    Ok((context, ByRegisters { csrs, kind }))
 }

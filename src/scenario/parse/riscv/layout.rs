@@ -10,7 +10,7 @@ use super::super::reader::{Field, Table};
 use super::{levels, memory_type, page_size};
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::{Format, fits};
-use crate::mmu::{Context, Stage};
+use crate::mmu::{Context, MemoryType, Stage};
 use crate::tables::riscv::{GuestTable, HostTable, NoHost, Page};
 use crate::tables::{FenceOwed, GuestMemory, GuestRoom, TableError};
 
@@ -86,17 +86,23 @@ impl Mapping {
             let start = address(&to, to_kind, to_width)?;
             must_fit(&to, to_kind, start, to_width)?;
             mapping.to = Some(start);
-            mapping.read_page(table)?;
+            mapping.read_page(table, format)?;
         }
         Ok(mapping)
     }
 
-    fn read_page(&mut self, table: &Table<'_>) -> Result<()> {
+    fn read_page(&mut self, table: &Table<'_>, format: Format) -> Result<()> {
         if let Some(field) = table.get("rights") {
             self.page.rights = rights(&field)?;
         }
         if let Some(field) = table.get("pbmt") {
             self.page.memory_type = memory_type(&field)?;
+            if format == Format::Rv32 && self.page.memory_type != MemoryType::Pma {
+                return Err(field.wrong(
+                    "a memory type, but the format is rv32",
+                    "an entry of RV32 has no PBMT: Svpbmt is of RV64",
+                ));
+            }
         }
         let page = &mut self.page;
         for (key, bit) in [

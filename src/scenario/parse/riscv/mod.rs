@@ -3,14 +3,15 @@
 
 mod context;
 mod layout;
+pub(super) mod not_there;
 mod ops;
 
-pub(super) use context::contexts;
+pub(super) use context::{ByRegisters, contexts, fits_access};
 pub(super) use layout::Tables;
 pub(super) use ops::fence;
 
 use super::error::Result;
-use super::reader::Field;
+use super::reader::{Field, one_of};
 use crate::format::Format;
 use crate::format::riscv::{level_choices, mode_name};
 use crate::mmu::{MemoryType, Stage};
@@ -27,6 +28,23 @@ fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
         Stage::Guest => "mode",
         Stage::Host => "mode of the G-stage",
     };
+    let of_other_xlen = (2..=5).find(|&levels| {
+        mode_name(stage, levels).is_some_and(|name| field.is_text(name))
+            && !level_choices(format).contains(&levels)
+    });
+    if let Some(levels) = of_other_xlen {
+        let name = mode_name(stage, levels).unwrap_or_default();
+        let (bits, other) = if levels == 2 { (32, 64) } else { (64, 32) };
+        let legal: Vec<&str> = modes.iter().map(|&(name, _)| name).collect();
+        return Err(field
+            .wrong(
+                format!("`{name}` is a mode of RV{bits}, and the format is rv{other}"),
+                format!("modes of RV{other}: {}", one_of(&legal)),
+            )
+            .help(
+                "XLEN is the same in every mode: no machine has a guest of another XLEN (hstatus.VSXL)",
+            ));
+    }
     field.choice(what, &modes)
 }
 

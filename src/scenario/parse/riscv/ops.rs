@@ -8,12 +8,13 @@ use super::super::reader::{Field, Table};
 use super::layout::Mapping;
 use crate::addr::{Gpa, Gva};
 use crate::format::Format;
-use crate::mmu::{ASID_WIDTH, Context, Fence, VMID_WIDTH};
+use crate::mmu::{Context, Fence};
 use crate::tables::FenceOwed;
 
 const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
 
-/// A fence that is a table: by its instruction, or by its operands.
+/// A fence that is a table: by its instruction, whose operands are what registers hold, or by the
+/// operands that the port has.
 pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     let table = field.table("`fence`")?;
     let operands = ["virt", "gva", "gpa", "asid", "vmid"];
@@ -28,8 +29,8 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
             virt: virt.boolean()?,
             gva: gva(&table, "gva", format)?,
             gpa: gpa(&table, format)?,
-            asid: number(&table, "asid", ASID_WIDTH)?,
-            vmid: number(&table, "vmid", VMID_WIDTH)?,
+            asid: tag(&table, "asid", format.asid_width())?,
+            vmid: tag(&table, "vmid", format.vmid_width())?,
         });
     };
     if let Some((key, span)) = table
@@ -43,13 +44,14 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
         );
     }
     let operands = instruction.table("the fence")?;
+    let asid = |operands: &Table<'_>| register(operands, "asid", format, format.asid_width());
     match instruction.name {
         "sfence_vma" => {
             operands.only(&["va", "asid"])?;
             Ok(Fence {
                 virt: false,
                 gva: gva(&operands, "va", format)?,
-                asid: number(&operands, "asid", ASID_WIDTH)?,
+                asid: asid(&operands)?,
                 ..Fence::default()
             })
         }
@@ -61,8 +63,9 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
             )?;
             Ok(Fence {
                 gva: gva(&operands, "va", format)?,
-                asid: number(&operands, "asid", ASID_WIDTH)?,
-                vmid: number(&operands, "vmid", VMID_WIDTH)?,
+                asid: asid(&operands)?,
+                // A field of hgatp, no operand: it has no more bits.
+                vmid: tag(&operands, "vmid", format.vmid_width())?,
                 ..Fence::default()
             })
         }
@@ -70,7 +73,7 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
             operands.only(&["gpa", "vmid"])?;
             Ok(Fence {
                 gpa: gpa(&operands, format)?,
-                vmid: number(&operands, "vmid", VMID_WIDTH)?,
+                vmid: register(&operands, "vmid", format, format.vmid_width())?,
                 ..Fence::default()
             })
         }
@@ -89,12 +92,30 @@ fn gpa(table: &Table<'_>, format: Format) -> Result<Option<Gpa>> {
     Ok(address.transpose()?.map(Gpa))
 }
 
-fn number(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> {
+/// An ASID or VMID as the port or a register's field has it: a wider one is none.
+fn tag(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> {
     let most = ((1u32 << width) - 1) as u16;
     table
         .get(key)
         .map(|field| field.number_u16(most))
         .transpose()
+}
+
+/// An ASID or VMID in a register that is an operand, rs2: bits above those of the field "should be
+/// zeroed by software and ignored by current implementations" ("Supervisor Memory-Management Fence
+/// Instruction", "Hypervisor Memory-Management Fence Instructions"). The hart cuts them off.
+fn register(
+    table: &Table<'_>,
+    key: &'static str,
+    format: Format,
+    width: u32,
+) -> Result<Option<u16>> {
+    // rs2 has XLEN bits, as a gVA has.
+    let most = u64::MAX >> (64 - format.geometry().gva_width);
+    let operand = table.get(key).map(|field| field.number(0, most));
+    Ok(operand
+        .transpose()?
+        .map(|value| (value & ((1 << width) - 1)) as u16))
 }
 
 impl<'a> Lowering<'a> {

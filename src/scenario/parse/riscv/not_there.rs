@@ -1,0 +1,80 @@
+//! What a scenario might ask for by a key or a name, and that is not modelled: each is refused by
+//! the name of its extension, and not as a key that nobody knows.
+
+use super::super::error::{Problem, Result};
+use super::super::reader::{Field, Table};
+
+/// A key or a name, the extension that it is of, and what that would change.
+pub(in super::super) type NotThere = (&'static str, &'static str, &'static str);
+
+/// Keys of `[[context]]`.
+pub(in super::super) const CONTEXT: &[NotThere] = &[
+    ("svrsw60t59b", "Svrsw60t59b", RSW),
+    ("sse", "Zicfiss", SHADOW_STACK),
+    ("zicfiss", "Zicfiss", SHADOW_STACK),
+    ("shadow_stack", "Zicfiss", SHADOW_STACK),
+    ("pmm", "pointer masking (Smnpm, Ssnpm)", MASKING),
+    ("vsbe", "big-endian tables (hstatus.VSBE)", ENDIAN),
+    ("sbe", "big-endian tables (mstatus.SBE)", ENDIAN),
+    ("big_endian", "big-endian tables", ENDIAN),
+    ("svukte", "Svukte", UKTE),
+    ("ukte", "Svukte", UKTE),
+    (
+        "vsxl",
+        "a virtual machine of another XLEN (hstatus.VSXL)",
+        XLEN,
+    ),
+];
+
+/// Kinds of access, as `access` of a context and as keys of `[[op]]` have them.
+pub(in super::super) const ACCESS: &[NotThere] = &[
+    ("cbo", "Zicbom", CACHE_BLOCK),
+    ("cbo_clean", "Zicbom", CACHE_BLOCK),
+    ("cbo_flush", "Zicbom", CACHE_BLOCK),
+    ("cbo_inval", "Zicbom", CACHE_BLOCK),
+    ("cbo_zero", "Zicboz", "CBO.ZERO is translated as `store` is"),
+    ("prefetch", "Zicbop", PREFETCH),
+    ("prefetch_r", "Zicbop", PREFETCH),
+    ("prefetch_w", "Zicbop", PREFETCH),
+    ("prefetch_i", "Zicbop", PREFETCH),
+    ("sspush", "Zicfiss", SHADOW_STACK),
+    ("sspopchk", "Zicfiss", SHADOW_STACK),
+    ("ssamoswap", "Zicfiss", SHADOW_STACK),
+    ("shadow_stack", "Zicfiss", SHADOW_STACK),
+    ("amo", "A", "an AMO is translated as `store` is"),
+];
+
+const RSW: &str = "bits 60 and 59 of an entry are reserved";
+const SHADOW_STACK: &str =
+    "an entry with W and without R is reserved, and there are no shadow stacks";
+const MASKING: &str = "all bits of an address count";
+const ENDIAN: &str = "entries of tables are little-endian";
+const UKTE: &str = "user mode may name every address";
+const XLEN: &str = "XLEN is the same in every mode";
+const CACHE_BLOCK: &str =
+    "there is no access that a load or a store may make, with the faults of a store";
+const PREFETCH: &str = "there is no access that neither faults nor sets A and D";
+
+/// Refuses a key of a table that is in the list.
+pub(in super::super) fn refuse(table: &Table<'_>, list: &[NotThere]) -> Result<()> {
+    for (key, span) in table.keys() {
+        if let Some((_, extension, what)) = list.iter().find(|(name, ..)| *name == key) {
+            return Err(
+                Problem::at(&span, format!("`{key}`: {extension} is not modelled"))
+                    .label(*what)
+                    .help("docs/inputs.md says what is"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a value that is in the list.
+pub(in super::super) fn refuse_value(field: &Field<'_>, list: &[NotThere]) -> Result<()> {
+    let Some((name, extension, what)) = list.iter().find(|(name, ..)| field.is_text(name)) else {
+        return Ok(());
+    };
+    Err(field
+        .wrong(format!("`{name}`: {extension} is not modelled"), *what)
+        .help("docs/inputs.md says what is"))
+}
