@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Nothing outlives its fence: after the handshake of a fence no read and no update is granted that follows from what the
 // fence invalidates, in nested_mmu with whatever walk caches, second-level TLB and read bypass it has.
 //

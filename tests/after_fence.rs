@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Nothing outlives its fence: software takes a table away, fences, and gives the table's page to somebody else, who stores data there
 //! that look like an entry whose A and D bits are clear. In whatever cycle of a walk the fence comes, the data must stay as they were
 //! stored, and the walk must not follow them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The files of `tests/cases`, each through the program: it passes, is refused with an error that
 //! names what is not modelled, or is listed with its reason.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every input is honoured or refused: each bit of a register's image, operands of fences and
 //! contexts wider than the machine's, extensions that are not modelled, and parts of memory in
 //! which a walk may not do all.

@@ -1694,7 +1694,7 @@ impl Checker {
                         by.fence, by.cycle
                     )
                 });
-                return Err(mismatch.say(expected, describe_outcome(&outcome, self.format)));
+                return Err(mismatch.say(expected, describe_with_page(&outcome, self.format)));
             }
             (false, Some(walk)) => {
                 let Some(judged) = self.walks[walk].judged else {

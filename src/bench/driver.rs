@@ -985,6 +985,7 @@ mod tests {
                 context: 0,
                 gva: Gva(gva),
                 access: Access::Load,
+                speculative: false,
                 expect: None,
                 line: None,
             })

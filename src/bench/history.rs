@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The facts that fences have invalidated, kept for the reasons in mismatches.
 //!
 //! A verdict needs an invalidated fact only until every request that was accepted before the fence

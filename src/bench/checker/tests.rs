@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Each check, by what a device shows: it says nothing of a right device, and finds a wrong one,
 //! with the reason.
 //!

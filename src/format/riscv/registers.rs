@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Every bit of the registers that an image can give, and what the program makes of it.
 //!
 //! A bit is a part of the translation that the program models; or it plays no part in any

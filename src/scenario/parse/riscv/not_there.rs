@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a scenario might ask for by a key or a name, and that is not modelled: each is refused by
 //! the name of its extension, and not as a key that nobody knows.
 
