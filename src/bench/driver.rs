@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use rand::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 use super::checker::{Checker, Mismatch, Read, Update};
-use super::memory_server::{MemoryServer, chance};
+use super::draws::{Draws, Stream};
+use super::memory_server::MemoryServer;
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
@@ -31,7 +29,11 @@ pub trait Observer {
     const LIVE: bool = true;
     /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
     const EVENTS: bool = false;
+    /// Whether [`Observer::begun`] is called.
+    const BEGUN: bool = false;
 
+    /// At the end of a cycle, the op that is to begin next. All before it have been begun.
+    fn begun(&mut self, cycle: u64, next: usize) {}
     /// The device has taken the request of an op.
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
     /// The device has answered the request of an op.
@@ -196,21 +198,36 @@ impl From<Box<Mismatch>> for Failure {
 
 /// What the requester does by chance.
 struct Requester {
-    rng: Xoshiro256PlusPlus,
+    draws: Draws,
     idle: u32,
     response_busy: u32,
     response_after_valid: bool,
 }
 
 impl Requester {
-    fn new(timing: &Timing) -> Self {
+    /// The requester from a cycle on.
+    fn new(timing: &Timing, cycle: u64) -> Self {
         Self {
-            // Not the memory's stream, though of the same seed.
-            rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed ^ 0x9E37_79B9_7F4A_7C15),
+            draws: Draws::new(timing.seed, cycle),
             idle: timing.request_idle,
             response_busy: timing.response_busy,
             response_after_valid: timing.response_after_valid,
         }
+    }
+
+    /// Whether it begins no request in a cycle.
+    #[inline]
+    fn is_idle(&self, cycle: u64) -> bool {
+        let draw = || self.draws.in_cycle(Stream::RequestIdle, cycle);
+        self.idle > 0 && draw().chance(self.idle)
+    }
+
+    /// Whether it accepts a response in a cycle. `waits`: one was offered in the last, and was not accepted.
+    #[inline]
+    fn accepts(&self, waits: bool, cycle: u64) -> bool {
+        let draw = || self.draws.in_cycle(Stream::ResponseBusy, cycle);
+        (!self.response_after_valid || waits)
+            && (self.response_busy == 0 || !draw().chance(self.response_busy))
     }
 }
 
@@ -333,7 +350,7 @@ impl<'a> Run<'a> {
             scenario,
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
-            requester: Requester::new(&scenario.timing),
+            requester: Requester::new(&scenario.timing, 0),
             checker: Checker::new(machine),
             stats: Stats::default(),
             inputs: idle_inputs(machine),
@@ -392,9 +409,8 @@ impl<'a> Run<'a> {
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
-        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy)
-            && (!self.requester.response_after_valid || self.response_waits);
-        self.inputs.mem_req_ready = self.server.ready(self.read_waits);
+        self.inputs.rsp_ready = self.requester.accepts(self.response_waits, self.cycle);
+        self.inputs.mem_req_ready = self.server.ready(self.read_waits, self.cycle);
         match self.server.offer(self.cycle) {
             Some(reply) => {
                 self.inputs.mem_rsp_valid = true;
@@ -412,7 +428,8 @@ impl<'a> Run<'a> {
     fn forget(&mut self) {
         self.stats.accesses += self.outstanding as u64;
         self.checker.reset(&self.scenario.machine);
-        self.server.forget();
+        self.server.reset(self.cycle);
+        self.requester.draws.restart(self.cycle);
         self.inputs = idle_inputs(&self.scenario.machine);
         self.requesting = None;
         self.outstanding = 0;
@@ -450,7 +467,7 @@ impl<'a> Run<'a> {
             && self.waiting == 0
             && let Some(Op::Access(op)) = ops.get(access)
             && let Some(&id) = self.free_ids.front()
-            && !chance(&mut self.requester.rng, self.requester.idle)
+            && !self.requester.is_idle(self.cycle)
         {
             self.free_ids.pop_front();
             self.inputs.set_request(id, &self.query(op));
@@ -489,8 +506,8 @@ impl<'a> Run<'a> {
                     self.stats.edits += 1;
                 }
                 Op::Timing(timing) => {
-                    self.server.set_timing(timing);
-                    self.requester = Requester::new(timing);
+                    self.server.set_timing(timing, self.cycle);
+                    self.requester = Requester::new(timing, self.cycle);
                     self.patience = self.patience.max(patience(self.scenario, timing));
                 }
                 Op::Wait(cycles) if *cycles > 0 => {
@@ -633,6 +650,9 @@ impl<'a> Run<'a> {
     ) -> Result<(), Box<Mismatch>> {
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
+        if O::BEGUN {
+            observer.begun(cycle, seen.op);
+        }
         self.checker.begins(seen.request_taken);
         if seen.request_taken {
             if seen.fence_taken {

@@ -1,6 +1,7 @@
 //! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
 
 mod checker;
+mod draws;
 mod driver;
 mod held;
 mod known;
