@@ -260,7 +260,18 @@ pub fn run<O: Observer>(
     scenario: &Scenario,
     observer: &mut O,
 ) -> Result<Stats, Box<Failed>> {
-    let mut run = Run::new(scenario);
+    run_at(dut, scenario, &[], observer)
+}
+
+/// The same, where each op of the scenario begins no earlier than in a cycle of its own, counted from the start. Of ops behind
+/// the end of `cycles`, none is given.
+pub(crate) fn run_at<O: Observer>(
+    dut: &mut Dut,
+    scenario: &Scenario,
+    cycles: &[u64],
+    observer: &mut O,
+) -> Result<Stats, Box<Failed>> {
+    let mut run = Run::new(scenario, cycles);
     match run.finish(dut, observer) {
         Ok(()) => Ok(run.stats),
         Err(failure) => Err(Box::new(Failed {
@@ -309,6 +320,8 @@ struct Edit {
 /// judges what was seen.
 struct Run<'a> {
     scenario: &'a Scenario,
+    /// The earliest cycles of ops.
+    cycles: &'a [u64],
     /// That of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
@@ -344,10 +357,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+    fn new(scenario: &'a Scenario, cycles: &'a [u64]) -> Self {
         let machine = &scenario.machine;
         Self {
             scenario,
+            cycles,
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing, 0),
@@ -457,6 +471,7 @@ impl<'a> Run<'a> {
 
         let mut access = self.op;
         if self.waiting == 0
+            && self.is_time_for(self.op)
             && let Some(Op::Fence(fence)) = ops.get(self.op)
         {
             self.inputs.set_fence(fence);
@@ -465,6 +480,7 @@ impl<'a> Run<'a> {
         }
         if self.requesting.is_none()
             && self.waiting == 0
+            && self.is_time_for(access)
             && let Some(Op::Access(op)) = ops.get(access)
             && let Some(&id) = self.free_ids.front()
             && !self.requester.is_idle(self.cycle)
@@ -474,6 +490,17 @@ impl<'a> Run<'a> {
             self.requesting = Some(access);
         }
         true
+    }
+
+    /// The first cycle in which an op may begin.
+    #[inline]
+    fn first_cycle_of(&self, op: usize) -> u64 {
+        self.cycles.get(op).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn is_time_for(&self, op: usize) -> bool {
+        self.first_cycle_of(op) <= self.cycle
     }
 
     #[inline]
@@ -489,6 +516,7 @@ impl<'a> Run<'a> {
     fn begin_timeless_ops(&mut self) {
         while let Some(op) = self.scenario.ops.get(self.op) {
             match op {
+                _ if !self.is_time_for(self.op) => return,
                 _ if self.waiting > 0 => {
                     self.waiting -= 1;
                     if self.waiting > 0 {
@@ -792,8 +820,9 @@ impl<'a> Run<'a> {
                 self.scenario.ops.get(self.op),
                 Some(Op::Access(_) | Op::Fence(_))
             );
-        if waits_for_device && self.cycle - self.op_since > self.patience {
-            return Err(hang(self.op, self.op_since));
+        let since = self.op_since.max(self.first_cycle_of(self.op));
+        if waits_for_device && self.cycle.saturating_sub(since) > self.patience {
+            return Err(hang(self.op, since));
         }
         Ok(())
     }

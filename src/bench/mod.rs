@@ -11,4 +11,5 @@ mod second;
 mod steps;
 
 pub use checker::{Check, Mismatch, Read, Update};
+pub(crate) use driver::run_at;
 pub use driver::{Failed, Failure, Observer, Stats, Walked, run};
