@@ -52,7 +52,7 @@ pub mod weights {
     pub const TIMING: u32 = 1;
 
     /// Per mille of what would be another behaviour: a reset instead.
-    pub const RESET: u32 = 100;
+    pub const RESET: u32 = 300;
 
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
