@@ -15,6 +15,7 @@ use crate::dut::variants::SecondTlb;
 use crate::report::json::Document;
 use crate::report::{Recorder, json as as_json, text};
 use crate::scenario::{Scenario, write};
+use crate::shrink::Found;
 use crate::version::Versions;
 use crate::wave;
 
@@ -36,6 +37,10 @@ pub struct Bundle {
     pub scenario: Scenario,
     /// How it fails.
     pub failed: Failed,
+    /// The scenario is a shrunk one, which fails again.
+    pub shrunk: bool,
+    /// What the scenario has come to on a new device, if it did not fail there again.
+    pub not_again: Option<String>,
     /// Where all of it is.
     pub folder: PathBuf,
     origin: Origin,
@@ -78,7 +83,7 @@ impl Bundle {
         format!("{profile}-{seed}-{number}")
     }
 
-    /// Writes the folder for scenario `number` of a campaign, of which `scenario` is what is left and `failed` how it fails, below
+    /// Writes the folder for scenario `number` of a campaign, of which `found` has what is left and how it fails, below
     /// `output`; all or nothing. What was there of the same name goes.
     ///
     /// # Errors
@@ -86,10 +91,16 @@ impl Bundle {
     pub fn make(
         campaign: &Campaign,
         number: u64,
-        (mut scenario, failed): (Scenario, Failed),
+        found: impl Into<Found>,
         devices: &Devices,
         output: &Path,
     ) -> Result<Self, BundleError> {
+        let Found {
+            mut scenario,
+            failed,
+            shrunk,
+            not_again,
+        } = found.into();
         let ops = campaign.scenario(number).ops.len();
         if scenario.ops.len() < ops {
             scenario.title.push_str(", shrunk");
@@ -98,6 +109,8 @@ impl Bundle {
         let bundle = Self {
             scenario,
             failed,
+            shrunk,
+            not_again,
             folder: output.join(name),
             origin: Origin {
                 campaign: campaign.clone(),
@@ -163,8 +176,12 @@ impl Bundle {
             left if left < *ops => format!("shrunk from {ops} ops to {left}"),
             left => format!("of {left} ops"),
         };
+        let again = match &self.not_again {
+            Some(what) => format!("did not fail again on a fresh device: {what}\n"),
+            None => String::new(),
+        };
         format!(
-            "{}\nscenario {number} of the campaign, {size}:\n  \
+            "{}{again}\nscenario {number} of the campaign, {size}:\n  \
              again:    {}\n  \
              wave:     {}\n  \
              report:   {}\n  \
@@ -229,6 +246,7 @@ impl Bundle {
             "ops": self.scenario.ops.len(),
             "folder": self.folder.display().to_string(),
             "again": self.again(),
+            "not_again": self.not_again,
             "text": self.text(),
         })
     }
@@ -252,6 +270,7 @@ impl Bundle {
             "count": campaign.count,
             "campaign": format!("nestwalk {}", self.campaign()),
             "again": self.again(),
+            "not_again": self.not_again,
             "folder": self.folder.display().to_string(),
             "variant": self.scenario.machine.variant().map(|variant| variant.name),
             "versions": versions,

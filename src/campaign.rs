@@ -10,7 +10,7 @@ use std::thread;
 use crate::bench::{Failed, Stats, run};
 use crate::coverage::{Bins, Coverage, Goal, InOrder, Run, Watch};
 use crate::dut::variants::Variant;
-use crate::dut::{Dut, DutError};
+use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::scenario::Scenario;
 use crate::shard::Shard;
 use crate::stimulus::{self, Profile, weights};
@@ -310,14 +310,22 @@ impl Devices {
         Self::make_variant(self.variant(scenario)?)
     }
 
-    /// The device for a scenario.
+    /// The device for a scenario, with no state of what has run before: the result of a scenario must not depend on the
+    /// scenarios before it, also where the RTL keeps state over a reset. (A build that counts the RTL's code keeps the
+    /// model, and resets it: the counts are part of the model.)
     ///
     /// # Errors
     /// If there is none built in.
     pub fn get(&mut self, scenario: &Scenario) -> Result<&mut Dut, DutError> {
         let variant = self.variant(scenario)?;
         Ok(match self.made.entry(variant.name) {
-            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Occupied(entry) => {
+                let dut = entry.into_mut();
+                if !COUNTS_CODE {
+                    dut.renew()?;
+                }
+                dut
+            }
             Entry::Vacant(entry) => entry.insert(Self::make_variant(variant)?),
         })
     }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use assert_cmd::cargo::cargo_bin_cmd;
+use nestwalk::bench::run;
 use nestwalk::bundle::{Bundle, WINDOW};
 use nestwalk::campaign::{Campaign, Choose, Devices, Outcome};
 use nestwalk::dut::variants::{VARIANTS, Variant};
 use nestwalk::results::{Results, ResultsError, merge};
-use nestwalk::scenario::{Op, Scenario};
+use nestwalk::scenario::{Op, Scenario, parse, write};
 use nestwalk::shard::Shard;
-use nestwalk::shrink::shrink;
+use nestwalk::shrink::{Found, confirm, shrink};
 use nestwalk::stimulus::Profile;
 use quick_xml::events::Event;
 use serde_json::Value;
@@ -863,6 +864,70 @@ fn the_bundle_says_the_same_in_each_of_its_files_and_holds_what_runs_it_again() 
         "{}",
         bundle.scenario.ops.len()
     );
+}
+
+#[test]
+fn a_failure_that_does_not_come_again_is_reported_with_what_has_come_instead() {
+    let folder = Folder::new();
+    let (campaign, first) = bundle(folder.0.path(), false);
+    let line = "did not fail again on a fresh device: it agreed\n";
+    assert!(
+        !first.text().contains("did not fail again"),
+        "{}",
+        first.text()
+    );
+    assert_eq!(first.json()["not_again"], Value::Null);
+
+    let found = Found {
+        scenario: first.scenario.clone(),
+        failed: first.failed.clone(),
+        shrunk: false,
+        not_again: Some("it agreed".to_owned()),
+    };
+    let devices = Devices::chosen(small_from::<3>);
+    let bundle = Bundle::make(&campaign, 3, found, &devices, folder.0.path()).unwrap();
+    // The evidence is there as well.
+    assert!(
+        bundle.text().starts_with("MISMATCH in cycle "),
+        "{}",
+        bundle.text()
+    );
+    assert!(bundle.text().contains(line), "{}", bundle.text());
+    let read = |name: &str| fs::read_to_string(bundle.folder.join(name)).unwrap();
+    assert_eq!(read("report.txt"), bundle.text());
+    let json: Value = serde_json::from_str(&read("report.json")).unwrap();
+    assert_eq!(json["not_again"], "it agreed");
+}
+
+#[test]
+fn a_failure_is_confirmed_from_its_file_on_a_new_device_before_it_is_reported() {
+    let choose: Choose = small_from::<3>;
+    let campaign = campaign(9_800, 2);
+    let outcome = outcome(&campaign, Shard::WHOLE, choose);
+    let (number, failed) = outcome.failed.unwrap();
+    let first = campaign.scenario(number);
+
+    // On the devices that it has failed on, it fails again, and so does what is left of it.
+    let devices = Devices::chosen(choose);
+    let whole = confirm(&devices, first.clone(), &failed, false).unwrap();
+    assert!(!whole.shrunk);
+    assert_eq!(whole.not_again, None);
+    assert_eq!(whole.failed.failure, failed.failure);
+    let small = confirm(&devices, first.clone(), &failed, true).unwrap();
+    assert!(small.shrunk && small.scenario.ops.len() < first.ops.len() / 4);
+    let file = write::to_toml(&small.scenario);
+    let mut parsed = parse::parse(&file, "scenario.toml").unwrap();
+    parsed.title = small.scenario.title.clone();
+    let mut dut = devices.fresh(&parsed).unwrap();
+    let again = run(&mut dut, &parsed, &mut ()).unwrap_err();
+    assert_eq!(again.failure, small.failed.failure);
+
+    // On those of `nestwalk run`, which have nothing wrong, it does not: it stays as it was found, and says so.
+    let innocent = confirm(&Devices::default(), first.clone(), &failed, true).unwrap();
+    assert!(!innocent.shrunk);
+    assert_eq!(innocent.not_again.as_deref(), Some("it agreed"));
+    assert_eq!(innocent.scenario.ops, first.ops);
+    assert_eq!(innocent.failed.failure, failed.failure);
 }
 
 #[test]

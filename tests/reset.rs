@@ -6,8 +6,10 @@ use std::path::Path;
 
 use nestwalk::bench::{Observer, run};
 use nestwalk::campaign::Devices;
+use nestwalk::format::Format;
 use nestwalk::mmu::Outcome;
-use nestwalk::scenario::{Op, Scenario, parse};
+use nestwalk::scenario::{Machine, Op, Scenario, parse};
+use nestwalk::stimulus::{self, Profile};
 
 /// Of each op that was answered, whether by the TLB.
 #[derive(Default)]
@@ -77,4 +79,61 @@ fn what_is_under_way_at_a_reset_is_not_answered_and_disturbs_nobody_after_it() {
             );
         }
     }
+}
+
+/// When each request was accepted and answered, by cycle.
+#[derive(Default)]
+struct Cycles(Vec<(u64, usize, bool)>);
+
+impl Observer for Cycles {
+    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
+        self.0.push((cycle, op, false));
+    }
+
+    fn answered(&mut self, cycle: u64, op: usize, _: &Outcome, _: bool) {
+        self.0.push((cycle, op, true));
+    }
+}
+
+fn cycles(scenario: &Scenario) -> Vec<(u64, usize, bool)> {
+    let mut cycles = Cycles::default();
+    let mut dut = Devices::make(scenario).unwrap();
+    run(&mut dut, scenario, &mut cycles).unwrap_or_else(|failed| panic!("{}", failed.failure));
+    cycles.0
+}
+
+#[test]
+fn after_a_reset_a_scenario_runs_cycle_by_cycle_as_it_does_at_the_start() {
+    let profile = Profile {
+        format: Format::Handout,
+        rights: false,
+    };
+    let mut delayed = 0;
+    for number in 0..12 {
+        let mut alone = stimulus::scenario(profile, 3, number, 80);
+        alone.machine = Machine::of(profile.format);
+        // Edits would leave other tables for the second time.
+        let is_edit = |op: &Op| matches!(op, Op::Write { .. } | Op::Reset);
+        alone.ops.retain(|op| !is_edit(op));
+        let timing = &alone.timing;
+        delayed +=
+            u32::from(timing.memory_busy > 0 && timing.latency.start() < timing.latency.end());
+
+        let mut twice = alone.clone();
+        twice.ops.extend([Op::Reset, Op::Timing(timing.clone())]);
+        twice.ops.extend(alone.ops.clone());
+        let expected = cycles(&alone);
+        let all = cycles(&twice);
+        let second: Vec<_> = all
+            .iter()
+            .filter(|(_, op, _)| *op > alone.ops.len())
+            .collect();
+        let shift = second[0].0 - expected[0].0;
+        let second: Vec<_> = second
+            .into_iter()
+            .map(|&(cycle, op, is_answer)| (cycle - shift, op - alone.ops.len() - 2, is_answer))
+            .collect();
+        assert_eq!(second, expected, "scenario {number}");
+    }
+    assert!(delayed > 0, "some of it must hang on what is drawn");
 }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Waves: the FST file holds what the views name and what the run reports, cycle by cycle.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use nestwalk::bench::run;
 use nestwalk::campaign::Devices;
+use nestwalk::dut::Dut;
 use nestwalk::dut::variants::VARIANTS;
+use nestwalk::format::Format;
 use nestwalk::report::{Recorder, text};
+use nestwalk::scenario::{Machine, Scenario};
 use nestwalk::stimulus::{self, Profile};
 use nestwalk::wave::{FST, record, write_views};
 use serde_json::Value;
@@ -264,6 +268,51 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
         for label in OF_RISCV {
             assert!(labels.contains(label), "{}: {label}", device.name);
         }
+    }
+}
+
+/// Every signal at the start of a run.
+fn at_start(dut: &mut Dut, scenario: &Scenario, folder: &Path) -> BTreeMap<String, String> {
+    let file = folder.join("start.fst");
+    record(dut, scenario, &mut (), &file, 0).unwrap().unwrap();
+    let mut wave = Wave::open(&file);
+    let paths: Vec<String> = wave.vars.keys().cloned().collect();
+    paths
+        .into_iter()
+        .map(|path| {
+            let bits = wave.bits(&path, 0);
+            (path, bits)
+        })
+        .collect()
+}
+
+#[test]
+fn a_renewed_device_has_the_state_of_a_new_one_also_where_a_reset_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in [Format::Handout, Format::Rv64] {
+        let profile = Profile {
+            format,
+            rights: false,
+        };
+        let [before, after] =
+            [0, 1].map(|number| stimulus::scenario_toward(profile, 7, number, 60, &[], None));
+        let [before, after] = [before, after].map(|mut scenario| {
+            scenario.machine = Machine::of(format);
+            scenario
+        });
+        let mut new = Devices::make(&after).unwrap();
+        let expected = at_start(&mut new, &after, folder.path());
+        assert!(expected.len() > 100);
+
+        // What a campaign, the shrinker and the vectors do between two scenarios.
+        let mut devices = Devices::default();
+        run(devices.get(&before).unwrap(), &before, &mut ()).unwrap();
+        let renewed = devices.get(&after).unwrap();
+        assert_eq!(at_start(renewed, &after, folder.path()), expected);
+
+        // The same device, reset and not renewed, is another one at the start.
+        run(renewed, &before, &mut ()).unwrap();
+        assert_ne!(at_start(renewed, &after, folder.path()), expected);
     }
 }
 

@@ -4,11 +4,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use rand::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 use super::checker::{Checker, Mismatch, Read, Response, Update};
-use super::memory_server::{MemoryServer, chance};
+use super::draws::{Draws, Stream};
+use super::memory_server::MemoryServer;
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
@@ -32,7 +30,11 @@ pub trait Observer {
     const LIVE: bool = true;
     /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
     const EVENTS: bool = false;
+    /// Whether [`Observer::begun`] is called.
+    const BEGUN: bool = false;
 
+    /// At the end of a cycle, the op that is to begin next. All before it have been begun.
+    fn begun(&mut self, cycle: u64, next: usize) {}
     /// The device has taken the request of an op.
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
     /// The device has answered the request of an op with a replay: a fence has overtaken it. It is asked again, unless
@@ -205,21 +207,36 @@ impl From<Box<Mismatch>> for Failure {
 
 /// What the requester does by chance.
 struct Requester {
-    rng: Xoshiro256PlusPlus,
+    draws: Draws,
     idle: u32,
     response_busy: u32,
     response_after_valid: bool,
 }
 
 impl Requester {
-    fn new(timing: &Timing) -> Self {
+    /// The requester from a cycle on.
+    fn new(timing: &Timing, cycle: u64) -> Self {
         Self {
-            // Not the memory's stream, though of the same seed.
-            rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed ^ 0x9E37_79B9_7F4A_7C15),
+            draws: Draws::new(timing.seed, cycle),
             idle: timing.request_idle,
             response_busy: timing.response_busy,
             response_after_valid: timing.response_after_valid,
         }
+    }
+
+    /// Whether it begins no request in a cycle.
+    #[inline]
+    fn is_idle(&self, cycle: u64) -> bool {
+        let draw = || self.draws.in_cycle(Stream::RequestIdle, cycle);
+        self.idle > 0 && draw().chance(self.idle)
+    }
+
+    /// Whether it accepts a response in a cycle. `waits`: one was offered in the last, and was not accepted.
+    #[inline]
+    fn accepts(&self, waits: bool, cycle: u64) -> bool {
+        let draw = || self.draws.in_cycle(Stream::ResponseBusy, cycle);
+        (!self.response_after_valid || waits)
+            && (self.response_busy == 0 || !draw().chance(self.response_busy))
     }
 }
 
@@ -257,7 +274,18 @@ pub fn run<O: Observer>(
     scenario: &Scenario,
     observer: &mut O,
 ) -> Result<Stats, Box<Failed>> {
-    let mut run = Run::new(scenario);
+    run_at(dut, scenario, &[], observer)
+}
+
+/// The same, where each op of the scenario begins no earlier than in a cycle of its own, counted from the start. Of ops behind
+/// the end of `cycles`, none is given.
+pub(crate) fn run_at<O: Observer>(
+    dut: &mut Dut,
+    scenario: &Scenario,
+    cycles: &[u64],
+    observer: &mut O,
+) -> Result<Stats, Box<Failed>> {
+    let mut run = Run::new(scenario, cycles);
     match run.finish(dut, observer) {
         Ok(()) => Ok(run.stats),
         Err(failure) => Err(Box::new(Failed {
@@ -305,6 +333,8 @@ struct Edit {
 /// judges what was seen.
 struct Run<'a> {
     scenario: &'a Scenario,
+    /// The earliest cycles of ops.
+    cycles: &'a [u64],
     /// That of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
@@ -346,13 +376,14 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+    fn new(scenario: &'a Scenario, cycles: &'a [u64]) -> Self {
         let machine = &scenario.machine;
         Self {
             scenario,
+            cycles,
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
-            requester: Requester::new(&scenario.timing),
+            requester: Requester::new(&scenario.timing, 0),
             checker: Checker::new(machine),
             stats: Stats::default(),
             inputs: idle_inputs(machine),
@@ -414,9 +445,8 @@ impl<'a> Run<'a> {
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
-        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy)
-            && (!self.requester.response_after_valid || self.response_waits);
-        self.inputs.mem_req_ready = self.server.ready(self.read_waits);
+        self.inputs.rsp_ready = self.requester.accepts(self.response_waits, self.cycle);
+        self.inputs.mem_req_ready = self.server.ready(self.read_waits, self.cycle);
         match self.server.offer(self.cycle) {
             Some(reply) => {
                 self.inputs.mem_rsp_valid = true;
@@ -434,7 +464,8 @@ impl<'a> Run<'a> {
     fn forget(&mut self) {
         self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
-        self.server.forget();
+        self.server.reset(self.cycle);
+        self.requester.draws.restart(self.cycle);
         self.inputs = idle_inputs(&self.scenario.machine);
         self.requesting = None;
         self.outstanding = 0;
@@ -468,14 +499,16 @@ impl<'a> Run<'a> {
         }
 
         if self.waiting == 0
+            && self.is_time_for(self.op)
             && let Some(Op::Fence(fence)) = ops.get(self.op)
         {
             self.inputs.set_fence(fence);
         }
         if self.requesting.is_none()
             && let Some((access, query)) = self.next_request()
+            && self.is_time_for(access)
             && let Some(&id) = self.free_ids.front()
-            && !chance(&mut self.requester.rng, self.requester.idle)
+            && !self.requester.is_idle(self.cycle)
         {
             self.free_ids.pop_front();
             if self.replays.front() == Some(&access) {
@@ -504,6 +537,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The first cycle in which an op may begin.
+    #[inline]
+    fn first_cycle_of(&self, op: usize) -> u64 {
+        self.cycles.get(op).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn is_time_for(&self, op: usize) -> bool {
+        self.first_cycle_of(op) <= self.cycle
+    }
+
     #[inline]
     fn query(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
@@ -517,6 +561,7 @@ impl<'a> Run<'a> {
     fn begin_timeless_ops(&mut self) {
         while let Some(op) = self.scenario.ops.get(self.op) {
             match op {
+                _ if !self.is_time_for(self.op) => return,
                 _ if self.waiting > 0 => {
                     self.waiting -= 1;
                     if self.waiting > 0 {
@@ -534,8 +579,8 @@ impl<'a> Run<'a> {
                     self.stats.edits += 1;
                 }
                 Op::Timing(timing) => {
-                    self.server.set_timing(timing);
-                    self.requester = Requester::new(timing);
+                    self.server.set_timing(timing, self.cycle);
+                    self.requester = Requester::new(timing, self.cycle);
                     self.patience = self.patience.max(patience(self.scenario, timing));
                 }
                 Op::Wait(cycles) if *cycles > 0 => {
@@ -718,6 +763,9 @@ impl<'a> Run<'a> {
     ) -> Result<(), Box<Mismatch>> {
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
+        if O::BEGUN {
+            observer.begun(cycle, seen.op);
+        }
         self.checker.begins(seen.request_taken.is_some());
         let fence = seen
             .fence_offered
@@ -887,8 +935,9 @@ impl<'a> Run<'a> {
                 self.scenario.ops.get(self.op),
                 Some(Op::Access(_) | Op::Fence(_))
             );
-        if waits_for_device && self.cycle - self.op_since > self.patience {
-            return Err(hang(self.op, self.op_since));
+        let since = self.op_since.max(self.first_cycle_of(self.op));
+        if waits_for_device && self.cycle.saturating_sub(since) > self.patience {
+            return Err(hang(self.op, since));
         }
         Ok(())
     }

@@ -4,10 +4,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use rand::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
-
 use super::checker::Update;
+use super::draws::{Draws, Stream};
 use crate::addr::Hpa;
 use crate::memory::HostMemory;
 use crate::scenario::Timing;
@@ -23,38 +21,26 @@ pub(super) struct Reply {
 
 pub(super) struct MemoryServer {
     timing: Timing,
-    rng: Xoshiro256PlusPlus,
+    draws: Draws,
     /// In the order of their grants.
     under_way: VecDeque<Reply>,
     /// Of them, the one that was offered last.
     offered: usize,
 }
 
-/// True in `percent` of a hundred draws.
-pub(super) fn chance(rng: &mut Xoshiro256PlusPlus, percent: u32) -> bool {
-    percent > 0 && below(rng, 100) < percent
-}
-
-/// A number in `0..n`.
-fn below(rng: &mut Xoshiro256PlusPlus, n: u32) -> u32 {
-    ((u64::from(rng.next_u32()) * u64::from(n)) >> 32) as u32
-}
-
 impl MemoryServer {
     pub fn new(timing: &Timing) -> Self {
         Self {
             timing: timing.clone(),
-            rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed),
+            draws: Draws::new(timing.seed, 0),
             under_way: VecDeque::new(),
             offered: 0,
         }
     }
 
-    /// Behaves otherwise from now on; what is under way keeps its time.
-    pub fn set_timing(&mut self, timing: &Timing) {
-        if self.timing.seed != timing.seed {
-            self.rng = Xoshiro256PlusPlus::seed_from_u64(timing.seed);
-        }
+    /// Behaves otherwise from a cycle on; what is under way keeps its time.
+    pub fn set_timing(&mut self, timing: &Timing, cycle: u64) {
+        self.draws = Draws::new(timing.seed, cycle);
         self.timing = timing.clone();
     }
 
@@ -63,14 +49,18 @@ impl MemoryServer {
         self.under_way.is_empty()
     }
 
-    /// Whether it takes a read in this cycle. `waits`: one was offered in the last, and was not taken.
-    pub fn ready(&mut self, waits: bool) -> bool {
-        !chance(&mut self.rng, self.timing.memory_busy) && (!self.timing.after_valid || waits)
+    /// Whether it takes a read in a cycle. `waits`: one was offered in the last, and was not taken.
+    #[inline]
+    pub fn ready(&self, waits: bool, cycle: u64) -> bool {
+        let busy = self.timing.memory_busy;
+        (!self.timing.after_valid || waits)
+            && (busy == 0 || !self.draws.in_cycle(Stream::MemoryBusy, cycle).chance(busy))
     }
 
-    /// Drops what is on its way.
-    pub fn forget(&mut self) {
+    /// Drops what is on its way: the device has been reset in a cycle. From it on the draws are those of a start.
+    pub fn reset(&mut self, cycle: u64) {
         self.under_way.clear();
+        self.draws.restart(cycle);
     }
 
     /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing.
@@ -83,7 +73,9 @@ impl MemoryServer {
         cycle: u64,
         memory: &mut Cow<'_, HostMemory>,
     ) -> Option<u64> {
-        let error = self.timing.errors > 0 && below(&mut self.rng, 1000) < self.timing.errors;
+        let draw = |stream| self.draws.of_address(stream, at.0, cycle);
+        let errors = self.timing.errors;
+        let error = errors > 0 && draw(Stream::Error).below(1000) < errors;
         let word = match update {
             _ if error => None,
             None => memory.walk_read(at).ok(),
@@ -93,7 +85,7 @@ impl MemoryServer {
         let latency = if least == most {
             least
         } else {
-            least + below(&mut self.rng, most - least + 1)
+            least + draw(Stream::Latency).below(most - least + 1)
         };
         self.under_way.push_back(Reply {
             id,

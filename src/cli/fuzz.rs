@@ -13,7 +13,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{CliError, Verdict};
-use crate::bench::Failed;
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
@@ -22,7 +21,7 @@ use crate::report::json::Document;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
-use crate::shrink::shrink;
+use crate::shrink::confirm;
 use crate::stimulus::Profile;
 
 #[derive(clap::Args)]
@@ -202,20 +201,17 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     let bundle = match &outcome.failed {
         Some((number, failed)) => {
             let first = campaign.scenario(*number);
-            let mut devices = Devices::default();
+            let devices = Devices::default();
             let begun = Instant::now();
-            let small = match args.no_shrink {
-                true => (first, Failed::clone(failed)),
-                false => shrink(devices.get(&first)?, &first, failed),
-            };
+            let found = confirm(&devices, first, failed, !args.no_shrink)?;
             shrinking = begun.elapsed();
-            let bundle = Bundle::make(&campaign, *number, small, &devices, &args.output)?;
+            let bundle = Bundle::make(&campaign, *number, found, &devices, &args.output)?;
             Some(bundle)
         }
         None => None,
     };
-    let verdict = match &outcome.failed {
-        Some((_, failed)) => Verdict::of(&failed.failure),
+    let verdict = match &bundle {
+        Some(bundle) => Verdict::of(&bundle.failed.failure),
         None if outcome.interrupted => Verdict::Interrupted,
         None => Verdict::Agree,
     };
@@ -252,12 +248,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     } else {
         super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
         if let Some(bundle) = bundle.as_ref().filter(|_| !args.no_shrink) {
-            let ops = match bundle.scenario.ops.len() {
-                1 => "1 op".to_owned(),
-                ops => format!("{ops} ops"),
-            };
-            let seconds = shrinking.as_secs_f64();
-            super::print(&format!("shrunk to {ops} in {seconds:.2} s\n"))?;
+            super::print(&shrunk_text(bundle, shrinking))?;
         }
         if let Some(memory) = &memory {
             super::print(&memory.text())?;
@@ -338,6 +329,22 @@ fn report(
         }
     }
     out
+}
+
+/// What has come of shrinking.
+fn shrunk_text(bundle: &Bundle, time: Duration) -> String {
+    if bundle.shrunk {
+        let ops = match bundle.scenario.ops.len() {
+            1 => "1 op".to_owned(),
+            ops => format!("{ops} ops"),
+        };
+        return format!("shrunk to {ops} in {:.2} s\n", time.as_secs_f64());
+    }
+    let why = match bundle.not_again {
+        Some(_) => "the scenario does not fail again",
+        None => "the smaller scenario does not fail by itself",
+    };
+    format!("not shrunk: {why}\n")
 }
 
 /// A bar with the rate on a terminal, nothing in a pipe.

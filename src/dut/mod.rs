@@ -27,6 +27,7 @@ pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
 pub struct Dut {
     inner: UniquePtr<bridge::ffi::Dut>,
     variant: &'static Variant,
+    seed: u32,
     layout: EventLayout,
 }
 
@@ -66,10 +67,21 @@ impl Dut {
         let mut dut = Self {
             inner,
             variant,
+            seed,
             layout: EventLayout::new(variant),
         };
         dut.reset()?;
         Ok(dut)
+    }
+
+    /// Replaces the model by a new one, in its reset state: what [`Dut::new`] gives. No state is left of what it has done
+    /// before, also none that the RTL's reset leaves as it is.
+    ///
+    /// # Errors
+    /// If an RTL assertion fails.
+    pub fn renew(&mut self) -> Result<(), DutError> {
+        self.inner = bridge::ffi::make_dut(self.variant.name, self.seed)?;
+        self.reset()
     }
 
     /// What it is a build of.

@@ -135,7 +135,8 @@ pub enum Holes {
     Fault,
 }
 
-/// How memory and requester behave, drawn cycle by cycle from a seed.
+/// How memory and requester behave. What is drawn is a function of the seed and the cycle, of memory requests also of the
+/// address; cycles are counted from the start, the last [`Op::Reset`] or the last [`Op::Timing`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Seed of all draws.

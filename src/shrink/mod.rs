@@ -7,12 +7,13 @@
 //! | | |
 //! |---|---|
 //! | `timing` | memory and requester without delays, order, errors; the plainest device |
-//! | `ops` | fewer ops: left out by halves to single ones, waits in place of them, edits made at the start; simpler ones |
+//! | `ops` | fewer ops: left out by halves to single ones, with waits in place of them and without, edits made at the start; simpler ones |
 //! | `contexts` | fewer contexts, without switches, with small tags |
 //! | `memory` | no words that nobody reads, plain entries |
 //! | `tables` | stages off, fewer levels, low addresses |
 
 mod alike;
+mod confirm;
 mod contexts;
 mod memory;
 mod ops;
@@ -24,10 +25,11 @@ mod timing;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::bench::{Failed, Observer, run};
+use crate::bench::{Failed, Observer, run_at};
 use crate::dut::Dut;
 use crate::scenario::{Machine, Op, Scenario, parse, write};
 use alike::Kind;
+pub use confirm::{Found, confirm};
 
 /// What all tries together may cost, in cycles.
 const BUDGET: u64 = 12_000_000;
@@ -84,6 +86,10 @@ impl Shrinker<'_> {
         self.drop_words();
         self.simplify_timing();
         self.guess_ops();
+        // Where timing has to be drawn, most of it is drawn anew without an op: what keeps it goes first.
+        if !self.is_plain() {
+            self.drop_ops_in_place();
+        }
         self.drop_ops();
         self.drop_words();
         for _ in 0..ROUNDS {
@@ -91,6 +97,7 @@ impl Shrinker<'_> {
             self.simplify_timing();
             self.simplify_machine();
             self.drop_ops();
+            self.drop_ops_in_place();
             self.drop_pairs();
             self.replace_by_waits();
             self.merge_waits();
@@ -139,6 +146,16 @@ impl Shrinker<'_> {
         scenario: &Scenario,
         observer: &mut O,
     ) -> Option<Failed> {
+        self.fails_alike_at(scenario, &[], observer)
+    }
+
+    /// The same, with earliest cycles for its ops.
+    fn fails_alike_at<O: Observer>(
+        &mut self,
+        scenario: &Scenario,
+        cycles: &[u64],
+        observer: &mut O,
+    ) -> Option<Failed> {
         let dut = if scenario.machine == self.machine {
             &mut *self.own
         } else {
@@ -149,7 +166,9 @@ impl Shrinker<'_> {
                 .or_insert_with(|| Dut::new(variant, 1).ok())
                 .as_mut()?
         };
-        let failed = match run(dut, scenario, observer) {
+        // As it is when a file is run: nothing is left of the tries before.
+        dut.renew().ok()?;
+        let failed = match run_at(dut, scenario, cycles, observer) {
             Ok(stats) => {
                 self.budget = self.budget.saturating_sub(stats.cycles + TRY);
                 return None;

@@ -4,29 +4,96 @@
 use super::Shrinker;
 use crate::addr::{Gpa, Gva};
 use crate::bench::Observer;
-use crate::mmu::{Access, Fence, Outcome};
-use crate::scenario::{AccessOp, Op};
+use crate::mmu::{Access, Fence};
+use crate::scenario::{AccessOp, Op, Scenario};
 
 /// Ops of which every pair is tried, and half of those of which every run is.
 const FEW_OPS: usize = 24;
 /// Waits that are tried in the place of ops.
 const WAITS: [u32; 4] = [4, 12, 32, 80];
 
-/// The cycle in which each op was begun, as far as one can tell.
-struct Begun(Vec<Option<u64>>);
+/// Since which cycle each op was the next to begin, and behind the last the end; none of those that were not reached.
+pub(super) struct Starts {
+    /// Of each op: it ends with the cycle in which it begins. Other ops begin in the cycle of the op behind them.
+    is_timed: Vec<bool>,
+    pub cycles: Vec<Option<u64>>,
+    /// The last op that was reached.
+    reached: usize,
+}
 
-impl Observer for Begun {
+impl Starts {
+    pub fn of(ops: &[Op]) -> Self {
+        let mut cycles = vec![None; ops.len() + 1];
+        cycles[0] = Some(0);
+        Self {
+            is_timed: ops.iter().map(is_timed).collect(),
+            cycles,
+            reached: 0,
+        }
+    }
+}
+
+impl Observer for Starts {
     const LIVE: bool = false;
+    const BEGUN: bool = true;
 
-    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
-        self.0[op] = Some(cycle);
+    fn begun(&mut self, cycle: u64, next: usize) {
+        for op in self.reached..next {
+            self.cycles[op + 1] = Some(cycle + u64::from(self.is_timed[op]));
+        }
+        self.reached = next;
     }
+}
 
-    fn fenced(&mut self, cycle: u64, op: usize, _: &Fence) {
-        self.0[op] = Some(cycle);
+impl Starts {
+    /// The cycle in which an op has begun: of a request or a fence, in which it was accepted.
+    fn begun(&self, op: usize) -> Option<u64> {
+        Some(self.cycles[op + 1]? - u64::from(self.is_timed[op]))
     }
+}
 
-    fn answered(&mut self, _: u64, _: usize, _: &Outcome, _: bool) {}
+fn is_timed(op: &Op) -> bool {
+    matches!(op, Op::Access(_) | Op::Fence(_))
+}
+
+/// The ops of a scenario with the cycles in which they have begun, instead of what they have waited for.
+pub(super) fn ops_at_cycles(scenario: &Scenario, starts: &Starts) -> (Scenario, Vec<u64>) {
+    let mut new = scenario.clone();
+    new.ops.clear();
+    let mut cycles = Vec::new();
+    for (at, op) in scenario.ops.iter().enumerate() {
+        // An op that has not begun was to begin at the earliest.
+        let Some(cycle) = starts.begun(at).or(starts.cycles[at]) else {
+            break;
+        };
+        if !matches!(op, Op::Wait(_) | Op::Drain) {
+            new.ops.push(op.clone());
+            cycles.push(cycle);
+        }
+    }
+    new.timing.request_idle = 0;
+    for op in &mut new.ops {
+        if let Op::Timing(timing) = op {
+            timing.request_idle = 0;
+        }
+    }
+    (new, cycles)
+}
+
+/// The ops with waits for the cycles that they were given.
+pub(super) fn with_waits(ops: &[Op], cycles: &[u64], starts: &Starts) -> Option<Vec<Op>> {
+    let mut new = Vec::with_capacity(2 * ops.len());
+    for (at, op) in ops.iter().enumerate() {
+        // An op that has not begun was offered from its cycle on.
+        let to = starts.begun(at).unwrap_or(cycles[at]);
+        if let Some(from) = starts.cycles[at]
+            && from < to
+        {
+            new.push(Op::Wait(u32::try_from(to - from).ok()?));
+        }
+        new.push(op.clone());
+    }
+    Some(new)
 }
 
 impl Shrinker<'_> {
@@ -74,6 +141,57 @@ impl Shrinker<'_> {
                 size = size.div_ceil(2);
             } else if !dropped {
                 return;
+            }
+        }
+    }
+
+    /// Leaves out ops, half of them to single ones at a time, while the others begin in the very cycles in which they did:
+    /// they keep most of what is drawn for memory and requester. What is left gets waits in the place of the cycles.
+    pub(super) fn drop_ops_in_place(&mut self) {
+        let mut starts = Starts::of(&self.scenario.ops);
+        let scenario = self.scenario.clone();
+        if self.fails_alike(&scenario, &mut starts).is_none() {
+            return;
+        }
+        let (mut scenario, mut cycles) = ops_at_cycles(&scenario, &starts);
+        if self.fails_alike_at(&scenario, &cycles, &mut ()).is_none() {
+            return;
+        }
+        let before = scenario.ops.len();
+        // What is left of the budget is for the passes behind.
+        let reserve = self.budget / 2;
+        let mut size = before.div_ceil(2);
+        while size > 0 && self.budget > reserve {
+            let mut dropped = false;
+            let mut end = scenario.ops.len();
+            while end > 0 && self.budget > reserve {
+                let start = end.saturating_sub(size);
+                let mut candidate = (scenario.clone(), cycles.clone());
+                candidate.0.ops.drain(start..end);
+                candidate.1.drain(start..end);
+                if !candidate.0.ops.is_empty()
+                    && self
+                        .fails_alike_at(&candidate.0, &candidate.1, &mut ())
+                        .is_some()
+                {
+                    (scenario, cycles) = candidate;
+                    dropped = true;
+                }
+                end = start;
+            }
+            if size > 1 {
+                size = size.div_ceil(2);
+            } else if !dropped {
+                break;
+            }
+        }
+        // Waits alone make nothing smaller.
+        if scenario.ops.len() < before {
+            let mut starts = Starts::of(&scenario.ops);
+            self.fails_alike_at(&scenario, &cycles, &mut starts);
+            if let Some(ops) = with_waits(&scenario.ops, &cycles, &starts) {
+                scenario.ops = ops;
+                self.try_it(scenario);
             }
         }
     }
@@ -133,14 +251,12 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Cycles between the op before `start` and the one at `end`.
+    /// Cycles that the ops from `start` to the one before `end` have taken.
     fn gap(&mut self, start: usize, end: usize) -> Option<u32> {
         let scenario = self.scenario.clone();
-        let mut begun = Begun(vec![None; scenario.ops.len()]);
-        self.fails_alike(&scenario, &mut begun)?;
-        let before = begun.0[..start].iter().rev().find_map(|&cycle| cycle);
-        let after = begun.0[end..].iter().find_map(|&cycle| cycle)?;
-        u32::try_from(after - before.unwrap_or(0)).ok()
+        let mut starts = Starts::of(&scenario.ops);
+        self.fails_alike(&scenario, &mut starts)?;
+        u32::try_from(starts.cycles[end]? - starts.cycles[start]?).ok()
     }
 
     /// Makes edits at the start.

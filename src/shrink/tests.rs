@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use super::tables::Renaming;
 use super::*;
-use crate::bench::{Check, Failure};
+use crate::bench::{Check, Failure, run};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::golden::Step;
@@ -149,4 +149,80 @@ fn walks_over_renamed_addresses_take_the_same_steps() {
     }
     // Not all can be: a word may be read for two things, a page number lie past what there is.
     assert!(renamed > 300, "{renamed}");
+}
+
+/// The cycle in which each op was accepted.
+struct Accepted(Vec<Option<u64>>);
+
+impl Observer for Accepted {
+    const LIVE: bool = false;
+
+    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
+        self.0[op] = Some(cycle);
+    }
+}
+
+impl Accepted {
+    /// Of a run that passes.
+    fn of(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> Vec<Option<u64>> {
+        let mut accepted = Accepted(vec![None; scenario.ops.len()]);
+        run_at(dut, scenario, cycles, &mut accepted).unwrap();
+        accepted.0
+    }
+
+    /// Of the accesses alone, in their order.
+    fn of_accesses(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> Vec<Option<u64>> {
+        let accepted = Self::of(dut, scenario, cycles);
+        let is_access = |op: &Op| matches!(op, Op::Access(_));
+        let ops = scenario.ops.iter().zip(accepted);
+        ops.filter(|(op, _)| is_access(op))
+            .map(|(_, cycle)| cycle)
+            .collect()
+    }
+}
+
+fn starts_of(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> ops::Starts {
+    let mut starts = ops::Starts::of(&scenario.ops);
+    run_at(dut, scenario, cycles, &mut starts).unwrap();
+    starts
+}
+
+#[test]
+fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
+    let mut dut = Dut::new(small(Format::Rv64), 1).unwrap();
+    let (mut kept, mut shifted, mut all) = (0, 0, 0);
+    for number in 0..20 {
+        let mut scenario = stimulus::scenario(profile(Format::Rv64), 5, number, 60);
+        scenario.machine = Machine::of_variant(dut.variant());
+        let accepted = Accepted::of_accesses(&mut dut, &scenario, &[]);
+        let starts = starts_of(&mut dut, &scenario, &[]);
+
+        // Whatever has kept a request off, each is accepted in its cycle all the same, and with waits as well.
+        let (pinned, cycles) = ops::ops_at_cycles(&scenario, &starts);
+        assert_eq!(Accepted::of_accesses(&mut dut, &pinned, &cycles), accepted);
+        let starts = starts_of(&mut dut, &pinned, &cycles);
+        let mut waits = pinned.clone();
+        waits.ops = ops::with_waits(&pinned.ops, &cycles, &starts).unwrap();
+        assert_eq!(Accepted::of_accesses(&mut dut, &waits, &[]), accepted);
+
+        let accepted = Accepted::of(&mut dut, &pinned, &cycles);
+        for start in (0..pinned.ops.len() - 20).step_by(11) {
+            let end = start + 8;
+            let (mut without, mut cycles) = (pinned.clone(), cycles.clone());
+            without.ops.drain(start..end);
+            cycles.drain(start..end);
+            let accepted_then = Accepted::of(&mut dut, &without, &cycles);
+            let accepted_plain = Accepted::of(&mut dut, &without, &[]);
+            for op in (end..pinned.ops.len()).filter(|&op| accepted[op].is_some()) {
+                all += 1;
+                kept += u32::from(accepted_then[op - 8] == accepted[op]);
+                shifted += u32::from(accepted_plain[op - 8] == accepted[op]);
+            }
+        }
+    }
+    // (What was a hit may be a miss without the op before it.) Without the cycles, hardly an op keeps its own.
+    assert!(
+        kept * 10 > all * 8 && shifted * 10 < all,
+        "of {all}: {kept}, {shifted}"
+    );
 }

@@ -13,6 +13,13 @@ use crate::scenario::{Machine, Op, Scenario, Timing};
 const LATENCIES: [u32; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
 /// Cycles that outlast any walk with plain timing.
 const LONG_WAIT: u32 = 200;
+/// Ops of which it is tried how long a wait between them must be, and with which seeds.
+const FEW_OPS: usize = 24;
+/// Latencies and waits that are tried there.
+const EXACT_LATENCIES: [u32; 4] = [1, 2, 4, 8];
+const EXACT_WAITS: RangeInclusive<u32> = 1..=48;
+/// Seeds that are tried, from 0.
+const SEEDS: u64 = 24;
 /// Of every thousand reads: all.
 const ALL: u32 = 1000;
 
@@ -40,9 +47,11 @@ impl Shrinker<'_> {
             || always(self, plain(1..=1, ALL))
             || LATENCIES.iter().any(|&n| always(self, plain(n..=n, 0)))
             || self.wait_instead()
+            || self.wait_exactly()
         {
             return;
         }
+        self.draw_anew();
 
         self.attempt(|s| s.ops.retain(|op| !matches!(op, Op::Timing(_))));
         // A change at some point may be there from the start.
@@ -88,7 +97,78 @@ impl Shrinker<'_> {
             })
     }
 
-    fn is_plain(&self) -> bool {
+    /// Plain timing with one latency, and a wait of the right length in the place of what was drawn: the last wait, or one
+    /// before the last op. Those before it are kept, or are so long that nothing is left to wait for.
+    fn wait_exactly(&mut self) -> bool {
+        if self.scenario.ops.len() > FEW_OPS {
+            return false;
+        }
+        let is_wait = |op: &Op| matches!(op, Op::Wait(_));
+        let mut ops = self.scenario.ops.clone();
+        ops.retain(|op| !matches!(op, Op::Timing(_)));
+        if !ops.iter().any(is_wait) {
+            ops.insert(ops.len().saturating_sub(1), Op::Wait(1));
+        }
+        let Some(last) = ops.iter().rposition(is_wait) else {
+            return false;
+        };
+        let mut settled = ops.clone();
+        for op in &mut settled[..last] {
+            if let Op::Wait(cycles) = op {
+                *cycles = LONG_WAIT.max(*cycles);
+            }
+        }
+        for latency in EXACT_LATENCIES {
+            for cycles in EXACT_WAITS {
+                for ops in [&settled, &ops] {
+                    let found = self.attempt(|s| {
+                        s.timing = Timing {
+                            latency: latency..=latency,
+                            ..Timing::default()
+                        };
+                        s.ops.clone_from(ops);
+                        s.ops[last] = Op::Wait(cycles);
+                    });
+                    if found {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Where timing has to be drawn: without waits, and without the first, with each of some seeds.
+    fn draw_anew(&mut self) {
+        let is_wait = |op: &Op| matches!(op, Op::Wait(_));
+        let ops = &self.scenario.ops;
+        if ops.len() > FEW_OPS || !ops.iter().any(is_wait) {
+            return;
+        }
+        let without: [&dyn Fn(&mut Vec<Op>); 2] = [&|ops| ops.retain(|op| !is_wait(op)), &|ops| {
+            if let Some(first) = ops.iter().position(is_wait) {
+                ops.remove(first);
+            }
+        }];
+        for drop in without {
+            let found = (0..SEEDS).any(|seed| {
+                self.attempt(|s| {
+                    drop(&mut s.ops);
+                    s.timing.seed = seed;
+                    for op in &mut s.ops {
+                        if let Op::Timing(timing) = op {
+                            timing.seed = seed;
+                        }
+                    }
+                })
+            });
+            if found {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
         self.scenario.timing == Timing::default()
             && !self
                 .scenario

@@ -55,7 +55,7 @@ pub mod weights {
     /// An access is speculative: it is not asked again when a fence has overtaken it.
     pub const SPECULATIVE: u32 = 5;
     /// Per mille of what would be another behaviour: a reset instead.
-    pub const RESET: u32 = 100;
+    pub const RESET: u32 = 300;
 
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
