@@ -7,13 +7,13 @@ use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::checker::{Checker, Mismatch, Read, Response, Update};
-use super::memory_server::{MemoryServer, chance};
+use super::memory_server::{Beside, MemoryServer, Spells};
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
-use crate::mmu::{Fault, Fence, Outcome, Query};
-use crate::scenario::{Machine, Op, Scenario, Timing};
+use crate::mmu::{Context, Fault, Fence, Outcome, Query, WalkCaches};
+use crate::scenario::{Held, Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
 const TAIL: u64 = 24;
@@ -31,6 +31,8 @@ pub trait Observer {
     const LIVE: bool = true;
     /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
     const EVENTS: bool = false;
+    /// Whether [`Observer::took`] is wanted.
+    const STEPS: bool = false;
 
     /// The device has taken the request of an op.
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
@@ -45,10 +47,22 @@ pub trait Observer {
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
     /// The device has been reset: what has no answer yet gets none.
     fn reset(&mut self) {}
+    /// Other walk caches are in use from a cycle on.
+    fn walk_caches(&mut self, cycle: u64, used: WalkCaches) {}
+    /// What was offered at a port has been taken, after so many cycles in which it was not.
+    fn waited(&mut self, what: Held, cycles: u32) {}
     /// Memory has taken a read or an update.
     fn read(&mut self, slot: u8, read: &Read) {}
     /// Memory has answered the read or update of a slot.
     fn replied(&mut self, cycle: u64, slot: u8) {}
+    /// Memory will answer a read or update, which it has just taken, with an error; and what will be beside it.
+    fn erred(&mut self, is_update: bool, beside: Beside) {}
+    /// A fence is offered for the first cycle, after all else of that cycle. `port`: the slot whose read or update is offered then, and
+    /// was not taken. `response`: the id of the answer that is offered.
+    fn fence_offered(&mut self, cycle: u64, fence: &Fence, port: Option<u8>, response: Option<u8>) {
+    }
+    /// A walk has taken an entry, as the device tells it.
+    fn took(&mut self, step: &WalkStep) {}
     /// An event of the device.
     fn event(&mut self, cycle: u64, event: &Event) {}
     /// A request has been given to a walk.
@@ -207,6 +221,9 @@ struct Requester {
     rng: Xoshiro256PlusPlus,
     idle: u32,
     response_busy: u32,
+    run: u32,
+    idles: Spells,
+    responses_busy: Spells,
     response_after_valid: bool,
 }
 
@@ -217,6 +234,9 @@ impl Requester {
             rng: Xoshiro256PlusPlus::seed_from_u64(timing.seed ^ 0x9E37_79B9_7F4A_7C15),
             idle: timing.request_idle,
             response_busy: timing.response_busy,
+            run: timing.request_run,
+            idles: Spells::default(),
+            responses_busy: Spells::default(),
             response_after_valid: timing.response_after_valid,
         }
     }
@@ -241,9 +261,9 @@ fn is_wanted(scenario: &Scenario, op: usize) -> bool {
 }
 
 /// Nothing is asked of a device.
-fn idle_inputs(machine: &Machine) -> Inputs {
+fn idle_inputs(walk_caches: WalkCaches) -> Inputs {
     let mut inputs = Inputs::default();
-    inputs.set_walk_caches(machine.walk_caches);
+    inputs.set_walk_caches(walk_caches);
     inputs
 }
 
@@ -278,8 +298,9 @@ struct Seen {
     /// The op whose fence was offered, and whether the device took it.
     fence_offered: Option<usize>,
     fence_taken: bool,
-    /// What memory took, and will give.
+    /// What memory took, and will give; and beside an error.
     read: Option<Read>,
+    beside: Option<Beside>,
     /// The slot whose read or update memory has answered.
     replied: Option<u8>,
     read_ready: bool,
@@ -290,6 +311,8 @@ struct Seen {
     owes: bool,
     /// The op to begin next, after this cycle.
     op: usize,
+    /// Other walk caches are in use from this cycle on.
+    walk_caches: Option<WalkCaches>,
 }
 
 /// An edit that can be undone, of the scenario or by an update of the device.
@@ -304,6 +327,8 @@ struct Edit {
 /// judges what was seen.
 struct Run<'a> {
     scenario: &'a Scenario,
+    /// What the device heeds of the scenario's contexts.
+    contexts: Vec<Context>,
     /// That of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
@@ -330,6 +355,17 @@ struct Run<'a> {
     op_since: u64,
     /// Cycles that a wait still takes.
     waiting: u32,
+    /// The cycles in which reads, answers and responses pass again, and the last of them.
+    held_until: [u64; Held::ALL.len()],
+    any_held_until: u64,
+    /// Cycles for which ports have been held in all, or will be: nobody's fault.
+    held: u64,
+    /// The walk caches that are in use.
+    walk_caches: WalkCaches,
+    /// Cycles for which what is offered has not been taken: a read or update, and a response.
+    waited: [u32; 2],
+    /// The op of the fence that was offered last.
+    fence_seen: Option<usize>,
     /// The op whose request is on the port: the next, the one behind the fence that is offered, or one that is asked again.
     requesting: Option<usize>,
     /// The device has taken the request behind the fence that is offered: the fence does not match it.
@@ -349,12 +385,18 @@ impl<'a> Run<'a> {
         let machine = &scenario.machine;
         Self {
             scenario,
+            contexts: {
+                let contexts = scenario.contexts.iter();
+                contexts
+                    .map(|named| machine.heeded(&named.context))
+                    .collect()
+            },
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing),
-            checker: Checker::new(machine),
+            checker: Checker::new(machine, scenario.walk_caches_ever()),
             stats: Stats::default(),
-            inputs: idle_inputs(machine),
+            inputs: idle_inputs(machine.walk_caches),
             cycle: 0,
             seen: Vec::new(),
             unjudged: 0,
@@ -366,6 +408,12 @@ impl<'a> Run<'a> {
             op: 0,
             op_since: 0,
             waiting: 0,
+            held_until: [0; Held::ALL.len()],
+            any_held_until: 0,
+            held: 0,
+            walk_caches: machine.walk_caches,
+            waited: [0; 2],
+            fence_seen: None,
             requesting: None,
             taken_ahead: false,
             free_ids: (0..=255).collect(),
@@ -388,6 +436,7 @@ impl<'a> Run<'a> {
                 dut.reset().map_err(device(self.cycle))?;
                 self.forget();
                 observer.reset();
+                observer.walk_caches(self.cycle, self.walk_caches);
                 continue;
             }
             let outputs = &mut self.seen[self.unjudged].outputs;
@@ -413,28 +462,50 @@ impl<'a> Run<'a> {
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
-        self.inputs.rsp_ready = !chance(&mut self.requester.rng, self.requester.response_busy)
-            && (!self.requester.response_after_valid || self.response_waits);
+        let requester = &mut self.requester;
+        let response_busy = requester.responses_busy.next(
+            &mut requester.rng,
+            requester.response_busy,
+            requester.run,
+        );
+        self.inputs.rsp_ready =
+            !response_busy && (!requester.response_after_valid || self.response_waits);
         self.inputs.mem_req_ready = self.server.ready(self.read_waits);
         match self.server.offer(self.cycle) {
             Some(reply) => {
                 self.inputs.mem_rsp_valid = true;
                 self.inputs.mem_rsp_id = reply.id;
                 self.inputs.mem_rsp_error = reply.word.is_none();
-                // What comes with an error means nothing, and should look it.
-                self.inputs.mem_rsp_data = reply.word.unwrap_or(0x0DEA_DBEF);
+                self.inputs.mem_rsp_data = reply.data;
             }
             None => self.inputs.mem_rsp_valid = false,
         }
+        if self.cycle < self.any_held_until {
+            self.hold();
+        }
         true
+    }
+
+    /// Lets nothing pass where a port is held.
+    #[cold]
+    fn hold(&mut self) {
+        let is_held = self.held_until.map(|until| self.cycle < until);
+        self.inputs.mem_req_ready &= !is_held[Held::Reads as usize];
+        self.inputs.mem_rsp_valid &= !is_held[Held::Answers as usize];
+        self.inputs.rsp_ready &= !is_held[Held::Responses as usize];
     }
 
     /// After a reset: nobody waits for anything any more.
     fn forget(&mut self) {
         self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
+        self.checker.use_walk_caches(self.walk_caches);
+        self.seen
+            .iter_mut()
+            .for_each(|seen| seen.walk_caches = None);
+        self.waited = [0; 2];
         self.server.forget();
-        self.inputs = idle_inputs(&self.scenario.machine);
+        self.inputs = idle_inputs(self.walk_caches);
         self.requesting = None;
         self.outstanding = 0;
         self.replays.clear();
@@ -474,14 +545,17 @@ impl<'a> Run<'a> {
         if self.requesting.is_none()
             && let Some((access, query)) = self.next_request()
             && let Some(&id) = self.free_ids.front()
-            && !chance(&mut self.requester.rng, self.requester.idle)
         {
-            self.free_ids.pop_front();
-            if self.replays.front() == Some(&access) {
-                self.replays.pop_front();
+            let requester = &mut self.requester;
+            let (idle, run) = (requester.idle, requester.run);
+            if !requester.idles.next(&mut requester.rng, idle, run) {
+                self.free_ids.pop_front();
+                if self.replays.front() == Some(&access) {
+                    self.replays.pop_front();
+                }
+                self.inputs.set_request(id, &query);
+                self.requesting = Some(access);
             }
-            self.inputs.set_request(id, &query);
-            self.requesting = Some(access);
         }
         true
     }
@@ -498,15 +572,26 @@ impl<'a> Run<'a> {
             },
         };
         match self.scenario.ops.get(op)? {
-            Op::Access(access) => Some((op, self.query(access))),
+            Op::Access(access) => Some((op, self.driven(access))),
             _ => None,
         }
     }
 
+    /// What the device is asked, with all that it must not heed.
+    #[inline]
+    fn driven(&self, op: &crate::scenario::AccessOp) -> Query {
+        Query {
+            context: self.scenario.contexts[op.context].context,
+            gva: op.gva,
+            access: op.access,
+        }
+    }
+
+    /// What that means.
     #[inline]
     fn query(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
-            context: self.scenario.contexts[op.context].context,
+            context: self.contexts[op.context],
             gva: op.gva,
             access: op.access,
         }
@@ -547,8 +632,19 @@ impl<'a> Run<'a> {
                     self.next_op();
                     return;
                 }
+                Op::Hold { what, cycles } => {
+                    let until = &mut self.held_until[*what as usize];
+                    *until = (*until).max(self.cycle + u64::from(*cycles));
+                    self.any_held_until = self.any_held_until.max(*until);
+                    self.held += u64::from(*cycles);
+                }
+                Op::WalkCaches(used) if self.begun_accesses() == 0 => {
+                    self.walk_caches = *used;
+                    self.inputs.set_walk_caches(*used);
+                    self.seen[self.unjudged].walk_caches = Some(*used);
+                }
                 Op::Drain if self.begun_accesses() == 0 => {}
-                Op::Drain | Op::Access(_) | Op::Fence(_) => return,
+                Op::Drain | Op::WalkCaches(_) | Op::Access(_) | Op::Fence(_) => return,
             }
             self.next_op();
         }
@@ -608,9 +704,9 @@ impl<'a> Run<'a> {
         seen.read = (outputs.mem_req_valid && self.inputs.mem_req_ready).then(|| {
             let at = Hpa(outputs.mem_req_hpa);
             let update = Update::on_port(outputs);
-            let word = self
-                .server
-                .grant(outputs.mem_req_id, at, update, cycle, &mut self.memory);
+            let (word, beside) =
+                self.server
+                    .grant(outputs.mem_req_id, at, update, cycle, &mut self.memory);
             if let Some(update) = update
                 && word == Some(update.expected)
             {
@@ -621,6 +717,7 @@ impl<'a> Run<'a> {
                     by_device: true,
                 });
             }
+            seen.beside = beside;
             Read {
                 at,
                 update,
@@ -686,6 +783,10 @@ impl<'a> Run<'a> {
         cycle: u64,
         observer: &mut O,
     ) -> Result<(), Box<Mismatch>> {
+        if let Some(used) = self.seen[index].walk_caches.take() {
+            self.checker.use_walk_caches(used);
+            observer.walk_caches(cycle, used);
+        }
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
         self.checker.begins(seen.request_taken.is_some());
@@ -707,7 +808,8 @@ impl<'a> Run<'a> {
                 let rule = "no request is accepted before a waiting fence that matches it";
                 return Err(self.checker.port_mismatch(rule, cycle));
             }
-            self.checker.accepted(seen.id, op, &query, cycle);
+            let driven = self.driven(access).context;
+            self.checker.accepted(seen.id, op, &query, &driven, cycle);
             observer.accepted(cycle, op, seen.id);
         }
         if let Some((op, fence)) = fence {
@@ -727,6 +829,9 @@ impl<'a> Run<'a> {
         }
         if let Some(read) = &seen.read {
             observer.read(outputs.mem_req_id, read);
+            if let Some(beside) = seen.beside {
+                observer.erred(read.update.is_some(), beside);
+            }
             if seen.replied == Some(outputs.mem_req_id) {
                 // A read that follows upon its predecessor's data at once has not waited.
                 self.checker.replied(outputs.mem_req_id);
@@ -752,10 +857,13 @@ impl<'a> Run<'a> {
             {
                 observer.event(cycle, &event);
             }
-            if self.checker.wants_steps()
+            if (O::STEPS || self.checker.wants_steps())
                 && let Some(step) = dut.step_of_event(outputs)
             {
-                self.checker.step(&step, cycle)?;
+                observer.took(&step);
+                if self.checker.wants_steps() {
+                    self.checker.step(&step, cycle)?;
+                }
             }
             if let Some(miss) = miss {
                 looked_up = true;
@@ -796,6 +904,16 @@ impl<'a> Run<'a> {
         }
 
         let response_taken = outputs.rsp_valid && seen.rsp_ready;
+        for (at, what, offered, ready) in [
+            (0, Held::Reads, outputs.mem_req_valid, seen.read_ready),
+            (1, Held::Responses, outputs.rsp_valid, seen.rsp_ready),
+        ] {
+            if offered && ready {
+                observer.waited(what, std::mem::take(&mut self.waited[at]));
+            } else if offered {
+                self.waited[at] += 1;
+            }
+        }
         // While a fence waits, the requests that it does not match are looked up; which of them is looked up first is not known.
         let looks = (!outputs.rsp_valid || seen.rsp_ready) && fence.is_none() && !walk_answered;
         let progress = seen.request_taken.is_some()
@@ -806,7 +924,7 @@ impl<'a> Run<'a> {
             .keeps_out(looks, seen.offered.is_some(), progress)
         {
             let offered = seen.offered.and_then(|op| match self.scenario.ops.get(op) {
-                Some(Op::Access(access)) => Some(self.query(access)),
+                Some(Op::Access(access)) => Some((self.query(access), self.driven(access).context)),
                 _ => None,
             });
             self.checker.check_room(offered, cycle)?;
@@ -829,6 +947,15 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        if let Some((op, fence)) = fence
+            && self.fence_seen != Some(op)
+        {
+            self.fence_seen = Some(op);
+            let waits = outputs.mem_req_valid && !seen.read_ready;
+            let port = waits.then_some(outputs.mem_req_id);
+            let response = outputs.rsp_valid.then_some(outputs.rsp_id);
+            observer.fence_offered(cycle, fence, port, response);
+        }
         self.checker
             .ports(outputs, response_taken, seen.read_ready, cycle)?;
         let is_active = outputs.mem_req_valid
@@ -848,7 +975,7 @@ impl<'a> Run<'a> {
             since,
         };
         if let Some((op, since)) = self.checker.oldest()
-            && self.cycle - since > self.patience
+            && self.cycle - since > self.patience + self.held
         {
             return Err(hang(op, since));
         }
@@ -857,7 +984,7 @@ impl<'a> Run<'a> {
                 self.scenario.ops.get(self.op),
                 Some(Op::Access(_) | Op::Fence(_))
             );
-        if waits_for_device && self.cycle - self.op_since > self.patience {
+        if waits_for_device && self.cycle - self.op_since > self.patience + self.held {
             return Err(hang(self.op, self.op_since));
         }
         Ok(())
@@ -875,6 +1002,53 @@ mod tests {
     struct Live;
 
     impl Observer for Live {}
+
+    /// How long each port has waited at most: reads, and responses.
+    #[derive(Default)]
+    struct Waits([u32; Held::ALL.len()]);
+
+    impl Observer for Waits {
+        fn waited(&mut self, what: Held, cycles: u32) {
+            let most = &mut self.0[what as usize];
+            *most = (*most).max(cycles);
+        }
+    }
+
+    #[test]
+    fn a_hold_lets_nothing_pass_for_its_cycles_and_is_no_hang() {
+        let default = &VARIANTS[0];
+        let mut dut = Dut::new(default, 1).unwrap();
+        let profile = Profile {
+            format: default.paging_format(),
+            rights: false,
+        };
+        let mut scenario = stimulus::scenario(profile, 1, 0, 1);
+        let access = scenario.ops.iter().find(|op| matches!(op, Op::Access(_)));
+        let access = access.unwrap().clone();
+        scenario.machine = Machine::of(profile.format);
+        scenario.timing = Timing::default();
+        scenario.ops = vec![access.clone()];
+        let free = run(&mut dut, &scenario, &mut ()).unwrap();
+        // Longer than any request may wait without a reason.
+        let cycles = 60_000;
+        for what in Held::ALL {
+            scenario.ops = vec![Op::Hold { what, cycles }, access.clone()];
+            let mut waits = Waits::default();
+            let held = run(&mut dut, &scenario, &mut waits).unwrap();
+            let longer = held.cycles - free.cycles;
+            let most = u64::from(cycles);
+            assert!(
+                (most - free.cycles..=most).contains(&longer),
+                "{what:?}: {longer}"
+            );
+            let waited = u64::from(waits.0[what as usize]);
+            match what {
+                // Memory is asked, and does not answer.
+                Held::Answers => assert_eq!(waited, 0),
+                Held::Reads | Held::Responses => assert!(waited > most - free.cycles),
+            }
+        }
+    }
 
     #[test]
     fn a_run_comes_to_the_same_whether_or_not_cycles_are_judged_at_once() {

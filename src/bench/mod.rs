@@ -11,3 +11,4 @@ mod steps;
 
 pub use checker::{Check, Mismatch, Read, Update};
 pub use driver::{Failed, Failure, Observer, Stats, Walked, run};
+pub use memory_server::Beside;

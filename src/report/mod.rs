@@ -35,7 +35,9 @@ pub struct GoldenAccess<'a> {
 /// What `op` asks for.
 pub fn query(scenario: &Scenario, access: &AccessOp) -> Query {
     Query {
-        context: scenario.contexts[access.context].context,
+        context: scenario
+            .machine
+            .heeded(&scenario.contexts[access.context].context),
         gva: access.gva,
         access: access.access,
     }
@@ -70,7 +72,13 @@ pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
                     differences,
                 });
             }
-            Op::Fence(_) | Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Reset => {}
+            Op::Fence(_)
+            | Op::Timing(_)
+            | Op::Wait(_)
+            | Op::Drain
+            | Op::Reset
+            | Op::Hold { .. }
+            | Op::WalkCaches(_) => {}
         }
     }
     accesses

@@ -110,15 +110,8 @@ fn read(text: &str) -> Result<Scenario> {
     };
     let at_start = layout.take_memory();
 
-    let ops = ops::Lowering::new(
-        &lines,
-        machine.format,
-        &contexts,
-        layout,
-        &timing,
-        one_at_a_time,
-    )
-    .lower(&file)?;
+    let ops = ops::Lowering::new(&lines, machine, &contexts, layout, &timing, one_at_a_time)
+        .lower(&file)?;
     Ok(Scenario {
         title,
         machine,
