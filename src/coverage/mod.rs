@@ -316,11 +316,19 @@ pub enum WalkOutcome {
 }
 
 impl Goal {
-    /// The mode of a walk's outcome; situations are of any.
-    pub fn mode(&self) -> Option<Mode> {
+    /// The outcome of a walk, if it is one.
+    pub fn walk(&self) -> Option<WalkGoal> {
         match self {
-            Goal::Walk(goal) => Some(goal.mode),
+            Goal::Walk(goal) => Some(*goal),
             Goal::Situation(_) => None,
+        }
+    }
+
+    /// The situation, if it is one.
+    pub fn situation(&self) -> Option<Situation> {
+        match self {
+            Goal::Walk(_) => None,
+            Goal::Situation(situation) => Some(*situation),
         }
     }
 

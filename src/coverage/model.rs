@@ -1396,7 +1396,7 @@ fn used_name(index: usize) -> String {
 pub enum WalkState {
     /// A request has been taken, and is neither answered nor given to a walk.
     NoWalk,
-    /// It begins in this cycle.
+    /// It has begun in the cycle before.
     Begins,
     /// It is to read, and does not offer it yet.
     ReadToCome,
@@ -1440,7 +1440,7 @@ impl WalkState {
     fn name(self) -> &'static str {
         match self {
             Self::NoWalk => "a request without a walk",
-            Self::Begins => "a walk that begins",
+            Self::Begins => "a walk that has just begun",
             Self::ReadToCome => "a read to come",
             Self::ReadOffered => "a read that is offered",
             Self::ReadGranted => "a read that is granted",

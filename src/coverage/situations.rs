@@ -87,7 +87,8 @@ impl Walk {
     fn state(&self, cycle: u64, is_on_port: bool) -> WalkState {
         let of = |read, update| if self.is_update { update } else { read };
         match self.next {
-            _ if self.begun == cycle => WalkState::Begins,
+            // None begins in the very cycle of a fence.
+            _ if self.begun + 1 == cycle => WalkState::Begins,
             _ if self.in_flight && self.granted == Some(cycle) => {
                 of(WalkState::ReadGranted, WalkState::UpdateGranted)
             }

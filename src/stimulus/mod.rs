@@ -337,7 +337,7 @@ fn draw_machine(
         .filter(|v| v.paging_format() == format)
         .filter(|v| {
             let any_goal = v.max_levels == 5 && v.svadu;
-            v.is_for_campaigns() && (goals.iter().all(|goal| goal.mode().is_none()) || any_goal)
+            v.is_for_campaigns() && (goals.iter().all(|goal| goal.walk().is_none()) || any_goal)
         })
         .collect();
     let with_second: Vec<_> = variants
@@ -440,10 +440,8 @@ impl Ops<'_> {
     fn fill(&mut self, goals: &[Goal]) {
         let situations: Vec<Id> = goals
             .iter()
-            .filter_map(|goal| match goal {
-                Goal::Situation(situation) => Some(situation.id),
-                Goal::Walk(_) => None,
-            })
+            .filter_map(Goal::situation)
+            .map(|situation| situation.id)
             .collect();
         while self.left > 0 {
             if !situations.is_empty() && self.draw.percent(weights::LEAN) {

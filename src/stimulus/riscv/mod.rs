@@ -11,7 +11,7 @@ mod world;
 use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::{Goal, Mode, Place, WalkOutcome};
+use crate::coverage::{Goal, Mode, Place, Situation, WalkGoal, WalkOutcome};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
@@ -61,6 +61,8 @@ pub mod weights {
     pub const COME_BACK: u32 = 10;
     /// Other walk caches are in use, where they are switched.
     pub const SWITCH_CACHES: u32 = 3;
+    /// A memory that gives many errors.
+    pub const ERRORS: u32 = 1;
     // The rest of a hundred: accesses to pages in use, and new ones.
 
     /// An episode is for a goal, if there are any.
@@ -152,15 +154,16 @@ pub(super) fn draw(
     accesses: u64,
     goals: &[Goal],
 ) -> (HostMemory, Vec<NamedContext>, Vec<Op>) {
+    let walks: Vec<WalkGoal> = goals.iter().filter_map(Goal::walk).collect();
+    let situations: Vec<Situation> = goals.iter().filter_map(Goal::situation).collect();
     // Walks of one mode at a time: its tables are what the machine is made for.
-    let mode = match goals {
+    let mode = match walks.as_slice() {
         [] => None,
-        goals => draw.of(goals).mode(),
+        walks => Some(draw.of(walks).mode),
     };
-    let goals: Vec<Goal> = goals
-        .iter()
-        .filter(|goal| goal.mode().is_none() || goal.mode() == mode)
-        .copied()
+    let goals: Vec<WalkGoal> = walks
+        .into_iter()
+        .filter(|goal| Some(goal.mode) == mode)
         .collect();
     let world = World::new(machine, draw, mode);
     let mut ops = Ops {
@@ -173,6 +176,7 @@ pub(super) fn draw(
         recent: Vec::new(),
         broken: Vec::new(),
         goals,
+        situations,
         is_long: accesses > super::weights::ACCESSES,
         switches_caches: false,
     };
@@ -196,7 +200,8 @@ struct Ops<'a> {
     /// Edits that have not been put back.
     broken: Vec<Edit>,
     /// What to lean toward.
-    goals: Vec<Goal>,
+    goals: Vec<WalkGoal>,
+    situations: Vec<Situation>,
     /// A scenario of thousands of accesses, without a reset.
     is_long: bool,
     /// Walk caches are switched.
@@ -206,7 +211,8 @@ struct Ops<'a> {
 impl Ops<'_> {
     fn fill(&mut self) {
         while self.left > 0 {
-            if !self.goals.is_empty() && self.draw.percent(weights::LEAN) {
+            let leans = !self.goals.is_empty() || !self.situations.is_empty();
+            if leans && self.draw.percent(weights::LEAN) {
                 self.toward_a_goal();
                 continue;
             }
@@ -248,6 +254,8 @@ impl Ops<'_> {
                 self.twins(None);
             } else if is(weights::HOLD) {
                 self.hold(None);
+            } else if is(weights::ERRORS) {
+                self.errors();
             } else if self.world.second_sets().is_some() && is(weights::COME_BACK) {
                 self.come_back();
             } else if self.switches_caches && is(weights::SWITCH_CACHES) {
@@ -831,10 +839,12 @@ impl Ops<'_> {
 
     /// One of the goals, if there is a page that it can be reached with.
     fn toward_a_goal(&mut self) {
-        let goal = match *self.draw.of(&self.goals) {
-            Goal::Walk(goal) => goal,
-            Goal::Situation(situation) => return self.toward_a_situation(&situation),
-        };
+        // There are more walks by far, of which one after the other is reached.
+        if !self.situations.is_empty() && (self.goals.is_empty() || self.draw.percent(30)) {
+            let situation = *self.draw.of(&self.situations);
+            return self.toward_a_situation(&situation);
+        }
+        let goal = *self.draw.of(&self.goals);
         let fitting: Vec<usize> = (0..self.world.contexts.len())
             .filter(|&number| Mode::of(&self.world.contexts[number].context) == goal.mode)
             .filter(|&number| !self.world.pages[number].is_empty())

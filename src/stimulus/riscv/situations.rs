@@ -11,6 +11,9 @@ use crate::coverage::{Id, Situation};
 use crate::mmu::{Access, Fence, Query, WalkCaches};
 use crate::scenario::{Held, Op, Timing};
 
+/// Pages that are tried for a fence.
+const PAGE_TRIES: u32 = 12;
+
 /// A fence in a certain cycle that is wanted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct FenceAt {
@@ -49,7 +52,7 @@ impl Ops<'_> {
     /// A walk, and a fence in a certain cycle of it: of a walk without delays by its own time, or of one that is held there.
     pub(super) fn fence_at(&mut self, wanted: Option<FenceAt>) {
         let wanted = wanted.unwrap_or_default();
-        let (context, page) = self.page();
+        let (context, page) = self.page_for(&wanted);
         let updates = match wanted.state {
             Some(state) => state.is_update(),
             None => self.draw.percent(weights::AT_UPDATE),
@@ -143,6 +146,28 @@ impl Ops<'_> {
         for edit in [edit, cleared].into_iter().flatten() {
             self.mend(edit, context, gva, mapping.as_ref());
         }
+    }
+
+    /// A page of the kind of address space that a wanted fence can meet so.
+    fn page_for(&mut self, wanted: &FenceAt) -> (usize, Wanted) {
+        let forms = forms(self.world.format);
+        let form = wanted.form.and_then(|form| forms.get(form));
+        let wants_virt = match (form, wanted.named) {
+            (Some(form), Some(true)) => Some(form.virt),
+            // With neither tag it leaves alone what is of the other kind.
+            (Some(form), Some(false)) if !form.asid && !form.vmid => Some(!form.virt),
+            _ => None,
+        };
+        let mut found = self.page();
+        for _ in 0..PAGE_TRIES {
+            let virt = self.world.contexts[found.0].context.virt;
+            if wants_virt.is_none_or(|wanted| wanted == virt) {
+                break;
+            }
+            self.context = self.draw.below(self.world.contexts.len() as u64) as usize;
+            found = self.page();
+        }
+        found
     }
 
     /// Another word for an entry on the way of an access, as if its table were used for something else.
@@ -256,8 +281,7 @@ impl Ops<'_> {
         let (context, page) = self.page();
         if self.draw.percent(50) {
             // So that something is there to be held.
-            let mapping = None;
-            self.push_fence(context, page.gva.0, mapping, false);
+            self.push_fence(context, page.gva.0, None, false);
         }
         self.use_page(context, &page);
         if self.draw.percent(50) {
@@ -285,16 +309,18 @@ impl Ops<'_> {
     }
 
     /// Some accesses over a memory that gives many errors.
-    fn errors(&mut self) {
+    pub(super) fn errors(&mut self) {
         self.ops.push(Op::Timing(Timing {
-            errors: 150,
+            errors: 100 + self.draw.below(200) as u32,
             seed: self.draw.bits() >> 1,
             ..Timing::default()
         }));
-        for _ in 0..4 + self.draw.below(6) {
+        for _ in 0..2 + self.draw.below(5) {
             let (context, page) = self.page();
-            let virt = self.world.contexts[context].context.virt;
-            self.ops.push(Op::Fence(all_of(virt)));
+            if self.draw.percent(50) {
+                let virt = self.world.contexts[context].context.virt;
+                self.ops.push(Op::Fence(all_of(virt)));
+            }
             let access = self.access_kind(context);
             let gva = self.in_page(page.gva.0);
             let query = self.query(context, gva, access);
