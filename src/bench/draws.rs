@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The random draws of memory and requester. Each draw is a function of its key, not the next of a sequence.
 //!
 //! The key is the seed, the stream, and the cycle since the last restart; for a memory request also its address. A scenario
@@ -24,11 +25,15 @@ pub(super) enum Stream {
     Latency,
     /// A memory request is answered with an error.
     Error,
+    /// What kind of word comes beside an error.
+    BesideError,
+    /// The word that comes beside an error, if it may be any.
+    AnyWord,
 }
 
 impl Stream {
     /// How many there are.
-    const COUNT: usize = Stream::Error as usize + 1;
+    const COUNT: usize = Stream::AnyWord as usize + 1;
 }
 
 /// The draws of one seed since one restart.
@@ -64,6 +69,25 @@ impl Draws {
         ))
     }
 
+    /// Whether a port is busy in a cycle: in `percent` of a hundred. With `run` 2 or more it is busy in spells of `run` cycles, one in
+    /// each frame of `run` times 100 divided by `percent` cycles, at a drawn place; else cycle by cycle.
+    #[inline]
+    pub fn is_busy(&self, stream: Stream, cycle: u64, percent: u32, run: u32) -> bool {
+        if percent == 0 {
+            return false;
+        }
+        if run < 2 {
+            return self.in_cycle(stream, cycle).chance(percent);
+        }
+        let frame = (u64::from(run) * 100).div_ceil(percent.into());
+        let since = cycle.wrapping_sub(self.since);
+        let (number, place) = (since / frame, (since % frame) as u32);
+        let start = self
+            .in_cycle(stream, self.since.wrapping_add(number))
+            .below(frame as u32 - run + 1);
+        (start..start + run).contains(&place)
+    }
+
     /// The draw of an address in a cycle, the same in a window of cycles.
     #[inline]
     pub fn of_address(&self, stream: Stream, address: u64, cycle: u64) -> Draw {
@@ -78,6 +102,11 @@ impl Draws {
 pub(super) struct Draw(u64);
 
 impl Draw {
+    /// All of them.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// A number in `0..n`.
     #[inline]
     pub fn below(self, n: u32) -> u32 {
@@ -109,6 +138,8 @@ mod tests {
         Stream::RequestIdle,
         Stream::Latency,
         Stream::Error,
+        Stream::BesideError,
+        Stream::AnyWord,
     ];
 
     #[test]
@@ -130,6 +161,25 @@ mod tests {
                 }
                 assert!((0..1000).all(|cycle| !draws.in_cycle(stream, cycle).chance(0)));
             }
+        }
+    }
+
+    #[test]
+    fn spells_are_as_long_as_they_say_and_as_frequent_as_the_percentage() {
+        for (percent, run) in [(10, 20), (50, 7), (90, 300)] {
+            let draws = Draws::new(3, 11);
+            let busy: Vec<bool> = (11..200_011)
+                .map(|cycle| draws.is_busy(Stream::MemoryBusy, cycle, percent, run))
+                .collect();
+            let share = busy.iter().filter(|busy| **busy).count() * 100 / busy.len();
+            assert!(
+                share.abs_diff(percent as usize) <= 1,
+                "{percent} %: {share}"
+            );
+            let spells = busy.chunk_by(|a, b| a == b).filter(|spell| spell[0]);
+            // The last spell of a frame and the first of the next may touch.
+            assert!(spells.clone().all(|spell| spell.len() <= 2 * run as usize));
+            assert!(spells.filter(|spell| spell.len() == run as usize).count() > 100);
         }
     }
 

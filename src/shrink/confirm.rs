@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Whether a failure is reported with a scenario that fails by itself.
 //!
 //! `nestwalk run FILE` runs a scenario on a new device. A scenario that has failed on a device with a past, or that the
