@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::report::{self, json as as_json, text};
 
 #[derive(clap::Args)]
@@ -17,7 +17,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    super::outputs("the scenario", [&args.scenario])?;
     let scenario = super::load(&args.scenario)?;
     let format = scenario.machine.format;
     let accesses = report::golden_accesses(&scenario);
@@ -31,8 +32,9 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         Verdict::Mismatch
     };
 
+    let mut ended = Ended::new(verdict);
     if args.json {
-        super::print_json(&json!({
+        ended.keep(super::print_json(&json!({
             "scenario": args.scenario.display().to_string(),
             "title": scenario.title,
             "format": format,
@@ -41,8 +43,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .iter()
                 .map(|access| as_json::golden_access(access, format))
                 .collect::<Vec<_>>(),
-        }))?;
-        return Ok(verdict);
+        })));
+        return Ok(ended);
     }
 
     let mut out = format!("{}\n", scenario.title);
@@ -81,8 +83,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         accesses.len(),
         expected - differing
     );
-    super::print(&out)?;
-    Ok(verdict)
+    ended.keep(super::print(&out));
+    Ok(ended)
 }
 
 /// Where an access stands in its file.
