@@ -11,7 +11,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: fuzz-parsers try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -88,6 +88,12 @@ setup-test:
 	@tests/setup.sh
 
 test: setup-formal fmt-check licence setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
+
+# Mutated inputs in all.
+fuzz_inputs ?= 120000
+
+fuzz-parsers: setup ## feed mutated inputs to every parser (fuzz_inputs=n, NESTWALK_FUZZ_SEED=n): no panic, abort, hang, or more than 1 GiB
+	NESTWALK_FUZZ_INPUTS=$(fuzz_inputs) $(CARGO) test --release --locked --test parsers
 
 bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput

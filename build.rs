@@ -319,7 +319,12 @@ struct Unit {
     opt_level: u32,
     /// Of a device.
     compiler: Option<Compiler>,
+    /// A folder whose headers take the place of Verilator's.
+    before: Option<&'static str>,
 }
+
+/// Headers that take the place of some of the runtime's: those of this project do not abort.
+const FST_HEADERS: &str = "sim/fst";
 
 impl Unit {
     /// All generated sources of a part of a model in one file: faster to compile than each alone.
@@ -362,6 +367,7 @@ impl Unit {
             include: Some(folder),
             inputs,
             compiler: (model.kind == Kind::Device).then(|| compiler.clone()),
+            before: None,
         })
     }
 
@@ -373,17 +379,25 @@ impl Unit {
         Ok(Self {
             name: file_name(&source)?.replace('.', "_"),
             model: None,
-            inputs: vec![source.clone()],
+            inputs: vec![
+                source.clone(),
+                format!("{FST_HEADERS}/fstcpp/fstcpp_assertion.h").into(),
+                "sim/wave_error.h".into(),
+            ],
             source,
             include: None,
             opt_level: 3,
             compiler: None,
+            before: Some(FST_HEADERS),
         })
     }
 
     /// Finds the object of these inputs, or makes ready to compile it.
     fn prepare(&self, verilator: &Verilator, out: &Path) -> Result<Prepared> {
         let mut build = cc::Build::new();
+        if let Some(before) = self.before {
+            build.include(before).include(".");
+        }
         configure(&mut build, verilator);
         build.opt_level(self.opt_level);
         if let Some(compiler) = &self.compiler {

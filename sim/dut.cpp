@@ -3,6 +3,7 @@
 
 #include "sim/dut.h"
 
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <stdexcept>
@@ -60,5 +61,7 @@ std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed) {
 #undef NESTWALK_VARIANT
     throw std::invalid_argument("no device variant is called " + std::string(variant));
 }
+
+void ignore_file_size_signal() { std::signal(SIGXFSZ, SIG_IGN); }
 
 }  // namespace nestwalk

@@ -25,7 +25,8 @@ public:
     // here, or at the latest with what comes next. A valid and its ready that are both high in the sample are a transfer.
     virtual void tick(const Inputs& in, Outputs& out) = 0;
 
-    // Records every following cycle, of number `from` or higher, into a new FST file, at the cycle's number.
+    // Records every following cycle, of number `from` or higher, into a new FST file, at the cycle's number. What cannot be written
+    // is an error of trace_close, not of a cycle.
     virtual void trace_open(rust::Str path, std::uint64_t from) = 0;
     virtual void trace_close() = 0;
 
@@ -37,5 +38,8 @@ public:
 // Makes a built-in variant by its name; `seed` draws what the RTL leaves open in checked variants.
 // Throws std::invalid_argument for an unknown name.
 std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed);
+
+// A write past the limit on the size of files (RLIMIT_FSIZE) fails from now on, and does not end the process by a signal.
+void ignore_file_size_signal();
 
 }  // namespace nestwalk

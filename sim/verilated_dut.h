@@ -6,9 +6,11 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "nestwalk/src/dut/bridge.rs.h"
 #include "sim/dut.h"
+#include "sim/wave_error.h"
 #include "verilated.h"
 #if VM_COVERAGE
 #include "verilated_cov.h"
@@ -24,7 +26,7 @@ public:
     explicit VerilatedDut(std::uint32_t seed) : seed_(seed) { make(); }
 
     ~VerilatedDut() override {
-        trace_close();
+        end_trace();
         model_->final();
     }
 
@@ -46,13 +48,14 @@ public:
         constexpr bool begins = inputs_at == 2;
         if constexpr (begins) evaluate(1);
         sample(out);
-        if (trace_ && context_->time() >= trace_from_) trace_->dump(context_->time());
+        if (trace_ && context_->time() >= trace_from_) dump();
         context_->timeInc(1);
         if constexpr (!begins) evaluate(1);
     }
 
     void trace_open(rust::Str path, std::uint64_t from) override {
-        trace_close();
+        end_trace();
+        trace_error_.clear();
         trace_from_ = from;
         trace_ = std::make_unique<VerilatedFstC>();
         model_->trace(trace_.get(), 99);
@@ -64,8 +67,9 @@ public:
     }
 
     void trace_close() override {
-        if (trace_) trace_->close();
-        trace_.reset();
+        end_trace();
+        const std::string error = std::exchange(trace_error_, {});
+        if (!error.empty()) throw WaveError(error);
     }
 
     void write_coverage(rust::Str path) override {
@@ -78,8 +82,32 @@ public:
     }
 
 private:
+    void dump() {
+        try {
+            trace_->dump(context_->time());
+        } catch (const WaveError& error) {
+            give_up_trace(error);
+        }
+    }
+
+    void end_trace() {
+        if (!trace_) return;
+        try {
+            trace_->close();
+            trace_.reset();
+        } catch (const WaveError& error) {
+            give_up_trace(error);
+        }
+    }
+
+    // The destructor of a writer that has failed writes once more, and must not throw: the writer stays in memory.
+    void give_up_trace(const WaveError& error) {
+        trace_error_ = error.what();
+        (void)trace_.release();
+    }
+
     void make() {
-        trace_close();
+        end_trace();
         model_.reset();
         context_ = std::make_unique<VerilatedContext>();
         // Before the model is made, or it cannot be traced.
@@ -190,6 +218,8 @@ private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<VerilatedFstC> trace_;
+    // Why a wave is not whole, until it is closed.
+    std::string trace_error_;
     std::uint64_t trace_from_ = 0;
     std::uint32_t seed_;
     bool in_evaluation_ = false;

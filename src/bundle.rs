@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -12,9 +11,12 @@ use crate::bench::Failed;
 use crate::campaign::{Campaign, Devices};
 use crate::dut::DutError;
 use crate::dut::variants::SecondTlb;
+use crate::input;
+use crate::output::{FileOutput, FolderOutput, OutputError, Outputs, cannot_write};
 use crate::report::json::Document;
 use crate::report::{Recorder, json as as_json, text};
 use crate::scenario::{Scenario, write};
+use crate::shown;
 use crate::shrink::Found;
 use crate::version::Versions;
 use crate::wave;
@@ -50,31 +52,23 @@ pub struct Bundle {
 #[derive(Clone, Debug)]
 struct Origin {
     campaign: Campaign,
+    /// The program that ran it, as a word of a command.
+    program: String,
     number: u64,
     /// Ops that the scenario had.
     ops: usize,
     versions: Versions,
 }
 
-/// Why there is no bundle.
+/// Why a bundle is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Something cannot be written.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// What.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// There is no device to record the wave of.
     #[error(transparent)]
     Device(#[from] DutError),
-}
-
-fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> BundleError {
-    let path = path.to_owned();
-    move |source| BundleError::Write { path, source }
 }
 
 impl Bundle {
@@ -83,18 +77,15 @@ impl Bundle {
         format!("{profile}-{seed}-{number}")
     }
 
-    /// Writes the folder for scenario `number` of a campaign, of which `found` has what is left and how it fails, below
-    /// `output`; all or nothing. What was there of the same name goes.
-    ///
-    /// # Errors
-    /// If it cannot be written, or there is no device for the wave.
-    pub fn make(
+    /// The bundle of scenario `number` of a campaign, of which `found` has what is left and how it fails, below `output`.
+    /// `program` is the program as a word of a command. Nothing is written yet.
+    pub fn new(
         campaign: &Campaign,
         number: u64,
         found: impl Into<Found>,
-        devices: &Devices,
         output: &Path,
-    ) -> Result<Self, BundleError> {
+        program: &str,
+    ) -> Self {
         let Found {
             mut scenario,
             failed,
@@ -106,7 +97,7 @@ impl Bundle {
             scenario.title.push_str(", shrunk");
         }
         let name = Self::name(&campaign.profile.to_string(), campaign.seed, number);
-        let bundle = Self {
+        Self {
             scenario,
             failed,
             shrunk,
@@ -114,54 +105,89 @@ impl Bundle {
             folder: output.join(name),
             origin: Origin {
                 campaign: campaign.clone(),
+                program: program.to_owned(),
                 number,
                 ops,
                 versions: Versions::of_this_build(),
             },
-        };
-        bundle.write(devices, output)?;
-        Ok(bundle)
+        }
     }
 
-    fn write(&self, devices: &Devices, output: &Path) -> Result<(), BundleError> {
-        fs::create_dir_all(output).map_err(cannot_write(output))?;
-        let draft = tempfile::Builder::new()
-            .prefix(".draft")
-            .permissions(fs::Permissions::from_mode(0o777))
-            .tempdir_in(output)
-            .map_err(cannot_write(output))?;
+    /// Writes the folder: first scenario and reports, which everything can be had from again, then the wave with its views. Files of
+    /// the bundle that were there are replaced, each whole or not at all; what else is in the folder stays.
+    ///
+    /// # Errors
+    /// All that could not be written; the rest is there.
+    pub fn write(&self, devices: &Devices, outputs: &mut Outputs) -> Result<(), Vec<BundleError>> {
+        let folder = match outputs.folder(&self.folder) {
+            Ok(folder) => folder,
+            Err(error) => return Err(vec![error.into()]),
+        };
+        let mut errors: Vec<BundleError> = Vec::new();
         let report = format!("{:#}\n", self.json());
         for (name, content) in [
             (SCENARIO, write::to_toml(&self.scenario)),
-            (REPORT, self.text()),
+            (REPORT, shown::text(&self.text()).into_owned()),
             (REPORT_JSON, report),
         ] {
-            let file = draft.path().join(name);
-            fs::write(&file, content).map_err(cannot_write(&file))?;
+            let written = outputs
+                .file_in("the bundle", &folder, name)
+                .and_then(|file| file.write(content.as_bytes()));
+            errors.extend(written.map_err(BundleError::from).err());
         }
+        // A wave of an older failure would be taken for this one's.
+        for name in wave::FILES {
+            match fs::remove_file(folder.target().join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    errors.push(cannot_write(&self.folder.join(name))(error).into());
+                }
+                _ => {}
+            }
+        }
+        if let Err(error) = self.write_wave(devices, outputs, &folder) {
+            errors.push(error);
+        }
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(errors),
+        }
+    }
+
+    fn write_wave(
+        &self,
+        devices: &Devices,
+        outputs: &mut Outputs,
+        folder: &FolderOutput,
+    ) -> Result<(), BundleError> {
+        let [fst, gtkw, sucl] = wave::FILES.map(|name| outputs.file_in("the bundle", folder, name));
+        let (fst, views) = (fst?, [gtkw?, sucl?]);
         let mut dut = devices.fresh(&self.scenario)?;
         let mut recorder = Recorder::new(&self.scenario);
         let from = self.failed.failure.cycle().saturating_sub(WINDOW);
-        let file = draft.path().join(wave::FST);
+        let draft = fst.draft()?;
         // How it ends is known: it failed when nobody watched.
-        let _ = wave::record(&mut dut, &self.scenario, &mut recorder, &file, from)
-            .map_err(cannot_write(&file))?;
-        wave::write_views(draft.path(), &self.scenario, &recorder, Some(&self.failed))
-            .map_err(cannot_write(draft.path()))?;
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).map_err(cannot_write(&self.folder))?;
-        }
-        fs::rename(draft.keep(), &self.folder).map_err(cannot_write(&self.folder))
+        let recorded = wave::record(&mut dut, &self.scenario, &mut recorder, draft.path(), from);
+        recorded.wave.map_err(cannot_write(fst.named()))?;
+        fst.finish(draft)?;
+        write_views(
+            &views,
+            wave::views(&self.scenario, &recorder, Some(&self.failed)),
+        )?;
+        Ok(())
     }
 
     /// The command that runs it again.
     pub fn again(&self) -> String {
-        format!("nestwalk run {}", self.folder.join(SCENARIO).display())
+        let scenario = shown::word(self.folder.join(SCENARIO));
+        format!("{} run {scenario}", self.origin.program)
     }
 
-    /// The campaign that found it, as a command.
+    /// The command of the campaign that found it.
     pub fn campaign(&self) -> String {
-        self.origin.campaign.command()
+        let Origin {
+            campaign, program, ..
+        } = &self.origin;
+        format!("{program} {}", campaign.command())
     }
 
     /// The report: on the terminal, in the folder, in JUnit and JSON it is the same.
@@ -185,13 +211,13 @@ impl Bundle {
              again:    {}\n  \
              wave:     {}\n  \
              report:   {}\n  \
-             campaign: nestwalk {}\n  \
+             campaign: {}\n  \
              device:   {}\n  \
              versions: {versions}\n",
             text::failure(&self.scenario, &self.failed),
             self.again(),
             wave::open_line(&self.folder),
-            self.folder.join(REPORT).display(),
+            shown::path(&self.folder.join(REPORT)),
             self.campaign(),
             self.device(),
         )
@@ -258,6 +284,7 @@ impl Bundle {
             number,
             ops,
             versions,
+            ..
         } = &self.origin;
         Document::Bundle.of(json!({
             "failure": as_json::failure(&self.scenario, &self.failed),
@@ -268,7 +295,7 @@ impl Bundle {
             "profile": campaign.profile.to_string(),
             "seed": campaign.seed,
             "count": campaign.count,
-            "campaign": format!("nestwalk {}", self.campaign()),
+            "campaign": self.campaign(),
             "again": self.again(),
             "not_again": self.not_again,
             "folder": self.folder.display().to_string(),
@@ -276,4 +303,29 @@ impl Bundle {
             "versions": versions,
         }))
     }
+}
+
+/// Writes views of a wave into their files.
+///
+/// # Errors
+/// The first that cannot be written.
+pub fn write_views(
+    files: &[FileOutput; 2],
+    views: [(&'static str, String); 2],
+) -> Result<(), OutputError> {
+    for (file, (_, view)) in files.iter().zip(views) {
+        file.write(view.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The RTL that a bundle's scenario failed on: the hash of its sources, by the report that stands beside the scenario. None if the
+/// scenario stands in no bundle.
+pub fn rtl_of_bundle(scenario: &Path) -> Option<String> {
+    if scenario.file_name()? != SCENARIO {
+        return None;
+    }
+    let report = input::read_text(&scenario.with_file_name(REPORT_JSON), input::MOST_SMALL).ok()?;
+    let report: Value = serde_json::from_str(&report).ok()?;
+    Some(report["versions"]["rtl"].as_str()?.to_owned())
 }

@@ -11,9 +11,15 @@ use crate::bench::{Failed, Stats, run};
 use crate::coverage::{Bins, Coverage, Goal, InOrder, Run, Watch};
 use crate::dut::variants::Variant;
 use crate::dut::{COUNTS_CODE, Dut, DutError};
+use crate::fnv::fnv1a;
 use crate::scenario::Scenario;
+use crate::scenario::write::to_toml;
 use crate::shard::Shard;
+use crate::shown;
 use crate::stimulus::{self, Profile};
+use crate::version::Versions;
+
+use serde::{Deserialize, Serialize};
 
 /// What a campaign does.
 #[derive(Clone, Debug)]
@@ -22,7 +28,7 @@ pub struct Campaign {
     pub profile: Profile,
     /// Seed of everything.
     pub seed: u64,
-    /// Accesses, in scenarios of [`weights::ACCESSES`] and a few long ones.
+    /// Accesses, in scenarios of [`stimulus::weights::ACCESSES`] and a few long ones.
     pub count: u64,
     /// Threads.
     pub jobs: usize,
@@ -59,6 +65,43 @@ pub struct Outcome {
     pub each: Vec<Stats>,
     /// The functional coverage of the same scenarios, if it was collected.
     pub coverage: Option<Coverage>,
+    /// What went wrong beside it: a device that could not be made where another one has found a failure, what `at_end` says.
+    pub problems: Vec<DutError>,
+}
+
+/// All that shapes a campaign beside profile, seed and count, so that parts of it are told from parts of another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// The device of all its scenarios, by name; none if each scenario draws one.
+    pub device: Option<String>,
+    /// Hash of the goals that it leans toward; none if it leans toward nothing.
+    pub lean: Option<String>,
+    /// Hash of its first, its middle and its last scenario: tells generators of scenarios apart.
+    pub stimulus: String,
+    /// Hash of the RTL's sources.
+    pub rtl: String,
+}
+
+impl Shape {
+    /// Eight digits that tell it from others, for names of files.
+    pub fn digest(&self) -> String {
+        let mut digest = fnv1a(format!("{self:?}").into_bytes());
+        digest.truncate(8);
+        digest
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(device) = &self.device {
+            write!(f, " --device {device}")?;
+        }
+        match self.lean {
+            Some(_) => f.write_str(" --lean ..."),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The figures of scenarios that passed, added up in the order of their numbers as far as there is no gap: what is kept does not
@@ -109,12 +152,33 @@ impl Campaign {
             self.profile, self.seed, self.count
         );
         if let Some(lean) = &self.lean {
-            command.push_str(&format!(" --lean {}", lean.files));
+            command.push_str(&format!(" --lean {}", shown::word(&lean.files)));
         }
         if let Some(device) = self.device {
             command.push_str(&format!(" --device {}", device.name));
         }
         command
+    }
+
+    /// All that shapes it beside profile, seed and count.
+    pub fn shape(&self) -> Shape {
+        let last = self.scenarios().saturating_sub(1);
+        let texts = [0, last / 2, last].map(|number| to_toml(&self.scenario(number)));
+        let goals = |lean: &Lean| {
+            let mut goals: Vec<String> = lean
+                .goals
+                .iter()
+                .map(|goal| format!("{goal:?}\n"))
+                .collect();
+            goals.sort_unstable();
+            fnv1a(goals.concat().into_bytes())
+        };
+        Shape {
+            device: self.device.map(|device| device.name.to_owned()),
+            lean: self.lean.as_ref().map(goals),
+            stimulus: fnv1a(texts.concat().into_bytes()),
+            rtl: Versions::of_this_build().rtl,
+        }
     }
 
     /// How many scenarios it has.
@@ -156,9 +220,10 @@ impl Campaign {
 
     /// Runs a shard of it. `devices` makes the devices of a thread, `progress` is called with the accesses of each scenario that is
     /// over, from any thread; `interrupt` ends it early; each thread gives its devices to `at_end` when it has nothing more to run.
+    /// This thread is one of [`Campaign::jobs`]; where others cannot be made there are fewer.
     ///
     /// # Errors
-    /// If a device cannot be made, or what `at_end` says.
+    /// If a device cannot be made and no scenario has failed.
     pub fn run_shard(
         &self,
         shard: Shard,
@@ -167,21 +232,31 @@ impl Campaign {
         interrupt: &AtomicBool,
         at_end: &(dyn Fn(&mut Devices) -> Result<(), DutError> + Sync),
     ) -> Result<Outcome, DutError> {
-        let next = AtomicU64::new(shard.index);
+        // The next scenario, counted within the shard.
+        let next = AtomicU64::new(0);
         // The lowest number that has failed: lower ones still run, for one of them may fail too.
         let failed_at = AtomicU64::new(u64::MAX);
         let done = Mutex::new((Passed::new(shard), None::<(u64, Box<Failed>)>));
         let covered = Mutex::new(InOrder::new(self.profile.format));
+        let ended = Mutex::new(Vec::new());
         let worker = || -> Result<(), DutError> {
             let mut devices = devices();
             let mut bins = self.coverage.then(|| Bins::new(self.profile.format));
             loop {
-                let number = next.fetch_add(shard.of, Ordering::Relaxed);
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let number = place
+                    .checked_mul(shard.of)
+                    .and_then(|number| number.checked_add(shard.index))
+                    .unwrap_or(u64::MAX);
                 if number >= self.scenarios()
                     || number > failed_at.load(Ordering::Relaxed)
                     || interrupt.load(Ordering::Relaxed)
                 {
-                    return at_end(&mut devices);
+                    if let Err(error) = at_end(&mut devices) {
+                        let mut ended = ended.lock().unwrap_or_else(|e| e.into_inner());
+                        ended.push(error);
+                    }
+                    return Ok(());
                 }
                 let scenario = self.scenario(number);
                 let device = devices.get(&scenario)?;
@@ -190,8 +265,7 @@ impl Campaign {
                     Some(bins) => {
                         let result = run(device, &scenario, &mut Watch::new(&scenario, bins));
                         let mut covered = covered.lock().unwrap_or_else(|e| e.into_inner());
-                        // Numbered within the shard.
-                        covered.add(number / shard.of, bins.take(), result.is_err());
+                        covered.add(place, bins.take(), result.is_err());
                         result
                     }
                 };
@@ -210,17 +284,29 @@ impl Campaign {
                 }
             }
         };
+        let mut problems: Vec<DutError> = Vec::new();
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.jobs.max(1)).map(|_| scope.spawn(worker)).collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| match worker.join() {
-                    Ok(result) => result,
+            // Where no more threads can be made, those that there are do the work; this one is among them.
+            let jobs = (self.jobs as u64).min(shard.share(self.scenarios()));
+            let others: Vec<_> = (1..jobs)
+                .map_while(|_| thread::Builder::new().spawn_scoped(scope, worker).ok())
+                .collect();
+            problems.extend(worker().err());
+            for other in others {
+                match other.join() {
+                    Ok(result) => problems.extend(result.err()),
                     Err(panic) => std::panic::resume_unwind(panic),
-                })
-        })?;
+                }
+            }
+        });
 
         let (mut passed, failed) = done.into_inner().unwrap_or_else(|e| e.into_inner());
+        let ended = ended.into_inner().unwrap_or_else(|e| e.into_inner());
+        // Without a device nothing has been checked; but a failure stays one.
+        if failed.is_none() && !problems.is_empty() {
+            return Err(problems.swap_remove(0));
+        }
+        problems.extend(ended);
         // What is left lies behind the first that failed, or behind one that an interrupt has left out.
         let limit = failed.as_ref().map_or(u64::MAX, |(number, _)| *number);
         for (_, stats) in std::mem::take(&mut passed.early).range(..limit) {
@@ -236,7 +322,9 @@ impl Campaign {
                 profile: self.profile.to_string(),
                 seed: self.seed,
                 count: self.count,
+                shape: self.shape(),
                 version: env!("CARGO_PKG_VERSION").into(),
+                parts: vec![shard],
                 scenarios: passed.scenarios,
                 of: self.scenarios(),
                 accesses: passed.stats.accesses,
@@ -250,6 +338,7 @@ impl Campaign {
             interrupted: interrupt.load(Ordering::Relaxed),
             each: passed.each,
             coverage,
+            problems,
         })
     }
 }

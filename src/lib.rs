@@ -43,6 +43,7 @@
 //! - [`vectors`] holds translations of other implementations against both.
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
+//! - [`output`] is where commands write to, [`input`] limits what they read, [`shown`] is text that a terminal and a shell can take.
 //!
 //! What is not supported: walk caches for the handout's formats, PMP, pointer masking, shadow stacks, and extensions of the
 //! entry format other than Svnapot and Svpbmt. `docs/design.md` says why things are as they are.
@@ -57,12 +58,15 @@ pub mod dut;
 mod fnv;
 pub mod format;
 pub mod golden;
+pub mod input;
 pub mod memory;
 pub mod mmu;
+pub mod output;
 pub mod report;
 pub mod results;
 pub mod scenario;
 pub mod shard;
+pub mod shown;
 pub mod shrink;
 pub mod stimulus;
 pub mod tables;

@@ -1,39 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Host physical memory: sparse words, with holes.
 
-use bitvec::array::BitArray;
-use bitvec::order::Lsb0;
 use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
 use crate::format::Format;
 
-const PAGE_SHIFT: u32 = 12;
-/// Words of a page, where they are the smallest.
-const PAGE_WORDS: usize = 1024;
+/// log2 of the words of a block.
+const BLOCK_SHIFT: u32 = 6;
+const BLOCK_WORDS: usize = 1 << BLOCK_SHIFT;
 
-/// Pages below this number are found without a hash: a device reads memory in nearly every cycle.
-const LOW_PAGES: u64 = 4096;
+/// Blocks below this number are found without a hash: a device reads memory in nearly every cycle.
+const LOW_BLOCKS: u64 = 8192;
 
-/// The words of 4 KiB, and which of them are there.
+/// Some words, and which of them are there: few enough that a word alone takes little.
 #[derive(Clone, Debug)]
-struct Page {
-    words: [u64; PAGE_WORDS],
-    there: BitArray<[u64; PAGE_WORDS / 64], Lsb0>,
+struct Block {
+    words: [u64; BLOCK_WORDS],
+    there: u64,
 }
 
-impl Page {
+impl Block {
     fn blank() -> Box<Self> {
         Box::new(Self {
-            words: [0; PAGE_WORDS],
-            there: BitArray::ZERO,
+            words: [0; BLOCK_WORDS],
+            there: 0,
         })
     }
 
     #[inline]
     fn get(&self, word: usize) -> Option<u64> {
-        let there = (self.there.data[word / 64] >> (word % 64)) & 1 != 0;
+        let there = (self.there >> word) & 1 != 0;
         there.then(|| self.words[word])
+    }
+
+    /// The numbers of the words that are there, in order.
+    fn ones(&self) -> impl Iterator<Item = usize> + use<> {
+        let there = self.there;
+        (0..BLOCK_WORDS).filter(move |word| (there >> word) & 1 != 0)
     }
 }
 
@@ -62,8 +66,10 @@ impl Region {
 pub struct HostMemory {
     /// log2 of a word's bytes.
     word_shift: u32,
-    low: Vec<Option<Box<Page>>>,
-    high: FxHashMap<u64, Box<Page>>,
+    low: Vec<Option<Box<Block>>>,
+    high: FxHashMap<u64, Box<Block>>,
+    /// How many there are of both.
+    blocks: usize,
     /// Few, if any; they do not overlap.
     regions: Vec<Region>,
 }
@@ -80,6 +86,7 @@ impl HostMemory {
             word_shift: format.geometry().pte_bytes().ilog2(),
             low: Vec::new(),
             high: FxHashMap::default(),
+            blocks: 0,
             regions: Vec::new(),
         }
     }
@@ -90,6 +97,7 @@ impl HostMemory {
             word_shift: self.word_shift,
             low: Vec::new(),
             high: FxHashMap::default(),
+            blocks: 0,
             regions: self.regions.clone(),
         }
     }
@@ -126,6 +134,11 @@ impl HostMemory {
         }
     }
 
+    /// Blocks of 64 words that take memory: each some 550 bytes.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
     /// Bytes of a word.
     pub fn word_bytes(&self) -> u64 {
         1 << self.word_shift
@@ -133,9 +146,10 @@ impl HostMemory {
 
     #[inline]
     fn split(&self, at: Hpa) -> (u64, usize) {
+        let word = at.0 >> self.word_shift;
         (
-            at.0 >> PAGE_SHIFT,
-            ((at.0 & ((1 << PAGE_SHIFT) - 1)) >> self.word_shift) as usize,
+            word >> BLOCK_SHIFT,
+            (word & ((1 << BLOCK_SHIFT) - 1)) as usize,
         )
     }
 
@@ -145,8 +159,8 @@ impl HostMemory {
     }
 
     #[inline]
-    fn page(&self, number: u64) -> Option<&Page> {
-        if number < LOW_PAGES {
+    fn block(&self, number: u64) -> Option<&Block> {
+        if number < LOW_BLOCKS {
             self.low.get(number as usize)?.as_deref()
         } else {
             self.high.get(&number).map(Box::as_ref)
@@ -159,9 +173,9 @@ impl HostMemory {
     /// [`Hole`] where there is none; an address that is not a multiple of a word's size has none.
     #[inline]
     pub fn read(&self, at: Hpa) -> Result<u64, Hole> {
-        let (page, word) = self.split(at);
-        match self.page(page) {
-            Some(page) if self.is_word(at) => page.get(word).ok_or(Hole(at)),
+        let (block, word) = self.split(at);
+        match self.block(block) {
+            Some(block) if self.is_word(at) => block.get(word).ok_or(Hole(at)),
             _ => Err(Hole(at)),
         }
     }
@@ -172,19 +186,24 @@ impl HostMemory {
     /// If `at` is not a multiple of a word's size.
     pub fn write(&mut self, at: Hpa, value: u64) {
         assert!(self.is_word(at), "{at} is no address of a word");
-        let (page, word) = self.split(at);
-        let page = if page < LOW_PAGES {
-            let page = page as usize;
-            if self.low.len() <= page {
-                self.low.resize(page + 1, None);
+        let (number, word) = self.split(at);
+        let blocks = &mut self.blocks;
+        let blank = || {
+            *blocks += 1;
+            Block::blank()
+        };
+        let block = if number < LOW_BLOCKS {
+            let number = number as usize;
+            if self.low.len() <= number {
+                self.low.resize(number + 1, None);
             }
-            self.low[page].get_or_insert_with(Page::blank)
+            self.low[number].get_or_insert_with(blank)
         } else {
-            self.high.entry(page).or_insert_with(Page::blank)
+            self.high.entry(number).or_insert_with(blank)
         };
         let width = 8 << self.word_shift;
-        page.words[word] = value & (u64::MAX >> (64 - width));
-        page.there.set(word, true);
+        block.words[word] = value & (u64::MAX >> (64 - width));
+        block.there |= 1 << word;
     }
 
     /// A walk's compare-and-swap: sets the word at `at` to `new` if it is `expected`, and gives
@@ -205,16 +224,16 @@ impl HostMemory {
 
     /// Makes a hole at `at`.
     pub fn remove(&mut self, at: Hpa) {
-        let (page, word) = self.split(at);
-        let page = if page < LOW_PAGES {
+        let (number, word) = self.split(at);
+        let block = if number < LOW_BLOCKS {
             self.low
-                .get_mut(page as usize)
+                .get_mut(number as usize)
                 .and_then(Option::as_deref_mut)
         } else {
-            self.high.get_mut(&page).map(Box::as_mut)
+            self.high.get_mut(&number).map(Box::as_mut)
         };
-        if let Some(page) = page {
-            page.there.set(word, false);
+        if let Some(block) = block {
+            block.there &= !(1 << word);
         }
     }
 
@@ -223,17 +242,17 @@ impl HostMemory {
         let mut high: Vec<_> = self
             .high
             .iter()
-            .map(|(number, page)| (*number, page))
+            .map(|(number, block)| (*number, block))
             .collect();
         high.sort_unstable_by_key(|(number, _)| *number);
         let low = (0..)
             .zip(&self.low)
-            .filter_map(|(number, page)| Some((number, page.as_ref()?)));
+            .filter_map(|(number, block)| Some((number, block.as_ref()?)));
         let mut words = Vec::new();
-        for (number, page) in low.chain(high) {
-            for word in page.there.iter_ones() {
-                let at = Hpa((number << PAGE_SHIFT) + ((word as u64) << self.word_shift));
-                words.push((at, page.words[word]));
+        for (number, block) in low.chain(high) {
+            for word in block.ones() {
+                let at = Hpa(((number << BLOCK_SHIFT) + word as u64) << self.word_shift);
+                words.push((at, block.words[word]));
             }
         }
         words
@@ -253,6 +272,19 @@ mod tests {
         assert_eq!(memory.read(Hpa(0x1002)), Err(Hole(Hpa(0x1002))));
         memory.remove(Hpa(0x1000));
         assert_eq!(memory.read(Hpa(0x1000)), Err(Hole(Hpa(0x1000))));
+    }
+
+    #[test]
+    fn words_that_are_far_from_one_another_take_little() {
+        let mut memory = HostMemory::new(Format::Rv64);
+        for page in 0..10_000 {
+            memory.write(Hpa(page << 12), page);
+            memory.write(Hpa(page << 12 | 8), page);
+        }
+        assert_eq!(memory.blocks(), 10_000);
+        assert!(size_of::<Block>() <= 520);
+        memory.remove(Hpa(0));
+        assert_eq!(memory.words().len(), 19_999);
     }
 
     #[test]

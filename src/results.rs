@@ -4,7 +4,6 @@
 //! A shard cannot know whether another one fails at an earlier scenario, so its file has the figures of each scenario. What is merged
 //! is what the campaign comes to in one run, bit for bit: the figures up to the first scenario that fails, and that failure.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::Stats;
-use crate::campaign::{Campaign, Outcome};
-use crate::fnv::fnv1a;
+use crate::campaign::{Campaign, Outcome, Shape};
+use crate::input;
 use crate::report::{json as as_json, text};
-use crate::scenario::write::to_toml;
-use crate::shard::Shard;
+use crate::shard::{MOST_SHARDS, Shard};
+use crate::shown;
 use crate::stimulus;
 use crate::version::Versions;
 
@@ -56,8 +55,8 @@ pub struct Of {
     pub seed: u64,
     /// Its accesses.
     pub count: u64,
-    /// Hash of its first scenario: tells generators of scenarios apart.
-    pub stimulus: String,
+    /// What else shapes it.
+    pub shape: Shape,
     /// What ran it.
     pub versions: Versions,
 }
@@ -153,7 +152,7 @@ fn sum(rows: &[Row]) -> Stats {
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", shown::path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -161,7 +160,10 @@ pub enum ResultsError {
         source: io::Error,
     },
     /// It is another kind of file.
-    #[error("{path} is no file of results, which `nestwalk fuzz --results` writes: {source}")]
+    #[error(
+        "{} is no file of results, which `nestwalk fuzz --results` writes: {source}",
+        shown::path(path)
+    )]
     Form {
         /// The file.
         path: PathBuf,
@@ -169,7 +171,10 @@ pub enum ResultsError {
         source: serde_json::Error,
     },
     /// It is of another version.
-    #[error("{path} is of version {found} of the format; this program reads version {VERSION}")]
+    #[error(
+        "{} is of version {found} of the format; this program reads version {VERSION}",
+        shown::path(path)
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -177,7 +182,7 @@ pub enum ResultsError {
         found: u64,
     },
     /// Its figures do not fit together.
-    #[error("{path} is not as it was written: {what}")]
+    #[error("{} is not as it was written: {what}", shown::path(path))]
     Broken {
         /// The file.
         path: PathBuf,
@@ -185,7 +190,10 @@ pub enum ResultsError {
         what: String,
     },
     /// Its run was interrupted.
-    #[error("{path} is of a run that was interrupted\n  Run shard {shard} again.")]
+    #[error(
+        "{} is of a run that was interrupted\n  Run shard {shard} again.",
+        shown::path(path)
+    )]
     Interrupted {
         /// The file.
         path: PathBuf,
@@ -193,7 +201,11 @@ pub enum ResultsError {
         shard: Shard,
     },
     /// It is of another campaign than the first file.
-    #[error("{path} is of another campaign than {first}: {what}")]
+    #[error(
+        "{} is of another campaign than {}: {what}",
+        shown::path(path),
+        shown::path(first)
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -203,7 +215,11 @@ pub enum ResultsError {
         what: String,
     },
     /// Two files are of one shard.
-    #[error("{first} and {second} are both shard {shard}")]
+    #[error(
+        "{} and {} are both shard {shard}",
+        shown::path(first),
+        shown::path(second)
+    )]
     Doubled {
         /// A file.
         first: PathBuf,
@@ -231,7 +247,7 @@ impl Results {
                 profile: campaign.profile.to_string(),
                 seed: campaign.seed,
                 count: campaign.count,
-                stimulus: fnv1a(to_toml(&campaign.scenario(0)).into_bytes()),
+                shape: campaign.shape(),
                 versions: Versions::of_this_build(),
             },
             shard,
@@ -275,10 +291,11 @@ impl Results {
             path: path.to_owned(),
             source,
         };
-        let text = fs::read_to_string(path).map_err(|source| ResultsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            input::read_text(path, input::MOST_RESULTS).map_err(|source| ResultsError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
         #[derive(Deserialize)]
         struct Version {
             nestwalk_results: u64,
@@ -309,7 +326,7 @@ impl Results {
     /// What in it cannot be.
     fn contradiction(&self) -> Option<&'static str> {
         let Shard { index, of } = self.shard;
-        if index >= of {
+        if index >= of || of > MOST_SHARDS {
             return Some("there is no such shard");
         }
         let failed_at = self.failure.as_ref().map(|failed| failed.scenario);
@@ -412,14 +429,27 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
             profile,
             seed,
             count,
-            stimulus,
+            shape:
+                Shape {
+                    device,
+                    lean,
+                    stimulus,
+                    rtl,
+                },
             versions,
         } = results.campaign.clone();
+        let or = |name: Option<String>, none: &str| name.unwrap_or_else(|| none.to_owned());
         [
             ("profile", profile),
             ("seed", seed.to_string()),
             ("count", count.to_string()),
             ("program", versions.to_string()),
+            ("RTL", rtl),
+            ("device", or(device, "drawn for each scenario")),
+            (
+                "hash of the goals of --lean",
+                or(lean, "there is no --lean"),
+            ),
             ("generator of scenarios", stimulus),
             ("number of shards", results.shard.of.to_string()),
         ]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A part of a campaign: of its scenarios, those whose number is `index` modulo `of`. Neighbours go to different shards, so that
 /// shards take equally long whatever changes in the course of a campaign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// From 0.
@@ -16,6 +16,9 @@ pub struct Shard {
     /// How many there are.
     pub of: u64,
 }
+
+/// The most shards of a campaign.
+pub const MOST_SHARDS: u64 = 1_000_000;
 
 /// What is no shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum ShardError {
         /// How many there are.
         of: u64,
     },
+    /// There are too many.
+    #[error("{0} shards: a campaign has at most {MOST_SHARDS}")]
+    TooMany(u64),
     /// No variable says which.
     #[error(
         "--shard auto: none of {0} is set\n  Run it as a task of a job array or of a parallel CI job, or say --shard I/N."
@@ -70,9 +76,31 @@ impl Shard {
     /// If there is no such shard.
     pub fn new(index: u64, of: u64) -> Result<Self, ShardError> {
         match index < of {
+            true if of > MOST_SHARDS => Err(ShardError::TooMany(of)),
             true => Ok(Self { index, of }),
             false => Err(ShardError::Range { index, of }),
         }
+    }
+
+    /// Whether two shards, of whatever numbers of them, share one of the first `scenarios` scenarios.
+    pub fn overlaps(self, other: Shard, scenarios: u64) -> bool {
+        let (mut common, mut rest) = (self.of, other.of);
+        while rest != 0 {
+            (common, rest) = (rest, common % rest);
+        }
+        if common == 0 || self.index % common != other.index % common {
+            return false;
+        }
+        // The first that both have comes before the product of the two numbers; a step finds it among as many as the smaller one.
+        let (coarse, fine) = if self.of > other.of {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        (0..fine.of / common)
+            .map_while(|step| step.checked_mul(coarse.of)?.checked_add(coarse.index))
+            .take_while(|number| *number < scenarios)
+            .any(|number| fine.has(number))
     }
 
     /// Whether it is the whole campaign.
@@ -120,12 +148,13 @@ impl Shard {
             Numbers::Count { count, first } => {
                 let of = number(count)?;
                 let index = id.checked_sub(first).filter(|index| *index < of);
-                index.map(|index| Self { index, of }).ok_or_else(|| {
+                let index = index.ok_or_else(|| {
                     ShardError::Inconsistent(format!(
                         "{}={id} is not from {first} on, {count}={of} in all",
                         scheduler.index
                     ))
-                })
+                })?;
+                Self::new(index, of)
             }
             Numbers::Range {
                 first,
@@ -135,14 +164,15 @@ impl Shard {
             } => {
                 let range = (number(first)?, number(last)?, number(step)?);
                 let count = count.map(number).transpose()?;
-                of_range(id, range, count).ok_or_else(|| {
+                let Shard { index, of } = of_range(id, range, count).ok_or_else(|| {
                     let (from, to, by) = range;
                     let count = count.map_or(String::new(), |count| format!(", {count} tasks"));
                     ShardError::Inconsistent(format!(
                         "{}={id} is no task of an array without gaps from {from} to {to} in steps of {by}{count}",
                         scheduler.index
                     ))
-                })
+                })?;
+                Self::new(index, of)
             }
         }
     }

@@ -329,6 +329,8 @@ pub struct TableFrames {
     bytes: u64,
     table: u64,
     used: BitVec,
+    /// All frames below are taken.
+    full_below: usize,
 }
 
 impl TableFrames {
@@ -348,6 +350,7 @@ impl TableFrames {
             bytes,
             table,
             used: bitvec![0; (bytes / table) as usize],
+            full_below: 0,
         })
     }
 
@@ -356,19 +359,25 @@ impl TableFrames {
     /// # Errors
     /// [`TableError::NoFrame`] if none is.
     pub fn take(&mut self) -> Result<Hpa, TableError> {
-        let free = self.used.first_zero().ok_or(TableError::NoFrame {
-            from: self.from,
-            bytes: self.bytes,
-            table: self.table,
-        })?;
+        let free = (self.used.get(self.full_below..))
+            .and_then(BitSlice::first_zero)
+            .ok_or(TableError::NoFrame {
+                from: self.from,
+                bytes: self.bytes,
+                table: self.table,
+            })?;
+        let free = self.full_below + free;
         self.used.set(free, true);
+        // No frame is ever given back.
+        self.full_below = free + 1;
         Ok(Hpa(self.from.0 + free as u64 * self.table))
     }
 
     /// Takes the lowest `count` frames on end that start at a multiple of so many, in address.
     fn take_aligned(&mut self, count: usize) -> Result<Hpa, TableError> {
         let unit = count as u64 * self.table;
-        let first = (self.from.0.next_multiple_of(unit) - self.from.0) / self.table;
+        let open = self.from.0 + self.full_below as u64 * self.table;
+        let first = (open.next_multiple_of(unit) - self.from.0) / self.table;
         let free = (first as usize..self.used.len())
             .step_by(count)
             .find(|&at| (self.used.get(at..at + count)).is_some_and(|frames| frames.not_any()))

@@ -7,9 +7,8 @@
 //! One description of groups and signals (`groups`) makes both views.
 
 use std::fmt::Write;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::bench::{self, Check, Failed, Failure, Observer, Stats};
@@ -17,6 +16,7 @@ use crate::dut::{Dut, Inputs, Outputs};
 use crate::mmu::describe_outcome;
 use crate::report::Recorder;
 use crate::scenario::{Op, Scenario};
+use crate::shown;
 
 /// Name of the wave file in its folder.
 pub const FST: &str = "wave.fst";
@@ -30,30 +30,27 @@ pub const FILES: [&str; 3] = [FST, GTKW, SUCL];
 /// Cycles that are recorded behind a failure, in which nothing is driven: what the failing cycle has changed is seen in them.
 const BEHIND: u32 = 8;
 
-/// Runs a scenario on a new device and records it, from cycle `from` on, into an FST file, whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
+/// What came of a recorded run.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Of the run, which does not depend on the wave.
+    pub result: Result<Stats, Box<Failed>>,
+    /// Whether the wave was written as a whole.
+    pub wave: io::Result<()>,
+}
+
+/// Runs a scenario on a new device and records it, from cycle `from` on, into a new FST file at `path`. The file is for a draft:
+/// where the wave is an error, it is not whole.
 pub fn record<O: Observer>(
     dut: &mut Dut,
     scenario: &Scenario,
     observer: &mut O,
     path: &Path,
     from: u64,
-) -> io::Result<Result<Stats, Box<Failed>>> {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let draft = tempfile::Builder::new()
-        .prefix(".wave")
-        .suffix(".fst")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?
-        .into_temp_path();
-    dut.trace_open(&draft, from).map_err(io::Error::other)?;
+) -> Recorded {
+    let opened = dut.trace_open(path, from).map_err(io::Error::other);
     let result = bench::run(dut, scenario, observer);
-    if result.is_err() {
+    if result.is_err() && opened.is_ok() {
         let (idle, mut outputs) = (Inputs::default(), Outputs::default());
         // A device that an assertion has stopped may not be clocked any more.
         for _ in 0..BEHIND {
@@ -62,9 +59,41 @@ pub fn record<O: Observer>(
             }
         }
     }
-    dut.trace_close().map_err(io::Error::other)?;
-    draft.persist(path).map_err(|error| error.error)?;
-    Ok(result)
+    let wave = opened
+        .and_then(|()| dut.trace_close().map_err(io::Error::other))
+        .and_then(|()| must_be_whole(path));
+    Recorded { result, wave }
+}
+
+/// Follows the blocks of an FST file from the first to its end: the writer does not notice that a disk is full in time.
+fn must_be_whole(path: &Path) -> io::Result<()> {
+    let mut file = BufReader::new(File::open(path)?);
+    let length = file.get_ref().metadata()?.len();
+    let (mut at, mut kinds) = (0, Vec::new());
+    while at < length {
+        let mut head = [0; 9];
+        file.read_exact(&mut head)?;
+        let [kind, section @ ..] = head;
+        let section = u64::from_be_bytes(section);
+        kinds.push(kind);
+        // A section's length counts itself, and not the kind.
+        let next = section.checked_add(at + 1).filter(|_| section >= 8);
+        let next = next.filter(|&next| next <= length).ok_or_else(cut_off)?;
+        file.seek(SeekFrom::Start(next))?;
+        at = next;
+    }
+    let is_hierarchy = |kind: &u8| matches!(kind, 4 | 6 | 7);
+    match kinds.first() == Some(&0) && kinds.contains(&3) && kinds.iter().any(is_hierarchy) {
+        true => Ok(()),
+        false => Err(cut_off()),
+    }
+}
+
+fn cut_off() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::WriteZero,
+        "the wave is cut off: the disk is full, or files may not be as large",
+    )
 }
 
 /// How a signal is shown.
@@ -390,16 +419,12 @@ impl Focus {
     }
 }
 
-/// Writes the views of a scenario's wave into its folder; of a run that failed, placed on the failing cycle.
-///
-/// # Errors
-/// If they cannot be written.
-pub fn write_views(
-    folder: &Path,
+/// The views of a scenario's wave, each with the name of its file; of a run that failed, placed on the failing cycle.
+pub fn views(
     scenario: &Scenario,
     recorder: &Recorder,
     failed: Option<&Failed>,
-) -> io::Result<()> {
+) -> [(&'static str, String); 2] {
     let mut groups = groups(scenario);
     let focus = failed.map(|failed| Focus::of(failed, recorder));
     if let Some(focus) = &focus {
@@ -413,19 +438,13 @@ pub fn write_views(
         failed_at,
         focus: focus.as_ref(),
     };
-    fs::write(folder.join(GTKW), view.gtkw())?;
-    fs::write(folder.join(SUCL), view.sucl())
+    [(GTKW, view.gtkw()), (SUCL, view.sucl())]
 }
 
 /// The line that opens a folder of waves.
 pub fn open_line(folder: &Path) -> String {
-    format!(
-        "gtkwave {} {}   (or: surfer {} -c {})",
-        folder.join(FST).display(),
-        folder.join(GTKW).display(),
-        folder.join(FST).display(),
-        folder.join(SUCL).display()
-    )
+    let [fst, gtkw, sucl] = FILES.map(|name| shown::word(folder.join(name)));
+    format!("gtkwave {fst} {gtkw}   (or: surfer {fst} -c {sucl})")
 }
 
 /// GTKWave has 26 named markers besides the primary one.

@@ -12,6 +12,7 @@ use nestwalk::bench::run;
 use nestwalk::bundle::{Bundle, WINDOW};
 use nestwalk::campaign::{Campaign, Choose, Devices, Outcome};
 use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::output::Outputs;
 use nestwalk::results::{Results, ResultsError, merge};
 use nestwalk::scenario::{Op, Scenario, parse, write};
 use nestwalk::shard::Shard;
@@ -299,7 +300,7 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
         &["2-of-4.json", "second.json", "are both shard 2/4"],
     );
 
-    let foreign: [(&[&str], &str); 4] = [
+    let foreign: [(&[&str], &str); 5] = [
         (
             &[
                 "--profile",
@@ -323,6 +324,10 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
             &["--profile", "handout", "--seed", "7", "--count", "2000"],
             "number of shards is 5, not 4",
         ),
+        (
+            &["--seed", "7", "--count", "2000", "--device", "handout"],
+            "device is handout, not drawn for each scenario",
+        ),
     ];
     for (number, (arguments, what)) in foreign.into_iter().enumerate() {
         let shard = if number == 3 { "3/5" } else { "3/4" };
@@ -334,7 +339,8 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
 
     // Of another build, and of another generator.
     for (field, what) in [
-        ("\"rtl\": \"", "program is"),
+        ("\"verilator\": \"Verilator ", "program is"),
+        ("\"rtl\": \"", "RTL is"),
         ("\"stimulus\": \"", "generator of scenarios is"),
     ] {
         let text = folder.text("3-of-4.json");
@@ -372,8 +378,8 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         ("[1, 2]".to_owned(), "is no file of results"),
         (text[..text.len() / 2].to_owned(), "is no file of results"),
         (
-            with("\"nestwalk_results\": 2", "\"nestwalk_results\": 3"),
-            "is of version 3",
+            with("\"nestwalk_results\": 3", "\"nestwalk_results\": 2"),
+            "is of version 2",
         ),
         (
             with("\"interrupted\": false", "\"interrupted\": true"),
@@ -763,12 +769,18 @@ fn run_writes_what_the_terminal_shows_into_junit_whatever_characters_it_has() {
     fs::write(&scenario, wrong).unwrap();
     let ran = nestwalk(&["run", &scenario, "--junit", &junit]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stdout.contains('\u{1}'));
+    assert!(
+        ran.stdout.starts_with("<&]]> \\u{1}\u{FFFF} é 😀\n"),
+        "{}",
+        ran.stdout
+    );
     let xml = folder.text("junit.xml");
     assert!(!xml.contains(['\u{1}', '\u{FFFF}']));
     let junit = Junit::parse(&xml);
     assert_eq!(junit.cases, [("nestwalk.run".to_owned(), scenario)]);
-    let shown = ran.stdout.replace(['\u{1}', '\u{FFFF}'], "\u{FFFD}");
+    let shown = (ran.stdout)
+        .replace("\\u{1}", "\u{FFFD}")
+        .replace('\u{FFFF}', "\u{FFFD}");
     assert!(
         shown.starts_with("<&]]> \u{FFFD}\u{FFFD} é 😀\n"),
         "{shown}"
@@ -806,7 +818,8 @@ fn bundle(output: &Path, small: bool) -> (Campaign, Bundle) {
         true => shrink(devices.get(&first).unwrap(), &first, &failed),
         false => (first, *failed),
     };
-    let bundle = Bundle::make(&campaign, number, left, &devices, output).unwrap();
+    let bundle = Bundle::new(&campaign, number, left, output, "nestwalk");
+    bundle.write(&devices, &mut Outputs::default()).unwrap();
     (campaign, bundle)
 }
 
@@ -991,7 +1004,9 @@ fn the_wave_of_a_long_run_is_a_window_before_the_failing_cycle() {
         nestwalk::bench::run(devices.get(&scenario).unwrap(), &scenario, &mut ()).unwrap_err();
     let cycle = failed.failure.cycle();
     assert!(cycle > 20_000);
-    let long = Bundle::make(&campaign, 3, (scenario, *failed), &devices, folder.0.path()).unwrap();
+    let left = (scenario, *failed);
+    let long = Bundle::new(&campaign, 3, left, folder.0.path(), "nestwalk");
+    long.write(&devices, &mut Outputs::default()).unwrap();
     let wave = wellen::simple::read(long.folder.join("wave.fst")).unwrap();
     let times = wave.time_table();
     assert_eq!(times.first(), Some(&(cycle - WINDOW)));
@@ -999,16 +1014,55 @@ fn the_wave_of_a_long_run_is_a_window_before_the_failing_cycle() {
 }
 
 #[test]
-fn a_bundle_replaces_the_one_of_its_name() {
+fn a_bundle_replaces_the_one_of_its_name_and_nothing_else() {
     let folder = Folder::new();
     let (_, first) = bundle(folder.0.path(), false);
     assert!(first.scenario.ops.len() > 300);
-    fs::write(first.folder.join("left.txt"), "").unwrap();
+    fs::write(first.folder.join("notes.txt"), "mine").unwrap();
     let (_, second) = bundle(folder.0.path(), true);
     assert_eq!(first.folder, second.folder);
-    assert!(!second.folder.join("left.txt").exists());
     let text = fs::read_to_string(second.folder.join("scenario.toml")).unwrap();
     assert!(text.contains(", shrunk\""), "{text}");
+    let notes = fs::read_to_string(second.folder.join("notes.txt")).unwrap();
+    assert_eq!(notes, "mine");
+    assert_eq!(fs::read_dir(&second.folder).unwrap().count(), 7);
+}
+
+#[test]
+fn a_bundle_without_a_wave_has_all_else() {
+    let folder = Folder::new();
+    let (_, first) = bundle(folder.0.path(), true);
+    let wave = first.folder.join("wave.fst");
+    fs::remove_file(&wave).unwrap();
+    fs::create_dir_all(wave.join("in the way")).unwrap();
+    fs::write(first.folder.join("report.txt"), "old").unwrap();
+    let devices = Devices::chosen(small_from::<3>);
+    let errors = first.write(&devices, &mut Outputs::default()).unwrap_err();
+    assert!(
+        errors
+            .iter()
+            .all(|error| error.to_string().contains("wave.fst")),
+        "{errors:?}"
+    );
+    let report = fs::read_to_string(first.folder.join("report.txt")).unwrap();
+    assert_eq!(report, first.text());
+}
+
+#[test]
+fn two_campaigns_in_one_folder_at_once_leave_one_whole_bundle() {
+    let folder = Folder::new();
+    let bundles = std::thread::scope(|scope| {
+        let others: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| bundle(folder.0.path(), true).1))
+            .collect();
+        let bundles: Vec<Bundle> = others.into_iter().map(|one| one.join().unwrap()).collect();
+        bundles
+    });
+    let folder = &bundles[0].folder;
+    let report = fs::read_to_string(folder.join("report.txt")).unwrap();
+    assert_eq!(report, bundles[0].text());
+    wellen::simple::read(folder.join("wave.fst")).unwrap();
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 6, "no draft is left");
 }
 
 // --- Memory -------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
 use nestwalk::scenario::{Machine, Op, Scenario, Timing, parse};
+use nestwalk::shard::Shard;
 use nestwalk::stimulus::Profile;
 use tempfile::TempDir;
 
@@ -295,7 +296,9 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
                 profile: profile.to_string(),
                 seed: whole.seed,
                 count: whole.count,
+                shape: whole.shape(),
                 version: env!("CARGO_PKG_VERSION").into(),
+                parts: vec![Shard::new(machine, 3).unwrap()],
                 scenarios: 0,
                 of: 10,
                 accesses: 0,
@@ -495,8 +498,8 @@ fn what_is_no_coverage_is_refused_by_file_and_reason() {
         text.replacen(old, new, 1)
     };
     refused(
-        &with("\"nestwalk-coverage\": 1", "\"nestwalk-coverage\": 2"),
-        &["version 2", "version 1"],
+        &with("\"nestwalk-coverage\": 2", "\"nestwalk-coverage\": 1"),
+        &["version 1", "version 2"],
     );
     let model = format!("{:016x}", Model::of(Format::Handout).hash);
     refused(&with(&model, "0123456789abcdef"), &["other bins", &model]);
@@ -514,7 +517,11 @@ fn what_is_no_coverage_is_refused_by_file_and_reason() {
     );
     refused(&with("\"runs\"", "\"rums\""), &["rums"]);
     // The same campaign twice.
-    refused(&text, &["twice", "8 of 4"]);
+    refused(&text, &["shard 0/1", "twice"]);
+    refused(
+        &with("\"index\": 0", "\"index\": 1"),
+        &["the shards of a run"],
+    );
     // A device's file that is cut off, and one of nothing known.
     refused("# SystemC::Coverage-3\nC 'no end", &["bad.json:2"]);
     refused("# SystemC::Coverage-3\nD\n", &["bad.json:2"]);

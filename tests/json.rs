@@ -11,6 +11,7 @@ use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
 use nestwalk::dut::DutError;
 use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::output::Outputs;
 use nestwalk::report::json as as_json;
 use nestwalk::results::Results;
 use nestwalk::scenario::Scenario;
@@ -253,14 +254,10 @@ fn failing(folder: &Folder, page: &mut Page) {
         page.check(failure, "failure", "failure");
     }
     let small = (scenario, *failed);
-    let bundle = Bundle::make(
-        &campaign,
-        number,
-        small,
-        &Devices::chosen(choose),
-        folder.0.path(),
-    )
-    .unwrap();
+    let bundle = Bundle::new(&campaign, number, small, folder.0.path(), "nestwalk");
+    bundle
+        .write(&Devices::chosen(choose), &mut Outputs::default())
+        .unwrap();
     let name = Bundle::name("handout", 5, number);
     let report = folder.json(&format!("{name}/report.json"));
     page.document("bundle", &report);

@@ -50,7 +50,7 @@ for patch in "$@"; do
     rm -rf "$out"
     mkdir -p "$out"
     python3 - "$nestwalk" "$name" "$count" "$out" "$lines" $profiles <<'PYTHON'
-import json, re, subprocess, sys, time
+import json, re, shlex, subprocess, sys, time
 
 nestwalk, name, count, out, lines = sys.argv[1:6]
 row = {"mutant": name, "accesses": 0, "killed": False}
@@ -66,8 +66,10 @@ for profile in sys.argv[6:]:
     if ran.returncode == 0:
         continue
     shrunk = re.search(r"shrunk to (\d+) ops? in ([\d.]+) s", ran.stdout)
-    again = re.search(r"^  again: +nestwalk run (.*)$", ran.stdout, re.M)
-    rerun = subprocess.run([nestwalk, "run", again[1], "--json"], capture_output=True, text=True)
+    # The command as it is printed, quoted for a shell.
+    again = re.search(r"^  again: +(.*)$", ran.stdout, re.M)
+    command = shlex.split(again[1])
+    rerun = subprocess.run([*command, "--json"], capture_output=True, text=True)
     failure = rerun.returncode in (1, 3) and json.loads(rerun.stdout)["failure"]
     row |= {
         "killed": bool(failure) and rerun.returncode == ran.returncode,
@@ -75,7 +77,7 @@ for profile in sys.argv[6:]:
         "check": failure and (failure.get("check") or failure["kind"]),
         "ops": int(shrunk[1]),
         "shrink_seconds": float(shrunk[2]),
-        "scenario": again[1],
+        "scenario": command[-1],
         "again": rerun.returncode,
     }
     break

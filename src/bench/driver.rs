@@ -37,6 +37,10 @@ pub trait Observer {
 
     /// At the end of a cycle, the op that is to begin next. All before it have been begun.
     fn begun(&mut self, cycle: u64, next: usize) {}
+    /// Whether the run is to end before its time: then it comes to the figures until then. Asked from time to time.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
     /// The device has taken the request of an op.
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
     /// The device has answered the request of an op with a replay: a fence has overtaken it. It is asked again, unless
@@ -149,18 +153,20 @@ pub struct Stats {
 impl Stats {
     /// Adds the figures of another run.
     pub fn add(&mut self, other: &Stats) {
-        self.cycles += other.cycles;
-        self.accesses += other.accesses;
-        self.hits += other.hits;
-        self.second_hits += other.second_hits;
-        self.faults += other.faults;
-        self.walks += other.walks;
-        self.merged += other.merged;
-        self.reads += other.reads;
-        self.updates += other.updates;
-        self.fences += other.fences;
-        self.replays += other.replays;
-        self.edits += other.edits;
+        // Figures may come from a file.
+        let add = |mine: &mut u64, other: u64| *mine = mine.saturating_add(other);
+        add(&mut self.cycles, other.cycles);
+        add(&mut self.accesses, other.accesses);
+        add(&mut self.hits, other.hits);
+        add(&mut self.second_hits, other.second_hits);
+        add(&mut self.faults, other.faults);
+        add(&mut self.walks, other.walks);
+        add(&mut self.merged, other.merged);
+        add(&mut self.reads, other.reads);
+        add(&mut self.updates, other.updates);
+        add(&mut self.fences, other.fences);
+        add(&mut self.replays, other.replays);
+        add(&mut self.edits, other.edits);
     }
 }
 
@@ -477,6 +483,9 @@ impl<'a> Run<'a> {
                 self.judge(dut, observer)?;
                 if self.cycle.is_multiple_of(LOOK_FOR_HANG) {
                     self.look_for_hang()?;
+                    if observer.is_interrupted() {
+                        break;
+                    }
                 }
             }
         }
@@ -814,7 +823,7 @@ impl<'a> Run<'a> {
         let next = match self.seen[..self.unjudged].get(index + 1) {
             Some(seen) => &seen.outputs,
             None => {
-                let idle = idle_inputs(&self.scenario.machine);
+                let idle = idle_inputs(self.walk_caches);
                 // Without the response, or if an assertion fails, the mismatch is told without it.
                 if dut.tick(&idle, &mut outputs).is_err() {
                     return;

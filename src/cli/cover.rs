@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `nestwalk cover`: coverage of any number of runs, added up.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{CliError, Verdict};
-use crate::campaign::Devices;
+use super::{CliError, Ended, Verdict};
+use crate::campaign::{Campaign, Devices};
 use crate::coverage::file::{self, FileError};
 use crate::coverage::rtl::{self, CodeCoverage};
 use crate::coverage::{Coverage, html, text};
 use crate::dut::{self, DutError};
+use crate::input;
+use crate::output::{FolderOutput, Outputs};
 use crate::report::json::Document;
+use crate::shard::Shard;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -54,10 +54,7 @@ pub(super) struct Args {
 pub(super) fn read(files: &[PathBuf]) -> Result<Coverage, CliError> {
     let mut sum = Coverage::default();
     for path in files {
-        let text = fs::read_to_string(path).map_err(|source| FileError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let text = read_file(path)?;
         add(&mut sum, path, &text)?;
     }
     Ok(sum)
@@ -71,14 +68,31 @@ fn add(sum: &mut Coverage, path: &Path, text: &str) -> Result<(), FileError> {
     })
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+/// The text of a file of coverage, of either kind.
+fn read_file(path: &Path) -> Result<String, FileError> {
+    let read = || {
+        let text = input::read_text(path, input::MOST_CODE_COVERAGE)?;
+        match text.starts_with(rtl::MAGIC) || text.len() as u64 <= input::MOST_COVERAGE {
+            true => Ok(text),
+            false => input::read_text(path, input::MOST_COVERAGE),
+        }
+    };
+    read().map_err(|source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    let inputs = args.files.iter().chain(&args.waivers);
+    let mut outputs = super::outputs("an input", inputs)?;
+    let folder = (args.output.as_ref())
+        .map(|folder| outputs.folder(folder))
+        .transpose()?;
     let mut sum = Coverage::default();
     let mut code = CodeCoverage::default();
     for path in &args.files {
-        let text = fs::read_to_string(path).map_err(|source| FileError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let text = read_file(path)?;
         if text.starts_with(rtl::MAGIC) {
             code.parse(path, &text)?;
             continue;
@@ -100,27 +114,36 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         }
         out
     };
-    if let Some(folder) = &args.output {
-        fs::create_dir_all(folder).map_err(CliError::write(folder))?;
-        write(&folder.join("coverage.txt"), &words(usize::MAX))?;
-        write(&folder.join("coverage.html"), &html::page(&sum, report))?;
-        write(&folder.join("coverage.json"), &file::to_json(&sum))?;
+    let mut files = Vec::new();
+    if let Some(folder) = &folder {
+        let mut file = |name, text| {
+            let file = outputs.file_in("--output", folder, name)?;
+            files.push((file, text));
+            Ok::<_, CliError>(())
+        };
+        file("coverage.txt", words(usize::MAX))?;
+        file("coverage.html", html::page(&sum, report))?;
+        file("coverage.json", file::to_json(&sum))?;
         if report.is_some() {
-            write(&folder.join("coverage.lcov"), &lcov())?;
+            file("coverage.lcov", lcov())?;
         }
     }
-    if args.json {
+    let mut ended = Ended::new(verdict(&sum, report, args.complete));
+    ended.keep(if args.json {
         let mut value = text::as_json(&sum);
         value["rtl"] = json!(report.map(rtl::Report::json));
-        super::print_json(&Document::Cover.of(value))?;
+        super::print_json(&Document::Cover.of(value))
     } else if args.html {
-        super::print(&html::page(&sum, report))?;
+        super::print(&html::page(&sum, report))
     } else if args.lcov {
-        super::print(&lcov())?;
+        super::print(&lcov())
     } else {
-        super::print(&words(args.most))?;
+        super::print(&words(args.most))
+    });
+    for (file, text) in files {
+        ended.keep(file.write(text.as_bytes()));
     }
-    Ok(verdict(&sum, report, args.complete))
+    Ok(ended)
 }
 
 /// What is held impossible and was reached is a mismatch; and, if all is asked for, what was not reached.
@@ -136,59 +159,41 @@ fn verdict(coverage: &Coverage, report: Option<&rtl::Report>, complete: bool) ->
     }
 }
 
-/// The folder of a file.
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Whether a file could be written.
-pub(super) fn probe_file(file: &Path) -> Result<(), CliError> {
-    if file.is_dir() {
-        let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-        return Err(CliError::write(file)(source));
-    }
-    tempfile::tempfile_in(folder(file))
-        .map(drop)
-        .map_err(CliError::write(file))
-}
-
-/// Writes a file, whole or not at all.
-pub(super) fn write(file: &Path, text: &str) -> Result<(), CliError> {
-    let mut draft = tempfile::Builder::new()
-        .prefix(".draft")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder(file))
-        .map_err(CliError::write(file))?;
-    draft
-        .write_all(text.as_bytes())
-        .map_err(CliError::write(file))?;
-    draft
-        .persist(file)
-        .map(drop)
-        .map_err(|error| CliError::write(file)(error.error))
-}
-
-/// Makes the folder for [`write_rtl`], if this program counts code.
-pub(super) fn make_rtl_folder(folder: &Path) -> Result<(), CliError> {
+/// The folder for [`write_rtl`], if there is to be one and this program counts code.
+pub(super) fn rtl_folder(
+    outputs: &mut Outputs,
+    folder: Option<&PathBuf>,
+) -> Result<Option<FolderOutput>, CliError> {
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
     if !dut::COUNTS_CODE {
         return Err(CliError::NoCodeCoverage);
     }
-    fs::create_dir_all(folder).map_err(CliError::write(folder))
+    let folder = outputs.folder(folder)?;
+    folder.make()?;
+    Ok(Some(folder))
 }
 
 /// Writes the code coverage of the devices of a thread, a file each.
 pub(super) fn write_rtl(
-    folder: &Path,
-    run: &str,
+    folder: &FolderOutput,
+    campaign: &Campaign,
+    shard: Shard,
     thread: usize,
     devices: &mut Devices,
 ) -> Result<(), DutError> {
+    let (profile, seed, count) = (campaign.profile, campaign.seed, campaign.count);
+    // Campaigns that differ in the rest have files of their own.
+    let shape = campaign.shape().digest();
+    let run = format!(
+        "{profile}-{seed}-{count}-{shape}-{}of{}",
+        shard.index, shard.of
+    );
     for device in devices.all() {
         let name = device.variant().name;
-        device.write_coverage(&folder.join(format!("{run}-{name}-{thread}.dat")))?;
+        let file = folder.target().join(format!("{run}-{name}-{thread}.dat"));
+        device.write_coverage(&file)?;
     }
     Ok(())
 }

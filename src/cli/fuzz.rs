@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
+use crate::bench::{Failed, Failure};
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
@@ -33,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Accesses
-    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_ACCESSES))]
     count: u64,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -73,6 +74,9 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// The most accesses of a campaign: years of them.
+const MOST_ACCESSES: u64 = 1_000_000_000_000_000;
+
 #[derive(Clone, Copy)]
 enum ShardArg {
     Auto,
@@ -98,7 +102,9 @@ impl Memory {
     fn progress(&self, accesses: u64) {
         let done = self.done.fetch_add(accesses, Ordering::Relaxed) + accesses;
         let mut tenths = self.tenths.lock().unwrap_or_else(|e| e.into_inner());
-        while tenths.len() < 10 && done * 10 >= self.total * (tenths.len() as u64 + 1) {
+        let is_over =
+            |tenths: usize| u128::from(done) * 10 >= u128::from(self.total) * (tenths as u128 + 1);
+        while tenths.len() < 10 && is_over(tenths.len()) {
             match memory_stats::memory_stats() {
                 Some(memory) => tenths.push(memory.physical_mem),
                 None => return,
@@ -122,7 +128,12 @@ impl Memory {
     }
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    with_devices(args, &Devices::default)
+}
+
+/// Runs a campaign on devices that `devices` makes for a thread.
+fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<Ended, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shard = match args.shard {
         None => Shard::WHOLE,
@@ -141,15 +152,12 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         lean: lean(args)?,
         device: device(args)?,
     };
-    super::probe(&args.output)?;
-    super::probe_file(args.results.as_ref())?;
-    super::probe_file(args.junit.as_ref())?;
-    if let Some(file) = &args.coverage {
-        super::cover::probe_file(file)?;
-    }
-    if let Some(folder) = &args.rtl_coverage {
-        super::cover::make_rtl_folder(folder)?;
-    }
+    let mut outputs = super::outputs("--lean", &args.lean)?;
+    outputs.folder(&args.output)?;
+    let results = outputs.file_if("--results", args.results.as_ref())?;
+    let junit = outputs.file_if("--junit", args.junit.as_ref())?;
+    let coverage = outputs.file_if("--coverage", args.coverage.as_ref())?;
+    let rtl_coverage = super::cover::rtl_folder(&mut outputs, args.rtl_coverage.as_ref())?;
     let part = match shard.is_whole() {
         true => String::new(),
         false => format!(" --shard {shard}"),
@@ -174,57 +182,56 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
     };
     let begun = Instant::now();
     let threads = AtomicUsize::new(0);
-    let at_end = |devices: &mut Devices| match &args.rtl_coverage {
+    let at_end = |devices: &mut Devices| match &rtl_coverage {
         None => Ok(()),
         Some(folder) => {
             let thread = threads.fetch_add(1, Ordering::Relaxed);
-            let run = format!(
-                "{}-{}-{}-{}",
-                campaign.profile, campaign.seed, campaign.count, shard.index
-            );
-            super::cover::write_rtl(folder, &run, thread, devices)
+            super::cover::write_rtl(folder, &campaign, shard, thread, devices)
         }
     };
-    let outcome = campaign.run_shard(shard, &Devices::default, &progress, &interrupt, &at_end)?;
+    let outcome = campaign.run_shard(shard, devices, &progress, &interrupt, &at_end)?;
     let time = begun.elapsed();
     bar.finish_and_clear();
 
-    // First what an hour was spent on.
-    if let Some(file) = &args.results {
-        let results = Results::new(&campaign, shard, &outcome);
-        super::write_file(file, &results.to_text())?;
+    let mut ended = Ended::new(match &outcome.failed {
+        Some((_, failed)) => Verdict::of(&failed.failure),
+        None if outcome.interrupted => Verdict::Interrupted,
+        None => Verdict::Agree,
+    });
+    // The verdict first: whatever comes may take long, or fail.
+    if !args.json {
+        ended.keep(super::print(&report(&campaign, &outcome, time)));
     }
-    if let (Some(file), Some(coverage)) = (&args.coverage, &outcome.coverage) {
-        super::cover::write(file, &coverage::file::to_json(coverage))?;
+    // Then what an hour was spent on.
+    if let Some(file) = &results {
+        let results = Results::new(&campaign, shard, &outcome);
+        ended.keep(file.write(results.to_text().as_bytes()));
+    }
+    if let (Some(file), Some(coverage)) = (&coverage, &outcome.coverage) {
+        ended.keep(file.write(coverage::file::to_json(coverage).as_bytes()));
     }
     let mut shrinking = Duration::ZERO;
+    let devices = devices();
     let bundle = match &outcome.failed {
         Some((number, failed)) => {
             let first = campaign.scenario(*number);
-            let devices = Devices::default();
             let begun = Instant::now();
-            let found = confirm(&devices, first, failed, !args.no_shrink)?;
+            let found = confirm(&devices, first.clone(), failed, !args.no_shrink);
+            let found = ended
+                .keep(found)
+                .unwrap_or_else(|| (first, Failed::clone(failed)).into());
             shrinking = begun.elapsed();
-            let bundle = Bundle::make(&campaign, *number, found, &devices, &args.output)?;
-            Some(bundle)
+            let program = super::program();
+            Some(Bundle::new(
+                &campaign,
+                *number,
+                found,
+                &args.output,
+                &program,
+            ))
         }
         None => None,
     };
-    let verdict = match &bundle {
-        Some(bundle) => Verdict::of(&bundle.failed.failure),
-        None if outcome.interrupted => Verdict::Interrupted,
-        None => Verdict::Agree,
-    };
-    let figures = text::stats(&outcome.stats) + "\n";
-    let name = format!("{}{part}", campaign.command());
-    let about = bundle.as_ref().map_or(figures, Bundle::text);
-    let case = verdict.case(
-        &format!("fuzz.{}", campaign.profile),
-        name,
-        about,
-        Some(time),
-    );
-    super::write_junit(args.junit.as_ref(), "fuzz", vec![case])?;
     if args.json {
         let mut value = json!({
             "profile": campaign.profile.to_string(),
@@ -244,17 +251,38 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         if let Some(memory) = &memory {
             value["memory"] = json!(memory.tenths());
         }
-        super::print_json(&Document::Fuzz.of(value))?;
+        ended.keep(super::print_json(&Document::Fuzz.of(value)));
     } else {
-        super::print(&report(&campaign, &outcome, bundle.as_ref(), time))?;
+        let mut text = bundle
+            .as_ref()
+            .map_or_else(String::new, |bundle| format!("\n{}", bundle.text()));
         if let Some(bundle) = bundle.as_ref().filter(|_| !args.no_shrink) {
-            super::print(&shrunk_text(bundle, shrinking))?;
+            text.push_str(&shrunk_text(bundle, shrinking));
         }
         if let Some(memory) = &memory {
-            super::print(&memory.text())?;
+            text.push_str(&memory.text());
         }
+        ended.keep(super::print(&text));
     }
-    Ok(verdict)
+    if let Some(bundle) = &bundle
+        && let Err(errors) = bundle.write(&devices, &mut outputs)
+    {
+        ended
+            .problems
+            .extend(errors.into_iter().map(CliError::from));
+    }
+    let figures = text::stats(&outcome.stats) + "\n";
+    let name = format!("{}{part}", campaign.command());
+    let about = bundle.as_ref().map_or(figures, Bundle::text);
+    let case = ended.verdict.case(
+        &format!("fuzz.{}", campaign.profile),
+        name,
+        about,
+        Some(time),
+    );
+    ended.keep(super::write_junit(junit.as_ref(), "fuzz", vec![case]));
+    (ended.problems).extend(outcome.problems.into_iter().map(CliError::Device));
+    Ok(ended)
 }
 
 /// What the campaign leans toward, if it shall.
@@ -299,12 +327,8 @@ fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
     }
 }
 
-fn report(
-    campaign: &Campaign,
-    outcome: &Outcome,
-    bundle: Option<&Bundle>,
-    time: Duration,
-) -> String {
+/// The figures, and how it ended.
+fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
     let mut out = format!("{}\n", text::stats(&outcome.stats));
     let seconds = time.as_secs_f64();
     out.push_str(&format!(
@@ -313,12 +337,16 @@ fn report(
         outcome.stats.accesses as f64 / seconds.max(1e-9),
         campaign.jobs
     ));
-    match bundle {
+    match &outcome.failed {
         None if outcome.interrupted => out.push_str("interrupted; no mismatch until then\n"),
         None => out.push_str("no mismatch\n"),
-        Some(bundle) => {
-            out.push('\n');
-            out.push_str(&bundle.text());
+        Some((number, failed)) => {
+            let what = match &failed.failure {
+                Failure::Mismatch(mismatch) => format!("MISMATCH, {}", mismatch.check),
+                Failure::Hang { .. } => "HANG".to_owned(),
+                Failure::Device { .. } => "RTL ASSERTION".to_owned(),
+            };
+            out.push_str(&format!("scenario {number}: {what}\n"));
         }
     }
     out
@@ -350,6 +378,95 @@ fn progress_bar(count: u64, json: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(200));
+    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::super::{Cli, Verb};
+    use super::*;
+
+    /// Scenarios run on a device with a smaller TLB than the checker believes: it misses what must hit.
+    fn small() -> Devices {
+        Devices::chosen(|scenario| {
+            let own = scenario.machine.variant()?;
+            (VARIANTS.iter())
+                .find(|v| {
+                    (v.format, v.slots) == (own.format, own.slots)
+                        && v.tlb_entries < own.tlb_entries
+                })
+                .or(Some(own))
+        })
+    }
+
+    /// A campaign that fails, with these options.
+    fn fails(options: &[(&str, &Path)]) -> Ended {
+        let mut line: Vec<std::ffi::OsString> = [
+            "nestwalk", "fuzz", "--seed", "5", "--count", "2000", "--json",
+        ]
+        .map(Into::into)
+        .to_vec();
+        for (option, path) in options {
+            line.extend([(*option).into(), path.into()]);
+        }
+        let Verb::Fuzz(args) = Cli::parse_from(line).verb else {
+            panic!("it is the verb fuzz");
+        };
+        with_devices(&args, &small).unwrap()
+    }
+
+    #[track_caller]
+    fn mismatch_and(ended: &Ended, words: &[&str]) {
+        assert_eq!(ended.verdict, Verdict::Mismatch);
+        let said: Vec<String> = ended.problems.iter().map(ToString::to_string).collect();
+        let all = said.join("\n");
+        for word in words {
+            assert!(all.contains(word), "{word}: {all}");
+        }
+        assert_eq!(said.is_empty(), words.is_empty(), "{all}");
+    }
+
+    #[test]
+    fn a_mismatch_is_one_whatever_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let full = Path::new("/dev/full");
+        mismatch_and(&fails(&[("-o", &at("out"))]), &[]);
+        let bundle = at("out/handout-5-0");
+        let name = fs::read_dir(at("out")).unwrap().next().unwrap().unwrap();
+        assert_ne!(bundle, name.path().join("x"));
+        for option in ["--results", "--junit", "--coverage"] {
+            let ended = fails(&[("-o", &at("out")), (option, full)]);
+            mismatch_and(&ended, &["cannot write /dev/full", "No space left"]);
+        }
+        // All at once: each is said.
+        let ended = fails(&[("-o", &at("out")), ("--results", full), ("--junit", full)]);
+        mismatch_and(&ended, &["cannot write /dev/full"]);
+        assert_eq!(ended.problems.len(), 2);
+        // What has the bundle's name is a file.
+        fs::create_dir(at("taken")).unwrap();
+        fs::write(at("taken").join(name.file_name()), "mine").unwrap();
+        mismatch_and(
+            &fails(&[("-o", &at("taken"))]),
+            &["cannot write ", "ot a directory"],
+        );
+        let mine = fs::read_to_string(at("taken").join(name.file_name())).unwrap();
+        assert_eq!(mine, "mine");
+        // A link to where nothing is yet is followed.
+        symlink("nowhere/x", at("dangling")).unwrap();
+        mismatch_and(&fails(&[("-o", &at("dangling"))]), &[]);
+        assert!(
+            at("nowhere/x")
+                .join(name.file_name())
+                .join("wave.fst")
+                .is_file()
+        );
+    }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::bundle::Bundle;
 use crate::report::junit::Case;
 use crate::report::text;
 use crate::results::{Failed, Results, merge};
+use crate::shown;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -50,26 +51,26 @@ fn about(results: &Results, failed: &Failed) -> String {
     )
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
-    super::probe_file(args.results.as_ref())?;
-    super::probe_file(args.junit.as_ref())?;
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    let mut outputs = super::outputs("the results", &args.files)?;
+    let results = outputs.file_if("--results", args.results.as_ref())?;
+    let junit = outputs.file_if("--junit", args.junit.as_ref())?;
     let mut files = Vec::new();
     for path in &args.files {
         files.push((path.clone(), Results::read(path)?));
     }
     let merged = merge(&files)?;
-    if let Some(file) = &args.results {
-        super::write_file(file, &merged.to_text())?;
+    let mut ended = Ended::new(verdict(merged.failure.as_ref()));
+    ended.keep(match args.json {
+        true => super::print_json(&json!(merged)),
+        false => super::print(&report(&files, &merged)),
+    });
+    if let Some(file) = &results {
+        ended.keep(file.write(merged.to_text().as_bytes()));
     }
     let cases = files.iter().map(|(_, shard)| case(shard)).collect();
-    super::write_junit(args.junit.as_ref(), "merge", cases)?;
-
-    if args.json {
-        super::print_json(&json!(merged))?;
-    } else {
-        super::print(&report(&files, &merged))?;
-    }
-    Ok(verdict(merged.failure.as_ref()))
+    ended.keep(super::write_junit(junit.as_ref(), "merge", cases));
+    Ok(ended)
 }
 
 fn case(results: &Results) -> Case {
@@ -79,8 +80,8 @@ fn case(results: &Results) -> Case {
     };
     let campaign = &results.campaign;
     let name = format!(
-        "fuzz --profile {} --seed {} --count {} --shard {}",
-        campaign.profile, campaign.seed, campaign.count, results.shard
+        "fuzz --profile {} --seed {} --count {}{} --shard {}",
+        campaign.profile, campaign.seed, campaign.count, campaign.shape, results.shard
     );
     let class = format!("fuzz.{}", campaign.profile);
     verdict(results.failure.as_ref()).case(&class, name, about, None)
@@ -89,10 +90,11 @@ fn case(results: &Results) -> Case {
 fn report(files: &[(PathBuf, Results)], merged: &Results) -> String {
     let campaign = &merged.campaign;
     let mut out = format!(
-        "fuzz --profile {} --seed {} --count {}, of {} shards\n{}\n{} scenarios\n",
+        "fuzz --profile {} --seed {} --count {}{}, of {} shards\n{}\n{} scenarios\n",
         campaign.profile,
         campaign.seed,
         campaign.count,
+        campaign.shape,
         files.len(),
         text::stats(&merged.stats),
         merged.scenarios
@@ -112,7 +114,7 @@ fn report(files: &[(PathBuf, Results)], merged: &Results) -> String {
             let line = failed.text.lines().next().unwrap_or_default();
             also.push_str(&format!(
                 "later, in {}: scenario {}: {line}\n",
-                path.display(),
+                shown::path(path),
                 failed.scenario
             ));
         }

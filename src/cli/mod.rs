@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one file a verb.
 //!
-//! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs; 130 interrupted.
+//! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, or a place that cannot be written, 3 the device hangs; 130 interrupted.
+//! What was found decides: a mismatch or a hang is 1 or 3 whatever else could not be read or written.
 
 mod cover;
 mod fuzz;
@@ -12,9 +13,7 @@ mod vectors;
 mod walk;
 mod wave;
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,12 +26,14 @@ use serde_json::Value;
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
-use crate::dut::{Dut, DutError};
+use crate::dut::{self, Dut, DutError};
+use crate::output::{FileOutput, OutputError, Outputs};
 use crate::report::junit::{self, Case, CaseResult};
 use crate::report::{self, GoldenAccess};
 use crate::results::ResultsError;
 use crate::scenario::{Scenario, parse};
 use crate::shard::ShardError;
+use crate::shown;
 use crate::stimulus::Profile;
 use crate::trace::TraceError;
 
@@ -125,9 +126,9 @@ impl Verdict {
 enum CliError {
     #[error(transparent)]
     Load(#[from] parse::LoadError),
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", shown::path(path))]
     Hole {
-        path: String,
+        path: PathBuf,
         source: crate::report::HoleInImage,
     },
     #[error(transparent)]
@@ -150,42 +151,104 @@ enum CliError {
     NoLeaning(Profile),
     #[error("--waivers is for coverage of the RTL's code, and none of the files is such coverage")]
     NothingToWaive,
-    /// One error a line.
-    #[error("{0}")]
-    Files(String),
+    /// One error of each file.
+    #[error("{}", .0.join("\nerror: "))]
+    Files(Vec<String>),
     #[error(transparent)]
     Device(#[from] DutError),
-    #[error(
-        "cannot write {path}: {source}\n  Name a folder that exists or can be made, and that you may write to."
-    )]
-    Write { path: String, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] OutputError),
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(transparent)]
     Shard(#[from] ShardError),
-    #[error(transparent)]
+    #[error("cannot write standard output: {0}")]
     Output(io::Error),
 }
 
 impl From<BundleError> for CliError {
     fn from(error: BundleError) -> Self {
         match error {
-            BundleError::Write { path, source } => CliError::write(&path)(source),
+            BundleError::Output(error) => CliError::Write(error),
             BundleError::Device(error) => CliError::Device(error),
         }
     }
 }
 
-impl CliError {
-    fn write(path: &Path) -> impl FnOnce(io::Error) -> CliError {
-        let path = path.display().to_string();
-        move |source| CliError::Write { path, source }
+/// What a command has come to: its verdict, and what could not be read or written beside it.
+#[derive(Debug)]
+struct Ended {
+    verdict: Verdict,
+    problems: Vec<CliError>,
+}
+
+impl Ended {
+    fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            problems: Vec::new(),
+        }
     }
+
+    /// Keeps an error until the verdict is out.
+    fn keep<T>(&mut self, result: Result<T, impl Into<CliError>>) -> Option<T> {
+        result
+            .map_err(|error| self.problems.push(error.into()))
+            .ok()
+    }
+
+    /// Complains, and gives the exit code.
+    fn exit(&self) -> ExitCode {
+        for problem in &self.problems {
+            complain(problem);
+        }
+        match self.verdict {
+            Verdict::Mismatch | Verdict::Hang => ExitCode::from(self.verdict as u8),
+            _ if !self.problems.is_empty() => ExitCode::from(2),
+            verdict => ExitCode::from(verdict as u8),
+        }
+    }
+}
+
+/// Says an error. Standard error may be full or closed, too.
+fn complain(error: &CliError) {
+    let text = match error {
+        // These come rendered, with the place in the file.
+        CliError::Load(parse::LoadError::Parse(error)) => format!("{error}\n"),
+        CliError::Files(errors) => errors
+            .iter()
+            .map(|error| format!("error: {error}\n"))
+            .collect(),
+        error => format!("error: {error}\n"),
+    };
+    let _ = io::stderr().write_all(shown::text(&text).as_bytes());
+}
+
+/// The command line, or how the program ends without one.
+fn command_line() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        let is_raw = |argument: std::ffi::OsString| {
+            let text = argument.to_string_lossy().into_owned();
+            matches!(shown::text(&text), std::borrow::Cow::Owned(_))
+        };
+        if !error.use_stderr() || !std::env::args_os().any(is_raw) {
+            error.exit();
+        }
+        let text = error.render().to_string();
+        let _ = io::stderr().write_all(shown::text(&text).as_bytes());
+        ExitCode::from(2)
+    })
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().verb {
+    // A file that reaches the limit on its size is an error like a full disk.
+    dut::ignore_file_size_signal();
+    let cli = match command_line() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match cli.verb {
         Verb::Walk(args) => walk::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
@@ -196,14 +259,9 @@ pub fn main() -> ExitCode {
         Verb::Trace(args) => trace::main(&args),
     };
     match result {
-        Ok(verdict) => ExitCode::from(verdict as u8),
-        // These come rendered, with the place in the file.
-        Err(CliError::Load(parse::LoadError::Parse(error))) => {
-            eprintln!("{error}");
-            ExitCode::from(2)
-        }
+        Ok(ended) => ended.exit(),
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(&error);
             ExitCode::from(2)
         }
     }
@@ -211,6 +269,14 @@ pub fn main() -> ExitCode {
 
 /// Prints a result.
 fn print(text: &str) -> Result<(), CliError> {
+    write_out(&shown::text(text))
+}
+
+fn print_json(value: &Value) -> Result<(), CliError> {
+    write_out(&shown::json(&format!("{value:#}\n")))
+}
+
+fn write_out(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads our output has had enough: no reason to complain, and the verdict stands.
@@ -219,56 +285,15 @@ fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-fn print_json(value: &Value) -> Result<(), CliError> {
-    print(&format!("{value:#}\n"))
-}
-
-/// Whether something can be written at a place that is there, or that would have to be made. Found out at once, not after an hour.
-fn probe(place: &Path) -> Result<(), CliError> {
-    let mut there = place;
-    while !there.exists() {
-        there = match there.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-    }
-    tempfile::tempfile_in(there)
-        .map(drop)
-        .map_err(CliError::write(place))
-}
-
-/// The folder that a file is in.
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Whether a file that was asked for can be written.
-fn probe_file(file: Option<&PathBuf>) -> Result<(), CliError> {
-    let Some(file) = file else { return Ok(()) };
-    if file.is_dir() {
-        return Err(CliError::write(file)(io::ErrorKind::IsADirectory.into()));
-    }
-    probe(folder_of(file)).map_err(|error| match error {
-        CliError::Write { source, .. } => CliError::write(file)(source),
-        error => error,
-    })
-}
-
-/// Writes a file, whole or not at all, and the folder for it if need be.
-fn write_file(file: &Path, text: &str) -> Result<(), CliError> {
-    let write = || -> io::Result<()> {
-        fs::create_dir_all(folder_of(file))?;
-        let mut draft = tempfile::Builder::new()
-            .prefix(".draft")
-            .permissions(fs::Permissions::from_mode(0o666))
-            .tempfile_in(folder_of(file))?;
-        draft.write_all(text.as_bytes())?;
-        draft.persist(file).map(drop).map_err(|error| error.error)
-    };
-    write().map_err(CliError::write(file))
+/// The inputs of a command, for the outputs that must be none of them.
+fn outputs<'a>(
+    what: &str,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<Outputs, CliError> {
+    let named = |path: &PathBuf| (format!("{what} {}", shown::path(path)), path.clone());
+    let outputs = Outputs::of(inputs.into_iter().map(named));
+    outputs.claim_stdout()?;
+    Ok(outputs)
 }
 
 /// The case of a file that is no good.
@@ -283,10 +308,34 @@ fn unfinished(class: &str, file: &str, error: &str) -> Case {
 }
 
 /// Writes cases as a file of JUnit, if one was asked for.
-fn write_junit(file: Option<&PathBuf>, verb: &str, cases: Vec<Case>) -> Result<(), CliError> {
+fn write_junit(file: Option<&FileOutput>, verb: &str, cases: Vec<Case>) -> Result<(), OutputError> {
     match file {
-        Some(file) => write_file(file, &junit::report(&format!("nestwalk {verb}"), cases)),
+        Some(file) => file.write(junit::report(&format!("nestwalk {verb}"), cases).as_bytes()),
         None => Ok(()),
+    }
+}
+
+/// The program as a command: as it was called if that leads to it, else by its path.
+fn program() -> String {
+    let Ok(here) = std::env::current_exe() else {
+        return "nestwalk".to_owned();
+    };
+    let called = std::env::args_os().next().unwrap_or_default();
+    let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == here);
+    let leads_here = match Path::new(&called).components().count() {
+        1 if !called.to_string_lossy().contains('/') => {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            // The first that there is would be run.
+            std::env::split_paths(&folders)
+                .map(|folder| folder.join(&called))
+                .find(|path| path.is_file())
+                .is_some_and(|path| is_it(&path))
+        }
+        _ => is_it(Path::new(&called)),
+    };
+    match leads_here {
+        true => shown::word(&called),
+        false => shown::word(&here),
     }
 }
 
@@ -300,7 +349,7 @@ fn load(path: &Path) -> Result<Scenario, CliError> {
 fn golden<'a>(path: &Path, scenario: &'a Scenario) -> Result<Vec<GoldenAccess<'a>>, CliError> {
     let accesses = report::golden_accesses(scenario);
     report::reject_holes(scenario, &accesses).map_err(|source| CliError::Hole {
-        path: path.display().to_string(),
+        path: path.to_owned(),
         source,
     })?;
     Ok(accesses)
@@ -315,7 +364,7 @@ fn device(scenario: &Scenario) -> Result<Dut, CliError> {
 fn interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let handler = Arc::clone(&flag);
-    // Without a handler the program just ends, which is no worse than before.
+    // Without a handler an interrupt just ends the program.
     let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
     flag
 }

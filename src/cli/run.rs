@@ -4,18 +4,23 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::addr::Hpa;
 use crate::bench::{self, Failed, Read, Stats};
+use crate::bundle;
 use crate::golden::{Mapping, Step};
 use crate::mmu::{Fault, describe_outcome};
+use crate::output::{Draft, FileOutput, OutputError, cannot_write};
 use crate::report::json::Document;
 use crate::report::{self, GoldenAccess, Recorder, json as as_json, text};
 use crate::scenario::Scenario;
+use crate::shown;
+use crate::version::Versions;
 use crate::wave;
 
 #[derive(clap::Args)]
@@ -38,42 +43,57 @@ pub(super) struct Both<'a> {
     pub golden: Vec<GoldenAccess<'a>>,
     pub recorder: Recorder,
     pub result: Result<Stats, Box<Failed>>,
+    /// The run was interrupted: it says nothing about what it has not come to.
+    interrupted: bool,
     /// For each access, where the device differs from what the scenario expects. None: nothing is expected, or the run
     /// has failed before the access was answered.
     differences: Vec<Option<Vec<String>>>,
 }
 
 impl<'a> Both<'a> {
-    /// Runs it, whose accesses the golden model has walked; with `wave`, recorded into that FST
-    /// file.
+    /// Runs it, whose accesses the golden model has walked; with `wave`, recorded into a draft of that FST file, which is
+    /// given back for the time after the verdict.
     pub fn run(
         scenario: &'a Scenario,
         golden: Vec<GoldenAccess<'a>>,
-        wave: Option<&Path>,
-    ) -> Result<Self, CliError> {
+        wave: Option<&FileOutput>,
+    ) -> Result<(Self, Option<Result<Draft, OutputError>>), CliError> {
         let mut dut = super::device(scenario)?;
+        let interrupt = super::interrupt();
         let mut recorder = Recorder::new(scenario);
-        let result = match wave {
-            Some(path) => wave::record(&mut dut, scenario, &mut recorder, path, 0)
-                .map_err(CliError::write(path))?,
-            None => bench::run(&mut dut, scenario, &mut recorder),
+        recorder.interrupt = Some(interrupt.clone());
+        let (result, draft) = match wave.map(|wave| (wave, wave.draft())) {
+            Some((wave, Ok(draft))) => {
+                let recorded = wave::record(&mut dut, scenario, &mut recorder, draft.path(), 0);
+                let written = recorded.wave.map_err(cannot_write(wave.named()));
+                (recorded.result, Some(written.map(|()| draft)))
+            }
+            Some((_, Err(error))) => (
+                bench::run(&mut dut, scenario, &mut recorder),
+                Some(Err(error)),
+            ),
+            None => (bench::run(&mut dut, scenario, &mut recorder), None),
         };
+        let interrupted = result.is_ok() && interrupt.load(Ordering::Relaxed);
         let differences = golden
             .iter()
-            .map(|access| differences(scenario, &recorder, access, result.is_ok()))
+            .map(|access| differences(scenario, &recorder, access, result.is_ok() && !interrupted))
             .collect();
-        Ok(Self {
+        let both = Self {
             golden,
             recorder,
             result,
+            interrupted,
             differences,
-        })
+        };
+        Ok((both, draft))
     }
 
     pub fn verdict(&self) -> Verdict {
         match &self.result {
             Err(failed) => Verdict::of(&failed.failure),
             Ok(_) if self.differing() > 0 => Verdict::Mismatch,
+            Ok(_) if self.interrupted => Verdict::Interrupted,
             Ok(_) => Verdict::Agree,
         }
     }
@@ -167,6 +187,10 @@ impl<'a> Both<'a> {
         }
         out.push('\n');
         match &self.result {
+            Ok(stats) if self.interrupted => {
+                let _ = writeln!(out, "{}", text::stats(stats));
+                out.push_str("interrupted; no mismatch until then\n");
+            }
             Ok(stats) => {
                 let expected = self
                     .golden
@@ -264,27 +288,49 @@ fn differences(
     Some(expect.check_device(scenario.machine.format, outcome, *hit, &reads))
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+/// What a run says beside its report: that a bundle's scenario ran on other RTL than the bundle is of.
+pub(super) fn other_rtl(scenario: &Path) -> Option<String> {
+    let here = Versions::of_this_build().rtl;
+    let rtl = bundle::rtl_of_bundle(scenario).filter(|rtl| *rtl != here)?;
+    Some(format!(
+        "note: the bundle of this scenario is of RTL {rtl}; it ran on the RTL of this program, {here}"
+    ))
+}
+
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    let mut outputs = super::outputs("the scenario", [&args.scenario])?;
     let scenario = super::load(&args.scenario)?;
     let golden = super::golden(&args.scenario, &scenario)?;
-    super::probe_file(args.junit.as_ref())?;
+    let junit = outputs.file_if("--junit", args.junit.as_ref())?;
+    let wave = outputs.file_if("--wave", args.wave.as_ref())?;
     let begun = Instant::now();
-    let both = Both::run(&scenario, golden, args.wave.as_deref())?;
+    let (both, draft) = Both::run(&scenario, golden, wave.as_ref())?;
     let time = begun.elapsed();
-    let name = args.scenario.display().to_string();
-    let text = both.text(&scenario);
-    let case = (both.verdict()).case("run", name, text.clone(), Some(time));
-    super::write_junit(args.junit.as_ref(), "run", vec![case])?;
+    let mut ended = Ended::new(both.verdict());
+    let note = other_rtl(&args.scenario);
+    let text = both.text(&scenario) + &note.as_ref().map_or_else(String::new, |n| format!("{n}\n"));
     if args.json {
         let mut value = both.json(&scenario);
         value["scenario"] = json!(args.scenario.display().to_string());
         value["wave"] = json!(args.wave.as_ref().map(|path| path.display().to_string()));
-        super::print_json(&Document::Run.of(value))?;
+        value["note"] = json!(note);
+        ended.keep(super::print_json(&Document::Run.of(value)));
     } else {
-        super::print(&text)?;
-        if let Some(path) = &args.wave {
-            super::print(&format!("wave: {}\n", path.display()))?;
-        }
+        ended.keep(super::print(&text));
     }
-    Ok(both.verdict())
+    let name = args.scenario.display().to_string();
+    let case = both.verdict().case("run", name, text, Some(time));
+    ended.keep(super::write_junit(junit.as_ref(), "run", vec![case]));
+    if let (Some(wave), Some(draft)) = (&wave, draft)
+        && let Some(draft) = ended.keep(draft)
+        && !both.interrupted
+        && ended.keep(wave.finish(draft)).is_some()
+        && !args.json
+    {
+        ended.keep(super::print(&format!(
+            "wave: {}\n",
+            shown::path(wave.named())
+        )));
+    }
+    Ok(ended)
 }

@@ -4,26 +4,30 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write;
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::bench::Stats;
 use crate::campaign::Devices;
 use crate::format::Format;
+use crate::input;
 use crate::mmu::WalkCaches;
+use crate::output::FileOutput;
 use crate::report::json::Document;
 use crate::report::junit::Case;
 use crate::report::{json as as_json, text};
-use crate::trace::{Difference, Differences, Explained, Reader, device, explain, golden};
+use crate::shown;
+use crate::trace::{
+    Difference, Differences, Explained, Reader, TraceError, device, explain, golden,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -114,6 +118,10 @@ struct Replayed {
     /// The lines of the differences, as far as they could be looked up.
     explained: Vec<Explained>,
     time: Duration,
+    /// It was interrupted: the figures are those until then.
+    interrupted: bool,
+    /// Why the file was not read to its end: the figures are those until then.
+    error: Option<TraceError>,
 }
 
 struct OnDevice {
@@ -137,61 +145,80 @@ struct Reference {
     reads_per_walk: Option<f64>,
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, |jobs| jobs as usize);
-    super::probe_file(args.junit.as_ref())?;
+    let mut outputs = super::outputs("the trace", &args.files)?;
+    let junit = outputs.file_if("--junit", args.junit.as_ref())?;
+    let interrupt = super::interrupt();
     let bar = progress_bar(args.json);
     let next = AtomicUsize::new(0);
-    let (results, of_workers) = mpsc::channel();
-    let mut report = Report::new(args);
-    thread::scope(|scope| {
-        for _ in 0..jobs.min(args.files.len()) {
-            let (results, next, bar) = (results.clone(), &next, &bar);
-            scope.spawn(move || {
-                let mut devices = Devices::default();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = args.files.get(number) else {
-                        return;
-                    };
-                    let replayed = replay(args, path, &mut devices, &|more| bar.inc(more));
-                    if results.send((number, replayed)).is_err() {
-                        return;
-                    }
-                }
-            });
+    let report = Mutex::new(InOrder {
+        report: Report::new(args),
+        early: BTreeMap::new(),
+        wanted: 0,
+    });
+    let work = || {
+        let mut devices = Devices::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(path), false) = (args.files.get(number), interrupt.load(Ordering::Relaxed))
+            else {
+                return;
+            };
+            let replayed = replay(args, path, &mut devices, &|more| bar.inc(more), &interrupt);
+            let mut report = report.lock().unwrap_or_else(|e| e.into_inner());
+            bar.suspend(|| report.add(&args.files, number, replayed));
         }
-        drop(results);
-        // In the order of the files, as soon as they can be.
-        let mut early = BTreeMap::new();
-        let mut wanted = 0;
-        for (number, replayed) in of_workers {
-            early.insert(number, replayed);
-            while let Some(replayed) = early.remove(&wanted) {
-                bar.suspend(|| report.file(&args.files[wanted], replayed))?;
-                wanted += 1;
+    };
+    thread::scope(|scope| {
+        // Where no more threads can be made, those that there are do the work; this one is among them.
+        for _ in 1..jobs.min(args.files.len()) {
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
             }
         }
-        Ok::<(), CliError>(())
-    })?;
+        work();
+    });
     bar.finish_and_clear();
-    let cases = std::mem::take(&mut report.cases);
-    super::write_junit(args.junit.as_ref(), "trace", cases)?;
-    report.finish()
+    let InOrder { report, .. } = report.into_inner().unwrap_or_else(|e| e.into_inner());
+    Ok(report.finish(junit.as_ref(), interrupt.load(Ordering::Relaxed)))
 }
 
+/// Reports files in their order, each as soon as it can be.
+struct InOrder {
+    report: Report,
+    early: BTreeMap<usize, Result<Replayed, CliError>>,
+    wanted: usize,
+}
+
+impl InOrder {
+    fn add(&mut self, files: &[PathBuf], number: usize, replayed: Result<Replayed, CliError>) {
+        self.early.insert(number, replayed);
+        while let Some(replayed) = self.early.remove(&self.wanted) {
+            self.report.file(&files[self.wanted], replayed);
+            self.wanted += 1;
+        }
+    }
+}
+
+/// Replays a file.
+///
+/// # Errors
+/// If it cannot be read, and nothing was found before that place.
 fn replay(
     args: &Args,
     path: &Path,
     devices: &mut Devices,
     progress: &dyn Fn(u64),
+    interrupt: &AtomicBool,
 ) -> Result<Replayed, CliError> {
     let begun = Instant::now();
     let limit = args.limit.unwrap_or(u64::MAX);
     let mut reader = Reader::open(path)?;
     let mut replayed = if args.golden_only {
-        let replay = golden::replay(&mut reader, limit, progress)?;
+        let mut replay = golden::Replay::default();
+        let result = golden::replay(&mut reader, limit, progress, interrupt, &mut replay);
         Replayed {
             accesses: replay.counts.accesses,
             fences: replay.counts.fences,
@@ -203,6 +230,8 @@ fn replay(
             device: None,
             explained: Vec::new(),
             time: Duration::ZERO,
+            interrupted: interrupt.load(Ordering::Relaxed),
+            error: result.err(),
         }
     } else {
         let options = device::Options {
@@ -216,17 +245,19 @@ fn replay(
             },
             second_tlb: args.second_tlb,
         };
-        let lowered = device::lower(&mut reader, &options)?;
+        let (lowered, error) = device::lower(&mut reader, &options, interrupt);
         let scenario = lowered.scenario();
-        let replay = lowered.replay(devices.get(scenario)?, progress);
+        let replay = lowered.replay(devices.get(scenario)?, progress, interrupt);
         let failure = replay.failed.map(|failed| Failed {
             verdict: Verdict::of(&failed.failure),
             text: text::failure(scenario, &failed),
             json: as_json::failure(scenario, &failed),
             line: replay.failed_line,
         });
+        let interrupted = interrupt.load(Ordering::Relaxed);
         // The reference is of the whole file.
-        let is_whole = failure.is_none() && lowered.counts.accesses < limit;
+        let is_whole =
+            failure.is_none() && error.is_none() && !interrupted && lowered.counts.accesses < limit;
         Replayed {
             accesses: replay.stats.accesses,
             fences: lowered.counts.fences,
@@ -243,8 +274,15 @@ fn replay(
             }),
             explained: Vec::new(),
             time: Duration::ZERO,
+            interrupted,
+            error,
         }
     };
+    if replayed.found_nothing()
+        && let Some(error) = replayed.error.take()
+    {
+        return Err(error.into());
+    }
     replayed.time = begun.elapsed();
     let lines: Vec<u64> = (replayed.differences.first.iter())
         .map(|difference| difference.line)
@@ -271,7 +309,7 @@ fn progress_bar(json: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} accesses, {per_sec}") {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(200));
+    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
     bar
 }
 
@@ -285,7 +323,8 @@ impl Reference {
         let name = path.file_name().and_then(OsStr::to_str)?;
         let stem = name.strip_suffix(".zst").unwrap_or(name);
         let stem = stem.strip_suffix(".trace").unwrap_or(stem);
-        let stats = fs::read_to_string(path.with_file_name(format!("{stem}.stats.txt"))).ok()?;
+        let stats = path.with_file_name(format!("{stem}.stats.txt"));
+        let stats = input::read_text(&stats, input::MOST_SMALL).ok()?;
         Self::parse(&stats)
     }
 
@@ -328,10 +367,16 @@ impl Replayed {
         self.accesses as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
+    /// Whether nothing was wrong as far as it went.
+    fn found_nothing(&self) -> bool {
+        matches!(self.verdict(), Verdict::Agree | Verdict::Interrupted)
+    }
+
     fn verdict(&self) -> Verdict {
         match self.device.as_ref().and_then(|on| on.failure.as_ref()) {
             Some(failure) => failure.verdict,
             None if self.differences.count > 0 => Verdict::Mismatch,
+            None if self.interrupted => Verdict::Interrupted,
             None => Verdict::Agree,
         }
     }
@@ -345,7 +390,7 @@ impl Replayed {
         let _ = writeln!(
             out,
             "{}: {} accesses, {:.0} a second",
-            path.display(),
+            shown::path(path),
             self.accesses,
             self.rate()
         );
@@ -404,7 +449,11 @@ impl Replayed {
         }
         if self.differences.count == 0 {
             let failed = self.device.as_ref().is_some_and(|on| on.failure.is_some());
-            out.push_str(if failed { "" } else { "  no mismatch\n" });
+            out.push_str(match self.verdict() {
+                _ if failed => "",
+                Verdict::Interrupted => "  interrupted; no mismatch until then\n",
+                _ => "  no mismatch\n",
+            });
         } else {
             let _ = writeln!(
                 out,
@@ -470,6 +519,8 @@ impl Replayed {
             "faults": self.faults,
             "marked": self.marked,
             "agree": self.verdict() == Verdict::Agree,
+            "interrupted": self.interrupted,
+            "error": self.error.as_ref().map(TraceError::to_string),
             "mismatches": self.differences.count,
             "first_mismatches": self.differences.first.iter().map(|difference| {
                 let explained = self.explained(difference.line);
@@ -509,7 +560,7 @@ struct Report {
     is_json: bool,
     values: Vec<Value>,
     cases: Vec<Case>,
-    verdict: Verdict,
+    ended: Ended,
     errors: Vec<String>,
 }
 
@@ -519,55 +570,65 @@ impl Report {
             is_json: args.json,
             values: Vec::new(),
             cases: Vec::new(),
-            verdict: Verdict::Agree,
+            ended: Ended::new(Verdict::Agree),
             errors: Vec::new(),
         }
     }
 
-    fn file(&mut self, path: &Path, replayed: Result<Replayed, CliError>) -> Result<(), CliError> {
+    fn file(&mut self, path: &Path, replayed: Result<Replayed, CliError>) {
         let name = path.display().to_string();
         match replayed {
             Ok(replayed) => {
                 let (verdict, text) = (replayed.verdict(), replayed.text(path));
-                let case = verdict.case("trace", name, text, Some(replayed.time));
-                self.cases.push(case);
-                // A device that hangs is worse than one that errs.
-                if replayed.verdict() as u8 > self.verdict as u8 {
-                    self.verdict = replayed.verdict();
-                }
                 if self.is_json {
                     let mut value = replayed.json();
-                    value["file"] = json!(path.display().to_string());
+                    value["file"] = json!(name);
                     self.values.push(value);
-                    return Ok(());
+                } else {
+                    self.ended.keep(super::print(&text));
                 }
-                super::print(&replayed.text(path))
+                let case = verdict.case("trace", name, text, Some(replayed.time));
+                self.cases.push(case);
+                // What was found is worse than an interrupt, and a device that hangs worse than one that errs.
+                let rank = |verdict| match verdict {
+                    Verdict::Agree => 0,
+                    Verdict::Interrupted => 1,
+                    Verdict::Mismatch => 2,
+                    Verdict::Hang => 3,
+                };
+                if rank(verdict) > rank(self.ended.verdict) {
+                    self.ended.verdict = verdict;
+                }
+                self.errors
+                    .extend(replayed.error.map(|error| error.to_string()));
             }
             // The other files are of use all the same.
             Err(error) => {
                 let case = super::unfinished("trace", &name, &error.to_string());
                 self.cases.push(case);
-                self.values.push(json!({
-                    "file": path.display().to_string(),
-                    "error": error.to_string(),
-                }));
+                self.values
+                    .push(json!({ "file": name, "error": error.to_string() }));
                 self.errors.push(error.to_string());
-                Ok(())
             }
         }
     }
 
-    fn finish(self) -> Result<Verdict, CliError> {
+    fn finish(mut self, junit: Option<&FileOutput>, interrupted: bool) -> Ended {
+        if interrupted && self.ended.verdict == Verdict::Agree {
+            self.ended.verdict = Verdict::Interrupted;
+        }
         if self.is_json {
-            super::print_json(&Document::Trace.of(json!({
-                "files": self.values,
-                "agree": self.errors.is_empty() && self.verdict == Verdict::Agree,
-            })))?;
+            let agree = self.errors.is_empty() && self.ended.verdict == Verdict::Agree;
+            let value = json!({ "files": self.values, "agree": agree, "interrupted": interrupted });
+            self.ended
+                .keep(super::print_json(&Document::Trace.of(value)));
         }
-        if self.errors.is_empty() {
-            return Ok(self.verdict);
+        if !self.errors.is_empty() {
+            self.ended.problems.push(CliError::Files(self.errors));
         }
-        Err(CliError::Files(self.errors.join("\nerror: ")))
+        let written = super::write_junit(junit, "trace", self.cases);
+        self.ended.keep(written);
+        self.ended
     }
 }
 

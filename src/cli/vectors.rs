@@ -3,15 +3,15 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::report::json::Document;
 use crate::report::vectors as report;
-use crate::vectors::check::{Check, CheckError};
+use crate::vectors::check::Check;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -45,7 +45,7 @@ enum On {
 /// Disagreements that are shown of a file.
 const SHOWN: usize = 3;
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let check = Check {
         golden: matches!(args.on, On::Golden | On::Both),
@@ -53,10 +53,11 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         keep: SHOWN,
     };
-    super::probe_file(args.junit.as_ref())?;
+    let mut outputs = super::outputs("the vectors", &args.files)?;
+    let junit = outputs.file_if("--junit", args.junit.as_ref())?;
     let interrupt = super::interrupt();
+    let mut ended = Ended::new(Verdict::Agree);
     let mut cases = Vec::new();
-    let mut verdict = Verdict::Agree;
     let mut files = Vec::new();
     let mut errors = Vec::new();
     for path in &args.files {
@@ -64,50 +65,49 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         let begun = Instant::now();
         let result = check.run(path, &|vectors| bar.inc(vectors), &interrupt);
         bar.finish_and_clear();
-        let found = match result {
+        let mut found = match result {
             Ok(found) => found,
             // The other files are of use all the same.
-            Err(CheckError::File(error)) => {
+            Err(error) => {
                 let (file, error) = (path.display().to_string(), error.to_string());
                 cases.push(super::unfinished("vectors", &file, &error));
                 files.push(json!({ "file": file, "error": error }));
                 errors.push(error);
                 continue;
             }
-            Err(CheckError::Device(error)) => return Err(CliError::Device(error)),
         };
         let of_file = match () {
             () if !found.agrees() => Verdict::Mismatch,
             () if found.interrupted => Verdict::Interrupted,
             () => Verdict::Agree,
         };
-        if of_file == Verdict::Mismatch || verdict == Verdict::Agree {
-            verdict = of_file;
+        if of_file == Verdict::Mismatch || ended.verdict == Verdict::Agree {
+            ended.verdict = of_file;
         }
         let (name, text) = (path.display().to_string(), report::text(path, &found));
-        cases.push(of_file.case("vectors", name, text, Some(begun.elapsed())));
         if args.json {
             files.push(report::json(path, &found));
         } else {
-            super::print(&report::text(path, &found))?;
+            ended.keep(super::print(&text));
         }
+        cases.push(of_file.case("vectors", name, text, Some(begun.elapsed())));
+        errors.extend(found.error.take().map(|error| error.to_string()));
         if found.interrupted {
             break;
         }
     }
-    super::write_junit(args.junit.as_ref(), "vectors", cases)?;
     if args.json {
-        super::print_json(&Document::Vectors.of(json!({
+        ended.keep(super::print_json(&Document::Vectors.of(json!({
             "files": files,
-            "agree": verdict != Verdict::Mismatch && errors.is_empty(),
-            "interrupted": verdict == Verdict::Interrupted,
-        })))?;
+            "agree": ended.verdict != Verdict::Mismatch && errors.is_empty(),
+            "interrupted": ended.verdict == Verdict::Interrupted,
+        }))));
     }
-    if errors.is_empty() {
-        Ok(verdict)
-    } else {
-        Err(CliError::Files(errors.join("\nerror: ")))
+    if !errors.is_empty() {
+        ended.problems.push(CliError::Files(errors));
     }
+    ended.keep(super::write_junit(junit.as_ref(), "vectors", cases));
+    Ok(ended)
 }
 
 /// A count with the rate on a terminal, nothing in a pipe.
@@ -121,6 +121,6 @@ fn progress_bar(json: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(200));
+    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
     bar
 }

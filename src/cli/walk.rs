@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
 use crate::report::json::Document;
 use crate::report::{json as as_json, text};
 
@@ -19,7 +19,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    super::outputs("the scenario", [&args.scenario])?;
     let scenario = super::load(&args.scenario)?;
     let format = scenario.machine.format;
     let accesses = super::golden(&args.scenario, &scenario)?;
@@ -33,8 +34,9 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         Verdict::Mismatch
     };
 
+    let mut ended = Ended::new(verdict);
     if args.json {
-        super::print_json(&Document::Walk.of(json!({
+        ended.keep(super::print_json(&Document::Walk.of(json!({
             "scenario": args.scenario.display().to_string(),
             "title": scenario.title,
             "format": format,
@@ -43,8 +45,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .iter()
                 .map(|access| as_json::golden_access(access, format))
                 .collect::<Vec<_>>(),
-        })))?;
-        return Ok(verdict);
+        }))));
+        return Ok(ended);
     }
 
     let mut out = format!("{}\n", scenario.title);
@@ -85,8 +87,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         accesses.len(),
         expected - differing
     );
-    super::print(&out)?;
-    Ok(verdict)
+    ended.keep(super::print(&out));
+    Ok(ended)
 }
 
 /// Where an access stands in its file.

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `nestwalk wave`: a scenario's run as waves, with views.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::run::Both;
-use super::{CliError, Verdict};
+use super::{CliError, Ended, Verdict};
+use crate::bundle::write_views;
 use crate::report::json::Document;
 use crate::wave;
 
@@ -25,36 +22,22 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
+pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
+    let mut outputs = super::outputs("the scenario", [&args.scenario])?;
     let scenario = super::load(&args.scenario)?;
     let golden = super::golden(&args.scenario, &scenario)?;
-    fs::create_dir_all(&args.output).map_err(CliError::write(&args.output))?;
     // What would stop the last file must stop the first.
-    for name in wave::FILES {
-        let target = args.output.join(name);
-        if target.is_dir() {
-            let source = io::Error::from(io::ErrorKind::IsADirectory);
-            return Err(CliError::write(&target)(source));
-        }
-    }
-    // Made beside, moved when whole.
-    let draft = tempfile::Builder::new()
-        .prefix(".draft")
-        .permissions(fs::Permissions::from_mode(0o777))
-        .tempdir_in(&args.output)
-        .map_err(CliError::write(&args.output))?;
-    let both = Both::run(&scenario, golden, Some(&draft.path().join(wave::FST)))?;
+    let folder = outputs.folder(&args.output)?;
+    let [fst, gtkw, sucl] = wave::FILES.map(|name| outputs.file_in("--output", &folder, name));
+    let (fst, views) = (fst?, [gtkw?, sucl?]);
+    folder.make()?;
+    let (both, draft) = super::run::Both::run(&scenario, golden, Some(&fst))?;
     let failed = both.result.as_ref().err().map(Box::as_ref);
     let failed_at = failed.map(|failed| failed.failure.cycle());
-    wave::write_views(draft.path(), &scenario, &both.recorder, failed)
-        .map_err(CliError::write(draft.path()))?;
-    for name in wave::FILES {
-        let target = args.output.join(name);
-        fs::rename(draft.path().join(name), &target).map_err(CliError::write(&target))?;
-    }
-
+    let mut ended = Ended::new(both.verdict());
+    let note = super::run::other_rtl(&args.scenario);
     if args.json {
-        super::print_json(&Document::Wave.of(json!({
+        ended.keep(super::print_json(&Document::Wave.of(json!({
             "scenario": args.scenario.display().to_string(),
             "files": wave::FILES
                 .iter()
@@ -62,7 +45,8 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
                 .collect::<Vec<_>>(),
             "open": wave::open_line(&args.output),
             "run": both.json(&scenario),
-        })))?;
+            "note": note,
+        }))));
     } else {
         let mut text = String::new();
         if let Err(failed) = &both.result {
@@ -71,8 +55,24 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         for (mark, what) in wave::markers(&scenario, &both.recorder, failed_at) {
             text.push_str(&format!("cycle {:>6}  {what}\n", mark));
         }
-        text.push_str(&format!("open it: {}\n", wave::open_line(&args.output)));
-        super::print(&text)?;
+        text.extend(note.map(|note| note + "\n"));
+        ended.keep(super::print(&text));
     }
-    Ok(both.verdict())
+    if ended.verdict == Verdict::Interrupted {
+        if !args.json {
+            ended.keep(super::print("interrupted: there is no wave\n"));
+        }
+        return Ok(ended);
+    }
+    let Some(draft) = draft.and_then(|draft| ended.keep(draft)) else {
+        return Ok(ended);
+    };
+    let written = fst
+        .finish(draft)
+        .and_then(|()| write_views(&views, wave::views(&scenario, &both.recorder, failed)));
+    if ended.keep(written).is_some() && !args.json {
+        let line = format!("open it: {}\n", wave::open_line(&args.output));
+        ended.keep(super::print(&line));
+    }
+    Ok(ended)
 }

@@ -3,7 +3,7 @@
 //!
 //! ```json
 //! {
-//!   "nestwalk-coverage": 1,
+//!   "nestwalk-coverage": 2,
 //!   "runs": [{ "profile": "rv64", "seed": 1, ... }],
 //!   "formats": {
 //!     "rv64": {
@@ -27,9 +27,13 @@ use serde_json::{Value, json};
 use super::model::Model;
 use super::{Coverage, MergeError, Run};
 use crate::format::Format;
+use crate::shown;
 
 /// The version of the format of the file.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
+
+/// The most runs of a file.
+const MOST_RUNS: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +56,7 @@ struct Counts {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", shown::path(path))]
     Read {
         /// Which.
         path: PathBuf,
@@ -60,7 +64,10 @@ pub enum FileError {
         source: io::Error,
     },
     /// It is not such a file.
-    #[error("{path}: not a coverage file: {source}\n  `nestwalk fuzz --coverage FILE` writes one.")]
+    #[error(
+        "{}: not a coverage file: {source}\n  `nestwalk fuzz --coverage FILE` writes one.",
+        shown::path(path)
+    )]
     Json {
         /// Which.
         path: PathBuf,
@@ -69,7 +76,8 @@ pub enum FileError {
     },
     /// It is of another version.
     #[error(
-        "{path}: version {found} of coverage files, and this program knows version {VERSION}\n  Make it again with this program."
+        "{}: version {found} of coverage files, and this program knows version {VERSION}\n  Make it again with this program.",
+        shown::path(path)
     )]
     Version {
         /// Which.
@@ -79,7 +87,8 @@ pub enum FileError {
     },
     /// It counts other bins than this program.
     #[error(
-        "{path}: coverage of {format} by a program with other bins (model {found}, here {expected})\n  Make it again with this program."
+        "{}: coverage of {format} by a program with other bins (model {found}, here {expected})\n  Make it again with this program.",
+        shown::path(path)
     )]
     Model {
         /// Which file.
@@ -92,7 +101,7 @@ pub enum FileError {
         expected: String,
     },
     /// It names something that there is not.
-    #[error("{path}: there is no {what} {name:?}")]
+    #[error("{}: there is no {what} {name:?}", shown::path(path))]
     Unknown {
         /// Which file.
         path: PathBuf,
@@ -101,8 +110,16 @@ pub enum FileError {
         /// Its name.
         name: String,
     },
+    /// Its runs are none that this program writes.
+    #[error("{}: {what}\n  Make it again with this program.", shown::path(path))]
+    Runs {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// It cannot be added to the others.
-    #[error("{path}: {source}\n  Name every file once.")]
+    #[error("{}: {source}\n  Name every file once.", shown::path(path))]
     Merge {
         /// Which file.
         path: PathBuf,
@@ -163,8 +180,13 @@ pub fn parse(path: &Path, text: &str) -> Result<Coverage, FileError> {
         name: name.into(),
     };
     // The version first: another one may have other fields.
-    let value: Value = serde_json::from_str(text).map_err(json)?;
-    if let Some(found) = value.get("nestwalk-coverage").and_then(|v| v.as_u64())
+    #[derive(Deserialize)]
+    struct OfVersion {
+        #[serde(rename = "nestwalk-coverage")]
+        version: Option<u64>,
+    }
+    let of: OfVersion = serde_json::from_str(text).map_err(json)?;
+    if let Some(found) = of.version
         && found != VERSION
     {
         return Err(FileError::Version {
@@ -173,6 +195,19 @@ pub fn parse(path: &Path, text: &str) -> Result<Coverage, FileError> {
         });
     }
     let file: File = serde_json::from_str(text).map_err(json)?;
+    let wrong = match () {
+        () if file.runs.len() > MOST_RUNS => Some("it has more than 4096 runs"),
+        () if !file.runs.iter().all(Run::is_sound) => {
+            Some("the shards of a run are not in order, or are none that a campaign has")
+        }
+        () => None,
+    };
+    if let Some(what) = wrong {
+        return Err(FileError::Runs {
+            path: path.into(),
+            what,
+        });
+    }
     let mut coverage = Coverage {
         runs: file.runs,
         ..Coverage::default()

@@ -22,8 +22,10 @@ pub use collect::{Bins, Hits, Watch};
 use model::{Group, Model, Rule};
 pub use model::{Id, Mode, Place};
 
+use crate::campaign::Shape;
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind};
+use crate::shard::Shard;
 
 /// Which runs coverage is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,8 +37,12 @@ pub struct Run {
     pub seed: u64,
     /// Its accesses.
     pub count: u64,
+    /// What else shapes it.
+    pub shape: Shape,
     /// The version of the program.
     pub version: String,
+    /// The shards of it that are in the figures.
+    pub parts: Vec<Shard>,
     /// Its scenarios that are in the figures.
     pub scenarios: u64,
     /// Scenarios that the whole campaign has.
@@ -47,26 +53,48 @@ pub struct Run {
     pub cycles: u64,
 }
 
+/// The most shards of a run whose campaign was split in more than one way.
+const MOST_MIXED_SHARDS: usize = 64;
+
 impl Run {
     /// Whether the other is of the same campaign.
     fn same(&self, other: &Run) -> bool {
-        (&self.profile, self.seed, self.count, &self.version, self.of)
-            == (
-                &other.profile,
-                other.seed,
-                other.count,
-                &other.version,
-                other.of,
-            )
+        let id = |run: &'_ Run| (run.seed, run.count, run.of);
+        id(self) == id(other)
+            && self.profile == other.profile
+            && self.shape == other.shape
+            && self.version == other.version
+    }
+
+    /// A shard of the other with scenarios that this one has, too.
+    fn overlap(&self, other: &Run) -> Option<Shard> {
+        let alike = |of: u64| move |shard: &&Shard| shard.of == of;
+        let twice = |shard: &Shard| {
+            // Of the same split, a shard shares scenarios with itself alone.
+            self.parts.binary_search(shard).is_ok()
+                || !self.parts.iter().all(|mine| alike(shard.of)(&mine))
+                    && (self.parts.iter()).any(|mine| mine.overlaps(*shard, self.of))
+        };
+        other.parts.iter().copied().find(twice)
+    }
+
+    /// Whether the shards are some, in order, each once; of a campaign that was split in several ways, no more than can be compared.
+    fn is_sound(&self) -> bool {
+        let parts = &self.parts;
+        let is_split_once = parts.windows(2).all(|pair| pair[0].of == pair[1].of);
+        !parts.is_empty()
+            && parts.is_sorted_by(|a, b| a < b)
+            && (is_split_once || parts.len() <= MOST_MIXED_SHARDS)
+            && (parts.iter()).all(|part| Shard::new(part.index, part.of).is_ok())
     }
 }
 
 /// Coverage cannot be added up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// More scenarios of a campaign than it has.
+    /// Scenarios of a campaign are in both.
     #[error(
-        "scenarios of fuzz --profile {profile} --seed {seed} --count {count} are in it twice: {scenarios} of {of}"
+        "scenarios of shard {shard} of fuzz --profile {profile} --seed {seed} --count {count}{shape} are in it twice"
     )]
     Twice {
         /// Its profile.
@@ -75,10 +103,10 @@ pub enum MergeError {
         seed: u64,
         /// Its accesses.
         count: u64,
-        /// Scenarios counted.
-        scenarios: u64,
-        /// Scenarios that there are.
-        of: u64,
+        /// What else shapes it.
+        shape: Shape,
+        /// The shard.
+        shard: Shard,
     },
 }
 
@@ -133,23 +161,32 @@ impl Coverage {
     }
 
     fn add_run(&mut self, run: &Run) -> Result<(), MergeError> {
-        match self.runs.iter_mut().find(|mine| mine.same(run)) {
-            None => self.runs.push(run.clone()),
-            Some(mine) => {
-                mine.scenarios += run.scenarios;
-                mine.accesses += run.accesses;
-                mine.cycles += run.cycles;
-                if mine.scenarios > mine.of {
-                    return Err(MergeError::Twice {
-                        profile: run.profile.clone(),
-                        seed: run.seed,
-                        count: run.count,
-                        scenarios: mine.scenarios,
-                        of: run.of,
-                    });
-                }
-            }
+        let Some(mine) = self.runs.iter_mut().find(|mine| mine.same(run)) else {
+            let at = self.runs.partition_point(|other| other < run);
+            self.runs.insert(at, run.clone());
+            return Ok(());
+        };
+        if let Some(shard) = mine.overlap(run) {
+            return Err(MergeError::Twice {
+                profile: run.profile.clone(),
+                seed: run.seed,
+                count: run.count,
+                shape: run.shape.clone(),
+                shard,
+            });
         }
+        mine.parts.extend(&run.parts);
+        mine.parts.sort_unstable();
+        // The shards of the whole are the whole.
+        if let Some(&Shard { of, .. }) = mine.parts.first()
+            && mine.parts.len() as u64 == of
+            && mine.parts.iter().all(|part| part.of == of)
+        {
+            mine.parts = vec![Shard::WHOLE];
+        }
+        mine.scenarios = mine.scenarios.saturating_add(run.scenarios);
+        mine.accesses = mine.accesses.saturating_add(run.accesses);
+        mine.cycles = mine.cycles.saturating_add(run.cycles);
         self.runs.sort();
         Ok(())
     }
@@ -436,7 +473,14 @@ mod tests {
             profile: "rv32".into(),
             seed: 1,
             count: 2000,
+            shape: Shape {
+                device: None,
+                lean: None,
+                stimulus: "1".into(),
+                rtl: "2".into(),
+            },
             version: "0".into(),
+            parts: vec![Shard::WHOLE],
             scenarios,
             of: 4,
             accesses: scenarios * 500,
@@ -463,20 +507,47 @@ mod tests {
 
     #[test]
     fn parts_of_a_campaign_add_up_to_the_whole_and_no_part_counts_twice() {
-        let part = |bins: &[(u32, u32)], scenarios| {
+        let part = |bins: &[(u32, u32)], scenarios, shard| {
             let mut coverage = Coverage::default();
             coverage.add(&hits(bins));
-            coverage.runs = vec![run(scenarios)];
+            coverage.runs = vec![Run {
+                parts: vec![shard],
+                ..run(scenarios)
+            }];
             coverage
         };
-        let whole = part(&[(1, 3), (2, 4), (9, 1)], 4);
-        let (one, two) = (part(&[(1, 3), (2, 1)], 1), part(&[(2, 3), (9, 1)], 3));
+        let shard = |index| Shard { index, of: 2 };
+        let whole = part(&[(1, 3), (2, 4), (9, 1)], 4, Shard::WHOLE);
+        let one = part(&[(1, 3), (2, 1)], 2, shard(0));
+        let two = part(&[(2, 3), (9, 1)], 2, shard(1));
         for [first, second] in [[&one, &two], [&two, &one]] {
             let mut sum = Coverage::default();
             sum.merge(first).unwrap();
             sum.merge(second).unwrap();
             assert_eq!(sum, whole);
             assert!(matches!(sum.merge(first), Err(MergeError::Twice { .. })));
+        }
+        // One shard twice is not more than there is, and twice all the same.
+        let mut sum = one.clone();
+        assert!(matches!(sum.merge(&one), Err(MergeError::Twice { .. })));
+    }
+
+    #[test]
+    fn campaigns_that_differ_in_anything_are_two() {
+        let mut sum = Coverage::default();
+        sum.runs = vec![run(4)];
+        let mut others = vec![run(4); 4];
+        others[0].shape.device = Some("rv32_s1".into());
+        others[1].shape.lean = Some("3".into());
+        others[2].shape.stimulus = "4".into();
+        others[3].shape.rtl = "5".into();
+        for (number, other) in others.into_iter().enumerate() {
+            let coverage = Coverage {
+                runs: vec![other],
+                ..Coverage::default()
+            };
+            sum.merge(&coverage).unwrap();
+            assert_eq!(sum.runs.len(), number + 2);
         }
     }
 

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::input;
+use crate::shown;
+
 /// What a point is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,7 +88,7 @@ pub const MAGIC: &str = "# SystemC::Coverage-3";
 #[derive(Debug, thiserror::Error)]
 pub enum RtlError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", shown::path(path))]
     Read {
         /// Which.
         path: PathBuf,
@@ -93,7 +96,10 @@ pub enum RtlError {
         source: io::Error,
     },
     /// A line of a file is no point.
-    #[error("{path}:{line}: not a point of Verilator's coverage: {what}")]
+    #[error(
+        "{}:{line}: not a point of Verilator's coverage: {what}",
+        shown::path(path)
+    )]
     Point {
         /// Which file.
         path: PathBuf,
@@ -104,7 +110,8 @@ pub enum RtlError {
     },
     /// A source cannot be read.
     #[error(
-        "cannot read {path}: {source}\n  The coverage names it: run this in the project's folder, or name that with --sources."
+        "cannot read {}: {source}\n  The coverage names it: run this in the project's folder, or name that with --sources.",
+        shown::path(path)
     )]
     Source {
         /// Which.
@@ -114,7 +121,8 @@ pub enum RtlError {
     },
     /// The source is not the one that was counted.
     #[error(
-        "{path} has no line {line}, which the coverage names: it has changed since the program was built"
+        "{} has no line {line}, which the coverage names: it has changed since the program was built",
+        shown::path(path)
     )]
     Changed {
         /// Which.
@@ -123,7 +131,7 @@ pub enum RtlError {
         line: u32,
     },
     /// The waivers cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", shown::path(path))]
     Waivers {
         /// Which file.
         path: PathBuf,
@@ -131,7 +139,10 @@ pub enum RtlError {
         source: toml::de::Error,
     },
     /// A waiver that says nothing.
-    #[error("{path}: the waiver of {file}, {text:?}, gives no reason")]
+    #[error(
+        "{}: the waiver of {file}, {text:?}, gives no reason",
+        shown::path(path)
+    )]
     NoReason {
         /// Which file of waivers.
         path: PathBuf,
@@ -142,7 +153,8 @@ pub enum RtlError {
     },
     /// A waiver of nothing.
     #[error(
-        "{path}: stale waiver: in {file} there is no {kind} without coverage at {text:?}{what}\n  Remove it, or mend its text."
+        "{}: stale waiver: in {file} there is no {kind} without coverage at {text:?}{what}\n  Remove it, or mend its text.",
+        shown::path(path)
     )]
     Stale {
         /// Which file of waivers.
@@ -238,7 +250,7 @@ impl CodeCoverage {
             let reached = self.reached(place, count);
             if !texts.contains_key(place.file.as_str()) {
                 let path = sources.join(&place.file);
-                let text = std::fs::read_to_string(&path)
+                let text = input::read_text(&path, input::MOST_SMALL)
                     .map_err(|source| RtlError::Source { path, source })?;
                 let lines = text.lines().map(|line| line.trim().to_owned()).collect();
                 texts.insert(&place.file, lines);
@@ -297,6 +309,9 @@ impl CodeCoverage {
     }
 }
 
+/// No source has more lines.
+const MOST_LINE: u32 = 100_000;
+
 /// What a line of a file says.
 enum Found {
     Point(Place, Count),
@@ -321,11 +336,18 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
     if !file.starts_with("rtl/") {
         return Ok(None);
     }
+    if file.split('/').any(|part| part == "..") {
+        return Err("it names a file outside of the project");
+    }
     let number = |key, what| {
         let number: u32 = field(key)
             .and_then(|value| value.parse().ok())
             .ok_or(what)?;
-        if number > 0 { Ok(number) } else { Err(what) }
+        if (1..=MOST_LINE).contains(&number) {
+            Ok(number)
+        } else {
+            Err(what)
+        }
     };
     let line = number("l", "it names no line")?;
     if kind == "user" {
@@ -346,6 +368,9 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
         let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else {
             return Err("its lines are no numbers");
         };
+        if last > MOST_LINE {
+            return Err("it names a line past the end of any source");
+        }
         lines.extend(first..=last);
     }
     let place = Place {
@@ -382,11 +407,19 @@ struct Waivers {
 }
 
 fn read_waivers(path: &Path) -> Result<Vec<Waiver>, RtlError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RtlError::Read {
+    let text = input::read_text(path, input::MOST_SMALL).map_err(|source| RtlError::Read {
         path: path.into(),
         source,
     })?;
-    let waivers: Waivers = toml::from_str(&text).map_err(|source| RtlError::Waivers {
+    parse_waivers(path, &text)
+}
+
+/// Reads the text of a file of waivers; `path` is for errors.
+///
+/// # Errors
+/// If it is none, or a waiver gives no reason.
+pub fn parse_waivers(path: &Path, text: &str) -> Result<Vec<Waiver>, RtlError> {
+    let waivers: Waivers = toml::from_str(text).map_err(|source| RtlError::Waivers {
         path: path.into(),
         source,
     })?;

@@ -87,6 +87,7 @@ pub(crate) mod ffi {
 
         type Dut;
 
+        fn ignore_file_size_signal();
         fn make_dut(variant: &str, seed: u32) -> Result<UniquePtr<Dut>>;
         fn reset(self: Pin<&mut Dut>) -> Result<()>;
         fn tick(self: Pin<&mut Dut>, inputs: &Inputs, outputs: &mut Outputs) -> Result<()>;

@@ -5,6 +5,9 @@ mod bridge;
 mod event;
 pub mod variants;
 
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
 
@@ -16,12 +19,18 @@ use crate::mmu::{
     Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
     WalkCaches,
 };
+use crate::shown;
 pub use bridge::ffi::{Inputs, Outputs};
 pub use event::{Done, Event, EventLayout, Miss, Next, Pass, Requests, WalkStep};
 use variants::Variant;
 
 /// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
 pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
+
+/// Makes a write past the limit on the size of files (RLIMIT_FSIZE) an error: it does not end the process by SIGXFSZ any more.
+pub fn ignore_file_size_signal() {
+    bridge::ffi::ignore_file_size_signal();
+}
 
 /// A compiled device. It is driven by one thread at a time, and may move between threads.
 pub struct Dut {
@@ -121,25 +130,48 @@ impl Dut {
     pub fn trace_open(&mut self, path: &Path, from: u64) -> Result<(), DutError> {
         let path = path
             .to_str()
-            .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
+            .ok_or_else(|| DutError(format!("{} is not UTF-8", shown::path(path))))?;
         Ok(self.inner.pin_mut().trace_open(path, from)?)
     }
 
-    /// Writes what of the RTL has been reached since the device was made into a file, in the format of Verilator's coverage data.
+    /// Writes what of the RTL has been reached since the device was made into a file, in the format of Verilator's coverage data; whole
+    /// or not at all.
     ///
     /// # Errors
-    /// If the program was built without `NESTWALK_COVERAGE=1`, or the file's name is not UTF-8.
+    /// If the program was built without `NESTWALK_COVERAGE=1`, or the file cannot be written.
     pub fn write_coverage(&mut self, path: &Path) -> Result<(), DutError> {
-        let path = path
+        let cannot =
+            |error: io::Error| DutError(format!("cannot write {}: {error}", shown::path(path)));
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let draft = tempfile::Builder::new()
+            .prefix(".draft")
+            .permissions(fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(cannot)?
+            .into_temp_path();
+        let name = draft
             .to_str()
-            .ok_or_else(|| DutError(format!("{} is not UTF-8", path.display())))?;
-        Ok(self.inner.pin_mut().write_coverage(path)?)
+            .ok_or_else(|| DutError(format!("{} is not UTF-8", shown::path(path))))?;
+        self.inner.pin_mut().write_coverage(name)?;
+        // Verilator does not look whether all of it was written. Where the disk is full, or the file may not grow, a block behind it
+        // cannot be written either.
+        let whole = || -> io::Result<()> {
+            let mut file = OpenOptions::new().append(true).open(&draft)?;
+            let length = file.metadata()?.len();
+            file.write_all(&[b'\n'; 8192])?;
+            file.set_len(length)
+        };
+        whole().map_err(cannot)?;
+        draft.persist(path).map_err(|error| cannot(error.error))
     }
 
     /// Ends the wave file.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the writer has noticed that it cannot be written; a file that is not whole it may not notice.
     pub fn trace_close(&mut self) -> Result<(), DutError> {
         Ok(self.inner.pin_mut().trace_close()?)
     }

@@ -7,6 +7,9 @@ pub mod riscv;
 pub mod text;
 pub mod vectors;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::addr::Hpa;
 use crate::bench::{Observer, Read, Update, Walked};
 use crate::dut::Event;
@@ -207,6 +210,8 @@ pub struct Recorder {
     pub walks: Vec<DeviceWalk>,
     /// The cycles in which fences were taken, with their ops.
     pub fences: Vec<(u64, usize)>,
+    /// Set, it ends the run.
+    pub interrupt: Option<Arc<AtomicBool>>,
     slots: Vec<Option<usize>>,
     ops: Vec<usize>,
     /// Steps of the walk that is being judged.
@@ -220,6 +225,7 @@ impl Recorder {
             accesses: vec![DeviceAccess::default(); scenario.ops.len()],
             walks: Vec::new(),
             fences: Vec::new(),
+            interrupt: None,
             slots: vec![None; scenario.machine.slots as usize],
             ops: vec![0; 256],
             steps: Vec::new(),
@@ -236,6 +242,11 @@ impl Recorder {
 
 impl Observer for Recorder {
     const EVENTS: bool = true;
+
+    fn is_interrupted(&self) -> bool {
+        let flag = self.interrupt.as_ref();
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
 
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
         self.ops[usize::from(id)] = op;

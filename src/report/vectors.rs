@@ -13,6 +13,7 @@ use crate::bench::Read;
 use crate::format::riscv::{Privilege, mode_name};
 use crate::golden::Step;
 use crate::mmu::Stage;
+use crate::shown;
 use crate::vectors::check::{Disagreement, Report, Tally};
 use crate::vectors::{Tag, Vector};
 
@@ -25,7 +26,7 @@ fn tallies(report: &Report) -> impl Iterator<Item = (&'static str, &Tally)> {
 
 /// A report in words.
 pub fn text(path: &Path, report: &Report) -> String {
-    let mut out = format!("{}: {} vectors", path.display(), report.vectors);
+    let mut out = format!("{}: {} vectors", shown::path(path), report.vectors);
     if report.interrupted {
         out.push_str(", interrupted");
     }
@@ -93,7 +94,7 @@ fn disagreement_text(path: &Path, name: &str, disagreement: &Disagreement) -> St
     } = disagreement;
     let mut out = format!(
         "{}:{}: {} on {name}\n",
-        path.display(),
+        shown::path(path),
         vector.line,
         vector.id
     );

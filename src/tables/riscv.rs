@@ -327,12 +327,17 @@ impl Tree {
             pointer = Some(Entry::pointer(table).0);
         }
         // Tables that a larger page takes the place of map nothing any more.
-        let table_end = |(level, prefix): (u32, u64)| prefix << self.size_of_level(level + 1);
-        let replaced: Vec<(u32, u64)> = self
-            .tables
-            .keys()
-            .copied()
-            .filter(|&key| key.0 < leaf_level && (address..end).contains(&table_end(key)))
+        let replaced: Vec<(u32, u64)> = (0..leaf_level)
+            .flat_map(|level| {
+                let shift = self.size_of_level(level + 1);
+                let first = address.div_ceil(1 << shift);
+                let last = (end - 1) >> shift;
+                self.tables.range((level, first)..=(level, last.max(first)))
+            })
+            .map(|(key, _)| *key)
+            .filter(|&(level, prefix)| {
+                (address..end).contains(&(prefix << self.size_of_level(level + 1)))
+            })
             .collect();
         for key in replaced {
             self.tables.remove(&key);

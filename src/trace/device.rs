@@ -6,8 +6,11 @@
 //! memory, so that a fresh walk comes to the same whenever it is made, and every line without a mark has its one right answer. A fence
 //! waits for no walk: what it overtakes fills nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::parse::{MOST_BLOCKS, MOST_OPS};
 use super::{
-    AccessLine, Counts, Differences, Mark, Reader, Record, TraceError, describe_outcome,
+    AccessLine, Counts, Differences, Mark, Problem, Reader, Record, TraceError, describe_outcome,
     describe_result, describe_updates, is_result,
 };
 use crate::addr::Hpa;
@@ -108,11 +111,12 @@ pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches, second_tlb: boo
     }
 }
 
-/// Reads a trace up to its end or its limit.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceError> {
+/// Reads a trace up to its end, its limit, an interrupt or an error, which it gives beside what was before.
+pub fn lower(
+    reader: &mut Reader,
+    options: &Options,
+    interrupt: &AtomicBool,
+) -> (Lowered, Option<TraceError>) {
     let &Options {
         limit,
         latency,
@@ -147,24 +151,9 @@ pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceErr
         drained: true,
         serial,
     };
-    loop {
-        let before = *reader.counts();
-        let record = reader.next_record()?;
-        match record {
-            None => {
-                lowering.to.counts = before;
-                break;
-            }
-            Some(Record::Access(_)) if before.accesses == limit => {
-                lowering.to.counts = before;
-                break;
-            }
-            Some(Record::Access(access)) => lowering.access(access, reader.line()),
-            Some(Record::Update { at, word }) => lowering.update(at, word),
-            Some(Record::Memory { at, word }) => lowering.word(at, word),
-            Some(Record::Fence(fence)) => lowering.fence(fence),
-            Some(Record::Context) => {}
-        }
+    let error = lowering.all(reader, limit, interrupt).err();
+    if error.is_some() {
+        lowering.leave_out_last();
     }
     let mut lowered = lowering.to;
     lowered.scenario.contexts = (1..)
@@ -174,7 +163,7 @@ pub fn lower(reader: &mut Reader, options: &Options) -> Result<Lowered, TraceErr
             context: *context,
         })
         .collect();
-    Ok(lowered)
+    (lowered, error)
 }
 
 struct Lowering {
@@ -190,6 +179,46 @@ struct Lowering {
 }
 
 impl Lowering {
+    fn all(
+        &mut self,
+        reader: &mut Reader,
+        limit: u64,
+        interrupt: &AtomicBool,
+    ) -> Result<(), TraceError> {
+        loop {
+            self.to.counts = *reader.counts();
+            // A line is a few ops at most.
+            if self.to.scenario.ops.len() + 8 > MOST_OPS {
+                return Err(reader.wrong(Problem::TooManyOps));
+            }
+            match reader.next_record()? {
+                None => return Ok(()),
+                Some(Record::Access(_))
+                    if self.to.counts.accesses == limit || interrupt.load(Ordering::Relaxed) =>
+                {
+                    return Ok(());
+                }
+                Some(Record::Access(access)) => self.access(access, reader.line()),
+                Some(Record::Update { at, word }) => self.update(at, word),
+                Some(Record::Memory { at, word }) => self.word(at, word),
+                Some(Record::Fence(fence)) => self.fence(fence),
+                Some(Record::Context) => {}
+            }
+            if self.memory.blocks() > MOST_BLOCKS {
+                return Err(reader.wrong(Problem::TooMuchMemory));
+            }
+        }
+    }
+
+    /// Of the last access it is not known which updates it was to make.
+    fn leave_out_last(&mut self) {
+        let ops = &mut self.to.scenario.ops;
+        if let Some(last) = ops.iter().rposition(|op| matches!(op, Op::Access(_))) {
+            ops.truncate(last);
+            self.to.wants.truncate(last);
+        }
+    }
+
     fn push(&mut self, op: Op, want: Want) {
         self.to.scenario.ops.push(op);
         self.to.wants.push(want);
@@ -297,11 +326,13 @@ impl Lowered {
         }
     }
 
-    /// Runs it on a device, from its reset state. `progress` is called with how many more accesses have been answered.
-    pub fn replay(&self, dut: &mut Dut, progress: &dyn Fn(u64)) -> Replay {
+    /// Runs it on a device, from its reset state, up to an interrupt. `progress` is called with how many more accesses have been
+    /// answered.
+    pub fn replay(&self, dut: &mut Dut, progress: &dyn Fn(u64), interrupt: &AtomicBool) -> Replay {
         let mut compare = Compare {
             lowered: self,
             progress,
+            interrupt,
             answered: 0,
             made: Vec::new(),
             updates: 0,
@@ -335,6 +366,7 @@ impl Lowered {
 struct Compare<'a> {
     lowered: &'a Lowered,
     progress: &'a dyn Fn(u64),
+    interrupt: &'a AtomicBool,
     answered: u64,
     /// Updates that the device has made since the last answer. An access of which the trace expects some is alone, so
     /// they are its own.
@@ -346,6 +378,10 @@ struct Compare<'a> {
 
 impl Observer for Compare<'_> {
     const LIVE: bool = false;
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
 
     fn answered(&mut self, _cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
         self.answered += 1;

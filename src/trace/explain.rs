@@ -39,7 +39,7 @@ pub fn explain(path: &Path, lines: &[u64]) -> Result<Vec<Explained>, TraceError>
         match reader.next_record()? {
             None => break,
             Some(Record::Memory { at, word } | Record::Update { at, word }) => {
-                memory.write(at, word);
+                reader.write(&mut memory, at, word)?;
             }
             Some(Record::Access(access)) if lines.contains(&reader.line()) => {
                 let query = access.query(&reader);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A trace on the golden model: every access is walked afresh.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{
     AccessLine, Counts, Differences, Fresh, Reader, Record, TraceError, describe_outcome,
     describe_result, describe_updates, is_result,
@@ -38,51 +40,69 @@ struct Pending {
     differs: bool,
 }
 
-/// Replays a trace up to its end, or its first `limit` accesses. `progress` is called with how many more have been
-/// replayed.
+/// Replays a trace up to its end, its first `limit` accesses, or an interrupt. `progress` is called with how many more have been
+/// replayed. `replay` has what was found, also before an error.
 ///
 /// # Errors
-/// If the trace cannot be read.
+/// If the trace cannot be read on.
 pub fn replay(
     reader: &mut Reader,
     limit: u64,
     progress: &dyn Fn(u64),
-) -> Result<Replay, TraceError> {
-    let mut replay = Replay::default();
-    let mut memory = HostMemory::new(Format::Rv64);
+    interrupt: &AtomicBool,
+    replay: &mut Replay,
+) -> Result<(), TraceError> {
     let mut pending: Option<Pending> = None;
-    loop {
-        let before = *reader.counts();
-        let Some(record) = reader.next_record()? else {
-            replay.counts = before;
-            break;
-        };
-        match record {
-            Record::Update { at, word } => {
-                if let Some(pending) = &mut pending {
-                    replay.update(pending, at, word);
+    let result = replay.all(reader, limit, progress, interrupt, &mut pending);
+    match result {
+        Ok(()) => replay.finish(pending),
+        // Of the last access it is not known which updates it was to make.
+        Err(_) => replay.counts = *reader.counts(),
+    }
+    progress(replay.counts.accesses % PROGRESS);
+    result
+}
+
+impl Replay {
+    fn all(
+        &mut self,
+        reader: &mut Reader,
+        limit: u64,
+        progress: &dyn Fn(u64),
+        interrupt: &AtomicBool,
+        pending: &mut Option<Pending>,
+    ) -> Result<(), TraceError> {
+        let mut memory = HostMemory::new(Format::Rv64);
+        loop {
+            let before = *reader.counts();
+            let Some(record) = reader.next_record()? else {
+                self.counts = before;
+                return Ok(());
+            };
+            match record {
+                Record::Update { at, word } => {
+                    if let Some(pending) = pending {
+                        self.update(pending, at, word);
+                    }
+                    reader.write(&mut memory, at, word)?;
+                    continue;
                 }
-                memory.write(at, word);
-                continue;
+                Record::Access(access) => {
+                    self.finish(pending.take());
+                    if before.accesses == limit || interrupt.load(Ordering::Relaxed) {
+                        self.counts = before;
+                        return Ok(());
+                    }
+                    *pending = Some(self.access(reader, &access, &memory));
+                    if reader.counts().accesses.is_multiple_of(PROGRESS) {
+                        progress(PROGRESS);
+                    }
+                }
+                Record::Memory { at, word } => reader.write(&mut memory, at, word)?,
+                Record::Context | Record::Fence(_) => {}
             }
-            Record::Access(access) => {
-                replay.finish(pending.take());
-                if before.accesses == limit {
-                    replay.counts = before;
-                    break;
-                }
-                pending = Some(replay.access(reader, &access, &memory));
-                if reader.counts().accesses.is_multiple_of(PROGRESS) {
-                    progress(PROGRESS);
-                }
-            }
-            Record::Memory { at, word } => memory.write(at, word),
-            Record::Context | Record::Fence(_) => {}
         }
     }
-    replay.finish(pending);
-    progress(replay.counts.accesses % PROGRESS);
-    Ok(replay)
 }
 
 impl Replay {

@@ -9,7 +9,16 @@ use std::path::Path;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::riscv::{AccessKind, CsrError, Csrs, Privilege, Xlen};
 use crate::format::{Format, fits};
+use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, Fence, VMID_WIDTH};
+use crate::shown;
+
+/// Blocks of memory ([`HostMemory::blocks`]) that a replay keeps: of the words of 256 MiB of tables, if all are there.
+pub(super) const MOST_BLOCKS: usize = 1 << 19;
+/// Contexts of a trace.
+const MOST_CONTEXTS: u64 = 1 << 20;
+/// Ops of a trace on the RTL, of which each takes some 70 bytes.
+pub(super) const MOST_OPS: usize = 1 << 23;
 
 /// What a zstd frame begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -173,6 +182,20 @@ pub enum Problem {
     /// An update that belongs to no access.
     #[error("a W line follows the A line of its access, or another W line of it")]
     UpdateOfNothing,
+    /// More memory than a replay keeps.
+    #[error(
+        "the table words lie in more than {MOST_BLOCKS} blocks of 512 bytes of memory, the most that a replay keeps"
+    )]
+    TooMuchMemory,
+    /// More contexts than a replay keeps.
+    #[error("context {0:x}: a trace has at most {MOST_CONTEXTS:x} contexts")]
+    TooManyContexts(u64),
+    /// More lines than a replay on the RTL keeps.
+    #[error(
+        "the lines up to here come to more than {MOST_OPS} steps of a run on the RTL, the most that one keeps\n  \
+         Replay the first of them with --limit N, or all of them with --golden-only."
+    )]
+    TooManyOps,
     /// The file ends without its trailer.
     #[error(
         "the file ends without its trailer, \"E nA nM nW nF nC insns insns_v fetches\": it is cut off"
@@ -354,12 +377,24 @@ impl Reader {
     /// # Errors
     /// If it cannot be read, or begins otherwise.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let file = path.display().to_string();
         let failed = |source| TraceError::Read {
-            file: path.display().to_string(),
+            file: shown::path(path),
             source,
         };
-        let mut input = File::open(path).map_err(failed)?;
+        let input = File::open(path).map_err(failed)?;
+        Self::read(path, input)
+    }
+
+    /// Reads a trace from what `path` names, and its header.
+    ///
+    /// # Errors
+    /// If it cannot be read, or begins otherwise.
+    pub fn read(path: &Path, mut input: impl Read + 'static) -> Result<Self, TraceError> {
+        let file = shown::path(path);
+        let failed = |source| TraceError::Read {
+            file: shown::path(path),
+            source,
+        };
         let mut magic = Vec::new();
         Read::by_ref(&mut input)
             .take(ZSTD_MAGIC.len() as u64)
@@ -439,7 +474,24 @@ impl Reader {
         }
     }
 
-    fn wrong(&self, problem: Problem) -> TraceError {
+    /// Puts a word of the trace into memory.
+    ///
+    /// # Errors
+    /// If that is more than a replay keeps.
+    pub(super) fn write(
+        &self,
+        memory: &mut HostMemory,
+        at: Hpa,
+        word: u64,
+    ) -> Result<(), TraceError> {
+        memory.write(at, word);
+        match memory.blocks() > MOST_BLOCKS {
+            true => Err(self.wrong(Problem::TooMuchMemory)),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn wrong(&self, problem: Problem) -> TraceError {
         TraceError::Line {
             file: self.file.clone(),
             line: self.line,
@@ -617,6 +669,9 @@ impl Reader {
             } else {
                 Problem::ContextOrder { number, next }
             });
+        }
+        if number > MOST_CONTEXTS {
+            return Err(Problem::TooManyContexts(number));
         }
         let virt = fields.bit("v")?;
         let supervisor = fields.bit("priv")?;

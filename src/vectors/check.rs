@@ -40,6 +40,9 @@ pub struct Report {
     pub rtl: Option<Tally>,
     /// It was interrupted: the figures are of what was done until then.
     pub interrupted: bool,
+    /// Why it was not checked to its end, though vectors before that place disagree: of those it has the first, and the figures are
+    /// of what was done until then.
+    pub error: Option<CheckError>,
 }
 
 impl Report {
@@ -169,9 +172,10 @@ impl Shared<'_> {
 
 impl Check {
     /// Checks a file. `progress` is called with the number of vectors that are done, from any thread; `interrupt` ends it early.
+    /// Where no more threads can be made there are fewer.
     ///
     /// # Errors
-    /// If the file cannot be read, a line of it is no vector, or a device cannot be made.
+    /// If the file cannot be read, a line of it is no vector, or a device cannot be made, and no vector before disagrees.
     pub fn run(
         &self,
         path: &Path,
@@ -186,16 +190,28 @@ impl Check {
             interrupt,
         };
         thread::scope(|scope| {
-            for _ in 0..self.jobs.max(1) {
-                scope.spawn(|| self.work(path, &shared, progress));
+            for _ in 1..self.jobs.max(1) {
+                let work = || self.work(path, &shared, progress);
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    break;
+                }
             }
+            self.work(path, &shared, progress);
         });
         let mut report = shared
             .report
             .into_inner()
             .unwrap_or_else(|e| e.into_inner());
-        if let Some((_, error)) = shared.error.into_inner().unwrap_or_else(|e| e.into_inner()) {
-            return Err(error);
+        if let Some((line, error)) = shared.error.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            // All before the place was looked at, whoever came to it first.
+            for tally in [&mut report.golden, &mut report.rtl].into_iter().flatten() {
+                tally.first.retain(|found| found.vector.line < line);
+            }
+            let tallies = [&report.golden, &report.rtl];
+            if (tallies.into_iter().flatten()).all(|tally| tally.first.is_empty()) {
+                return Err(error);
+            }
+            report.error = Some(error);
         }
         report.interrupted = interrupt.load(Ordering::Relaxed);
         if report.vectors == 0 && !report.interrupted {
@@ -215,7 +231,7 @@ impl Check {
     fn work(&self, path: &Path, shared: &Shared<'_>, progress: &(dyn Fn(u64) + Sync)) {
         let mut devices = Devices::default();
         let mut own = self.blank();
-        while let Some(lines) = shared.next() {
+        'lines: while let Some(lines) = shared.next() {
             let count = lines.len() as u64;
             for (line, text) in lines {
                 if let Err(error) = self.one(line, &text, &mut own, &mut devices) {
@@ -228,10 +244,10 @@ impl Check {
                         OneError::Device(error) => error.into(),
                     };
                     shared.fail(line, error);
-                    return;
+                    break 'lines;
                 }
+                own.vectors += 1;
             }
-            own.vectors += count;
             progress(count);
         }
         let mut report = locked(&shared.report);

@@ -20,6 +20,7 @@ use crate::addr::{Gva, Hpa};
 use crate::format::Format;
 use crate::format::riscv::{AccessKind, CsrError, Csrs, Privilege};
 use crate::mmu::{Context, Position, Purpose, Query};
+use crate::shown;
 
 /// A translation with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +211,10 @@ pub enum VectorError {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be opened.
-    #[error("{}: {source}\n  Name a file of translation vectors: one JSON object a line, gzipped or not.", path.display())]
+    #[error(
+        "{}: {source}\n  Name a file of translation vectors: one JSON object a line, gzipped or not.",
+        shown::path(path)
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -218,7 +222,10 @@ pub enum FileError {
         source: io::Error,
     },
     /// It cannot be read on, or is not compressed properly.
-    #[error("{}:{line}: {source}\n  The file is cut off or damaged; the lines before this one are readable.", path.display())]
+    #[error(
+        "{}:{line}: {source}\n  The file is cut off or damaged; the lines before this one are readable.",
+        shown::path(path)
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -228,7 +235,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// A line is no vector.
-    #[error("{}:{line}: {error}", path.display())]
+    #[error("{}:{line}: {error}", shown::path(path))]
     Vector {
         /// The file.
         path: PathBuf,
@@ -238,7 +245,7 @@ pub enum FileError {
         error: VectorError,
     },
     /// There is no vector in it.
-    #[error("{}:1: there is no vector in the file", path.display())]
+    #[error("{}:1: there is no vector in the file", shown::path(path))]
     Empty {
         /// The file.
         path: PathBuf,
@@ -284,13 +291,14 @@ impl Vectors {
         &self.path
     }
 
-    /// Up to `count` further lines, with their numbers, and without empty ones; none at the end of the file.
+    /// Up to `count` further lines, fewer of long ones, with their numbers, and without empty ones; none at the end of the file.
     ///
     /// # Errors
     /// If the file cannot be read on.
     pub fn lines(&mut self, count: usize) -> Result<Vec<(u64, String)>, FileError> {
         let mut lines = Vec::with_capacity(count);
-        while lines.len() < count {
+        let mut bytes = 0;
+        while lines.len() < count && bytes < MOST_AT_ONCE {
             let mut line = String::new();
             self.line += 1;
             let read = self
@@ -305,7 +313,10 @@ impl Vectors {
             match read {
                 Ok(0) => break,
                 Ok(_) if line.trim().is_empty() => {}
-                Ok(_) => lines.push((self.line, line)),
+                Ok(length) => {
+                    bytes += length;
+                    lines.push((self.line, line));
+                }
                 Err(source) => {
                     return Err(FileError::Read {
                         path: self.path.clone(),
@@ -344,4 +355,6 @@ impl Vectors {
 }
 
 /// No vector is nearly as long, in bytes: what goes on like that is something else.
-const LONGEST_LINE: u64 = 1 << 24;
+const LONGEST_LINE: u64 = 1 << 20;
+/// Bytes of lines that are read at once, but for the last line.
+const MOST_AT_ONCE: usize = 1 << 20;

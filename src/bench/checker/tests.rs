@@ -142,7 +142,7 @@ impl Rig {
             write(LAST, 0, GVA + offset, leaf);
         }
         Self {
-            checker: Checker::new(&machine),
+            checker: Checker::new(&machine, machine.walk_caches),
             memory,
             cycle: 0,
             ops: 0,
@@ -165,7 +165,7 @@ impl Rig {
         let cycle = self.tick();
         self.ops += 1;
         self.checker.begins(true);
-        self.checker.accepted(id, self.ops - 1, query, cycle);
+        (self.checker).accepted(id, self.ops - 1, query, &query.context, cycle);
     }
 
     fn fence(&mut self, fence: &Fence) -> u64 {
@@ -1080,7 +1080,8 @@ fn a_request_that_waits_beside_a_free_slot_is_found() {
     }
     assert!(rig.checker.keeps_out(true, true, false));
     wrong(
-        rig.checker.check_room(Some(load(GVA)), 9),
+        rig.checker
+            .check_room(Some((load(GVA), load(GVA).context)), 9),
         Check::Stalled,
         "the request is given to a walk: of 4 slots 0 are in use, and 0 requests wait for them",
         "it has waited for 4 cycles",
@@ -1090,7 +1091,10 @@ fn a_request_that_waits_beside_a_free_slot_is_found() {
         rig.accept(id, &load(GVA + u64::from(id) * PAGE));
         rig.miss(id, id, false).unwrap();
     }
-    let waits = |rig: &Rig, page| rig.checker.check_room(Some(load(GVA + page * PAGE)), 9);
+    let waits = |rig: &Rig, page| {
+        let query = load(GVA + page * PAGE);
+        rig.checker.check_room(Some((query, query.context)), 9)
+    };
     waits(&rig, 7).unwrap();
     wrong(
         waits(&rig, 3),

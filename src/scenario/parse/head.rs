@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 
 use super::error::{Problem, Result, Span};
 use super::layout::Layout;
+use super::limits;
 use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
 use crate::dut::variants::{SecondTlb, VARIANTS};
 use crate::format::Format;
-use crate::memory::Region;
+use crate::memory::{HostMemory, Region};
 use crate::mmu::{Context, WalkCaches};
 use crate::scenario::{Holes, Machine, NamedContext, Timing, write};
 
@@ -226,8 +227,12 @@ impl Memory {
             memory.tables = Some(table_room(&tables, format)?);
             memory.tables_span = tables.span;
         }
+        let mut words = 0;
         for image in table.tables("image", "[[memory.image]]")? {
-            memory.images.push(read_image(&image, format)?);
+            let image = read_image(&image, format)?;
+            words += image.words.len() as u64 * image.repeat;
+            limits::check_images(words, &HostMemory::new(format), &image.span)?;
+            memory.images.push(image);
         }
         memory.images.sort_by_key(|image| image.at);
         for pair in memory.images.windows(2) {
@@ -489,6 +494,11 @@ pub(super) fn unique_name<'a>(
             format!("a second {kind} with the name `{name}`"),
         )
         .also(first, "the first"));
+    }
+    let most = limits::most_named(kind);
+    if names.len() == most {
+        return Err(Problem::at(&field.span, format!("too many {kind}s"))
+            .label(format!("a file has at most {most}")));
     }
     names.push((name, field.span));
     Ok(name)

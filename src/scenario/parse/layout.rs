@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::{Lines, Problem, Result, Span};
 use super::head::{Image, Memory, unique_name};
+use super::limits::{self, Spent};
 use super::reader::{Field, Table, end_of};
 use super::riscv;
 use crate::addr::{Gpa, Gva, Hpa};
@@ -37,7 +38,7 @@ enum Owner {
 }
 
 impl Ledger {
-    fn new(format: Format, images: &[Image], lines: &Lines) -> Self {
+    fn new(format: Format, images: &[Image], lines: &Lines) -> Result<Self> {
         let mut memory = HostMemory::new(format);
         for image in images {
             let words = image.words.iter().cycle();
@@ -47,19 +48,25 @@ impl Ledger {
             {
                 memory.write(Hpa(at), word);
             }
+            limits::check_images(0, &memory, &image.span)?;
         }
         let images = images
             .iter()
             .map(|image| (image.at, image.end(), lines.line_of(image.span.start)))
             .collect();
-        Self {
+        Ok(Self {
             memory,
             images,
             owners: FxHashMap::default(),
             names: Vec::new(),
             writer: 0,
             written: Vec::new(),
-        }
+        })
+    }
+
+    /// What is in memory must be no more than a file may want.
+    pub(super) fn check(&self, place: &Span) -> Result<()> {
+        limits::check_tables(&self.memory, self.owners.len(), place)
     }
 
     pub(super) fn add_name(&mut self, name: String) -> usize {
@@ -192,6 +199,7 @@ impl Mapping {
         let expected = "a list of { from = ..., to = ... }";
         let mut list = Vec::new();
         let mut seen: BTreeMap<u64, Span> = BTreeMap::new();
+        let mut spent = Spent::default();
         for item in field.array(expected)? {
             if !item.is_table() {
                 return Err(item.wrong_kind("{ from = ..., to = ... }"));
@@ -199,6 +207,7 @@ impl Mapping {
             let item = item.table("a mapping")?;
             item.only(&["from", "to", "pages", "rights"])?;
             let mapping = Self::read(&item, kind, true, format)?;
+            spent.pages(mapping.pages, &mapping.span)?;
             for (from, _) in mapping.each(format) {
                 if let Some(first) = seen.insert(from, mapping.span.clone()) {
                     let message = format!("page 0x{from:05X} is mapped twice in one list");
@@ -276,6 +285,7 @@ pub(super) struct Layout<'a> {
     pub(super) format: Format,
     pub(super) ledger: Ledger,
     pub(super) frames: Option<TableFrames>,
+    pub(super) spent: Spent,
     hosts: Vec<Host<'a>>,
     guests: Vec<Guest<'a>>,
     /// Those of RISC-V, of which there are none of the above.
@@ -289,11 +299,12 @@ impl<'a> Layout<'a> {
             .map(|(from, bytes)| TableFrames::new(format, from, bytes))
             .transpose()
             .map_err(|error| Problem::at(&memory.tables_span, error.to_string()))?;
-        let mut ledger = Ledger::new(format, &memory.images, lines);
+        let mut ledger = Ledger::new(format, &memory.images, lines)?;
         ledger.memory.set_regions(memory.regions.clone());
         Ok(Self {
             format,
             ledger,
+            spent: Spent::default(),
             frames,
             hosts: Vec::new(),
             guests: Vec::new(),
@@ -328,6 +339,7 @@ impl<'a> Layout<'a> {
             self.hosts.push(Host { name, table, owner });
             let index = self.hosts.len() - 1;
             for mapping in &mappings {
+                self.spent.pages(mapping.pages, &mapping.span)?;
                 for owed in self.map_host(index, mapping)? {
                     owed.ignore();
                 }
@@ -346,7 +358,11 @@ impl<'a> Layout<'a> {
         for (index, table) in file.tables("guest", "[[guest]]")?.iter().enumerate() {
             table.only(&["name", "host", "tables", "map"])?;
             let name = unique_name(table, "guest table", &mut names)?;
-            plans.push(self.plan_guest(index, name, table)?);
+            let plan = self.plan_guest(index, name, table)?;
+            for mapping in &plan.mappings {
+                self.spent.pages(mapping.pages, &mapping.span)?;
+            }
+            plans.push(plan);
         }
         let targets: Vec<(GuestsHost, Gpa)> = plans
             .iter()
@@ -482,6 +498,7 @@ impl<'a> Layout<'a> {
                 _ => table.unmap(&mut self.ledger, from),
             };
             let changed = changed.map_err(|error| host_problem(&mapping.span, name, &error))?;
+            self.ledger.check(&mapping.span)?;
             owed.push(changed);
         }
         Ok(owed)
@@ -505,6 +522,7 @@ impl<'a> Layout<'a> {
                 None => table.unmap(&mut self.ledger, host, from),
             };
             let changed = changed.map_err(|error| guest_problem(&mapping.span, name, &error))?;
+            self.ledger.check(&mapping.span)?;
             owed.push(changed);
         }
         Ok(owed)
@@ -522,6 +540,11 @@ impl<'a> Layout<'a> {
             }
             None => self.ledger.memory.remove(at),
         }
+    }
+
+    /// Tables of the format that are given as mappings.
+    pub(super) fn count(&self) -> usize {
+        self.hosts.len() + self.guests.len() + self.riscv.count()
     }
 
     /// The words that tables have been changed by since the last time.
@@ -559,21 +582,32 @@ impl<'a> Layout<'a> {
     }
 
     pub(super) fn host_index(&self, field: &Field<'_>, name: &str) -> Result<usize> {
-        let names: Vec<&str> = self.hosts.iter().map(|host| host.name).collect();
-        index_of(field, "host table", name, &names)
+        index_of(
+            field,
+            "host table",
+            name,
+            self.hosts.iter().map(|host| host.name),
+        )
     }
 
     pub(super) fn guest_index(&self, field: &Field<'_>, name: &str) -> Result<usize> {
-        let names: Vec<&str> = self.guests.iter().map(|guest| guest.name).collect();
-        index_of(field, "guest table", name, &names)
+        index_of(
+            field,
+            "guest table",
+            name,
+            self.guests.iter().map(|guest| guest.name),
+        )
     }
 }
 
-pub(super) fn index_of(field: &Field<'_>, kind: &str, name: &str, names: &[&str]) -> Result<usize> {
-    names
-        .iter()
-        .position(|&known| known == name)
-        .ok_or_else(|| field.unknown(kind, name, names))
+pub(super) fn index_of<'n>(
+    field: &Field<'_>,
+    kind: &str,
+    name: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Result<usize> {
+    (names.clone().position(|known| known == name))
+        .ok_or_else(|| field.unknown(kind, name, &names.collect::<Vec<_>>()))
 }
 
 fn guest_memory<'b>(

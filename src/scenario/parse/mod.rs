@@ -8,17 +8,19 @@ mod error;
 mod expect;
 mod head;
 mod layout;
+mod limits;
 mod ops;
 mod reader;
 mod riscv;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::Scenario;
+use crate::input;
+use crate::shown;
 use error::{Lines, Problem, Result};
 use layout::Layout;
 use reader::Table;
@@ -29,7 +31,10 @@ pub use error::ParseError;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}\n  Name a scenario file; docs/scenarios.md says what is in one.", path.display())]
+    #[error(
+        "cannot read {}: {source}\n  Name a scenario file; docs/scenarios.md says what is in one.",
+        shown::path(path)
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -39,7 +44,7 @@ pub enum LoadError {
     /// It is no text.
     #[error(
         "{} is not UTF-8 text, from byte {at} of line {line} on: is it a scenario file?",
-        path.display()
+        shown::path(path)
     )]
     NotText {
         /// The file.
@@ -59,7 +64,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`], which says which file it is and, where it is about the text, at which line.
 pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
-    let bytes = fs::read(path).map_err(|source| LoadError::Read {
+    let bytes = input::read(path, input::MOST_SCENARIO).map_err(|source| LoadError::Read {
         path: path.into(),
         source,
     })?;

@@ -5,6 +5,7 @@ use super::error::{Lines, Problem, Result, Span};
 use super::expect;
 use super::head::{memory_timing, request_timing, walk_caches};
 use super::layout::{Kind, Layout, Mapping};
+use super::limits::{self, MOST_OWED, MOST_WAIT};
 use super::reader::{Field, Table, one_of};
 use super::riscv;
 use crate::addr::{Gpa, Gva, Hpa};
@@ -32,8 +33,6 @@ const ACTIONS: [&str; 15] = [
 ];
 /// Keys that say more of an action.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
-/// The most cycles of one `wait`.
-const MOST_WAIT: u32 = 1_000_000_000;
 /// The most cycles of one `hold`.
 const MOST_HOLD: u32 = 100_000;
 
@@ -89,6 +88,9 @@ impl<'a> Lowering<'a> {
     /// `[[op]]`.
     pub(super) fn lower(mut self, file: &Table<'a>) -> Result<Vec<Op>> {
         let tables = file.tables("op", "[[op]]")?;
+        if let Some(last) = tables.last() {
+            limits::check_ops(tables.len(), &last.span)?;
+        }
         for table in &tables {
             self.op(table)?;
         }
@@ -329,6 +331,7 @@ impl<'a> Lowering<'a> {
         };
         let line = self.lines.line_of(field.key_span.start);
         self.layout.write(at, word, line);
+        self.layout.ledger.check(&at_field.span)?;
         self.ops.push(Op::Write { at, word });
         // What the word means to whom is not known.
         self.everything().for_each(|fence| self.owe(fence));
@@ -390,6 +393,14 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
+    /// An edit of some pages must be no more than a file may want.
+    pub(super) fn spend(&mut self, pages: u64, place: &Span) -> Result<()> {
+        let (contexts, tables) = (self.contexts.len(), self.layout.count());
+        let spent = &mut self.layout.spent;
+        spent.pages(pages, place)?;
+        spent.edit(pages.min(MOST_PAGE_FENCES), contexts, tables, place)
+    }
+
     fn edit_handout(
         &mut self,
         table: &Table<'a>,
@@ -406,6 +417,7 @@ impl<'a> Lowering<'a> {
             self.must_have_rights_mode(kind, index, of)?;
         }
         let mapping = Mapping::read(table, kind, map, self.format)?;
+        self.spend(mapping.pages, &mapping.span)?;
         let owed = match kind {
             Kind::Host => self.layout.map_host(index, &mapping)?,
             Kind::Guest => self.layout.map_guest(index, &mapping)?,
@@ -478,6 +490,9 @@ impl<'a> Lowering<'a> {
         if !self.owed.iter().any(|owed| covers(owed, &fence)) {
             self.owed.retain(|owed| !covers(&fence, owed));
             self.owed.push(fence);
+            if self.owed.len() > MOST_OWED {
+                self.owed = self.everything().collect();
+            }
         }
     }
 
@@ -548,7 +563,9 @@ impl<'a> Lowering<'a> {
             field.choice("end of a wait", &[("idle", ())])?;
             self.ops.push(Op::Drain);
         } else if field.is_integer() {
-            self.ops.push(Op::Wait(field.number_u32(0, MOST_WAIT)?));
+            let cycles = field.number_u32(0, MOST_WAIT)?;
+            self.layout.spent.wait(cycles, &field.span)?;
+            self.ops.push(Op::Wait(cycles));
         } else {
             return Err(field.wrong_kind("a number of cycles, or \"idle\""));
         }

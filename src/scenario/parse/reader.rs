@@ -273,6 +273,11 @@ impl<'a> Field<'a> {
     }
 }
 
+/// The most names that an error compares with and lists.
+const MOST_KNOWN: usize = 32;
+/// The longest name, in bytes, that an error looks for others near to.
+const LONGEST_NAME: usize = 64;
+
 fn looks_like_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
         && text
@@ -300,6 +305,8 @@ pub(super) fn one_of(names: &[&str]) -> String {
 fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box<Problem> {
     let nearest = known
         .iter()
+        .take(MOST_KNOWN)
+        .filter(|candidate| name.len().max(candidate.len()) <= LONGEST_NAME)
         .map(|&candidate| (distance(name, candidate), candidate))
         .min()
         .filter(|&(edits, candidate)| edits <= candidate.chars().count().div_ceil(3));
@@ -310,7 +317,12 @@ fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box
     if known.is_empty() {
         return problem.label("the file has none");
     }
-    let all: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let mut all: Vec<String> = (known.iter().take(MOST_KNOWN))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if known.len() > MOST_KNOWN {
+        all.push(format!("and {} more", known.len() - MOST_KNOWN));
+    }
     problem.help(format!("{kind}: {}", all.join(", ")))
 }
 

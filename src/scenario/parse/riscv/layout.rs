@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::super::error::{Problem, Result, Span};
 use super::super::head::unique_name;
 use super::super::layout::{Kind, Layout, guest_problem, host_problem, rights};
+use super::super::limits::{MOST_PAGES, Spent};
 use super::super::reader::{Field, Table};
 use super::{levels, memory_type, page_size};
 use crate::addr::{Gpa, Gva, Hpa};
@@ -14,8 +15,6 @@ use crate::mmu::{Context, MemoryType, Stage};
 use crate::tables::riscv::{GuestTable, HostTable, NoHost, Page};
 use crate::tables::{FenceOwed, GuestMemory, GuestRoom, TableError};
 
-/// The most pages of one item of a `map` list.
-const MOST_PAGES: u64 = 1 << 20;
 /// So many pages a guest's tables may take where it is not said where they are.
 const MOST_TABLE_PAGES: usize = 4096;
 
@@ -29,7 +28,7 @@ pub(in super::super) struct Mapping {
     to: Option<u64>,
     pub(in super::super) pages: u64,
     page: Page,
-    span: Span,
+    pub(in super::super) span: Span,
 }
 
 impl Mapping {
@@ -125,6 +124,7 @@ impl Mapping {
         };
         let mut list = Vec::new();
         let mut seen: BTreeMap<u64, Span> = BTreeMap::new();
+        let mut spent = Spent::default();
         for item in field.array("a list of { from = ..., to = ... }")? {
             if !item.is_table() {
                 return Err(item.wrong_kind("{ from = ..., to = ... }"));
@@ -134,6 +134,7 @@ impl Mapping {
                 "from", "to", "size", "pages", "rights", "u", "g", "a", "d", "pbmt",
             ])?;
             let mapping = Self::read(&item, kind, true, format)?;
+            spent.pages(mapping.pages, &mapping.span)?;
             for (from, _) in mapping.each() {
                 if let Some(first) = seen.insert(from, mapping.span.clone()) {
                     let message = format!("page 0x{from:X} is mapped twice in one list");
@@ -179,6 +180,13 @@ struct Guest<'a> {
 pub(in super::super) struct Tables<'a> {
     hosts: Vec<Host<'a>>,
     guests: Vec<Guest<'a>>,
+}
+
+impl Tables<'_> {
+    /// How many there are.
+    pub(in super::super) fn count(&self) -> usize {
+        self.hosts.len() + self.guests.len()
+    }
 }
 
 /// A [[guest]] that has been read, but not laid out yet.
@@ -228,6 +236,7 @@ impl<'a> Layout<'a> {
             self.riscv.hosts.push(Host { name, table, owner });
             let index = self.riscv.hosts.len() - 1;
             for mapping in &mappings {
+                self.spent.pages(mapping.pages, &mapping.span)?;
                 for owed in self.map_riscv(Kind::Host, index, mapping)? {
                     owed.ignore();
                 }
@@ -243,7 +252,11 @@ impl<'a> Layout<'a> {
         for (index, table) in file.tables("guest", "[[guest]]")?.iter().enumerate() {
             table.only(&["name", "mode", "host", "tables", "map"])?;
             let name = unique_name(table, "guest table", &mut names)?;
-            plans.push(self.plan_riscv_guest(index, name, table)?);
+            let plan = self.plan_riscv_guest(index, name, table)?;
+            for mapping in &plan.mappings {
+                self.spent.pages(mapping.pages, &mapping.span)?;
+            }
+            plans.push(plan);
         }
         let targets: Vec<_> = plans
             .iter()
@@ -343,6 +356,12 @@ impl<'a> Layout<'a> {
             .map(|(_, target)| target.clone())
             .collect();
         targets.sort_by_key(|target| target.start);
+        // Without those that overlap or touch, the one that an address may be in is found by its start.
+        targets.dedup_by(|next, one| {
+            let goes_on = next.start <= one.end;
+            one.end = one.end.max(if goes_on { next.end } else { 0 });
+            goes_on
+        });
         let geometry = self.format.geometry();
         let page = geometry.page_bytes();
         let table = &self.riscv.hosts[host].table;
@@ -353,8 +372,9 @@ impl<'a> Layout<'a> {
             let end = from.0 + (1 << size);
             let mut at = from.0;
             while at < end && free.len() < MOST_TABLE_PAGES {
-                let inside = targets.iter().find(|target| target.contains(&at));
-                if let Some(target) = inside {
+                let next = targets.partition_point(|target| target.start <= at);
+                let inside = next.checked_sub(1).and_then(|last| targets.get(last));
+                if let Some(target) = inside.filter(|target| target.contains(&at)) {
                     at = target.end;
                     continue;
                 }
@@ -435,6 +455,7 @@ impl<'a> Layout<'a> {
                     .map_err(|error: TableError| guest_problem(&mapping.span, name, &error))?
                 }
             };
+            ledger.check(&mapping.span)?;
             owed.push(changed);
         }
         Ok(owed)
@@ -459,8 +480,8 @@ impl<'a> Layout<'a> {
         field: &Field<'_>,
         name: &str,
     ) -> Result<usize> {
-        let names: Vec<&str> = self.riscv.hosts.iter().map(|host| host.name).collect();
-        super::super::layout::index_of(field, "host table", name, &names)
+        let names = self.riscv.hosts.iter().map(|host| host.name);
+        super::super::layout::index_of(field, "host table", name, names)
     }
 
     pub(in super::super) fn riscv_guest_index(
@@ -468,8 +489,8 @@ impl<'a> Layout<'a> {
         field: &Field<'_>,
         name: &str,
     ) -> Result<usize> {
-        let names: Vec<&str> = self.riscv.guests.iter().map(|guest| guest.name).collect();
-        super::super::layout::index_of(field, "guest table", name, &names)
+        let names = self.riscv.guests.iter().map(|guest| guest.name);
+        super::super::layout::index_of(field, "guest table", name, names)
     }
 
     /// Whether a context translates through a host table.

@@ -133,6 +133,7 @@ impl<'a> Lowering<'a> {
             Kind::Guest => self.layout.riscv_guest_index(of, name)?,
         };
         let mapping = Mapping::read(table, kind, map, self.format)?;
+        self.spend(mapping.pages, &mapping.span)?;
         let mut owed = self.layout.map_riscv(kind, index, &mapping)?;
         if mapping.pages > MOST_PAGE_FENCES {
             // A fence by ASID passes over global pages, of which there may be one among so many.

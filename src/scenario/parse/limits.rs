@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How much a scenario file may want: what is read, laid out and run stays within some hundred MiB and some seconds.
+
+use super::error::{Problem, Result, Span};
+use crate::memory::HostMemory;
+
+/// Words of all images.
+pub(super) const MOST_WORDS: u64 = 1 << 22;
+/// Words of tables that are given as mappings.
+const MOST_TABLE_WORDS: usize = 1 << 22;
+/// Blocks of memory that have a word: see [`HostMemory::blocks`].
+const MOST_BLOCKS: usize = 1 << 18;
+/// Pages of all mappings, of tables and of ops.
+pub(super) const MOST_PAGES: u64 = 1 << 20;
+/// Hosts, and guests.
+const MOST_TABLES: usize = 64;
+/// Contexts.
+const MOST_CONTEXTS: usize = 1024;
+/// Ops.
+const MOST_OPS: usize = 1 << 16;
+/// Cycles of all waits, and of one.
+pub(super) const MOST_WAIT: u32 = 1_000_000_000;
+/// Fences that edits owe one by one; for more, one of everything is owed.
+pub(super) const MOST_OWED: usize = 256;
+/// Comparisons of edits with the contexts and tables that they may be about.
+const MOST_WORK: u64 = 1 << 31;
+
+/// What a file has wanted so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    pages: u64,
+    wait: u64,
+    work: u64,
+}
+
+impl Spent {
+    /// Pages are mapped or unmapped.
+    pub(super) fn pages(&mut self, pages: u64, place: &Span) -> Result<()> {
+        self.pages = self.pages.saturating_add(pages);
+        match self.pages > MOST_PAGES {
+            true => Err(too_many_pages(place)),
+            false => Ok(()),
+        }
+    }
+
+    /// Nothing happens for some cycles.
+    pub(super) fn wait(&mut self, cycles: u32, place: &Span) -> Result<()> {
+        self.wait += u64::from(cycles);
+        match self.wait > u64::from(MOST_WAIT) {
+            true => Err(
+                Problem::at(place, "the waits up to here are too long").label(format!(
+                    "all waits of a file come to at most {MOST_WAIT} cycles"
+                )),
+            ),
+            false => Ok(()),
+        }
+    }
+
+    /// An edit of some pages is compared with contexts and tables.
+    pub(super) fn edit(
+        &mut self,
+        pages: u64,
+        contexts: usize,
+        tables: usize,
+        place: &Span,
+    ) -> Result<()> {
+        self.work += pages * contexts as u64 * (tables as u64 + 1);
+        match self.work > MOST_WORK {
+            true => Err(Problem::at(place, "too many edits for so many contexts")
+                .label("fewer edits, or fewer contexts and tables")),
+            false => Ok(()),
+        }
+    }
+}
+
+pub(super) fn too_many_pages(place: &Span) -> Box<Problem> {
+    Problem::at(place, "the mappings up to here have too many pages").label(format!(
+        "all mappings of a file, those of ops included, have at most {MOST_PAGES} pages"
+    ))
+}
+
+/// What tables take must be no more than a file may want. `words` are those of tables.
+pub(super) fn check_tables(memory: &HostMemory, words: usize, place: &Span) -> Result<()> {
+    let is_too_much = words > MOST_TABLE_WORDS || memory.blocks() > MOST_BLOCKS;
+    match is_too_much {
+        true => Err(Problem::at(place, "the tables up to here take too much memory")
+            .label("fewer pages, or pages that share tables")
+            .help(format!(
+                "all tables of a file have at most {MOST_TABLE_WORDS} words, in at most {MOST_BLOCKS} different blocks of 64 words"
+            ))),
+        false => Ok(()),
+    }
+}
+
+/// Images must be no more than a file may want: `words` are those of all, `memory` has them.
+pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Result<()> {
+    match words > MOST_WORDS || memory.blocks() > MOST_BLOCKS {
+        true => Err(Problem::at(place, "the images up to here have too many words").label(format!(
+            "all images of a file have at most {MOST_WORDS} words, in at most {MOST_BLOCKS} different blocks of 64 words"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The most tables of a kind (`[[host]]`, `[[context]]`) that have names.
+pub(super) fn most_named(kind: &str) -> usize {
+    match kind {
+        "context" => MOST_CONTEXTS,
+        _ => MOST_TABLES,
+    }
+}
+
+/// A list of ops must be no longer than a file may have.
+pub(super) fn check_ops(count: usize, place: &Span) -> Result<()> {
+    match count > MOST_OPS {
+        true => Err(Problem::at(place, format!("{count} ops"))
+            .label(format!("a file has at most {MOST_OPS}"))
+            .help("`nestwalk fuzz` runs any number of accesses, `nestwalk trace` replays recorded ones")),
+        false => Ok(()),
+    }
+}
