@@ -110,6 +110,8 @@ private:
         end_trace();
         model_.reset();
         context_ = std::make_unique<VerilatedContext>();
+        // Or it makes a pool of threads, of which a model of one thread uses none.
+        context_->threads(1);
         // Before the model is made, or it cannot be traced.
         context_->traceEverOn(true);
         context_->randReset(2);

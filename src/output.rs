@@ -89,10 +89,12 @@ enum Identity {
     Missing(PathBuf),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Named {
     what: String,
     is: Identity,
+    /// An output that is there, open: as long as it is, no other file gets its inode, whoever replaces it.
+    _open: Option<File>,
 }
 
 /// The inputs and outputs of one command.
@@ -221,7 +223,11 @@ impl Outputs {
                 && metadata.is_file()
             {
                 let is = identity_of(&metadata);
-                outputs.inputs.push(Named { what, is });
+                outputs.inputs.push(Named {
+                    what,
+                    is,
+                    _open: None,
+                });
             }
         }
         outputs
@@ -246,7 +252,13 @@ impl Outputs {
         }
     }
 
-    fn claim(&mut self, what: &str, path: &Path, is: Identity) -> Result<(), OutputError> {
+    fn claim(
+        &mut self,
+        what: &str,
+        path: &Path,
+        is: Identity,
+        open: Option<File>,
+    ) -> Result<(), OutputError> {
         if let Some(input) = self.inputs.iter().find(|input| input.is == is) {
             return Err(OutputError::Input {
                 output: what.to_owned(),
@@ -261,8 +273,11 @@ impl Outputs {
                 path: path.to_owned(),
             });
         }
-        let what = what.to_owned();
-        self.outputs.push(Named { what, is });
+        self.outputs.push(Named {
+            what: what.to_owned(),
+            is,
+            _open: open,
+        });
         Ok(())
     }
 
@@ -295,36 +310,56 @@ impl Outputs {
                         path: path.to_owned(),
                     });
                 }
-                // A device takes whatever comes, from any number of writers.
-                if !metadata.file_type().is_char_device() {
-                    self.claim(what, path, identity_of(&metadata))?;
-                }
                 match metadata.is_file() {
-                    _ if stdout && !by_name => To::Stdout,
-                    _ if stderr && !by_name => To::Stderr,
-                    true => match regular(path) {
-                        // Somebody else has just removed it.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                            missing(path).map_err(write)?
+                    true if !by_name && stdout => To::Stdout,
+                    true if !by_name && stderr => To::Stderr,
+                    true => self.there(what, path)?,
+                    false => {
+                        // A device takes whatever comes, from any number of writers.
+                        if !metadata.file_type().is_char_device() {
+                            self.claim(what, path, identity_of(&metadata), None)?;
                         }
-                        to => to.map_err(write)?,
-                    },
-                    false => open_stream(path).map_err(write)?,
+                        match (by_name, stdout, stderr) {
+                            (false, true, _) => To::Stdout,
+                            (false, _, true) => To::Stderr,
+                            _ => open_stream(path).map_err(write)?,
+                        }
+                    }
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let to = missing(path).map_err(write)?;
-                if let To::Place(target) = &to {
-                    self.claim(what, path, Identity::Missing(target.clone()))?;
-                }
-                to
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.missing(what, path)?,
             Err(error) => return Err(write(error)),
         };
         Ok(FileOutput {
             named: path.to_owned(),
             to,
         })
+    }
+
+    /// Claims a regular file that is there.
+    fn there(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
+        // Whoever may not write it may not replace it.
+        let open = match OpenOptions::new().write(true).open(path) {
+            // Somebody else has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.missing(what, path);
+            }
+            open => open.map_err(cannot_write(path))?,
+        };
+        let is = identity_of(&open.metadata().map_err(cannot_write(path))?);
+        self.claim(what, path, is, Some(open))?;
+        match regular(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.missing(what, path),
+            to => to.map_err(cannot_write(path)),
+        }
+    }
+
+    /// Claims a file that is not there.
+    fn missing(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
+        let target = resolve(path, MOST_LINKS).map_err(cannot_write(path))?;
+        self.claim(what, path, Identity::Missing(target.clone()), None)?;
+        try_folder(folder_of(&target)).map_err(cannot_write(path))?;
+        Ok(To::Place(target))
     }
 
     /// The same, if a file was asked for.
@@ -376,17 +411,8 @@ impl Outputs {
     }
 }
 
-/// How a file that is not there is written.
-fn missing(path: &Path) -> io::Result<To> {
-    let target = resolve(path, MOST_LINKS)?;
-    try_folder(folder_of(&target))?;
-    Ok(To::Place(target))
-}
-
 /// How a regular file that is there is written.
 fn regular(path: &Path) -> io::Result<To> {
-    // Whoever may not write it may not replace it.
-    OpenOptions::new().write(true).open(path)?;
     let target = match fs::canonicalize(path) {
         // What is open already may have no path that leads to it.
         Err(_) if names_a_stream(path) => return Ok(To::InPlace(path.to_owned())),

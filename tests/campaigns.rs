@@ -339,7 +339,7 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
 
     // Of another build, and of another generator.
     for (field, what) in [
-        ("\"verilator\": \"Verilator ", "program is"),
+        ("\"verilator\": \"", "program is"),
         ("\"rtl\": \"", "RTL is"),
         ("\"stimulus\": \"", "generator of scenarios is"),
     ] {
