@@ -13,7 +13,7 @@ use crate::dut::variants::Variant;
 use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::scenario::Scenario;
 use crate::shard::Shard;
-use crate::stimulus::{self, Profile, weights};
+use crate::stimulus::{self, Profile};
 
 /// What a campaign does.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Campaign {
     pub profile: Profile,
     /// Seed of everything.
     pub seed: u64,
-    /// Accesses, in scenarios of [`weights::ACCESSES`].
+    /// Accesses, in scenarios of [`weights::ACCESSES`] and a few long ones.
     pub count: u64,
     /// Threads.
     pub jobs: usize,
@@ -119,12 +119,12 @@ impl Campaign {
 
     /// How many scenarios it has.
     pub fn scenarios(&self) -> u64 {
-        self.count.div_ceil(weights::ACCESSES)
+        stimulus::scenarios_of(self.count)
     }
 
     /// Scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
-        let accesses = weights::ACCESSES.min(self.count - number * weights::ACCESSES);
+        let accesses = stimulus::accesses_of(number, self.count);
         let goals = self.lean.as_ref().map_or(&[][..], |lean| &lean.goals);
         stimulus::scenario_toward(
             self.profile,

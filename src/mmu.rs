@@ -229,6 +229,15 @@ impl WalkCaches {
     pub fn any(self) -> bool {
         self.guest || self.host || self.nested
     }
+
+    /// These and others.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            guest: self.guest || other.guest,
+            host: self.host || other.host,
+            nested: self.nested || other.nested,
+        }
+    }
 }
 
 /// A translation that is wanted.

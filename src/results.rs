@@ -17,7 +17,7 @@ use crate::fnv::fnv1a;
 use crate::report::{json as as_json, text};
 use crate::scenario::write::to_toml;
 use crate::shard::Shard;
-use crate::stimulus::weights;
+use crate::stimulus;
 use crate::version::Versions;
 
 /// Version of the format of these files.
@@ -313,7 +313,7 @@ impl Results {
             return Some("there is no such shard");
         }
         let failed_at = self.failure.as_ref().map(|failed| failed.scenario);
-        let all = self.campaign.count.div_ceil(weights::ACCESSES);
+        let all = stimulus::scenarios_of(self.campaign.count);
         if failed_at.is_some_and(|number| number >= all || !self.shard.has(number)) {
             return Some("the scenario that failed is none of this shard");
         }

@@ -356,7 +356,8 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             panic!("{profile}, {number}:\n{}", text::failure(&scenario, failed));
         }
         assert_eq!(outcome.stats.accesses, 20_000);
-        assert_eq!(outcome.scenarios, 40);
+        // One of them is a long one.
+        assert_eq!(outcome.scenarios, 33);
         assert!(!outcome.interrupted);
     }
 }

@@ -313,16 +313,6 @@ fn a_context_that_makes_no_sense_is_refused() {
         ("mode = \"sv39\"", "\"sv39\"", &["no root table", "`root`"]),
         ("root = 0x1000", "root", &["`root` without `mode`"]),
         (
-            "mode = \"sv39\"\nroot = 0x1008",
-            "0x1008",
-            &["not aligned", "0x1000"],
-        ),
-        (
-            "g_mode = \"sv39x4\"\ng_root = 0x1000",
-            "0x1000",
-            &["not aligned", "0x4000"],
-        ),
-        (
             "v = false\nhost = \"vm\"",
             "host",
             &["`v` = false", "no G-stage"],
@@ -395,13 +385,31 @@ fn a_context_of_what_the_device_was_built_without_is_refused() {
             "g_mode = \"sv57x4\"\ng_root = 0x4000",
             &["has 5 levels", "`max_levels` = 3"],
         ),
-        (
-            "mode = \"sv39\"\nroot = 0x1000\nadue = true",
-            &["A and D", "`svadu` = false"],
-        ),
     ] {
         refused(&of_sv39(lines), "[[context]]", words);
     }
+}
+
+#[test]
+fn what_a_machine_does_not_heed_of_a_context_is_legal_and_means_nothing() {
+    let text = with_context(
+        "mode = \"sv39\"\nroot = 0x1FF8\ng_mode = \"sv39x4\"\ng_root = 0x7FF1\nadue = true\ng_adue = true",
+    );
+    let parsed = parse(&text, "x.toml").unwrap();
+    let context = parsed.contexts[0].context;
+    assert_eq!(
+        (context.guest.root.0, context.host.root.0),
+        (0x1FF8, 0x7FF1)
+    );
+    let heeded = parsed.machine.heeded(&context);
+    assert_eq!((heeded.guest.root.0, heeded.host.root.0), (0x1000, 0x4000));
+    assert!(heeded.guest.adue && heeded.host.adue);
+    let without = nestwalk::scenario::Machine {
+        svadu: false,
+        ..parsed.machine
+    };
+    let heeded = without.heeded(&context);
+    assert!(!heeded.guest.adue && !heeded.host.adue);
 }
 
 #[test]

@@ -11,11 +11,13 @@ use nestwalk::golden::{self, Mapping, Overlay, Step};
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{
     Access, Context, Fault, FaultKind, Fence, MemoryType, Outcome, Purpose, Query, Space, Stage,
+    WalkCaches,
 };
 use nestwalk::scenario::parse::{LoadError, ParseError, load, parse};
 use nestwalk::scenario::write::{to_toml, to_toml_with_header};
 use nestwalk::scenario::{
-    AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Machine, NamedContext, Op, Scenario, Timing,
+    AccessOp, Expect, ExpectEntry, ExpectFault, Held, Holes, Machine, NamedContext, Op, Scenario,
+    Timing,
 };
 use nestwalk::stimulus::{self, Profile};
 
@@ -97,7 +99,7 @@ mod holding {
                 },
                 Op::Fence(fence) => tlb.fence(fence),
                 Op::Reset => tlb = Tlb::default(),
-                Op::Timing(_) | Op::Wait(_) | Op::Drain => {}
+                Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Hold { .. } | Op::WalkCaches(_) => {}
             }
         }
         differences
@@ -517,6 +519,23 @@ mod writing {
             Op::Timing(timing.clone()),
             Op::Timing(timing.clone()),
             Op::Timing(Timing {
+                memory_run: 12,
+                request_run: 1000,
+                ..timing.clone()
+            }),
+            Op::Hold {
+                what: Held::Reads,
+                cycles: 1,
+            },
+            Op::Hold {
+                what: Held::Answers,
+                cycles: 300,
+            },
+            Op::Hold {
+                what: Held::Responses,
+                cycles: 100_000,
+            },
+            Op::Timing(Timing {
                 request_idle: 3,
                 ..timing.clone()
             }),
@@ -557,6 +576,36 @@ mod writing {
         let text = round_trip(&full());
         // Runs of equal words do not make a long file.
         assert!(text.contains("words = [0x00000]\nrepeat = 30\n"), "{text}");
+    }
+
+    #[test]
+    fn what_a_device_must_ignore_and_walk_caches_that_are_switched_come_back() {
+        let mut scenario = stimulus::scenario(Profile::ALL[5], 1, 0, 10);
+        scenario.machine = Machine {
+            tlb_entries: 4,
+            max_levels: 3,
+            svadu: false,
+            ..Machine::of(Format::Rv64)
+        };
+        scenario.contexts.truncate(1);
+        let context = &mut scenario.contexts[0].context;
+        context.guest.levels = 3;
+        context.guest.root = Gpa(0x1FF8);
+        context.host.levels = 3;
+        context.host.root = Hpa(0x7FF1);
+        (context.virt, context.guest.adue, context.host.adue) = (true, true, true);
+        scenario.ops = [
+            WalkCaches::default(),
+            WalkCaches::ALL,
+            WalkCaches {
+                host: true,
+                ..WalkCaches::default()
+            },
+        ]
+        .map(Op::WalkCaches)
+        .to_vec();
+        let text = round_trip(&scenario);
+        assert!(text.contains("walk_caches = [\"host\"]\n"), "{text}");
     }
 
     #[test]
@@ -646,6 +695,8 @@ rights = true
                 Op::Wait(_) => "wait",
                 Op::Drain => "drain",
                 Op::Reset => "reset",
+                Op::Hold { .. } => "hold",
+                Op::WalkCaches(_) => "walk caches",
             })
             .collect()
     }

@@ -29,7 +29,8 @@ use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
 use crate::format::{Format, Geometry};
 use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
 use crate::mmu::{
-    Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, describe_with_page,
+    Context, Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, WalkCaches,
+    describe_with_page,
 };
 use crate::report::text;
 use crate::scenario::Machine;
@@ -207,6 +208,8 @@ pub struct Mismatch {
 struct Request {
     op: usize,
     query: Query,
+    /// The context, with what the device must not heed.
+    driven: Context,
     /// Fences before it.
     fences: u64,
     walk: Option<usize>,
@@ -253,6 +256,8 @@ struct MustHit {
 #[derive(Default)]
 struct Walk {
     query: Option<Query>,
+    /// The context that it was begun with, with what the device must not heed.
+    driven: Option<Context>,
     reads: Vec<Read>,
     /// Its steps, as the device tells them; where they are wanted.
     told: Vec<Told>,
@@ -417,6 +422,7 @@ pub(super) struct Checker {
     format: Format,
     slot_count: u32,
     with_steps: bool,
+    walk_caches_ever: WalkCaches,
     /// What walk caches may know, if any is in use.
     known: Option<Known>,
     /// What they must hold.
@@ -571,7 +577,8 @@ impl EntryMemory for Served<'_> {
 
 impl Checker {
     /// For a device. What a checked one tells of walks' steps is checked too.
-    pub fn new(machine: &Machine) -> Self {
+    /// `ever`: the walk caches that are in use at any time.
+    pub fn new(machine: &Machine, ever: WalkCaches) -> Self {
         let &Machine {
             format,
             slots,
@@ -583,8 +590,9 @@ impl Checker {
             format,
             slot_count: slots,
             with_steps: machine.checked,
-            known: machine.walk_caches.any().then(|| Known::new(format)),
-            held: machine.walk_caches.any().then(|| Held::new(machine)),
+            walk_caches_ever: ever,
+            known: ever.any().then(|| Known::new(format)),
+            held: ever.any().then(|| Held::new(machine, ever)),
             second: tlb2.map(|size| Second::new(format, size)),
             tlb_entries: tlb_entries as usize,
             requests: Requests::new(),
@@ -662,10 +670,12 @@ impl Checker {
             .min_by_key(|&(_, accepted)| accepted)
     }
 
-    pub fn accepted(&mut self, id: u8, op: usize, query: &Query, cycle: u64) {
+    /// The device has taken a request. `driven`: its context, with what the device must not heed.
+    pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
         let request = Request {
             op,
             query: *query,
+            driven: *driven,
             fences: self.fences,
             walk: None,
             by_second: false,
@@ -1111,7 +1121,7 @@ impl Checker {
         let Some(request) = self.requests.get(miss.id) else {
             return Err(self.no_request(miss.id, cycle, "a miss"));
         };
-        let (query, fences) = (request.query, request.fences);
+        let (query, driven, fences) = (request.query, request.driven, request.fences);
         if let Some(fence) = request.overtaken {
             let mismatch = self.mismatch(Check::AfterFence, miss.id, cycle);
             let got = format!("a walk in slot {slot}, after the fence");
@@ -1174,7 +1184,7 @@ impl Checker {
         if let Some(other) = (0..self.slots.len()).find(|&other| {
             self.slots[other].is_some_and(|walk| {
                 !self.walks[walk].ended
-                    && self.is_equal(walk, &query)
+                    && self.must_be_shared(walk, &query, &driven)
                     && !self.is_overtaken(walk, &query)
             })
         }) {
@@ -1198,6 +1208,7 @@ impl Checker {
         self.wants_since[slot] = self.grants;
         let state = &mut self.walks[walk];
         state.query = Some(query);
+        state.driven = Some(driven);
         state.reads.clear();
         state.told.clear();
         state.fences_at_step = self.fences;
@@ -1248,6 +1259,11 @@ impl Checker {
                 && other.gva.0 >> smallest == query.gva.0 >> smallest
                 && (other.access == query.access || any_access)
         })
+    }
+
+    /// Whether they are equal and look it: a device may tell contexts apart that mean the same.
+    fn must_be_shared(&self, walk: usize, query: &Query, driven: &Context) -> bool {
+        self.is_equal(walk, query) && self.walks[walk].driven.as_ref() == Some(driven)
     }
 
     /// Whether a fence has named the address space of a walk under way, whatever the address.
@@ -2069,7 +2085,14 @@ impl Checker {
 
     /// What a reset leaves: nothing.
     pub fn reset(&mut self, machine: &Machine) {
-        *self = Self::new(machine);
+        *self = Self::new(machine, self.walk_caches_ever);
+    }
+
+    /// Other walk caches are in use from now on.
+    pub fn use_walk_caches(&mut self, used: WalkCaches) {
+        if let Some(held) = &mut self.held {
+            held.use_now(used);
+        }
     }
 
     /// Counts cycles in which a request waits, and says whether there is to be a reason. A waiting request is looked up in each
@@ -2088,10 +2111,15 @@ impl Checker {
 
     /// A request that waits must have no room: `offered` is the one on the port, if there is one.
     #[cold]
-    pub fn check_room(&self, offered: Option<Query>, cycle: u64) -> Result<(), Box<Mismatch>> {
+    pub fn check_room(
+        &self,
+        offered: Option<(Query, Context)>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
         // One that was taken goes before the one on the port.
         let held = self.requests.iter().find(|request| request.walk.is_none());
-        let Some(query) = held.map(|request| request.query).or(offered) else {
+        let held_asks = held.map(|request| (request.query, request.driven));
+        let Some((query, driven)) = held_asks.or(offered) else {
             return Ok(());
         };
         let under_way: Vec<usize> = self
@@ -2105,9 +2133,9 @@ impl Checker {
             .iter()
             .map(|&walk| self.walks[walk].requests)
             .sum();
-        let may_share = under_way
-            .iter()
-            .any(|&walk| self.is_equal(walk, &query) && !self.is_overtaken(walk, &query));
+        let may_share = under_way.iter().any(|&walk| {
+            self.must_be_shared(walk, &query, &driven) && !self.is_overtaken(walk, &query)
+        });
         let slot_is_free = under_way.len() < self.slot_count as usize;
         // As many requests can wait for walks as `MissEntries` of sim/tb_top.sv says.
         if waiting >= 2 * self.slot_count || !(slot_is_free || may_share) {

@@ -24,11 +24,13 @@ pub(super) enum Stream {
     Latency,
     /// A memory request is answered with an error.
     Error,
+    /// What is on the data lines beside an error.
+    Beside,
 }
 
 impl Stream {
     /// How many there are.
-    const COUNT: usize = Stream::Error as usize + 1;
+    const COUNT: usize = Stream::Beside as usize + 1;
 }
 
 /// The draws of one seed since one restart.
@@ -64,6 +66,17 @@ impl Draws {
         ))
     }
 
+    /// The draw of a cycle, the same in `run` cycles in a row; 0 and 1: in each cycle another.
+    #[inline]
+    pub fn in_spell(&self, stream: Stream, cycle: u64, run: u32) -> Draw {
+        let run = u64::from(run);
+        let late = match run {
+            0 | 1 => 0,
+            _ => cycle.wrapping_sub(self.since) % run,
+        };
+        self.in_cycle(stream, cycle - late)
+    }
+
     /// The draw of an address in a cycle, the same in a window of cycles.
     #[inline]
     pub fn of_address(&self, stream: Stream, address: u64, cycle: u64) -> Draw {
@@ -82,6 +95,11 @@ impl Draw {
     #[inline]
     pub fn below(self, n: u32) -> u32 {
         ((self.0 >> 32) * u64::from(n) >> 32) as u32
+    }
+
+    /// All of them.
+    pub fn bits(self) -> u64 {
+        self.0
     }
 
     /// True in `percent` of a hundred draws.
@@ -109,6 +127,7 @@ mod tests {
         Stream::RequestIdle,
         Stream::Latency,
         Stream::Error,
+        Stream::Beside,
     ];
 
     #[test]

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 
 use super::checker::{Checker, Mismatch, Read, Response, Update};
 use super::draws::{Draws, Stream};
-use super::memory_server::MemoryServer;
+use super::memory_server::{Beside, MemoryServer};
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
-use crate::mmu::{Fault, Fence, Outcome, Query};
-use crate::scenario::{Machine, Op, Scenario, Timing};
+use crate::mmu::{Context, Fault, Fence, Outcome, Query, WalkCaches};
+use crate::scenario::{Held, Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
 const TAIL: u64 = 24;
@@ -32,6 +32,8 @@ pub trait Observer {
     const EVENTS: bool = false;
     /// Whether [`Observer::begun`] is called.
     const BEGUN: bool = false;
+    /// Whether [`Observer::took`] is wanted.
+    const STEPS: bool = false;
 
     /// At the end of a cycle, the op that is to begin next. All before it have been begun.
     fn begun(&mut self, cycle: u64, next: usize) {}
@@ -48,10 +50,22 @@ pub trait Observer {
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
     /// The device has been reset: what has no answer yet gets none.
     fn reset(&mut self) {}
+    /// Other walk caches are in use from a cycle on.
+    fn walk_caches(&mut self, cycle: u64, used: WalkCaches) {}
+    /// What was offered at a port has been taken, after so many cycles in which it was not.
+    fn waited(&mut self, what: Held, cycles: u32) {}
     /// Memory has taken a read or an update.
     fn read(&mut self, slot: u8, read: &Read) {}
     /// Memory has answered the read or update of a slot.
     fn replied(&mut self, cycle: u64, slot: u8) {}
+    /// Memory will answer a read or update, which it has just taken, with an error; and what will be beside it.
+    fn erred(&mut self, is_update: bool, beside: Beside) {}
+    /// A fence is offered for the first cycle, after all else of that cycle. `port`: the slot whose read or update is offered then, and
+    /// was not taken. `response`: the id of the answer that is offered.
+    fn fence_offered(&mut self, cycle: u64, fence: &Fence, port: Option<u8>, response: Option<u8>) {
+    }
+    /// A walk has taken an entry, as the device tells it.
+    fn took(&mut self, step: &WalkStep) {}
     /// An event of the device.
     fn event(&mut self, cycle: u64, event: &Event) {}
     /// A request has been given to a walk.
@@ -210,6 +224,7 @@ struct Requester {
     draws: Draws,
     idle: u32,
     response_busy: u32,
+    run: u32,
     response_after_valid: bool,
 }
 
@@ -220,6 +235,7 @@ impl Requester {
             draws: Draws::new(timing.seed, cycle),
             idle: timing.request_idle,
             response_busy: timing.response_busy,
+            run: timing.request_run,
             response_after_valid: timing.response_after_valid,
         }
     }
@@ -227,14 +243,14 @@ impl Requester {
     /// Whether it begins no request in a cycle.
     #[inline]
     fn is_idle(&self, cycle: u64) -> bool {
-        let draw = || self.draws.in_cycle(Stream::RequestIdle, cycle);
+        let draw = || self.draws.in_spell(Stream::RequestIdle, cycle, self.run);
         self.idle > 0 && draw().chance(self.idle)
     }
 
     /// Whether it accepts a response in a cycle. `waits`: one was offered in the last, and was not accepted.
     #[inline]
     fn accepts(&self, waits: bool, cycle: u64) -> bool {
-        let draw = || self.draws.in_cycle(Stream::ResponseBusy, cycle);
+        let draw = || self.draws.in_spell(Stream::ResponseBusy, cycle, self.run);
         (!self.response_after_valid || waits)
             && (self.response_busy == 0 || !draw().chance(self.response_busy))
     }
@@ -259,9 +275,9 @@ fn is_wanted(scenario: &Scenario, op: usize) -> bool {
 }
 
 /// Nothing is asked of a device.
-fn idle_inputs(machine: &Machine) -> Inputs {
+fn idle_inputs(walk_caches: WalkCaches) -> Inputs {
     let mut inputs = Inputs::default();
-    inputs.set_walk_caches(machine.walk_caches);
+    inputs.set_walk_caches(walk_caches);
     inputs
 }
 
@@ -307,8 +323,9 @@ struct Seen {
     /// The op whose fence was offered, and whether the device took it.
     fence_offered: Option<usize>,
     fence_taken: bool,
-    /// What memory took, and will give.
+    /// What memory took, and will give; and beside an error.
     read: Option<Read>,
+    beside: Option<Beside>,
     /// The slot whose read or update memory has answered.
     replied: Option<u8>,
     read_ready: bool,
@@ -319,6 +336,8 @@ struct Seen {
     owes: bool,
     /// The op to begin next, after this cycle.
     op: usize,
+    /// Other walk caches are in use from this cycle on.
+    walk_caches: Option<WalkCaches>,
 }
 
 /// An edit that can be undone, of the scenario or by an update of the device.
@@ -335,6 +354,8 @@ struct Run<'a> {
     scenario: &'a Scenario,
     /// The earliest cycles of ops.
     cycles: &'a [u64],
+    /// What the device heeds of the scenario's contexts.
+    contexts: Vec<Context>,
     /// That of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
@@ -361,6 +382,17 @@ struct Run<'a> {
     op_since: u64,
     /// Cycles that a wait still takes.
     waiting: u32,
+    /// The cycles in which reads, answers and responses pass again, and the last of them.
+    held_until: [u64; Held::ALL.len()],
+    any_held_until: u64,
+    /// Cycles for which ports have been held in all, or will be: nobody's fault.
+    held: u64,
+    /// The walk caches that are in use.
+    walk_caches: WalkCaches,
+    /// Cycles for which what is offered has not been taken: a read or update, and a response.
+    waited: [u32; 2],
+    /// The op of the fence that was offered last.
+    fence_seen: Option<usize>,
     /// The op whose request is on the port: the next, the one behind the fence that is offered, or one that is asked again.
     requesting: Option<usize>,
     /// The device has taken the request behind the fence that is offered: the fence does not match it.
@@ -381,12 +413,18 @@ impl<'a> Run<'a> {
         Self {
             scenario,
             cycles,
+            contexts: {
+                let contexts = scenario.contexts.iter();
+                contexts
+                    .map(|named| machine.heeded(&named.context))
+                    .collect()
+            },
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing, 0),
-            checker: Checker::new(machine),
+            checker: Checker::new(machine, scenario.walk_caches_ever()),
             stats: Stats::default(),
-            inputs: idle_inputs(machine),
+            inputs: idle_inputs(machine.walk_caches),
             cycle: 0,
             seen: Vec::new(),
             unjudged: 0,
@@ -398,6 +436,12 @@ impl<'a> Run<'a> {
             op: 0,
             op_since: 0,
             waiting: 0,
+            held_until: [0; Held::ALL.len()],
+            any_held_until: 0,
+            held: 0,
+            walk_caches: machine.walk_caches,
+            waited: [0; 2],
+            fence_seen: None,
             requesting: None,
             taken_ahead: false,
             free_ids: (0..=255).collect(),
@@ -420,6 +464,7 @@ impl<'a> Run<'a> {
                 dut.reset().map_err(device(self.cycle))?;
                 self.forget();
                 observer.reset();
+                observer.walk_caches(self.cycle, self.walk_caches);
                 continue;
             }
             let outputs = &mut self.seen[self.unjudged].outputs;
@@ -452,21 +497,37 @@ impl<'a> Run<'a> {
                 self.inputs.mem_rsp_valid = true;
                 self.inputs.mem_rsp_id = reply.id;
                 self.inputs.mem_rsp_error = reply.word.is_none();
-                // What comes with an error means nothing, and should look it.
-                self.inputs.mem_rsp_data = reply.word.unwrap_or(0x0DEA_DBEF);
+                self.inputs.mem_rsp_data = reply.data;
             }
             None => self.inputs.mem_rsp_valid = false,
         }
+        if self.cycle < self.any_held_until {
+            self.hold();
+        }
         true
+    }
+
+    /// Lets nothing pass where a port is held.
+    #[cold]
+    fn hold(&mut self) {
+        let is_held = self.held_until.map(|until| self.cycle < until);
+        self.inputs.mem_req_ready &= !is_held[Held::Reads as usize];
+        self.inputs.mem_rsp_valid &= !is_held[Held::Answers as usize];
+        self.inputs.rsp_ready &= !is_held[Held::Responses as usize];
     }
 
     /// After a reset: nobody waits for anything any more.
     fn forget(&mut self) {
         self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
+        self.checker.use_walk_caches(self.walk_caches);
+        self.seen
+            .iter_mut()
+            .for_each(|seen| seen.walk_caches = None);
+        self.waited = [0; 2];
         self.server.reset(self.cycle);
         self.requester.draws.restart(self.cycle);
-        self.inputs = idle_inputs(&self.scenario.machine);
+        self.inputs = idle_inputs(self.walk_caches);
         self.requesting = None;
         self.outstanding = 0;
         self.replays.clear();
@@ -532,7 +593,7 @@ impl<'a> Run<'a> {
             },
         };
         match self.scenario.ops.get(op)? {
-            Op::Access(access) => Some((op, self.query(access))),
+            Op::Access(access) => Some((op, self.driven(access))),
             _ => None,
         }
     }
@@ -548,10 +609,21 @@ impl<'a> Run<'a> {
         self.first_cycle_of(op) <= self.cycle
     }
 
+    /// What the device is asked, with all that it must not heed.
+    #[inline]
+    fn driven(&self, op: &crate::scenario::AccessOp) -> Query {
+        Query {
+            context: self.scenario.contexts[op.context].context,
+            gva: op.gva,
+            access: op.access,
+        }
+    }
+
+    /// What that means.
     #[inline]
     fn query(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
-            context: self.scenario.contexts[op.context].context,
+            context: self.contexts[op.context],
             gva: op.gva,
             access: op.access,
         }
@@ -593,8 +665,19 @@ impl<'a> Run<'a> {
                     self.next_op();
                     return;
                 }
+                Op::Hold { what, cycles } => {
+                    let until = &mut self.held_until[*what as usize];
+                    *until = (*until).max(self.cycle + u64::from(*cycles));
+                    self.any_held_until = self.any_held_until.max(*until);
+                    self.held += u64::from(*cycles);
+                }
+                Op::WalkCaches(used) if self.begun_accesses() == 0 => {
+                    self.walk_caches = *used;
+                    self.inputs.set_walk_caches(*used);
+                    self.seen[self.unjudged].walk_caches = Some(*used);
+                }
                 Op::Drain if self.begun_accesses() == 0 => {}
-                Op::Drain | Op::Access(_) | Op::Fence(_) => return,
+                Op::Drain | Op::WalkCaches(_) | Op::Access(_) | Op::Fence(_) => return,
             }
             self.next_op();
         }
@@ -654,9 +737,9 @@ impl<'a> Run<'a> {
         seen.read = (outputs.mem_req_valid && self.inputs.mem_req_ready).then(|| {
             let at = Hpa(outputs.mem_req_hpa);
             let update = Update::on_port(outputs);
-            let word = self
-                .server
-                .grant(outputs.mem_req_id, at, update, cycle, &mut self.memory);
+            let (word, beside) =
+                self.server
+                    .grant(outputs.mem_req_id, at, update, cycle, &mut self.memory);
             if let Some(update) = update
                 && word == Some(update.expected)
             {
@@ -667,6 +750,7 @@ impl<'a> Run<'a> {
                     by_device: true,
                 });
             }
+            seen.beside = beside;
             Read {
                 at,
                 update,
@@ -730,7 +814,7 @@ impl<'a> Run<'a> {
         let next = match self.seen[..self.unjudged].get(index + 1) {
             Some(seen) => &seen.outputs,
             None => {
-                let idle = idle_inputs(&self.scenario.machine);
+                let idle = idle_inputs(self.walk_caches);
                 // Without the response, or if an assertion fails, the mismatch is told without it.
                 if dut.tick(&idle, &mut outputs).is_err() {
                     return;
@@ -761,6 +845,10 @@ impl<'a> Run<'a> {
         cycle: u64,
         observer: &mut O,
     ) -> Result<(), Box<Mismatch>> {
+        if let Some(used) = self.seen[index].walk_caches.take() {
+            self.checker.use_walk_caches(used);
+            observer.walk_caches(cycle, used);
+        }
         let seen = &self.seen[index];
         let outputs = &seen.outputs;
         if O::BEGUN {
@@ -785,7 +873,8 @@ impl<'a> Run<'a> {
                 let rule = "no request is accepted before a waiting fence that matches it";
                 return Err(self.checker.port_mismatch(rule, "one is", cycle));
             }
-            self.checker.accepted(seen.id, op, &query, cycle);
+            let driven = self.driven(access).context;
+            self.checker.accepted(seen.id, op, &query, &driven, cycle);
             observer.accepted(cycle, op, seen.id);
         }
         if let Some((op, fence)) = fence {
@@ -805,6 +894,9 @@ impl<'a> Run<'a> {
         }
         if let Some(read) = &seen.read {
             observer.read(outputs.mem_req_id, read);
+            if let Some(beside) = seen.beside {
+                observer.erred(read.update.is_some(), beside);
+            }
             if seen.replied == Some(outputs.mem_req_id) {
                 // A read that follows upon its predecessor's data at once has not waited.
                 self.checker.replied(outputs.mem_req_id);
@@ -830,10 +922,13 @@ impl<'a> Run<'a> {
             {
                 observer.event(cycle, &event);
             }
-            if self.checker.wants_steps()
+            if (O::STEPS || self.checker.wants_steps())
                 && let Some(step) = dut.step_of_event(outputs)
             {
-                self.checker.step(&step, cycle)?;
+                observer.took(&step);
+                if self.checker.wants_steps() {
+                    self.checker.step(&step, cycle)?;
+                }
             }
             if let Some(miss) = miss {
                 looked_up = true;
@@ -874,6 +969,16 @@ impl<'a> Run<'a> {
         }
 
         let response_taken = outputs.rsp_valid && seen.rsp_ready;
+        for (at, what, offered, ready) in [
+            (0, Held::Reads, outputs.mem_req_valid, seen.read_ready),
+            (1, Held::Responses, outputs.rsp_valid, seen.rsp_ready),
+        ] {
+            if offered && ready {
+                observer.waited(what, std::mem::take(&mut self.waited[at]));
+            } else if offered {
+                self.waited[at] += 1;
+            }
+        }
         // While a fence waits, the requests that it does not match are looked up; which of them is looked up first is not known.
         let looks = (!outputs.rsp_valid || seen.rsp_ready) && fence.is_none() && !walk_answered;
         let progress = seen.request_taken.is_some()
@@ -884,7 +989,7 @@ impl<'a> Run<'a> {
             .keeps_out(looks, seen.offered.is_some(), progress)
         {
             let offered = seen.offered.and_then(|op| match self.scenario.ops.get(op) {
-                Some(Op::Access(access)) => Some(self.query(access)),
+                Some(Op::Access(access)) => Some((self.query(access), self.driven(access).context)),
                 _ => None,
             });
             self.checker.check_room(offered, cycle)?;
@@ -907,6 +1012,15 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        if let Some((op, fence)) = fence
+            && self.fence_seen != Some(op)
+        {
+            self.fence_seen = Some(op);
+            let waits = outputs.mem_req_valid && !seen.read_ready;
+            let port = waits.then_some(outputs.mem_req_id);
+            let response = outputs.rsp_valid.then_some(outputs.rsp_id);
+            observer.fence_offered(cycle, fence, port, response);
+        }
         self.checker
             .ports(outputs, response_taken, seen.read_ready, cycle)?;
         let is_active = outputs.mem_req_valid
@@ -926,7 +1040,7 @@ impl<'a> Run<'a> {
             since,
         };
         if let Some((op, since)) = self.checker.oldest()
-            && self.cycle - since > self.patience
+            && self.cycle - since > self.patience + self.held
         {
             return Err(hang(op, since));
         }
@@ -936,7 +1050,7 @@ impl<'a> Run<'a> {
                 Some(Op::Access(_) | Op::Fence(_))
             );
         let since = self.op_since.max(self.first_cycle_of(self.op));
-        if waits_for_device && self.cycle.saturating_sub(since) > self.patience {
+        if waits_for_device && self.cycle.saturating_sub(since) > self.patience + self.held {
             return Err(hang(self.op, since));
         }
         Ok(())
@@ -958,6 +1072,53 @@ mod tests {
     struct Live;
 
     impl Observer for Live {}
+
+    /// How long each port has waited at most: reads, and responses.
+    #[derive(Default)]
+    struct Waits([u32; Held::ALL.len()]);
+
+    impl Observer for Waits {
+        fn waited(&mut self, what: Held, cycles: u32) {
+            let most = &mut self.0[what as usize];
+            *most = (*most).max(cycles);
+        }
+    }
+
+    #[test]
+    fn a_hold_lets_nothing_pass_for_its_cycles_and_is_no_hang() {
+        let default = &VARIANTS[0];
+        let mut dut = Dut::new(default, 1).unwrap();
+        let profile = Profile {
+            format: default.paging_format(),
+            rights: false,
+        };
+        let mut scenario = stimulus::scenario(profile, 1, 0, 1);
+        let access = scenario.ops.iter().find(|op| matches!(op, Op::Access(_)));
+        let access = access.unwrap().clone();
+        scenario.machine = Machine::of(profile.format);
+        scenario.timing = Timing::default();
+        scenario.ops = vec![access.clone()];
+        let free = run(&mut dut, &scenario, &mut ()).unwrap();
+        // Longer than any request may wait without a reason.
+        let cycles = 60_000;
+        for what in Held::ALL {
+            scenario.ops = vec![Op::Hold { what, cycles }, access.clone()];
+            let mut waits = Waits::default();
+            let held = run(&mut dut, &scenario, &mut waits).unwrap();
+            let longer = held.cycles - free.cycles;
+            let most = u64::from(cycles);
+            assert!(
+                (most - free.cycles..=most).contains(&longer),
+                "{what:?}: {longer}"
+            );
+            let waited = u64::from(waits.0[what as usize]);
+            match what {
+                // Memory is asked, and does not answer.
+                Held::Answers => assert_eq!(waited, 0),
+                Held::Reads | Held::Responses => assert!(waited > most - free.cycles),
+            }
+        }
+    }
 
     #[test]
     fn a_run_comes_to_the_same_whether_or_not_cycles_are_judged_at_once() {

@@ -118,6 +118,7 @@ pub(super) struct Held {
     /// Bits of the gPAs that the device can tell apart.
     host_width: u32,
     used: WalkCaches,
+    ever: WalkCaches,
     /// Others that may be touched after an entry before a fill can take its place: log2 of the entries.
     most: u32,
     /// Those of guest tables by level, those of host tables by level, and the nested TLB.
@@ -125,15 +126,22 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub fn new(machine: &Machine) -> Self {
+    /// `ever`: the walk caches that are in use at any time, which are filled at every time.
+    pub fn new(machine: &Machine, ever: WalkCaches) -> Self {
         let keys = Keys::new(machine.format);
         Self {
             host_width: keys.host_width(machine.max_levels),
             keys,
             used: machine.walk_caches,
+            ever,
             most: machine.walk_cache_entries.max(1).ilog2(),
             caches: Default::default(),
         }
+    }
+
+    /// Others are in use from now on; no walk is under way.
+    pub fn use_now(&mut self, used: WalkCaches) {
+        self.used = used;
     }
 
     fn place(of: &Of) -> usize {
@@ -240,19 +248,19 @@ impl Held {
         let fill = Touch::Fill { cycle };
         let (guest, host) = (&query.context.guest, &query.context.host);
         if !step.host {
-            if self.used.guest && !step.update && step.guest_level + 1 < guest.levels {
+            if self.ever.guest && !step.update && step.guest_level + 1 < guest.levels {
                 let key = self.keys.guest(query, step.guest_level.into());
                 self.touch(key, &fill, open);
             }
             return;
         }
-        if self.used.host && !step.update && step.host_level + 1 < host.levels {
+        if self.ever.host && !step.update && step.host_level + 1 < host.levels {
             let key = self.keys.host(query, step.gpa, step.host_level.into());
             self.touch(key, &fill, &open);
         }
         // The leaf, and nothing to set in it: the guest's entry is read next.
         let is_found = step.next == Next::Read && !Entry(word).is_pointer();
-        if self.used.nested && step.purpose == 0 && is_found {
+        if self.ever.nested && step.purpose == 0 && is_found {
             let key = self.keys.nested(query, step.gpa);
             self.touch(key, &fill, &open);
         }
@@ -361,11 +369,12 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn held(entries: u32) -> Held {
-        Held::new(&Machine {
+        let machine = Machine {
             walk_cache_entries: entries,
             walk_caches: WalkCaches::ALL,
             ..Machine::of(Format::Rv64)
-        })
+        };
+        Held::new(&machine, WalkCaches::ALL)
     }
 
     fn query(gva: u64) -> Query {

@@ -10,18 +10,64 @@ use crate::addr::Hpa;
 use crate::memory::HostMemory;
 use crate::scenario::Timing;
 
+/// What is on the data lines beside an error, where it means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// 0.
+    Zero,
+    /// All ones.
+    Ones,
+    /// The last word that was given and looks like a pointer.
+    Pointer,
+    /// What is really there.
+    Truth,
+    /// The word that was given last.
+    Last,
+    /// Any.
+    Any,
+}
+
+impl Beside {
+    /// Each.
+    pub const ALL: [Self; 6] = [
+        Self::Zero,
+        Self::Ones,
+        Self::Pointer,
+        Self::Truth,
+        Self::Last,
+        Self::Any,
+    ];
+
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Zero => "0",
+            Self::Ones => "all ones",
+            Self::Pointer => "a pointer",
+            Self::Truth => "what is there",
+            Self::Last => "the word before",
+            Self::Any => "any",
+        }
+    }
+}
+
 /// A read on its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub id: u8,
     /// None: an error.
     pub word: Option<u64>,
+    /// What is on the data lines: the word; beside an error, which makes it mean nothing, anything.
+    pub data: u64,
     due: u64,
 }
 
 pub(super) struct MemoryServer {
     timing: Timing,
     draws: Draws,
+    /// The word that was given last, and the last of them that looks like a pointer.
+    last: u64,
+    pointer: u64,
     /// In the order of their grants.
     under_way: VecDeque<Reply>,
     /// Of them, the one that was offered last.
@@ -33,6 +79,8 @@ impl MemoryServer {
         Self {
             timing: timing.clone(),
             draws: Draws::new(timing.seed, 0),
+            last: 0,
+            pointer: 0,
             under_way: VecDeque::new(),
             offered: 0,
         }
@@ -52,9 +100,9 @@ impl MemoryServer {
     /// Whether it takes a read in a cycle. `waits`: one was offered in the last, and was not taken.
     #[inline]
     pub fn ready(&self, waits: bool, cycle: u64) -> bool {
-        let busy = self.timing.memory_busy;
-        (!self.timing.after_valid || waits)
-            && (busy == 0 || !self.draws.in_cycle(Stream::MemoryBusy, cycle).chance(busy))
+        let (busy, run) = (self.timing.memory_busy, self.timing.memory_run);
+        let draw = || self.draws.in_spell(Stream::MemoryBusy, cycle, run);
+        (!self.timing.after_valid || waits) && (busy == 0 || !draw().chance(busy))
     }
 
     /// Drops what is on its way: the device has been reset in a cycle. From it on the draws are those of a start.
@@ -63,7 +111,8 @@ impl MemoryServer {
         self.draws.restart(cycle);
     }
 
-    /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing.
+    /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing. Gives the word, and
+    /// what comes beside an error.
     #[inline]
     pub fn grant(
         &mut self,
@@ -72,7 +121,7 @@ impl MemoryServer {
         update: Option<Update>,
         cycle: u64,
         memory: &mut Cow<'_, HostMemory>,
-    ) -> Option<u64> {
+    ) -> (Option<u64>, Option<Beside>) {
         let draw = |stream| self.draws.of_address(stream, at.0, cycle);
         let errors = self.timing.errors;
         let error = errors > 0 && draw(Stream::Error).below(1000) < errors;
@@ -87,12 +136,45 @@ impl MemoryServer {
         } else {
             least + draw(Stream::Latency).below(most - least + 1)
         };
+        let mut beside = None;
+        let data = match word {
+            Some(word) => {
+                self.last = word;
+                // In every format a pointer has its lowest four bits 0001, or says nothing there.
+                if word & 0xF <= 1 && word != 0 {
+                    self.pointer = word;
+                }
+                word
+            }
+            None => {
+                let (kind, data) = self.beside_error(at, cycle, memory);
+                beside = Some(kind);
+                data
+            }
+        };
         self.under_way.push_back(Reply {
             id,
             word,
+            data,
             due: cycle + u64::from(latency),
         });
-        word
+        (word, beside)
+    }
+
+    /// Draws what comes with an error.
+    #[cold]
+    fn beside_error(&self, at: Hpa, cycle: u64, memory: &HostMemory) -> (Beside, u64) {
+        let draw = self.draws.of_address(Stream::Beside, at.0, cycle);
+        let beside = Beside::ALL[draw.below(Beside::ALL.len() as u32) as usize];
+        match (beside, memory.read(at)) {
+            (Beside::Zero, _) => (beside, 0),
+            (Beside::Ones, _) => (beside, u64::MAX),
+            (Beside::Pointer, _) => (beside, self.pointer),
+            (Beside::Truth, Ok(word)) => (beside, word),
+            // Of a hole there is none.
+            (Beside::Truth | Beside::Last, _) => (Beside::Last, self.last),
+            (Beside::Any, _) => (beside, draw.bits()),
+        }
     }
 
     /// The reply that memory offers in a cycle.
@@ -110,5 +192,44 @@ impl MemoryServer {
     /// The reply that was offered last has been taken.
     pub fn taken(&mut self) {
         self.under_way.remove(self.offered);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+
+    #[test]
+    fn everything_comes_beside_errors() {
+        let mut memory = HostMemory::new(Format::Rv64);
+        memory.write(Hpa(0x1000), 0x2001);
+        let timing = Timing {
+            errors: 500,
+            latency: 1..=50,
+            ..Timing::default()
+        };
+        let mut server = MemoryServer::new(&timing);
+        let mut seen = [false; Beside::ALL.len()];
+        let mut memory = Cow::Borrowed(&memory);
+        // Draws of one address last for some cycles.
+        for cycle in (0..6400).step_by(32) {
+            let (word, beside) = server.grant(0, Hpa(0x1000), None, cycle, &mut memory);
+            assert_eq!(word.is_none(), beside.is_some());
+            let reply = *server.under_way.back().unwrap();
+            match beside {
+                None => assert_eq!(reply.data, 0x2001),
+                Some(Beside::Truth | Beside::Last | Beside::Pointer) if cycle > 640 => {
+                    assert_eq!(reply.data, 0x2001);
+                }
+                Some(Beside::Zero) => assert_eq!(reply.data, 0),
+                Some(Beside::Ones) => assert_eq!(reply.data, u64::MAX),
+                Some(_) => {}
+            }
+            if let Some(beside) = beside {
+                seen[beside as usize] = true;
+            }
+        }
+        assert_eq!(seen, [true; Beside::ALL.len()]);
     }
 }

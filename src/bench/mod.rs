@@ -15,3 +15,4 @@ mod steps;
 pub use checker::{Check, Mismatch, Read, Update};
 pub(crate) use driver::run_at;
 pub use driver::{Failed, Failure, Observer, Stats, Walked, run};
+pub use memory_server::Beside;

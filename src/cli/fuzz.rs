@@ -158,7 +158,7 @@ pub(super) fn main(args: &Args) -> Result<Verdict, CliError> {
         super::print(&format!("{}{part}\n", campaign.command()))?;
     }
 
-    let accesses = accesses(&campaign, shard);
+    let accesses = crate::stimulus::accesses_of_shard(campaign.count, shard);
     let bar = progress_bar(accesses, args.json);
     let interrupt = super::interrupt();
     let memory = args.memory.then(|| Memory {
@@ -297,13 +297,6 @@ fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
                 .join(", "),
         }),
     }
-}
-
-/// The accesses of a shard.
-fn accesses(campaign: &Campaign, shard: Shard) -> u64 {
-    use crate::stimulus::weights::ACCESSES;
-    let (whole, rest) = (campaign.count / ACCESSES, campaign.count % ACCESSES);
-    shard.share(whole) * ACCESSES + if shard.has(whole) { rest } else { 0 }
 }
 
 fn report(

@@ -7,15 +7,17 @@ use super::held::Held;
 use super::model::{
     BESIDE, CacheMet, Form, Id, Mode, Model, Place, SWITCHES, WalkCache, used_index,
 };
+use super::situations::Situations;
 use crate::addr::Gva;
-use crate::bench::{Observer, Read, Walked};
+use crate::bench::{Beside, Observer, Read, Walked};
 use crate::dut::{Done, Miss, WalkStep};
 use crate::format::{Format, riscv};
 use crate::golden::{self, Mapping, Meaning, Step};
 use crate::mmu::{
     Access, Context, Extent, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Space,
+    WalkCaches,
 };
-use crate::scenario::{Op, Scenario};
+use crate::scenario::{Held as HeldPort, Op, Scenario};
 
 /// The counts of one run: few of the bins are hit in one, so what is hit is remembered.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Bins {
     }
 
     #[inline]
-    fn hit(&mut self, id: Id, at: &[usize]) {
+    pub(super) fn hit(&mut self, id: Id, at: &[usize]) {
         let Some(group) = self.model.group(id) else {
             return;
         };
@@ -94,6 +96,10 @@ pub struct Watch<'a> {
     held: Option<Held>,
     /// For each slot, when its walk was given a word that it has not gone on from.
     words: [Option<u64>; 16],
+    /// The walk caches that are in use, and those that are at any time.
+    used: WalkCaches,
+    ever: WalkCaches,
+    situations: Situations,
 }
 
 /// A request without an answer.
@@ -293,14 +299,17 @@ impl<'a> Watch<'a> {
             steps: Steps::default(),
             held: Self::empty_caches(scenario),
             words: [None; 16],
+            used: scenario.machine.walk_caches,
+            ever: scenario.walk_caches_ever(),
+            situations: Situations::new(scenario),
         }
     }
 
     fn empty_caches(scenario: &Scenario) -> Option<Held> {
         let machine = &scenario.machine;
         let geometry = machine.format.geometry();
-        let held = || Held::new(geometry, machine.walk_cache_entries);
-        machine.walk_caches.any().then(held)
+        let held = || Held::new(geometry, machine.walk_cache_entries, machine.walk_caches);
+        scenario.walk_caches_ever().any().then(held)
     }
 
     #[inline]
@@ -313,7 +322,10 @@ impl<'a> Watch<'a> {
             Some(Op::Access(access)) => Some((
                 access.context,
                 Query {
-                    context: self.scenario.contexts[access.context].context,
+                    context: self
+                        .scenario
+                        .machine
+                        .heeded(&self.scenario.contexts[access.context].context),
                     gva: access.gva,
                     access: access.access,
                 },
@@ -529,7 +541,7 @@ impl Watch<'_> {
         let Walked {
             slot, query, found, ..
         } = walked;
-        let used = self.scenario.machine.walk_caches;
+        let (used, ever) = (self.used, self.ever);
         let times = steps.passes.len().min(3);
         self.hit(Id::WalkCaches, &[used_index(used), times]);
         let Some(mut held) = self.held.take() else {
@@ -555,6 +567,9 @@ impl Watch<'_> {
                     WalkCache::Nested => step.gpa.0,
                     _ => address,
                 };
+                if let Some(since) = held.led_after_switch(cache, query, address) {
+                    self.hit(Id::CacheSwitch, &[step.pass as usize - 1, since]);
+                }
                 let spared = held.pass(cache, query, address, step.global);
                 for (at, by) in CacheMet::SPARED.iter().enumerate() {
                     if spared & by.bit() != 0 {
@@ -569,17 +584,17 @@ impl Watch<'_> {
                 let context = &query.context;
                 let (cache, is_used, levels) = match taken.at {
                     Position::Guest { level } => {
-                        (WalkCache::Guest { level }, used.guest, context.guest.levels)
+                        (WalkCache::Guest { level }, ever.guest, context.guest.levels)
                     }
                     Position::Host { level, .. } => {
-                        (WalkCache::Host { level }, used.host, context.host.levels)
+                        (WalkCache::Host { level }, ever.host, context.host.levels)
                     }
                 };
                 let is_root = place.level() + 1 == u32::from(levels);
                 if is_used && taken.is_read && !is_root {
                     held.fill(cache, query, address, global);
                 }
-                if used.nested && taken.found_page {
+                if ever.nested && taken.found_page {
                     held.fill(WalkCache::Nested, query, address, false);
                 }
             }
@@ -637,12 +652,10 @@ impl Watch<'_> {
         };
         let is_idle = self.walks.iter().all(|walk| walk.ended);
         for (at, (cache, met)) in held.fence(fence).into_iter().enumerate() {
-            let used = self.scenario.machine.walk_caches;
-            let is_used = match cache {
-                WalkCache::Guest { .. } => used.guest,
-                WalkCache::Host { .. } => used.host,
-                WalkCache::Nested => used.nested,
-            };
+            let is_used = cache.is_of(self.used);
+            if !is_used && met & CacheMet::Named.bit() != 0 {
+                self.hit(Id::CacheSwitch, &[cache.kind(), 4]);
+            }
             for (number, how) in CacheMet::ALL.into_iter().enumerate() {
                 // What a walk under way has read may be there already.
                 let is_known = how != CacheMet::Nothing || is_idle;
@@ -652,6 +665,17 @@ impl Watch<'_> {
             }
         }
         self.held = Some(held);
+    }
+}
+
+/// Where so many cycles are on the axis of [`Id::Wait`].
+fn cycles_class(cycles: u64) -> usize {
+    match cycles {
+        0 => 0,
+        1..=3 => 1,
+        4..=19 => 2,
+        20..=99 => 3,
+        _ => 4,
     }
 }
 
@@ -677,11 +701,49 @@ impl Taken {
 
 impl Observer for Watch<'_> {
     const LIVE: bool = false;
+    const STEPS: bool = true;
+
+    fn walk_caches(&mut self, _: u64, used: WalkCaches) {
+        let before = std::mem::replace(&mut self.used, used);
+        let switched = [
+            (before.guest, used.guest),
+            (before.host, used.host),
+            (before.nested, used.nested),
+        ];
+        for (kind, (before, now)) in switched.into_iter().enumerate() {
+            if before != now {
+                self.hit(Id::CacheSwitch, &[kind, usize::from(!now)]);
+            }
+        }
+        if let Some(held) = &mut self.held {
+            held.use_now(used);
+        }
+    }
+
+    fn waited(&mut self, what: HeldPort, cycles: u32) {
+        self.hit(Id::Wait, &[what as usize, cycles_class(cycles.into())]);
+    }
+
+    fn erred(&mut self, is_update: bool, beside: Beside) {
+        self.hit(Id::ErrorWord, &[usize::from(is_update), beside as usize]);
+    }
+
+    fn fence_offered(&mut self, cycle: u64, fence: &Fence, port: Option<u8>, response: Option<u8>) {
+        let form = Form::index(self.format, fence);
+        self.situations
+            .fence_offered(self.bins, cycle, fence, form, port, response);
+    }
+
+    fn took(&mut self, step: &WalkStep) {
+        self.situations.took(step);
+    }
 
     fn accepted(&mut self, _: u64, op: usize, id: u8) {
         let Some((context, query)) = self.query(op) else {
             return;
         };
+        let driven = self.scenario.contexts[context].context;
+        self.situations.accepted(self.bins, id, &query, driven);
         self.switched(context);
         self.beside(&query);
         let space = query.context.space();
@@ -714,6 +776,7 @@ impl Observer for Watch<'_> {
         let Some(at) = self.requests.iter().position(|request| request.op == op) else {
             return;
         };
+        self.situations.answered(self.requests[at].id);
         let Some(request) = self.requests.remove(at) else {
             return;
         };
@@ -753,6 +816,9 @@ impl Observer for Watch<'_> {
     }
 
     fn replayed(&mut self, _: u64, op: usize) {
+        if let Some(request) = self.requests.iter().find(|request| request.op == op) {
+            self.situations.answered(request.id);
+        }
         self.requests.retain(|request| request.op != op);
     }
 
@@ -764,6 +830,10 @@ impl Observer for Watch<'_> {
         self.context = None;
         self.held = Self::empty_caches(self.scenario);
         self.words = [None; 16];
+        self.situations.reset();
+        if let Some(held) = &mut self.held {
+            held.use_now(self.used);
+        }
     }
 
     fn fenced(&mut self, _: u64, _: usize, fence: &Fence) {
@@ -804,6 +874,7 @@ impl Observer for Watch<'_> {
             self.hit(Id::Fence, &[form, at]);
         }
         self.tlb.fence(fence);
+        self.situations.fenced(self.bins, fence);
         self.cache_fence(form, fence);
         for walk in &mut self.walks {
             walk.overtaken |= !walk.ended && fence.names_space(walk.space);
@@ -811,6 +882,7 @@ impl Observer for Watch<'_> {
     }
 
     fn read(&mut self, slot: u8, read: &Read) {
+        self.situations.read(slot, read);
         self.reads.push_back(slot);
         if let Some(word) = self.words.get_mut(usize::from(slot)).and_then(Option::take) {
             let waited = (read.cycle - word).min(2) as usize;
@@ -820,6 +892,10 @@ impl Observer for Watch<'_> {
     }
 
     fn replied(&mut self, cycle: u64, slot: u8) {
+        if let Some(cycles) = self.situations.replied(slot, cycle) {
+            let answers = HeldPort::Answers as usize;
+            self.hit(Id::Wait, &[answers, cycles_class(cycles)]);
+        }
         if let Some(word) = self.words.get_mut(usize::from(slot)) {
             *word = Some(cycle);
         }
@@ -830,7 +906,8 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn missed(&mut self, _: u64, miss: &Miss) {
+    fn missed(&mut self, cycle: u64, miss: &Miss) {
+        self.situations.missed(miss, cycle);
         let Some(request) = self
             .requests
             .iter_mut()
@@ -870,7 +947,8 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn second_hit(&mut self, _: u64, id: u8) {
+    fn second_hit(&mut self, cycle: u64, id: u8) {
+        self.situations.second_hit(self.bins, id, cycle);
         let request = self.requests.iter_mut().rfind(|request| request.id == id);
         if let Some(request) = request {
             request.by_second = true;
@@ -881,6 +959,7 @@ impl Observer for Watch<'_> {
     }
 
     fn given(&mut self, _: u64, done: &Done) {
+        self.situations.given(done);
         let Some(at) = self.walks.iter().position(|walk| walk.slot == done.slot) else {
             return;
         };
@@ -944,7 +1023,8 @@ impl Observer for Watch<'_> {
         self.steps.passes.push((number, *step));
     }
 
-    fn walked(&mut self, _: u64, walked: &Walked) {
+    fn walked(&mut self, cycle: u64, walked: &Walked) {
+        self.situations.walked(walked, cycle);
         let Walked {
             query, found, fill, ..
         } = walked;

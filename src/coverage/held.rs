@@ -6,7 +6,7 @@
 
 use super::model::{CacheMet, WalkCache};
 use crate::format::Geometry;
-use crate::mmu::{Fence, Query, Space};
+use crate::mmu::{Fence, Query, Space, WalkCaches};
 
 /// What a cache holds.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,10 @@ struct Entry {
     global: bool,
     /// What has spared it of fences since it was read: a set of [`CacheMet`].
     spared: u16,
+    /// Its cache was not in use when it was read.
+    read_off: bool,
+    /// Its cache has not been in use at some time since.
+    was_off: bool,
 }
 
 /// The walk caches of a device.
@@ -26,29 +30,71 @@ pub(super) struct Held {
     geometry: Geometry,
     /// Entries that each cache has room for.
     capacity: usize,
+    used: WalkCaches,
     /// Each cache with its entries, the last used first.
     caches: Vec<(WalkCache, Vec<Entry>)>,
 }
 
 impl Held {
     /// They hold nothing.
-    pub fn new(geometry: Geometry, capacity: u32) -> Self {
+    pub fn new(geometry: Geometry, capacity: u32, used: WalkCaches) -> Self {
         let caches = WalkCache::all(&geometry);
         Self {
             geometry,
             capacity: capacity as usize,
+            used,
             caches: caches.map(|cache| (cache, Vec::new())).collect(),
         }
     }
 
+    /// Other caches are in use from now on.
+    pub fn use_now(&mut self, used: WalkCaches) {
+        self.used = used;
+        for (cache, entries) in &mut self.caches {
+            if !cache.is_of(used) {
+                entries.iter_mut().for_each(|entry| entry.was_off = true);
+            }
+        }
+    }
+
+    /// A cache is about to lead a walk. Where it has been switched on since what leads was read: the number of what that is in
+    /// [`super::model::CACHE_SWITCHES`].
+    pub fn led_after_switch(
+        &mut self,
+        cache: WalkCache,
+        query: &Query,
+        address: u64,
+    ) -> Option<usize> {
+        let (entries, entry) = self.taken(cache, query, address);
+        let since = match (entry.read_off, entry.was_off) {
+            (true, _) => Some(3),
+            (false, true) => Some(2),
+            (false, false) => None,
+        };
+        // It counts once.
+        let (read_off, was_off) = (false, false);
+        entries.insert(
+            0,
+            Entry {
+                read_off,
+                was_off,
+                ..entry
+            },
+        );
+        since
+    }
+
     /// A walk has read what a cache keeps of an address.
     pub fn fill(&mut self, cache: WalkCache, query: &Query, address: u64, global: bool) {
+        let read_off = !cache.is_of(self.used);
         let (entries, entry) = self.taken(cache, query, address);
         entries.insert(
             0,
             Entry {
                 global,
                 spared: 0,
+                read_off,
+                was_off: false,
                 ..entry
             },
         );
@@ -76,6 +122,8 @@ impl Held {
                 prefix,
                 global: false,
                 spared: 0,
+                read_off: false,
+                was_off: false,
             },
         };
         entries.truncate(self.capacity.saturating_sub(1));
@@ -200,7 +248,7 @@ mod tests {
     /// With an entry for address 0 in each cache.
     fn held(virt: bool, global: bool) -> Held {
         let geometry = Format::Rv64.geometry();
-        let mut held = Held::new(geometry, 2);
+        let mut held = Held::new(geometry, 2, WalkCaches::ALL);
         for cache in WalkCache::all(&geometry) {
             held.fill(cache, &query(virt), 0, global);
         }

@@ -11,6 +11,7 @@ mod held;
 pub mod html;
 pub mod model;
 pub mod rtl;
+mod situations;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use collect::{Bins, Hits, Watch};
-use model::{Group, Id, Model, Rule};
-pub use model::{Mode, Place};
+use model::{Group, Model, Rule};
+pub use model::{Id, Mode, Place};
 
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind};
@@ -210,19 +211,19 @@ impl Coverage {
         found
     }
 
-    /// What the generator should aim for: the outcomes of walks that nothing has reached yet. All of them, of a format that nothing
-    /// has run of.
+    /// What the generator should aim for: the outcomes of walks and the situations that nothing has reached yet. All of them, of a
+    /// format that nothing has run of.
     pub fn empty_goals(&self, format: Format) -> Vec<Goal> {
         let model = Model::of(format);
         let mut goals = Vec::new();
-        for id in [Id::Fault, Id::Translation] {
-            let Some(group) = model.group(id) else {
+        for id in [Id::Fault, Id::Translation].iter().chain(&Id::SITUATIONS) {
+            let Some(group) = model.group(*id) else {
                 continue;
             };
             let counts = self.group(format, group);
             for (bin, rule) in group.rules.iter().enumerate() {
                 if *rule == Rule::Reachable && counts.get(bin).is_none_or(|&count| count == 0) {
-                    goals.push(Goal::of_bin(model, id, &group.coordinates(bin)));
+                    goals.push(Goal::of_bin(model, *id, &group.coordinates(bin)));
                 }
             }
         }
@@ -263,9 +264,27 @@ impl Summary {
     }
 }
 
-/// An outcome of a walk that the generator may aim for: a bin of the groups of faults and of translations.
+/// What the generator may aim for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Goal {
+pub enum Goal {
+    /// An outcome of a walk.
+    Walk(WalkGoal),
+    /// That something happens at a certain time.
+    Situation(Situation),
+}
+
+/// A bin of one of the groups [`Id::SITUATIONS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Situation {
+    /// The group.
+    pub id: Id,
+    /// The value of each axis, by number; 0 behind the last axis.
+    pub at: [u8; 3],
+}
+
+/// An outcome of a walk: a bin of the groups of faults and of translations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WalkGoal {
     /// The format.
     pub format: Format,
     /// The mode.
@@ -273,12 +292,12 @@ pub struct Goal {
     /// The access.
     pub access: Access,
     /// What the walk should come to.
-    pub outcome: GoalOutcome,
+    pub outcome: WalkOutcome,
 }
 
 /// What a walk should come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GoalOutcome {
+pub enum WalkOutcome {
     /// A translation, by pages of these sizes (log2 of the bytes); none for a stage that is off.
     Translation {
         /// The guest's.
@@ -298,10 +317,37 @@ pub enum GoalOutcome {
 }
 
 impl Goal {
+    /// The outcome of a walk, if it is one.
+    pub fn walk(&self) -> Option<WalkGoal> {
+        match self {
+            Goal::Walk(goal) => Some(*goal),
+            Goal::Situation(_) => None,
+        }
+    }
+
+    /// The situation, if it is one.
+    pub fn situation(&self) -> Option<Situation> {
+        match self {
+            Goal::Walk(_) => None,
+            Goal::Situation(situation) => Some(*situation),
+        }
+    }
+
+    fn of_bin(model: &Model, id: Id, at: &[usize]) -> Self {
+        if Id::SITUATIONS.contains(&id) {
+            let value = |axis: usize| at.get(axis).map_or(0, |&value| value as u8);
+            let at = [value(0), value(1), value(2)];
+            return Goal::Situation(Situation { id, at });
+        }
+        Goal::Walk(WalkGoal::of_bin(model, id, at))
+    }
+}
+
+impl WalkGoal {
     fn of_bin(model: &Model, id: Id, at: &[usize]) -> Self {
         use crate::mmu::Purpose;
         let outcome = if id == Id::Translation {
-            GoalOutcome::Translation {
+            WalkOutcome::Translation {
                 guest_size: model.sizes[at[2]],
                 host_size: model.sizes[at[3]],
             }
@@ -318,7 +364,7 @@ impl Goal {
                 kind,
                 FaultKind::Memory | FaultKind::Permission | FaultKind::AccessedDirty
             );
-            GoalOutcome::Fault {
+            WalkOutcome::Fault {
                 kind,
                 at: place,
                 race: again && !by_rights,
@@ -435,12 +481,13 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_the_empty_bins_of_walks() {
+    fn goals_are_the_empty_bins_of_walks_and_situations() {
         let model = Model::of(Format::Rv64);
         let none = Coverage::default();
         let goals = none.empty_goals(Format::Rv64);
         let reachable: usize = [Id::Fault, Id::Translation]
             .iter()
+            .chain(&Id::SITUATIONS)
             .map(|&id| {
                 let rules = &model.group(id).unwrap().rules;
                 rules

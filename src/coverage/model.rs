@@ -13,6 +13,7 @@ use crate::format::{Format, Geometry};
 use crate::mmu::{
     Access, Context, FaultKind, Fence, MemoryType, Position, Purpose, Rights, Stage, WalkCaches,
 };
+use crate::scenario::Held;
 
 /// Which stages translate, and by how many levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +163,20 @@ impl WalkCache {
             }
     }
 
+    /// Its kind: that of guest tables, of host tables, or the nested TLB.
+    pub fn kind(self) -> usize {
+        match self {
+            Self::Guest { .. } => 0,
+            Self::Host { .. } => 1,
+            Self::Nested => 2,
+        }
+    }
+
+    /// Whether it is in use.
+    pub fn is_of(self, used: WalkCaches) -> bool {
+        [used.guest, used.host, used.nested][self.kind()]
+    }
+
     /// That which has led to an entry.
     pub fn of(pass: Pass, place: Place) -> Option<Self> {
         let level = place.level();
@@ -251,11 +266,27 @@ pub enum Id {
     WalkCaches,
     /// Fences, and what they meet in walk caches.
     CacheFence,
+    /// Fences, and the state of the walks that they meet.
+    FenceWalk,
+    /// How far the walks are that fences name.
+    FencePlace,
+    /// Requests of contexts that differ in one field only.
+    Twin,
+    /// How long ports wait.
+    Wait,
+    /// What comes with an error.
+    ErrorWord,
+    /// Walk caches that are switched on and off.
+    CacheSwitch,
+    /// What has happened since a reset.
+    SinceReset,
+    /// Pages that come back from the second-level TLB.
+    SecondAgain,
 }
 
 impl Id {
     /// Every group.
-    pub const ALL: [Id; 27] = [
+    pub const ALL: [Id; 35] = [
         Id::Fault,
         Id::Translation,
         Id::Entry,
@@ -283,6 +314,25 @@ impl Id {
         Id::PassAfter,
         Id::WalkCaches,
         Id::CacheFence,
+        Id::FenceWalk,
+        Id::FencePlace,
+        Id::Twin,
+        Id::Wait,
+        Id::ErrorWord,
+        Id::CacheSwitch,
+        Id::SinceReset,
+        Id::SecondAgain,
+    ];
+
+    /// Those about when something happens that the generator can aim for.
+    pub const SITUATIONS: [Id; 7] = [
+        Id::FenceWalk,
+        Id::FencePlace,
+        Id::Twin,
+        Id::Wait,
+        Id::ErrorWord,
+        Id::CacheSwitch,
+        Id::SecondAgain,
     ];
 }
 
@@ -817,7 +867,122 @@ impl Model {
         if riscv {
             model.add_walk_caches();
         }
+        model.add_situations();
         model
+    }
+
+    /// The groups of when something happens.
+    fn add_situations(&mut self) {
+        let format = self.format;
+        let operands = forms(format);
+        self.add(
+            Id::FenceWalk,
+            "fence-walk",
+            "fences by their operands, and the state of the walks that they met when they were offered",
+            [
+                Axis::new("operands", operands.iter().map(|form| form.describe(format))),
+                Axis::new("met", WALK_STATES.map(WalkState::name)),
+                Axis::new("which it", ["names", "leaves alone"]),
+            ],
+            fence_walk,
+        );
+        self.add(
+            Id::FencePlace,
+            "fence-place",
+            "walks that fences named: their state, the entry that they took last, and how many requests waited for them",
+            [
+                Axis::new("state", WALK_STATES.map(WalkState::name)),
+                Axis::new("last entry", LAST_ENTRIES),
+                Axis::new("requests", ["one", "several"]),
+            ],
+            fence_place,
+        );
+        self.add(
+            Id::Twin,
+            "twin",
+            "requests whose context differs in one field only from that of an equal request before",
+            [
+                Axis::new("differs in", TWINS),
+                Axis::new("when", ["its walk is under way", "it came just before"]),
+            ],
+            |model, at| match (model.format, TWINS[at[0]]) {
+                (
+                    Format::Handout | Format::Classic32,
+                    "guest mode" | "guest root" | "host root" | "ASID" | "VMID" | "rights mode",
+                ) => Reachable,
+                (Format::Handout | Format::Classic32, _) => {
+                    Impossible("the handout's machine has nothing of the kind")
+                }
+                (_, "rights mode") => Impossible("RISC-V has no rights mode"),
+                (Format::Rv32, "guest PBMTE" | "host PBMTE" | "Svnapot") => {
+                    NotAsked("entries of RV32 have no such bits")
+                }
+                _ => Reachable,
+            },
+        );
+        self.add(
+            Id::Wait,
+            "wait",
+            "cycles for which what was offered at a port was not taken, or memory gave no answer",
+            [
+                Axis::new("port", ["reads", "answers", "responses"]),
+                Axis::new(
+                    "cycles",
+                    ["0", "1 to 3", "4 to 19", "20 to 99", "100 or more"],
+                ),
+            ],
+            |_, _| Reachable,
+        );
+        self.add(
+            Id::ErrorWord,
+            "error-word",
+            "what was on the data lines beside an error of memory",
+            [
+                Axis::new("of", ["a read", "an update"]),
+                Axis::new(
+                    "word",
+                    crate::bench::Beside::ALL.map(crate::bench::Beside::name),
+                ),
+            ],
+            |model, at| match (model.format.is_riscv(), at[0]) {
+                (false, 1) => Impossible(NO_UPDATE),
+                _ => Reachable,
+            },
+        );
+        if format.is_riscv() {
+            self.add(
+                Id::CacheSwitch,
+                "cache-switch",
+                "walk caches that are switched while there is no walk",
+                [
+                    Axis::new("cache", WalkCaches::NAMES),
+                    Axis::new("and", CACHE_SWITCHES),
+                ],
+                |_, _| Reachable,
+            );
+        }
+        self.add(
+            Id::SinceReset,
+            "since-reset",
+            "what a device has gone through since its last reset",
+            [Axis::new(
+                "so many",
+                SINCE_RESET.map(|(what, n)| format!("{n} {what} or more")),
+            )],
+            |_, _| Reachable,
+        );
+        if self.group(Id::SecondLevel).is_some() {
+            self.add(
+                Id::SecondAgain,
+                "second-again",
+                "pages that the second-level TLB has given back to the first, and what then",
+                [Axis::new("and", SECOND_AGAIN)],
+                |model, at| match (model.format.is_riscv(), at[0]) {
+                    (false, 0..=2) => Impossible("all pages are of one size, and none is global"),
+                    _ => Reachable,
+                },
+            );
+        }
     }
 
     /// The groups of walk caches.
@@ -1227,14 +1392,168 @@ fn used_name(index: usize) -> String {
     }
 }
 
+/// What a fence may meet a walk in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkState {
+    /// A request has been taken, and is neither answered nor given to a walk.
+    NoWalk,
+    /// It has begun in the cycle before.
+    Begins,
+    /// It is to read, and does not offer it yet.
+    ReadToCome,
+    /// It offers a read, which is not taken in this cycle.
+    ReadOffered,
+    /// Memory takes its read in this cycle.
+    ReadGranted,
+    /// Memory has taken its read before.
+    ReadInFlight,
+    /// Memory answers its read in this cycle.
+    ReadAnswered,
+    /// It is to update an entry, or offers that, and it is not taken in this cycle.
+    UpdateToCome,
+    /// Memory takes its update in this cycle.
+    UpdateGranted,
+    /// Memory has taken its update before.
+    UpdateInFlight,
+    /// Memory answers its update in this cycle.
+    UpdateAnswered,
+    /// It has taken its last entry, and its requests wait for their answers.
+    Ended,
+}
+
+/// Each, in the order of the axis.
+pub const WALK_STATES: [WalkState; 12] = [
+    WalkState::NoWalk,
+    WalkState::Begins,
+    WalkState::ReadToCome,
+    WalkState::ReadOffered,
+    WalkState::ReadGranted,
+    WalkState::ReadInFlight,
+    WalkState::ReadAnswered,
+    WalkState::UpdateToCome,
+    WalkState::UpdateGranted,
+    WalkState::UpdateInFlight,
+    WalkState::UpdateAnswered,
+    WalkState::Ended,
+];
+
+impl WalkState {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NoWalk => "a request without a walk",
+            Self::Begins => "a walk that has just begun",
+            Self::ReadToCome => "a read to come",
+            Self::ReadOffered => "a read that is offered",
+            Self::ReadGranted => "a read that is granted",
+            Self::ReadInFlight => "a read in flight",
+            Self::ReadAnswered => "a read that is answered",
+            Self::UpdateToCome => "an update to come, or offered",
+            Self::UpdateGranted => "an update that is granted",
+            Self::UpdateInFlight => "an update in flight",
+            Self::UpdateAnswered => "an update that is answered",
+            Self::Ended => "a walk that has ended",
+        }
+    }
+
+    /// Whether it is one of an update.
+    pub fn is_update(self) -> bool {
+        matches!(
+            self,
+            Self::UpdateToCome | Self::UpdateGranted | Self::UpdateInFlight | Self::UpdateAnswered
+        )
+    }
+
+    /// Whether it only lasts where a port is held.
+    pub fn needs_hold(self) -> bool {
+        matches!(self, Self::ReadOffered | Self::UpdateToCome | Self::Ended)
+    }
+
+    /// The port that keeps a walk in it; and the cycle in which it is there, from that on in which the access is offered, where that
+    /// does not hang on the latency.
+    pub fn hold_and_cycle(self) -> (Held, Option<u64>) {
+        match self {
+            Self::ReadOffered | Self::UpdateToCome | Self::ReadGranted | Self::UpdateGranted => {
+                (Held::Reads, Some(0))
+            }
+            Self::ReadInFlight | Self::UpdateInFlight => (Held::Answers, Some(1)),
+            Self::Ended | Self::NoWalk => (Held::Responses, None),
+            _ => (Held::Answers, None),
+        }
+    }
+}
+
+/// The entry that a walk has taken last.
+pub const LAST_ENTRIES: [&str; 5] = [
+    "none yet",
+    "the guest's",
+    "the host's, to read",
+    "the host's, to update",
+    "the host's, for the data",
+];
+
+/// What two contexts may differ in alone.
+pub const TWINS: [&str; 19] = [
+    "V",
+    "guest mode",
+    "host mode",
+    "guest root",
+    "host root",
+    "ASID",
+    "VMID",
+    "user",
+    "SUM",
+    "guest MXR",
+    "host MXR",
+    "guest ADUE",
+    "host ADUE",
+    "guest PBMTE",
+    "host PBMTE",
+    "Svnapot",
+    "bits below the guest root",
+    "bits below the host root",
+    "rights mode",
+];
+
+/// What may become of a walk cache that is switched.
+pub const CACHE_SWITCHES: [&str; 5] = [
+    "it is switched on",
+    "it is switched off",
+    "it leads by what it had before it was off",
+    "it leads by what it has taken while it was off",
+    "a fence names what it has while it is off",
+];
+
+/// What may be many since a reset.
+pub const SINCE_RESET: [(&str, u64); 4] = [
+    ("requests", 1000),
+    ("requests", 3000),
+    ("fences", 128),
+    ("fences", 256),
+];
+
+/// What may become of a page that comes back from the second-level TLB.
+pub const SECOND_AGAIN: [&str; 6] = [
+    "a fence names it by the gVA of another piece",
+    "a fence names it by the gPA of another piece",
+    "a fence by ASID spares it as global",
+    "it comes beside a fill of its set",
+    "it comes after 1 other fill of its set",
+    "it comes after 2 or more other fills of its set",
+];
+
 /// The operands of a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
-    virt: bool,
-    gva: bool,
-    gpa: bool,
-    asid: bool,
-    vmid: bool,
+    /// Its kind of address space.
+    pub virt: bool,
+    /// It has a gVA.
+    pub gva: bool,
+    /// It has a gPA.
+    pub gpa: bool,
+    /// It has an ASID.
+    pub asid: bool,
+    /// It has a VMID.
+    pub vmid: bool,
 }
 
 impl Form {
@@ -1280,8 +1599,8 @@ impl Form {
     }
 }
 
-/// In the order of [`Form::index`].
-fn forms(format: Format) -> Vec<Form> {
+/// Those of a format, in the order of [`Form::index`].
+pub fn forms(format: Format) -> Vec<Form> {
     let count = if format.is_riscv() { 32 } else { 16 };
     (0..count)
         .map(|bits| Form {
@@ -1303,6 +1622,7 @@ const RACE: &str =
 const POINTER_AT_0: &str = "a pointer at level 0 is a fault";
 const OFF: &str = "the stage is off";
 const ANY_GPA: &str = "a fence of a gPA forgets guest tables and their pages whatever the gPA";
+const NO_UPDATE: &str = "the handout's machine updates nothing";
 const NOTHING_KEPT: &str = "with both stages off nothing is kept";
 
 /// Why a mode has no such entry, if it has none.
@@ -1529,6 +1849,38 @@ fn fence(model: &Model, at: &[usize]) -> Rule {
             NotAsked("no instruction of RISC-V has these operands")
         }
         rule => rule,
+    }
+}
+
+fn fence_walk(model: &Model, at: &[usize]) -> Rule {
+    let form = forms(model.format)[at[0]];
+    let riscv = model.format.is_riscv();
+    match at[2] {
+        _ if !riscv && WALK_STATES[at[1]].is_update() => Impossible(NO_UPDATE),
+        1 if !riscv && !form.asid && !form.vmid => Impossible("the fence names every walk"),
+        _ if riscv && !form.has_instruction() => {
+            NotAsked("no instruction of RISC-V has these operands")
+        }
+        _ => Reachable,
+    }
+}
+
+fn fence_place(model: &Model, at: &[usize]) -> Rule {
+    let (state, last, several) = (WALK_STATES[at[0]], at[1], at[2] == 1);
+    let riscv = model.format.is_riscv();
+    const TOOK: &str = "it has taken an entry before";
+    const BEGINS: &str = "it has taken no entry yet";
+    match state {
+        _ if !riscv && state.is_update() => Impossible(NO_UPDATE),
+        _ if !riscv && last == 3 => Impossible(NO_UPDATE),
+        WalkState::NoWalk | WalkState::Begins if last > 0 => Impossible(BEGINS),
+        WalkState::NoWalk | WalkState::Begins if several => Impossible("it is one request's"),
+        WalkState::ReadAnswered if last == 0 => Impossible(TOOK),
+        _ if state.is_update() && last == 0 => Impossible(TOOK),
+        WalkState::Ended if last == 0 && several => {
+            Impossible("a walk without reads is over before another request comes")
+        }
+        _ => Reachable,
     }
 }
 

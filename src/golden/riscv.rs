@@ -231,7 +231,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.process(&Pass {
             purpose: None,
             address: va,
-            root: stage.root.0,
+            // vsatp and satp have a page number; bits below mean nothing.
+            root: stage.root.0 & !(self.geometry.table_bytes() - 1),
             root_level: u32::from(stage.levels) - 1,
             adue: stage.adue,
             pbmte: stage.pbmte,
@@ -247,7 +248,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.process(&Pass {
             purpose: Some(purpose),
             address: gpa.0,
-            root: stage.root.0,
+            // "the two lowest bits of the physical page number (PPN) in hgatp always read as zeros".
+            root: stage.root.0
+                & !((self.geometry.table_bytes() << self.geometry.host_root_extra) - 1),
             root_level: u32::from(stage.levels) - 1,
             adue: stage.adue,
             pbmte: stage.pbmte,

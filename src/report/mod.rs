@@ -46,7 +46,9 @@ impl GoldenAccess<'_> {
 /// What `op` asks for.
 pub fn query(scenario: &Scenario, access: &AccessOp) -> Query {
     Query {
-        context: scenario.contexts[access.context].context,
+        context: scenario
+            .machine
+            .heeded(&scenario.contexts[access.context].context),
         gva: access.gva,
         access: access.access,
     }
@@ -87,7 +89,13 @@ pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
                     of_device_alone,
                 });
             }
-            Op::Fence(_) | Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Reset => {}
+            Op::Fence(_)
+            | Op::Timing(_)
+            | Op::Wait(_)
+            | Op::Drain
+            | Op::Reset
+            | Op::Hold { .. }
+            | Op::WalkCaches(_) => {}
         }
     }
     accesses

@@ -36,6 +36,17 @@ pub struct Scenario {
     pub ops: Vec<Op>,
 }
 
+impl Scenario {
+    /// The walk caches that are in use at any time of it.
+    pub fn walk_caches_ever(&self) -> WalkCaches {
+        let switched = self.ops.iter().filter_map(|op| match op {
+            Op::WalkCaches(used) => Some(*used),
+            _ => None,
+        });
+        switched.fold(self.machine.walk_caches, WalkCaches::or)
+    }
+}
+
 /// The device that a scenario is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -110,11 +121,25 @@ impl Machine {
         })
     }
 
-    /// Whether the device has the modes that a context is in, and can do what it asks for.
+    /// Whether the device has the modes that a context is in.
     pub fn serves(&self, context: &Context) -> bool {
         let most = context.guest.levels.max(context.host.levels);
         u32::from(most) <= self.max_levels
-            && (self.svadu || !context.guest.adue && !context.host.adue)
+    }
+
+    /// What the device heeds of a context: all but what docs/ports.md says means nothing. These are the bits of a root below its
+    /// alignment, and, without Svadu, what asks for A and D to be set.
+    pub fn heeded(&self, context: &Context) -> Context {
+        let mut heeded = *context;
+        if self.format.is_riscv() {
+            let geometry = self.format.geometry();
+            let table = geometry.table_bytes();
+            heeded.guest.root.0 &= !(table - 1);
+            heeded.host.root.0 &= !((table << geometry.host_root_extra) - 1);
+            heeded.guest.adue &= self.svadu;
+            heeded.host.adue &= self.svadu;
+        }
+        heeded
     }
 }
 
@@ -145,10 +170,14 @@ pub struct Timing {
     pub latency: RangeInclusive<u32>,
     /// Percentage of cycles in which memory takes no read, 0 to 90.
     pub memory_busy: u32,
+    /// Cycles in a row for which each draw of `memory_busy` holds; 0 and 1: each cycle is drawn by itself.
+    pub memory_run: u32,
     /// Percentage of cycles in which the requester takes no response, 0 to 90.
     pub response_busy: u32,
     /// Percentage of cycles in which the requester makes no request, 0 to 90.
     pub request_idle: u32,
+    /// Cycles in a row for which each draw of `response_busy`, and of `request_idle`, holds; 0 and 1: each cycle is drawn by itself.
+    pub request_run: u32,
     /// Reads in a thousand that memory answers with an error, whatever is there; 0 to 1000.
     pub errors: u32,
     /// Data of a later read may come first.
@@ -165,8 +194,10 @@ impl Default for Timing {
             seed: 0,
             latency: 1..=1,
             memory_busy: 0,
+            memory_run: 0,
             response_busy: 0,
             request_idle: 0,
+            request_run: 0,
             errors: 0,
             reorder: false,
             after_valid: false,
@@ -209,6 +240,40 @@ pub enum Op {
     Drain,
     /// The device is reset, whatever is under way: accesses that have no answer yet get none.
     Reset,
+    /// From now on, for some cycles, nothing passes at a port, whatever its timing is. Ops go on.
+    Hold {
+        /// What does not pass.
+        what: Held,
+        /// Cycles.
+        cycles: u32,
+    },
+    /// Other walk caches are in use from now on; before that, nothing until every access before has been answered.
+    WalkCaches(WalkCaches),
+}
+
+/// What [`Op::Hold`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Memory takes no read and no update.
+    Reads,
+    /// Memory gives no answer.
+    Answers,
+    /// The requester takes no response.
+    Responses,
+}
+
+impl Held {
+    /// Each.
+    pub const ALL: [Self; 3] = [Self::Reads, Self::Answers, Self::Responses];
+
+    /// Its key in a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reads => "reads",
+            Self::Answers => "answers",
+            Self::Responses => "responses",
+        }
+    }
 }
 
 /// A request, and what its author knows of the answer.

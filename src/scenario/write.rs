@@ -187,6 +187,14 @@ impl Writer {
                 Op::Wait(cycles) => writeln!(self.out, "wait = {cycles}")?,
                 Op::Drain => writeln!(self.out, "wait = \"idle\"")?,
                 Op::Reset => writeln!(self.out, "reset = true\nrace = true")?,
+                Op::Hold { what, cycles } => {
+                    let what = what.name();
+                    writeln!(self.out, "hold = {{ {what} = {cycles} }}\nrace = true")?;
+                }
+                Op::WalkCaches(used) => {
+                    let used: Vec<_> = used.names().map(string).collect();
+                    writeln!(self.out, "walk_caches = [{}]", used.join(", "))?;
+                }
             }
         }
         Ok(())
@@ -483,6 +491,7 @@ fn memory_pairs(before: &Timing, after: &Timing) -> Vec<String> {
             &after.memory_busy,
             u32::to_string,
         ),
+        changed("run", &before.memory_run, &after.memory_run, u32::to_string),
         changed("errors", &before.errors, &after.errors, u32::to_string),
         changed("reorder", &before.reorder, &after.reorder, bool::to_string),
         changed(
@@ -507,6 +516,12 @@ fn request_pairs(before: &Timing, after: &Timing) -> Vec<String> {
             "response_busy",
             &before.response_busy,
             &after.response_busy,
+            u32::to_string,
+        ),
+        changed(
+            "run",
+            &before.request_run,
+            &after.request_run,
             u32::to_string,
         ),
         changed(

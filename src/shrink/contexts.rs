@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Shrinker;
 use crate::mmu::Context;
-use crate::scenario::{Op, Scenario};
+use crate::scenario::{NamedContext, Op, Scenario};
 
 /// The contexts that accesses use.
 fn used(scenario: &Scenario) -> Vec<usize> {
@@ -102,6 +102,14 @@ impl Shrinker<'_> {
         }
         self.merge_single_accesses();
 
+        // Nothing that means nothing, in all, else in each.
+        let machine = self.scenario.machine;
+        let heed = |named: &mut NamedContext| named.context = machine.heeded(&named.context);
+        if !self.attempt(|s| s.contexts.iter_mut().for_each(heed)) {
+            for index in 0..self.scenario.contexts.len() {
+                self.attempt(|s| heed(&mut s.contexts[index]));
+            }
+        }
         self.attempt(small_tags);
         // Off in all, else in each.
         let changes: [fn(&mut Context); 13] = [

@@ -121,8 +121,8 @@ impl Shrinker<'_> {
             )
             || keep(self, &|one| match one {
                 Op::Access(other) => is_alike(other),
-                Op::Write { .. } | Op::Drain | Op::Fence(_) | Op::Reset => true,
-                Op::Wait(_) | Op::Timing(_) => false,
+                Op::Write { .. } | Op::Drain | Op::Fence(_) | Op::Reset | Op::WalkCaches(_) => true,
+                Op::Wait(_) | Op::Timing(_) | Op::Hold { .. } => false,
             });
     }
 
@@ -317,8 +317,11 @@ impl Shrinker<'_> {
                     }
                 }
                 Op::Fence(fence) => self.simplify_fence(index, &fence),
-                Op::Wait(cycles) => self.shorten_wait(index, cycles),
-                Op::Write { .. } | Op::Timing(_) | Op::Drain | Op::Reset => {}
+                Op::Wait(cycles) => self.shorten(index, cycles, Op::Wait),
+                Op::Hold { what, cycles } => {
+                    self.shorten(index, cycles, |cycles| Op::Hold { what, cycles });
+                }
+                Op::Write { .. } | Op::Timing(_) | Op::Drain | Op::Reset | Op::WalkCaches(_) => {}
             }
         }
     }
@@ -353,12 +356,12 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The shortest, as far as halving finds it.
-    fn shorten_wait(&mut self, index: usize, cycles: u32) {
+    /// The shortest wait or hold, as far as halving finds it.
+    fn shorten(&mut self, index: usize, cycles: u32, op: impl Fn(u32) -> Op) {
         let (mut too_short, mut enough) = (0, cycles);
         while too_short + 1 < enough {
             let cycles = too_short + (enough - too_short) / 2;
-            if self.attempt(|s| s.ops[index] = Op::Wait(cycles)) {
+            if self.attempt(|s| s.ops[index] = op(cycles)) {
                 enough = cycles;
             } else {
                 too_short = cycles;

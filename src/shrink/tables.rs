@@ -458,7 +458,12 @@ impl Renaming {
                     *word = word.map(|word| self.word(*at, word));
                     *at = self.location(*at);
                 }
-                Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Reset => {}
+                Op::Timing(_)
+                | Op::Wait(_)
+                | Op::Drain
+                | Op::Reset
+                | Op::Hold { .. }
+                | Op::WalkCaches(_) => {}
             }
         }
         Some(new)

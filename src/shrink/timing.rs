@@ -194,8 +194,10 @@ impl Shrinker<'_> {
         if current(self).is_none() || change(self, &|t| *t = Timing::default()) {
             return;
         }
-        let changes: [&dyn Fn(&mut Timing); 7] = [
+        let changes: [&dyn Fn(&mut Timing); 9] = [
             &|t| t.memory_busy = 0,
+            &|t| t.memory_run = 0,
+            &|t| t.request_run = 0,
             &|t| t.response_busy = 0,
             &|t| t.request_idle = 0,
             &|t| t.errors = 0,

@@ -16,11 +16,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::coverage::Goal;
+use crate::coverage::{Goal, Id};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Fence, Query, WalkCaches};
-use crate::scenario::{AccessOp, Holes, Machine, Op, Scenario, Timing};
+use crate::scenario::{AccessOp, Held, Holes, Machine, Op, Scenario, Timing};
+use crate::shard::Shard;
 use aim::{Aimed, End, Image, When};
 use world::World;
 
@@ -28,13 +29,17 @@ use world::World;
 pub mod weights {
     /// Accesses in a scenario.
     pub const ACCESSES: u64 = 500;
+    /// Accesses in a long scenario, which has no reset.
+    pub const LONG: u64 = 4000;
+    /// Of so many scenarios one is long.
+    pub const LONG_ONE_IN: u64 = 50;
     /// Walk caches are in use, where the device has some.
     pub const WALK_CACHES: u32 = 40;
     /// Of scenarios that are not for the default device, those for one with a second-level TLB, whatever others there are.
     pub const SECOND_TLB: u32 = 30;
 
     /// What is next: an access.
-    pub const ACCESS: u32 = 77;
+    pub const ACCESS: u32 = 73;
     /// Several equal accesses in a row.
     pub const EQUAL_ACCESSES: u32 = 3;
     /// A word is changed so that an access faults in a drawn way, and put back.
@@ -49,6 +54,12 @@ pub mod weights {
     pub const WAIT: u32 = 3;
     /// A wait for every answer.
     pub const DRAIN: u32 = 2;
+    /// A port is held for long.
+    pub const HOLD: u32 = 1;
+    /// One page under contexts that differ in one field only.
+    pub const TWINS: u32 = 1;
+    /// A fence in a certain cycle of a walk.
+    pub const FENCE_AT: u32 = 2;
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
@@ -56,6 +67,16 @@ pub mod weights {
     pub const SPECULATIVE: u32 = 5;
     /// Per mille of what would be another behaviour: a reset instead.
     pub const RESET: u32 = 300;
+    /// Per mille of what would be another behaviour: some accesses over a memory that takes hundreds of cycles.
+    pub const SLOW: u32 = 40;
+    /// Cycles for which a port is held, at least and at most.
+    pub const HELD_CYCLES: [u64; 2] = [20, 300];
+    /// Cycles of a memory that is slow, at least and at most.
+    pub const SLOW_CYCLES: [u64; 2] = [100, 500];
+    /// What is busy is so in spells.
+    pub const SPELLS: u32 = 60;
+    /// A context has a twin that differs from it in one field.
+    pub const TWIN: u32 = 30;
 
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
@@ -63,6 +84,8 @@ pub mod weights {
     pub const AGAIN: u32 = 65;
     /// An access is to any address at all.
     pub const WILD: u32 = 3;
+    /// An episode is for a goal, if there are any.
+    pub const LEAN: u32 = 50;
     /// A fence has no operand.
     pub const FENCE_ALL: u32 = 25;
     /// An edit is followed at once by a fence.
@@ -192,6 +215,62 @@ impl Draw {
     }
 }
 
+/// Scenarios of which one is long.
+const BLOCK: u64 = weights::LONG_ONE_IN;
+/// The accesses that they have.
+const BLOCK_ACCESSES: u64 = (BLOCK - 1) * weights::ACCESSES + weights::LONG;
+
+/// The long one of a block: not at the same place in each, so that no shard has them all.
+const fn long_one(block: u64) -> u64 {
+    (20 + 7 * block) % BLOCK
+}
+
+/// Accesses of a campaign before a scenario.
+fn accesses_before(number: u64) -> u64 {
+    let (block, within) = (number / BLOCK, number % BLOCK);
+    let longer = match within > long_one(block) {
+        true => weights::LONG - weights::ACCESSES,
+        false => 0,
+    };
+    (block * BLOCK_ACCESSES).saturating_add(within * weights::ACCESSES + longer)
+}
+
+/// Scenarios of a campaign of `count` accesses.
+pub fn scenarios_of(count: u64) -> u64 {
+    let (block, rest) = (count / BLOCK_ACCESSES, count % BLOCK_ACCESSES);
+    let first = block * BLOCK;
+    (first..first + BLOCK)
+        .find(|&number| accesses_before(number) - accesses_before(first) >= rest)
+        .unwrap_or(first + BLOCK)
+}
+
+/// Accesses of scenario `number` of a campaign of `count`: the last one may have fewer than it would.
+pub fn accesses_of(number: u64, count: u64) -> u64 {
+    let before = accesses_before(number).min(count);
+    accesses_before(number + 1).min(count) - before
+}
+
+/// Accesses of those scenarios of a campaign of `count` that a shard has.
+pub fn accesses_of_shard(count: u64, shard: Shard) -> u64 {
+    let scenarios = scenarios_of(count);
+    let Some(last) = scenarios.checked_sub(1) else {
+        return 0;
+    };
+    let is_long = |block: u64| shard.has(block * BLOCK + long_one(block));
+    // After so many blocks the places of long ones come again for the shard.
+    let blocks = last / BLOCK;
+    let period = BLOCK.saturating_mul(shard.of).min(blocks.max(1));
+    let of_period = (0..period).filter(|&block| is_long(block)).count() as u64;
+    let rest = (0..blocks % period).filter(|&block| is_long(block)).count() as u64;
+    let long = blocks / period * of_period + rest;
+    // What follows upon whole blocks is counted one by one.
+    let tail = (blocks * BLOCK..scenarios).filter(|&number| shard.has(number));
+    let tail: u64 = tail.map(|number| accesses_of(number, count)).sum();
+    shard.share(blocks * BLOCK) * weights::ACCESSES
+        + long * (weights::LONG - weights::ACCESSES)
+        + tail
+}
+
 /// Scenario `number` of a campaign, with `accesses` accesses.
 pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scenario {
     scenario_toward(profile, seed, number, accesses, &[], None)
@@ -216,6 +295,7 @@ pub fn scenario_toward(
     let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
     let machine = draw_machine(profile.format, &mut draw, goals, device);
     let timing = draw_timing(&mut draw);
+    let is_long = accesses > weights::ACCESSES;
     let (memory, contexts, ops) = if profile.format.is_riscv() {
         riscv::draw(machine, &mut draw, accesses, goals)
     } else {
@@ -229,8 +309,9 @@ pub fn scenario_toward(
             left: accesses,
             context: 0,
             recent: Vec::new(),
+            is_long,
         };
-        ops.fill();
+        ops.fill(goals);
         let ops = ops.ops;
         (world.memory, world.contexts, ops)
     };
@@ -255,7 +336,10 @@ fn draw_machine(
     let variants: Vec<_> = VARIANTS
         .iter()
         .filter(|v| v.paging_format() == format)
-        .filter(|v| v.is_for_campaigns() && (goals.is_empty() || v.max_levels == 5 && v.svadu))
+        .filter(|v| {
+            let any_goal = v.max_levels == 5 && v.svadu;
+            v.is_for_campaigns() && (goals.iter().all(|goal| goal.walk().is_none()) || any_goal)
+        })
         .collect();
     let with_second: Vec<_> = variants
         .iter()
@@ -298,7 +382,13 @@ fn draw_timing(draw: &mut Draw) -> Timing {
         2 => 25,
         _ => 70,
     };
+    let run = |draw: &mut Draw| match draw.percent(weights::SPELLS) {
+        true => *draw.of(&[3, 8, 25]),
+        false => 0,
+    };
     Timing {
+        memory_run: run(draw),
+        request_run: run(draw),
         seed: draw.0.next_u64() >> 1,
         latency,
         memory_busy: busy(draw),
@@ -308,6 +398,27 @@ fn draw_timing(draw: &mut Draw) -> Timing {
         reorder: draw.percent(60),
         after_valid: draw.percent(8),
         response_after_valid: draw.percent(8),
+    }
+}
+
+/// A hold for long, of a port if it is wanted.
+fn draw_hold(draw: &mut Draw, what: Option<Held>) -> Op {
+    let [least, most] = weights::HELD_CYCLES;
+    let what = what.unwrap_or_else(|| *draw.of(&Held::ALL));
+    let cycles = (least + draw.below(most - least + 1)) as u32;
+    Op::Hold { what, cycles }
+}
+
+/// A memory that takes hundreds of cycles.
+fn slow_timing(draw: &mut Draw) -> Timing {
+    let [least, most] = weights::SLOW_CYCLES;
+    let fastest = least + draw.below(most - least);
+    let slowest = fastest + draw.below(most - fastest + 1);
+    Timing {
+        seed: draw.0.next_u64() >> 1,
+        latency: fastest as u32..=slowest as u32,
+        reorder: draw.percent(50),
+        ..Timing::default()
     }
 }
 
@@ -322,11 +433,31 @@ struct Ops<'a> {
     context: usize,
     /// Pages used last, with their contexts.
     recent: Vec<(usize, u64)>,
+    /// A scenario of thousands of accesses, without a reset.
+    is_long: bool,
 }
 
 impl Ops<'_> {
-    fn fill(&mut self) {
+    fn fill(&mut self, goals: &[Goal]) {
+        let situations: Vec<Id> = goals
+            .iter()
+            .filter_map(Goal::situation)
+            .map(|situation| situation.id)
+            .collect();
         while self.left > 0 {
+            if !situations.is_empty() && self.draw.percent(weights::LEAN) {
+                match *self.draw.of(&situations) {
+                    Id::FenceWalk | Id::FencePlace => self.fence_at(),
+                    Id::Twin => self.twins(),
+                    Id::Wait => self.hold(),
+                    Id::ErrorWord => self.errors(),
+                    _ => {
+                        let (context, page) = self.page();
+                        self.use_page(context, page);
+                    }
+                }
+                continue;
+            }
             let mut kind = self.draw.below(100) as u32;
             let mut is = |weight: u32| {
                 let is = kind < weight;
@@ -352,8 +483,23 @@ impl Ops<'_> {
                 self.ops.push(Op::Wait(cycles));
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
-            } else if self.draw.per_mille(weights::RESET) {
+            } else if is(weights::HOLD) {
+                self.hold();
+            } else if is(weights::TWINS) {
+                self.twins();
+            } else if is(weights::FENCE_AT) {
+                self.fence_at();
+            } else if !self.is_long && self.draw.per_mille(weights::RESET) {
                 self.ops.push(Op::Reset);
+            } else if self.draw.per_mille(weights::SLOW) {
+                let timing = slow_timing(&mut self.draw);
+                self.ops.push(Op::Timing(timing));
+                for _ in 0..1 + self.draw.below(3) {
+                    let (context, page) = self.page();
+                    self.use_page(context, page);
+                }
+                let timing = draw_timing(&mut self.draw);
+                self.ops.extend([Op::Drain, Op::Timing(timing)]);
             } else {
                 let timing = draw_timing(&mut self.draw);
                 self.ops.push(Op::Timing(timing));
@@ -508,6 +654,124 @@ impl Ops<'_> {
         }
     }
 
+    /// A fence in a certain cycle of a walk: of one without delays by its own time, or of one that is held there.
+    fn fence_at(&mut self) {
+        let (context, page) = self.page();
+        let access = self.access_kind();
+        let levels = u64::from(self.profile.format.geometry().levels);
+        let latency = 1 + self.draw.below(5);
+        self.ops.extend([
+            Op::Drain,
+            Op::Timing(Timing {
+                latency: latency as u32..=latency as u32,
+                ..Timing::default()
+            }),
+            // That there is a walk.
+            Op::Fence(Fence::default()),
+        ]);
+        for _ in 0..=self.draw.below(3) {
+            let gva = self.in_page(page);
+            self.push_access(context, gva, access);
+        }
+        let reads = (levels + 1) * (levels + 1) - 1;
+        let offered = 1 + self.draw.below(reads + 1) * (latency + 1);
+        if self.draw.percent(45) {
+            let (what, cycles) = (*self.draw.of(&Held::ALL), 8 + self.draw.below(30) as u32);
+            let before = offered.saturating_sub(self.draw.below(4)).max(1) as u32;
+            let within = 1 + self.draw.below(u64::from(cycles) + 2) as u32;
+            self.ops.extend([
+                Op::Wait(before),
+                Op::Hold { what, cycles },
+                Op::Wait(within),
+            ]);
+        } else {
+            let within = self.draw.below(latency + 2);
+            self.ops.push(Op::Wait((offered + within) as u32));
+        }
+        if self.draw.percent(75) {
+            self.fence_page(context, page);
+        } else {
+            let fence = self.fence();
+            self.ops.push(Op::Fence(fence));
+        }
+        if self.draw.percent(35) {
+            // A walk that still follows what has been forgotten goes astray.
+            self.edit();
+        }
+        for _ in 0..=self.draw.below(3) {
+            let gva = self.in_page(page);
+            self.push_access(context, gva, access);
+        }
+        let timing = draw_timing(&mut self.draw);
+        self.ops.extend([Op::Drain, Op::Timing(timing)]);
+    }
+
+    /// One page under contexts that differ in one field only, in quick succession.
+    fn twins(&mut self) {
+        let (one, other) = match self.world.twins.as_slice() {
+            [] => {
+                let (context, page) = self.page();
+                return self.use_page(context, page);
+            }
+            twins => *self.draw.of(twins),
+        };
+        let page = match self.world.gva_pages[one].as_slice() {
+            [] => return,
+            pages => *self.draw.of(pages),
+        };
+        let access = self.access_kind();
+        if self.draw.percent(80) {
+            self.ops.push(Op::Fence(Fence::default()));
+        }
+        if self.draw.percent(30) {
+            let hold = draw_hold(&mut self.draw, None);
+            self.ops.push(hold);
+        }
+        let mut turn = self.draw.below(2) as usize;
+        for _ in 0..2 + self.draw.below(4) {
+            let gva = self.in_page(page);
+            self.push_access([one, other][turn], gva, access);
+            if self.draw.percent(80) {
+                turn = 1 - turn;
+            }
+        }
+    }
+
+    /// A port is held for long while requests go on.
+    fn hold(&mut self) {
+        let (context, page) = self.page();
+        if self.draw.percent(50) {
+            self.fence_page(context, page);
+        }
+        self.use_page(context, page);
+        let cycles = 1 + self.draw.below(12) as u32;
+        let hold = draw_hold(&mut self.draw, None);
+        self.ops.extend([Op::Wait(cycles), hold]);
+        for _ in 0..self.draw.below(6) {
+            let (context, page) = self.page();
+            self.use_page(context, page);
+        }
+        if self.draw.percent(40) {
+            self.fence_page(context, page);
+        }
+    }
+
+    /// Some accesses over a memory that gives many errors.
+    fn errors(&mut self) {
+        self.ops.push(Op::Timing(Timing {
+            errors: 150,
+            seed: self.draw.bits() >> 1,
+            ..Timing::default()
+        }));
+        for _ in 0..4 + self.draw.below(6) {
+            let (context, page) = self.page();
+            self.fence_page(context, page);
+            self.use_page(context, page);
+        }
+        let timing = draw_timing(&mut self.draw);
+        self.ops.push(Op::Timing(timing));
+    }
+
     fn fence(&mut self) -> Fence {
         if self.draw.percent(weights::FENCE_ALL) {
             return Fence::default();
@@ -559,6 +823,104 @@ impl Ops<'_> {
                 self.fence()
             };
             self.ops.push(Op::Fence(fence));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scenarios_of_a_campaign_have_its_accesses_and_one_in_fifty_is_long() {
+        for count in [
+            1, 499, 500, 501, 9_999, 10_001, 14_000, 28_500, 28_501, 400_000,
+        ] {
+            let scenarios = scenarios_of(count);
+            let each: Vec<u64> = (0..scenarios).map(|n| accesses_of(n, count)).collect();
+            assert_eq!(each.iter().sum::<u64>(), count, "{count}");
+            assert!(
+                each.iter().all(|&accesses| accesses > 0),
+                "{count}: {each:?}"
+            );
+            assert_eq!(accesses_of(scenarios, count), 0, "{count}");
+            for of in [1, 2, 3, 7, 8] {
+                let shards = (0..of).map(|index| {
+                    let shard = Shard::new(index, of).unwrap();
+                    let own = (0..scenarios).filter(|&n| shard.has(n));
+                    let sum: u64 = own.map(|n| each[n as usize]).sum();
+                    assert_eq!(
+                        accesses_of_shard(count, shard),
+                        sum,
+                        "{count}, {index}/{of}"
+                    );
+                    sum
+                });
+                assert_eq!(shards.sum::<u64>(), count);
+            }
+        }
+        let count = 50 * BLOCK_ACCESSES;
+        let long = (0..scenarios_of(count)).filter(|&n| accesses_of(n, count) == weights::LONG);
+        let long: Vec<u64> = long.collect();
+        assert_eq!(long.len(), 50);
+        // No shard of a few has them all.
+        for of in [2, 4, 5, 8, 10] {
+            let own = long.iter().filter(|&&n| n % of == 0).count() as u64;
+            assert!(own > 0 && own < 50, "{of}: {own}");
+        }
+        assert!(scenarios_of(u64::MAX) > u64::MAX / 600);
+    }
+
+    #[test]
+    fn every_situation_turns_up_in_scenarios_of_every_profile() {
+        for profile in Profile::ALL {
+            let mut held = [0; Held::ALL.len()];
+            let (mut spells, mut slow, mut twins, mut switches) = (0, 0, 0, 0);
+            for number in 0..200 {
+                let scenario = scenario(profile, 1, number, weights::ACCESSES);
+                let contexts: Vec<_> = scenario.contexts.iter().map(|c| c.context).collect();
+                twins += contexts
+                    .windows(2)
+                    .filter(|pair| pair[0] != pair[1])
+                    .count();
+                for op in &scenario.ops {
+                    match op {
+                        Op::Hold { what, cycles } => {
+                            assert!(*cycles >= 8 && u64::from(*cycles) <= weights::HELD_CYCLES[1]);
+                            held[*what as usize] += 1;
+                        }
+                        Op::Timing(timing) => {
+                            spells += u32::from(timing.memory_run > 0 && timing.memory_busy > 0);
+                            slow += u32::from(*timing.latency.start() >= 100);
+                        }
+                        Op::WalkCaches(_) => {
+                            assert!(scenario.machine.walk_cache_entries > 0);
+                            switches += 1;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            assert!(held.iter().all(|&n| n > 100), "{profile}: {held:?}");
+            assert!(
+                spells > 100 && slow > 2 && twins > 100,
+                "{profile}: {spells} {slow} {twins}"
+            );
+            assert_eq!(
+                switches > 20,
+                profile.format.is_riscv(),
+                "{profile}: {switches}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_scenario_has_hundreds_of_fences_and_no_reset() {
+        for profile in Profile::ALL {
+            let scenario = scenario(profile, 1, 20, weights::LONG);
+            let fences = scenario.ops.iter().filter(|op| matches!(op, Op::Fence(_)));
+            assert!(fences.count() > 200, "{profile}");
+            assert!(!scenario.ops.contains(&Op::Reset), "{profile}");
         }
     }
 }

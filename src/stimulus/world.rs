@@ -36,6 +36,8 @@ pub(super) struct World {
     /// Page numbers that each virtual machine's host table leads somewhere.
     pub gpa_pages: Vec<Vec<u64>>,
     pub entries: Vec<Entry>,
+    /// Contexts that differ in one field only.
+    pub twins: Vec<(usize, usize)>,
     /// Host leaf tables, to point elsewhere.
     host_tables: Vec<u64>,
     /// Guest leaf tables of each virtual machine.
@@ -51,6 +53,7 @@ impl World {
             gva_pages: Vec::new(),
             gpa_pages: Vec::new(),
             entries: Vec::new(),
+            twins: Vec::new(),
             host_tables: Vec::new(),
             guest_tables: Vec::new(),
         };
@@ -89,7 +92,36 @@ impl World {
             world.vm_of_context.push(vm);
             world.gva_pages.push(pages);
         }
+        while draw.percent(weights::TWIN) {
+            world.add_twin(profile, draw);
+        }
         world
+    }
+
+    /// A context that differs in one field only from one of those that there are.
+    fn add_twin(&mut self, profile: Profile, draw: &mut Draw) {
+        let of = draw.below(self.contexts.len() as u64) as usize;
+        let other = *draw.of(&self.contexts.iter().map(|c| c.context).collect::<Vec<_>>());
+        let mut context = self.contexts[of].context;
+        match draw.below(6) {
+            0 => context.asid ^= 1 << draw.below(16),
+            1 => context.vmid ^= 1 << draw.below(14),
+            2 => context.rights ^= profile.rights,
+            3 => context.guest.levels = other.guest.levels,
+            4 => context.guest.root = other.guest.root,
+            _ => context.host.root = other.host.root,
+        }
+        if context == self.contexts[of].context {
+            return;
+        }
+        let twin = self.contexts.len();
+        self.twins.push((of, twin));
+        self.contexts.push(NamedContext {
+            name: format!("c{twin}"),
+            context,
+        });
+        self.vm_of_context.push(self.vm_of_context[of]);
+        self.gva_pages.push(self.gva_pages[of].clone());
     }
 
     /// A new word for an entry: mostly one that leads somewhere.

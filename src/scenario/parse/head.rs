@@ -17,6 +17,8 @@ use crate::scenario::{Holes, Machine, NamedContext, Timing, write};
 const MOST_LATENCY: u32 = 1000;
 /// The largest part of all cycles that memory or requester may be busy, in percent.
 const MOST_BUSY: u32 = 90;
+/// The most cycles in a row of `run`.
+const MOST_RUN: u32 = 1000;
 /// The most words of one image block.
 const MOST_IMAGE_WORDS: u64 = 1 << 20;
 /// The most bytes for tables: of each, it is kept whether it is taken.
@@ -79,14 +81,7 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         return Err(no_variant(&machine, &place));
     }
     if let Some(caches) = table.get("walk_caches") {
-        machine.walk_caches = walk_caches(&caches)?;
-        if machine.walk_caches.any() && machine.walk_cache_entries == 0 {
-            return Err(Problem::at(
-                &caches.span,
-                format!("a {} machine has no walk caches", machine.format),
-            )
-            .help("leave `walk_caches` away"));
-        }
+        machine.walk_caches = walk_caches(&caches, &machine)?;
     }
     Ok(machine)
 }
@@ -105,7 +100,8 @@ fn second_tlb(field: &Field<'_>) -> Result<SecondTlb> {
     })
 }
 
-fn walk_caches(field: &Field<'_>) -> Result<WalkCaches> {
+/// Walk caches to be used, which the machine must have.
+pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCaches> {
     let mut caches = WalkCaches::default();
     let options = [0, 1, 2].map(|which| (WalkCaches::NAMES[which], which));
     for name in field.array(&format!("a list of {}", one_of(&WalkCaches::NAMES)))? {
@@ -114,6 +110,13 @@ fn walk_caches(field: &Field<'_>) -> Result<WalkCaches> {
             1 => caches.host = true,
             _ => caches.nested = true,
         }
+    }
+    if caches.any() && machine.walk_cache_entries == 0 {
+        return Err(Problem::at(
+            &field.span,
+            format!("a {} machine has no walk caches", machine.format),
+        )
+        .help("leave `walk_caches` away"));
     }
     Ok(caches)
 }
@@ -205,6 +208,7 @@ impl Memory {
             "seed",
             "latency",
             "busy",
+            "run",
             "errors",
             "reorder",
             "after_valid",
@@ -367,6 +371,9 @@ pub(super) fn memory_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()
     if let Some(busy) = table.get("busy") {
         timing.memory_busy = busy.number_u32(0, MOST_BUSY)?;
     }
+    if let Some(run) = table.get("run") {
+        timing.memory_run = run.number_u32(0, MOST_RUN)?;
+    }
     if let Some(errors) = table.get("errors") {
         timing.errors = errors.number_u32(0, 1000)?;
     }
@@ -408,6 +415,7 @@ pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
     table.only(&[
         "idle",
         "response_busy",
+        "run",
         "response_after_valid",
         "one_at_a_time",
     ])?;
@@ -424,6 +432,9 @@ pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<(
     }
     if let Some(busy) = table.get("response_busy") {
         timing.response_busy = busy.number_u32(0, MOST_BUSY)?;
+    }
+    if let Some(run) = table.get("run") {
+        timing.request_run = run.number_u32(0, MOST_RUN)?;
     }
     if let Some(after_valid) = table.get("response_after_valid") {
         timing.response_after_valid = after_valid.boolean()?;

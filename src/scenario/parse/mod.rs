@@ -118,7 +118,7 @@ fn read(text: &str) -> Result<Scenario> {
 
     let ops = ops::Lowering::new(
         &lines,
-        machine.format,
+        machine,
         &contexts,
         &by_registers,
         layout,

@@ -3,24 +3,39 @@
 
 use super::error::{Lines, Problem, Result, Span};
 use super::expect;
-use super::head::{memory_timing, request_timing};
+use super::head::{memory_timing, request_timing, walk_caches};
 use super::layout::{Kind, Layout, Mapping};
 use super::reader::{Field, Table, one_of};
 use super::riscv;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
 use crate::mmu::{ASID_WIDTH, Access, Context, Fence, VMID_WIDTH};
-use crate::scenario::{AccessOp, NamedContext, Op, Timing, access_key};
+use crate::scenario::{AccessOp, Held, Machine, NamedContext, Op, Timing, access_key};
 use crate::tables::FenceOwed;
 
-const ACTIONS: [&str; 13] = [
-    "load", "store", "fetch", "hlvx", "switch", "fence", "write", "map", "unmap", "memory",
-    "requests", "wait", "reset",
+const ACTIONS: [&str; 15] = [
+    "load",
+    "store",
+    "fetch",
+    "hlvx",
+    "switch",
+    "fence",
+    "write",
+    "map",
+    "unmap",
+    "memory",
+    "requests",
+    "wait",
+    "reset",
+    "hold",
+    "walk_caches",
 ];
 /// Keys that say more of an action.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
 /// The most cycles of one `wait`.
 const MOST_WAIT: u32 = 1_000_000_000;
+/// The most cycles of one `hold`.
+const MOST_HOLD: u32 = 100_000;
 
 /// An edit of more pages owes one fence of all pages rather than one of each, as operating systems do it.
 pub(super) const MOST_PAGE_FENCES: u64 = 32;
@@ -29,6 +44,7 @@ pub(super) const MOST_PAGE_FENCES: u64 = 32;
 pub(super) struct Lowering<'a> {
     lines: &'a Lines,
     pub(super) format: Format,
+    machine: Machine,
     pub(super) contexts: &'a [NamedContext],
     /// By context, the registers that it is given by.
     by_registers: &'a [Option<riscv::ByRegisters>],
@@ -47,7 +63,7 @@ pub(super) struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     pub(super) fn new(
         lines: &'a Lines,
-        format: Format,
+        machine: Machine,
         contexts: &'a [NamedContext],
         by_registers: &'a [Option<riscv::ByRegisters>],
         layout: Layout<'a>,
@@ -56,7 +72,8 @@ impl<'a> Lowering<'a> {
     ) -> Self {
         Self {
             lines,
-            format,
+            format: machine.format,
+            machine,
             contexts,
             by_registers,
             layout,
@@ -89,7 +106,7 @@ impl<'a> Lowering<'a> {
     fn op(&mut self, table: &Table<'a>) -> Result<()> {
         let riscv = self.format.is_riscv();
         let mut known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
-        known.retain(|&key| riscv || key != "hlvx");
+        known.retain(|&key| riscv || !matches!(key, "hlvx" | "walk_caches"));
         if riscv {
             riscv::not_there::refuse(table, riscv::not_there::ACCESS)?;
         }
@@ -110,7 +127,15 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        let waits_for_nothing = matches!(action, "switch" | "wait") || access.is_some();
+        if let ("walk_caches", Some(race)) = (action, table.get("race")) {
+            return Err(Problem::at(
+                &race.key_span,
+                "`race` with `walk_caches`, which change when no walk is under way",
+            )
+            .label("leave it away: it waits for the accesses before"));
+        }
+        let waits_for_nothing =
+            matches!(action, "switch" | "wait" | "walk_caches") || access.is_some();
         match table.get("race") {
             Some(race) if waits_for_nothing => {
                 return Err(Problem::at(
@@ -118,7 +143,7 @@ impl<'a> Lowering<'a> {
                     format!("`race` with `{action}`, which never waits for the accesses before"),
                 )
                 .label(
-                    "goes with `fence`, `write`, `map`, `unmap`, `memory`, `requests` or `reset`",
+                    "goes with `fence`, `write`, `map`, `unmap`, `memory`, `requests`, `hold` or `reset`",
                 ));
             }
             Some(race) if race.boolean()? => {}
@@ -137,6 +162,12 @@ impl<'a> Lowering<'a> {
             (_, "unmap") => self.edit(&field, false),
             (_, "wait") => self.wait(&field),
             (_, "reset") => self.reset(&field),
+            (_, "hold") => self.hold(&field),
+            (_, "walk_caches") => {
+                let used = walk_caches(&field, &self.machine)?;
+                self.ops.push(Op::WalkCaches(used));
+                Ok(())
+            }
             _ => self.behave(table),
         }
     }
@@ -465,6 +496,7 @@ impl<'a> Lowering<'a> {
                 "seed",
                 "latency",
                 "busy",
+                "run",
                 "errors",
                 "reorder",
                 "after_valid",
@@ -474,11 +506,30 @@ impl<'a> Lowering<'a> {
         }
         if let Some(field) = table.get("requests") {
             let table = field.table("`requests`")?;
-            table.only(&["idle", "response_busy", "response_after_valid"])?;
+            table.only(&["idle", "response_busy", "run", "response_after_valid"])?;
             something(&table, &field.span)?;
             request_timing(&table, &mut self.timing)?;
         }
         self.ops.push(Op::Timing(self.timing.clone()));
+        Ok(())
+    }
+
+    fn hold(&mut self, field: &Field<'_>) -> Result<()> {
+        let table = field.table("`hold`")?;
+        let names = Held::ALL.map(Held::name);
+        table.only(&names)?;
+        if table.keys().is_empty() {
+            return Err(field.wrong(
+                "a hold of nothing",
+                format!("cycles for some of {}", one_of(&names)),
+            ));
+        }
+        for what in Held::ALL {
+            if let Some(cycles) = table.get(what.name()) {
+                let cycles = cycles.number_u32(1, MOST_HOLD)?;
+                self.ops.push(Op::Hold { what, cycles });
+            }
+        }
         Ok(())
     }
 

@@ -6,12 +6,13 @@
 //! golden model which words it takes (`aim.rs`), and puts down the ops for it. All episodes share tables, tags and TLB entries, and are
 //! not waited for, so they disturb one another. How often stands in [`weights`].
 
+mod situations;
 mod world;
 
 use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::{Goal, GoalOutcome, Mode, Place};
+use crate::coverage::{Goal, Mode, Place, Situation, WalkGoal, WalkOutcome};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
@@ -21,8 +22,6 @@ use world::{Wanted, World};
 
 /// How often things happen. Percentages unless stated.
 pub mod weights {
-    /// What an episode is about: accesses to pages in use, and new ones.
-    pub const ROAM: u32 = 42;
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
@@ -49,12 +48,25 @@ pub mod weights {
     pub const WAIT: u32 = 2;
     /// A wait for every answer.
     pub const DRAIN: u32 = 2;
-    /// Another behaviour of memory and requester. (The rest of a hundred.)
+    /// Another behaviour of memory and requester.
     pub const TIMING: u32 = 1;
+    /// A fence in a certain cycle of a walk.
+    pub const FENCE_AT: u32 = 3;
+    /// One page under contexts that differ in one field only.
+    pub const TWINS: u32 = 2;
+    /// A port is held for long.
+    pub const HOLD: u32 = 1;
+    /// Pages that come back through a small first level of the TLB, where there is a second.
+    pub const COME_BACK: u32 = 10;
+    /// Other walk caches are in use, where they are switched.
+    pub const SWITCH_CACHES: u32 = 3;
+    /// A memory that gives many errors.
+    pub const ERRORS: u32 = 1;
+    // The rest of a hundred: accesses to pages in use, and new ones.
 
     /// An episode is for a goal, if there are any.
     pub const LEAN: u32 = 50;
-    /// Accesses of a [`ROAM`] episode, at most.
+    /// Accesses to pages in use in a row, at most.
     pub const ROAM_ACCESSES: u64 = 8;
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 25;
@@ -88,6 +100,20 @@ pub mod weights {
     pub const SECOND_FAULT: u32 = 15;
     /// Changes that have not been put back, at most.
     pub const MOST_BROKEN: usize = 3;
+    /// A fence in a certain cycle: by what a port is held for, not by the walk's own time.
+    pub const AT_A_HOLD: u32 = 45;
+    /// A fence in a certain cycle meets several requests of the walk.
+    pub const AT_SEVERAL: u32 = 40;
+    /// A fence in a certain cycle is for a walk that updates an entry.
+    pub const AT_UPDATE: u32 = 40;
+    /// Tables are used for something else just behind the fence that names them.
+    pub const REUSED: u32 = 35;
+    /// Walk caches are switched in a scenario of a device that has some.
+    pub const SWITCHED_CACHES: u32 = 20;
+    /// A context has twins that differ from it in one field.
+    pub const TWIN: u32 = 45;
+    /// What a context's fields must be ignored for is set all the same.
+    pub const IGNORED: u32 = 30;
 
     /// A guest's table is not beside the one before.
     pub const SCATTERED_TABLE: u32 = 25;
@@ -127,12 +153,16 @@ pub(super) fn draw(
     accesses: u64,
     goals: &[Goal],
 ) -> (HostMemory, Vec<NamedContext>, Vec<Op>) {
-    // Goals of one mode at a time: its tables are what the machine is made for.
-    let mode = (!goals.is_empty()).then(|| draw.of(goals).mode);
-    let goals: Vec<Goal> = goals
-        .iter()
+    let walks: Vec<WalkGoal> = goals.iter().filter_map(Goal::walk).collect();
+    let situations: Vec<Situation> = goals.iter().filter_map(Goal::situation).collect();
+    // Walks of one mode at a time: its tables are what the machine is made for.
+    let mode = match walks.as_slice() {
+        [] => None,
+        walks => Some(draw.of(walks).mode),
+    };
+    let goals: Vec<WalkGoal> = walks
+        .into_iter()
         .filter(|goal| Some(goal.mode) == mode)
-        .copied()
         .collect();
     let world = World::new(machine, draw, mode);
     let mut ops = Ops {
@@ -145,7 +175,12 @@ pub(super) fn draw(
         recent: Vec::new(),
         broken: Vec::new(),
         goals,
+        situations,
+        is_long: accesses > super::weights::ACCESSES,
+        switches_caches: false,
     };
+    ops.switches_caches =
+        machine.walk_cache_entries > 0 && ops.draw.percent(weights::SWITCHED_CACHES);
     ops.fill();
     let ops = ops.ops;
     (world.memory, world.contexts, ops)
@@ -164,13 +199,19 @@ struct Ops<'a> {
     /// Edits that have not been put back.
     broken: Vec<Edit>,
     /// What to lean toward.
-    goals: Vec<Goal>,
+    goals: Vec<WalkGoal>,
+    situations: Vec<Situation>,
+    /// A scenario of thousands of accesses, without a reset.
+    is_long: bool,
+    /// Walk caches are switched.
+    switches_caches: bool,
 }
 
 impl Ops<'_> {
     fn fill(&mut self) {
         while self.left > 0 {
-            if !self.goals.is_empty() && self.draw.percent(weights::LEAN) {
+            let leans = !self.goals.is_empty() || !self.situations.is_empty();
+            if leans && self.draw.percent(weights::LEAN) {
                 self.toward_a_goal();
                 continue;
             }
@@ -180,11 +221,7 @@ impl Ops<'_> {
                 kind = kind.wrapping_sub(weight);
                 is
             };
-            if is(weights::ROAM) {
-                for _ in 0..=self.draw.below(weights::ROAM_ACCESSES) {
-                    self.roam();
-                }
-            } else if is(weights::EQUAL) {
+            if is(weights::EQUAL) {
                 self.equal_accesses();
             } else if is(weights::FAULT) {
                 self.fault();
@@ -210,8 +247,26 @@ impl Ops<'_> {
                 self.wait(30);
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
-            } else if self.draw.per_mille(super::weights::RESET) {
+            } else if is(weights::FENCE_AT) {
+                self.fence_at(None);
+            } else if is(weights::TWINS) {
+                self.twins(None);
+            } else if is(weights::HOLD) {
+                self.hold(None);
+            } else if is(weights::ERRORS) {
+                self.errors();
+            } else if self.world.second_sets().is_some() && is(weights::COME_BACK) {
+                self.come_back();
+            } else if self.switches_caches && is(weights::SWITCH_CACHES) {
+                self.switch_caches();
+            } else if !is(weights::TIMING) {
+                for _ in 0..=self.draw.below(weights::ROAM_ACCESSES) {
+                    self.roam();
+                }
+            } else if !self.is_long && self.draw.per_mille(super::weights::RESET) {
                 self.ops.push(Op::Reset);
+            } else if self.draw.per_mille(super::weights::SLOW) {
+                self.slow();
             } else {
                 let timing = draw_timing(self.draw);
                 self.ops.push(Op::Timing(timing));
@@ -225,7 +280,7 @@ impl Ops<'_> {
 
     fn query(&self, context: usize, gva: u64, access: Access) -> Query {
         Query {
-            context: self.world.contexts[context].context,
+            context: self.world.heeded(context),
             gva: Gva(gva),
             access,
         }
@@ -785,6 +840,11 @@ impl Ops<'_> {
 
     /// One of the goals, if there is a page that it can be reached with.
     fn toward_a_goal(&mut self) {
+        // There are more walks by far, of which one after the other is reached.
+        if !self.situations.is_empty() && (self.goals.is_empty() || self.draw.percent(30)) {
+            let situation = *self.draw.of(&self.situations);
+            return self.toward_a_situation(&situation);
+        }
         let goal = *self.draw.of(&self.goals);
         let fitting: Vec<usize> = (0..self.world.contexts.len())
             .filter(|&number| Mode::of(&self.world.contexts[number].context) == goal.mode)
@@ -800,11 +860,11 @@ impl Ops<'_> {
             let gva = self.in_page(page.gva.0);
             let query = self.query(context, gva, goal.access);
             let is_reached = match goal.outcome {
-                GoalOutcome::Translation {
+                WalkOutcome::Translation {
                     guest_size,
                     host_size,
                 } => self.translate_by(&query, context, guest_size, host_size),
-                GoalOutcome::Fault { kind, at, race } => {
+                WalkOutcome::Fault { kind, at, race } => {
                     self.fault_at(&query, context, kind, at, race)
                 }
             };

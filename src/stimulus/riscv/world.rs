@@ -83,6 +83,8 @@ pub(super) struct World {
     /// The pages of each context.
     pub pages: Vec<Vec<Wanted>>,
     pub entries: Vec<Word>,
+    /// Contexts that differ in one field only.
+    pub twins: Vec<(usize, usize, Field)>,
     switches: Switches,
     /// Where the next table of a host goes.
     next_frame: u64,
@@ -111,6 +113,7 @@ impl World {
             contexts: Vec::new(),
             pages: Vec::new(),
             entries: Vec::new(),
+            twins: Vec::new(),
             switches: Switches {
                 napot: draw.percent(85),
                 adue: [0; 2].map(|_| draw.percent(50) && machine.svadu),
@@ -380,7 +383,7 @@ impl World {
         self.put(draw, vm, stage, at, sound)
     }
 
-    fn word_mask(&self) -> u64 {
+    pub fn word_mask(&self) -> u64 {
         u64::MAX >> (64 - self.geometry.pte_width)
     }
 
@@ -528,13 +531,98 @@ impl World {
         // The same address space as several modes see it.
         for _ in 0..2 + draw.below(3) {
             let context = self.vary(draw, base);
-            let number = self.contexts.len();
-            self.contexts.push(NamedContext {
-                name: format!("c{number}"),
-                context,
-            });
-            self.pages.push(pages.clone());
+            self.add_context(context, &pages);
         }
+        while draw.percent(weights::TWIN) {
+            self.add_twin(draw);
+        }
+    }
+
+    fn add_context(&mut self, context: Context, pages: &[Wanted]) -> usize {
+        let number = self.contexts.len();
+        self.contexts.push(NamedContext {
+            name: format!("c{number}"),
+            context,
+        });
+        self.pages.push(pages.to_vec());
+        number
+    }
+
+    /// A context that differs in one field only from one of those that there are.
+    fn add_twin(&mut self, draw: &mut Draw) {
+        let field = *draw.of(&Field::ALL);
+        self.add_twin_in(draw, field);
+    }
+
+    /// The same, of a field.
+    pub fn add_twin_in(&mut self, draw: &mut Draw, field: Field) {
+        let of = draw.below(self.contexts.len() as u64) as usize;
+        let mut context = self.contexts[of].context;
+        self.change(draw, &mut context, field);
+        if context == self.contexts[of].context || !self.machine.serves(&context) {
+            return;
+        }
+        let pages = self.pages[of].clone();
+        let twin = self.add_context(context, &pages);
+        self.twins.push((of, twin, field));
+    }
+
+    /// Changes one field of a context. It stays as it is where there is nothing to change it to.
+    fn change(&self, draw: &mut Draw, context: &mut Context, field: Field) {
+        let is64 = self.format == Format::Rv64;
+        let root_of = |draw: &mut Draw| {
+            self.contexts[draw.below(self.contexts.len() as u64) as usize].context
+        };
+        match field {
+            // Outside virtual machines there is no stage of the host's.
+            Field::Virt => context.virt ^= context.host.levels == 0,
+            Field::GuestMode if context.guest.levels > 0 => {
+                context.guest.levels = self.draw_levels(draw) as u8;
+            }
+            Field::HostMode if context.host.levels > 0 => {
+                context.host.levels = self.draw_levels(draw) as u8;
+            }
+            Field::GuestMode | Field::HostMode => {}
+            Field::GuestRoot => {
+                let page = self.geometry.table_bytes() - 1;
+                let root = root_of(draw).guest.root.0 & !page;
+                context.guest.root.0 = root | context.guest.root.0 & page;
+            }
+            Field::HostRoot if context.virt => {
+                let page = (self.geometry.table_bytes() << self.geometry.host_root_extra) - 1;
+                let root = root_of(draw).host.root.0 & !page;
+                context.host.root.0 = root | context.host.root.0 & page;
+            }
+            Field::HostRoot => {}
+            Field::Asid => context.asid ^= 1 << draw.below(16),
+            Field::Vmid => context.vmid ^= 1 << draw.below(14),
+            Field::User => context.user ^= true,
+            Field::Sum => context.sum ^= true,
+            Field::GuestMxr => context.guest.mxr ^= true,
+            Field::HostMxr => context.host.mxr ^= true,
+            Field::GuestAdue => context.guest.adue ^= true,
+            Field::HostAdue => context.host.adue ^= true,
+            Field::GuestPbmte => context.guest.pbmte ^= is64,
+            Field::HostPbmte => context.host.pbmte ^= is64,
+            Field::Napot => context.napot ^= is64,
+            Field::GuestRootBits => context.guest.root.0 ^= 1 << draw.below(12),
+            Field::HostRootBits => context.host.root.0 ^= 1 << draw.below(14),
+        }
+    }
+
+    /// What the device heeds of a context.
+    pub fn heeded(&self, number: usize) -> Context {
+        self.machine.heeded(&self.contexts[number].context)
+    }
+
+    /// Whether the device has walk caches.
+    pub fn has_walk_caches(&self) -> bool {
+        self.machine.walk_cache_entries > 0
+    }
+
+    /// Sets of the second-level TLB, if there is one.
+    pub fn second_sets(&self) -> Option<u64> {
+        self.machine.tlb2.map(|size| u64::from(size.sets))
     }
 
     fn vary(&self, draw: &mut Draw, base: Context) -> Context {
@@ -551,10 +639,12 @@ impl World {
             };
         }
         let svadu = self.machine.svadu;
-        if draw.percent(20) && svadu {
+        // Without Svadu it must mean nothing.
+        let ignored = if svadu { 20 } else { weights::IGNORED };
+        if draw.percent(ignored) {
             context.guest.adue = !context.guest.adue;
         }
-        if draw.percent(20) && svadu && context.virt {
+        if draw.percent(ignored) && context.virt {
             context.host.adue = !context.host.adue;
         }
         // The same tables under another tag: what the TLB has of one must not serve the other.
@@ -578,6 +668,13 @@ impl World {
             // Past the host's width, or in some page of no table.
             let bits = self.geometry.hpa_width - PAGE;
             context.guest.root.0 ^= 1 << (u64::from(PAGE) + draw.below(bits.into()));
+        }
+        if draw.percent(weights::IGNORED) {
+            context.guest.root.0 |= draw.below(self.geometry.table_bytes());
+        }
+        if draw.percent(weights::IGNORED) {
+            let bytes = self.geometry.table_bytes() << self.geometry.host_root_extra;
+            context.host.root.0 |= draw.below(bytes);
         }
         context
     }
@@ -640,7 +737,7 @@ impl World {
     /// Whether two contexts walk the same tables, in whatever modes and under whatever tags.
     pub fn same_roots(&self, one: usize, other: usize) -> bool {
         let roots = |number: usize| {
-            let context = &self.contexts[number].context;
+            let context = self.heeded(number);
             (context.virt, context.guest.root, context.host.root)
         };
         roots(one) == roots(other)
@@ -649,7 +746,7 @@ impl World {
     /// Whether two contexts walk the same tables in the same modes, under whatever tags.
     pub fn same_tables(&self, one: usize, other: usize) -> bool {
         let tables = |number: usize| {
-            let context = &self.contexts[number].context;
+            let context = self.heeded(number);
             let (guest, host) = (context.guest, context.host);
             (
                 context.virt,
@@ -661,6 +758,54 @@ impl World {
         };
         tables(one) == tables(other)
     }
+}
+
+/// What two contexts may differ in alone. The order is that of [`crate::coverage::model::TWINS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Virt,
+    GuestMode,
+    HostMode,
+    GuestRoot,
+    HostRoot,
+    Asid,
+    Vmid,
+    User,
+    Sum,
+    GuestMxr,
+    HostMxr,
+    GuestAdue,
+    HostAdue,
+    GuestPbmte,
+    HostPbmte,
+    Napot,
+    /// Below the alignment of the register, where they mean nothing.
+    GuestRootBits,
+    HostRootBits,
+}
+
+impl Field {
+    /// Each, in the order of their numbers.
+    pub const ALL: [Self; 18] = [
+        Self::Virt,
+        Self::GuestMode,
+        Self::HostMode,
+        Self::GuestRoot,
+        Self::HostRoot,
+        Self::Asid,
+        Self::Vmid,
+        Self::User,
+        Self::Sum,
+        Self::GuestMxr,
+        Self::HostMxr,
+        Self::GuestAdue,
+        Self::HostAdue,
+        Self::GuestPbmte,
+        Self::HostPbmte,
+        Self::Napot,
+        Self::GuestRootBits,
+        Self::HostRootBits,
+    ];
 }
 
 /// The bits of a leaf.

@@ -115,21 +115,10 @@ pub(in super::super) fn contexts(
 /// A context that asks for what the device was built without.
 fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) -> Box<Problem> {
     let most = context.guest.levels.max(context.host.levels);
-    let (what, help) = match u32::from(most) > machine.max_levels {
-        true => (
-            format!("has {most} levels"),
-            format!(
-                "`max_levels` = {}: no stage of this machine has more",
-                machine.max_levels
-            ),
-        ),
-        false => (
-            "wants A and D to be set".to_owned(),
-            "`svadu` = false: this machine cannot, and `adue` and `g_adue` must be false"
-                .to_owned(),
-        ),
-    };
-    Problem::at(place, format!("context {name:?} {what}")).help(help)
+    Problem::at(place, format!("context {name:?} has {most} levels")).help(format!(
+        "`max_levels` = {}: no stage of this machine has more",
+        machine.max_levels
+    ))
 }
 
 fn flag(table: &Table<'_>, key: &'static str) -> Result<bool> {
@@ -213,7 +202,6 @@ fn mode_and_root(
     keys: [&'static str; 2],
     kind: &str,
     width: u32,
-    unit: u64,
 ) -> Result<(u8, u64)> {
     let [mode_key, root_key] = keys;
     let mode = table.get(mode_key);
@@ -229,8 +217,8 @@ fn mode_and_root(
                 )
                 .label(format!("`{mode_key}` is missing: the mode of its table")));
             }
-            let root = field.address(kind, width)?;
-            field.aligned(kind, root, unit, "root tables")?
+            // What the register's alignment leaves out means nothing.
+            field.address(kind, width)?
         }
         None if levels > 0 => {
             let of = match stage {
@@ -293,7 +281,6 @@ fn host_stage(
             (Some(field), host.levels(), host.root().0)
         }
         None => {
-            let root_bytes = geometry.table_bytes() << geometry.host_root_extra;
             let (levels, root) = mode_and_root(
                 table,
                 format,
@@ -301,7 +288,6 @@ fn host_stage(
                 ["g_mode", "g_root"],
                 "hPA",
                 geometry.hpa_width,
-                root_bytes,
             )?;
             (table.get("g_mode"), levels, root)
         }
@@ -359,7 +345,6 @@ fn guest_stage(
             ["mode", "root"],
             "gPA",
             geometry.gpa_width,
-            geometry.table_bytes(),
         )?,
     };
     Ok(StageControl {
