@@ -25,15 +25,13 @@ pub(super) enum Stream {
     Latency,
     /// A memory request is answered with an error.
     Error,
-    /// What kind of word comes beside an error.
-    BesideError,
-    /// The word that comes beside an error, if it may be any.
-    AnyWord,
+    /// What is on the data lines beside an error.
+    Beside,
 }
 
 impl Stream {
     /// How many there are.
-    const COUNT: usize = Stream::AnyWord as usize + 1;
+    const COUNT: usize = Stream::Beside as usize + 1;
 }
 
 /// The draws of one seed since one restart.
@@ -69,23 +67,15 @@ impl Draws {
         ))
     }
 
-    /// Whether a port is busy in a cycle: in `percent` of a hundred. With `run` 2 or more it is busy in spells of `run` cycles, one in
-    /// each frame of `run` times 100 divided by `percent` cycles, at a drawn place; else cycle by cycle.
+    /// The draw of a cycle, the same in `run` cycles in a row; 0 and 1: in each cycle another.
     #[inline]
-    pub fn is_busy(&self, stream: Stream, cycle: u64, percent: u32, run: u32) -> bool {
-        if percent == 0 {
-            return false;
-        }
-        if run < 2 {
-            return self.in_cycle(stream, cycle).chance(percent);
-        }
-        let frame = (u64::from(run) * 100).div_ceil(percent.into());
-        let since = cycle.wrapping_sub(self.since);
-        let (number, place) = (since / frame, (since % frame) as u32);
-        let start = self
-            .in_cycle(stream, self.since.wrapping_add(number))
-            .below(frame as u32 - run + 1);
-        (start..start + run).contains(&place)
+    pub fn in_spell(&self, stream: Stream, cycle: u64, run: u32) -> Draw {
+        let run = u64::from(run);
+        let late = match run {
+            0 | 1 => 0,
+            _ => cycle.wrapping_sub(self.since) % run,
+        };
+        self.in_cycle(stream, cycle - late)
     }
 
     /// The draw of an address in a cycle, the same in a window of cycles.
@@ -113,6 +103,11 @@ impl Draw {
         ((self.0 >> 32) * u64::from(n) >> 32) as u32
     }
 
+    /// All of them.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// True in `percent` of a hundred draws.
     #[inline]
     pub fn chance(self, percent: u32) -> bool {
@@ -138,8 +133,7 @@ mod tests {
         Stream::RequestIdle,
         Stream::Latency,
         Stream::Error,
-        Stream::BesideError,
-        Stream::AnyWord,
+        Stream::Beside,
     ];
 
     #[test]

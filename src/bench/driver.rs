@@ -249,14 +249,14 @@ impl Requester {
     /// Whether it begins no request in a cycle.
     #[inline]
     fn is_idle(&self, cycle: u64) -> bool {
-        self.draws
-            .is_busy(Stream::RequestIdle, cycle, self.idle, self.run)
+        let draw = || self.draws.in_spell(Stream::RequestIdle, cycle, self.run);
+        self.idle > 0 && draw().chance(self.idle)
     }
 
     /// Whether it accepts a response in a cycle. `waits`: one was offered in the last, and was not accepted.
     #[inline]
     fn accepts(&self, waits: bool, cycle: u64) -> bool {
-        let busy = self.response_busy;
+        let draw = || self.draws.in_spell(Stream::ResponseBusy, cycle, self.run);
         (!self.response_after_valid || waits)
             && !(self.draws).is_busy(Stream::ResponseBusy, cycle, busy, self.run)
     }
@@ -1059,8 +1059,7 @@ impl<'a> Run<'a> {
                 Some(Op::Access(_) | Op::Fence(_))
             );
         let since = self.op_since.max(self.first_cycle_of(self.op));
-        let waited = self.cycle.saturating_sub(since);
-        if waits_for_device && waited > self.patience + self.held {
+        if waits_for_device && self.cycle.saturating_sub(since) > self.patience + self.held {
             return Err(hang(self.op, since));
         }
         Ok(())

@@ -100,14 +100,9 @@ impl MemoryServer {
     /// Whether it takes a read in a cycle. `waits`: one was offered in the last, and was not taken.
     #[inline]
     pub fn ready(&self, waits: bool, cycle: u64) -> bool {
-        let Timing {
-            memory_busy,
-            memory_run,
-            after_valid,
-            ..
-        } = self.timing;
-        (!after_valid || waits)
-            && !(self.draws).is_busy(Stream::MemoryBusy, cycle, memory_busy, memory_run)
+        let (busy, run) = (self.timing.memory_busy, self.timing.memory_run);
+        let draw = || self.draws.in_spell(Stream::MemoryBusy, cycle, run);
+        (!self.timing.after_valid || waits) && (busy == 0 || !draw().chance(busy))
     }
 
     /// Drops what is on its way: the device has been reset in a cycle. From it on the draws are those of a start.
@@ -169,7 +164,7 @@ impl MemoryServer {
     /// Draws what comes with an error.
     #[cold]
     fn beside_error(&self, at: Hpa, cycle: u64, memory: &HostMemory) -> (Beside, u64) {
-        let draw = self.draws.in_cycle(Stream::BesideError, cycle);
+        let draw = self.draws.of_address(Stream::Beside, at.0, cycle);
         let beside = Beside::ALL[draw.below(Beside::ALL.len() as u32) as usize];
         match (beside, memory.read(at)) {
             (Beside::Zero, _) => (beside, 0),
@@ -178,7 +173,7 @@ impl MemoryServer {
             (Beside::Truth, Ok(word)) => (beside, word),
             // Of a hole there is none.
             (Beside::Truth | Beside::Last, _) => (Beside::Last, self.last),
-            (Beside::Any, _) => (beside, self.draws.in_cycle(Stream::AnyWord, cycle).bits()),
+            (Beside::Any, _) => (beside, draw.bits()),
         }
     }
 
@@ -217,13 +212,14 @@ mod tests {
         let mut server = MemoryServer::new(&timing);
         let mut seen = [false; Beside::ALL.len()];
         let mut memory = Cow::Borrowed(&memory);
-        for cycle in 0..200 {
+        // Draws of one address last for some cycles.
+        for cycle in (0..6400).step_by(32) {
             let (word, beside) = server.grant(0, Hpa(0x1000), None, cycle, &mut memory);
             assert_eq!(word.is_none(), beside.is_some());
             let reply = *server.under_way.back().unwrap();
             match beside {
                 None => assert_eq!(reply.data, 0x2001),
-                Some(Beside::Truth | Beside::Last | Beside::Pointer) if cycle > 20 => {
+                Some(Beside::Truth | Beside::Last | Beside::Pointer) if cycle > 640 => {
                     assert_eq!(reply.data, 0x2001);
                 }
                 Some(Beside::Zero) => assert_eq!(reply.data, 0),

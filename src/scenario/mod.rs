@@ -170,13 +170,13 @@ pub struct Timing {
     pub latency: RangeInclusive<u32>,
     /// Percentage of cycles in which memory takes no read, 0 to 90.
     pub memory_busy: u32,
-    /// Cycles in a row in which memory is busy, on average; 0: each cycle is drawn by itself.
+    /// Cycles in a row for which each draw of `memory_busy` holds; 0 and 1: each cycle is drawn by itself.
     pub memory_run: u32,
     /// Percentage of cycles in which the requester takes no response, 0 to 90.
     pub response_busy: u32,
     /// Percentage of cycles in which the requester makes no request, 0 to 90.
     pub request_idle: u32,
-    /// Cycles in a row in which the requester takes no response, or makes no request, on average; 0: each cycle is drawn by itself.
+    /// Cycles in a row for which each draw of `response_busy`, and of `request_idle`, holds; 0 and 1: each cycle is drawn by itself.
     pub request_run: u32,
     /// Reads in a thousand that memory answers with an error, whatever is there; 0 to 1000.
     pub errors: u32,

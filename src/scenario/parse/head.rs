@@ -18,7 +18,7 @@ use crate::scenario::{Holes, Machine, NamedContext, Timing, write};
 const MOST_LATENCY: u32 = 1000;
 /// The largest part of all cycles that memory or requester may be busy, in percent.
 const MOST_BUSY: u32 = 90;
-/// The most cycles in a row of `run`, on average.
+/// The most cycles in a row of `run`.
 const MOST_RUN: u32 = 1000;
 /// The most words of one image block.
 const MOST_IMAGE_WORDS: u64 = 1 << 20;
