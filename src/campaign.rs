@@ -15,7 +15,11 @@ use crate::fnv::fnv1a;
 use crate::scenario::Scenario;
 use crate::scenario::write::to_toml;
 use crate::shard::Shard;
+use crate::shown;
 use crate::stimulus::{self, Profile};
+use crate::version::Versions;
+
+use serde::{Deserialize, Serialize};
 
 /// What a campaign does.
 #[derive(Clone, Debug)]
@@ -24,7 +28,7 @@ pub struct Campaign {
     pub profile: Profile,
     /// Seed of everything.
     pub seed: u64,
-    /// Accesses, in scenarios of [`weights::ACCESSES`] and a few long ones.
+    /// Accesses, in scenarios of [`stimulus::weights::ACCESSES`] and a few long ones.
     pub count: u64,
     /// Threads.
     pub jobs: usize,

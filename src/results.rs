@@ -14,8 +14,8 @@ use crate::bench::Stats;
 use crate::campaign::{Campaign, Outcome, Shape};
 use crate::input;
 use crate::report::{json as as_json, text};
-use crate::scenario::write::to_toml;
-use crate::shard::Shard;
+use crate::shard::{MOST_SHARDS, Shard};
+use crate::shown;
 use crate::stimulus;
 use crate::version::Versions;
 

@@ -92,11 +92,6 @@ impl Draws {
 pub(super) struct Draw(u64);
 
 impl Draw {
-    /// All of them.
-    pub fn bits(self) -> u64 {
-        self.0
-    }
-
     /// A number in `0..n`.
     #[inline]
     pub fn below(self, n: u32) -> u32 {
@@ -155,25 +150,6 @@ mod tests {
                 }
                 assert!((0..1000).all(|cycle| !draws.in_cycle(stream, cycle).chance(0)));
             }
-        }
-    }
-
-    #[test]
-    fn spells_are_as_long_as_they_say_and_as_frequent_as_the_percentage() {
-        for (percent, run) in [(10, 20), (50, 7), (90, 300)] {
-            let draws = Draws::new(3, 11);
-            let busy: Vec<bool> = (11..200_011)
-                .map(|cycle| draws.is_busy(Stream::MemoryBusy, cycle, percent, run))
-                .collect();
-            let share = busy.iter().filter(|busy| **busy).count() * 100 / busy.len();
-            assert!(
-                share.abs_diff(percent as usize) <= 1,
-                "{percent} %: {share}"
-            );
-            let spells = busy.chunk_by(|a, b| a == b).filter(|spell| spell[0]);
-            // The last spell of a frame and the first of the next may touch.
-            assert!(spells.clone().all(|spell| spell.len() <= 2 * run as usize));
-            assert!(spells.filter(|spell| spell.len() == run as usize).count() > 100);
         }
     }
 

@@ -258,7 +258,7 @@ impl Requester {
     fn accepts(&self, waits: bool, cycle: u64) -> bool {
         let draw = || self.draws.in_spell(Stream::ResponseBusy, cycle, self.run);
         (!self.response_after_valid || waits)
-            && !(self.draws).is_busy(Stream::ResponseBusy, cycle, busy, self.run)
+            && (self.response_busy == 0 || !draw().chance(self.response_busy))
     }
 }
 

@@ -327,12 +327,8 @@ fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
     }
 }
 
-fn report(
-    campaign: &Campaign,
-    outcome: &Outcome,
-    bundle: Option<&Bundle>,
-    time: Duration,
-) -> String {
+/// The figures, and how it ended.
+fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
     let mut out = format!("{}\n", text::stats(&outcome.stats));
     let seconds = time.as_secs_f64();
     out.push_str(&format!(

@@ -533,6 +533,25 @@ mod tests {
     }
 
     #[test]
+    fn campaigns_that_differ_in_anything_are_two() {
+        let mut sum = Coverage::default();
+        sum.runs = vec![run(4)];
+        let mut others = vec![run(4); 4];
+        others[0].shape.device = Some("rv32_s1".into());
+        others[1].shape.lean = Some("3".into());
+        others[2].shape.stimulus = "4".into();
+        others[3].shape.rtl = "5".into();
+        for (number, other) in others.into_iter().enumerate() {
+            let coverage = Coverage {
+                runs: vec![other],
+                ..Coverage::default()
+            };
+            sum.merge(&coverage).unwrap();
+            assert_eq!(sum.runs.len(), number + 2);
+        }
+    }
+
+    #[test]
     fn goals_are_the_empty_bins_of_walks_and_situations() {
         let model = Model::of(Format::Rv64);
         let none = Coverage::default();

@@ -33,8 +33,6 @@ const ACTIONS: [&str; 15] = [
 ];
 /// Keys that say more of an action.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
-/// The most cycles of one `wait`.
-const MOST_WAIT: u32 = 1_000_000_000;
 /// The most cycles of one `hold`.
 const MOST_HOLD: u32 = 100_000;
 
