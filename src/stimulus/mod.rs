@@ -53,6 +53,9 @@ pub mod weights {
 
     /// Per mille of what would be another behaviour: a reset instead.
     pub const RESET: u32 = 300;
+    /// A reset comes some cycles after the op before it. Else it comes in the cycle after a request was accepted, in which
+    /// no walk waits for the response port.
+    pub const RESET_LATER: u32 = 60;
 
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
@@ -350,6 +353,10 @@ impl Ops<'_> {
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
             } else if self.draw.per_mille(weights::RESET) {
+                if self.draw.percent(weights::RESET_LATER) {
+                    let cycles = 1 + self.draw.below(30) as u32;
+                    self.ops.push(Op::Wait(cycles));
+                }
                 self.ops.push(Op::Reset);
             } else {
                 let timing = draw_timing(&mut self.draw);

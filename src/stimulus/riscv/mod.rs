@@ -212,6 +212,9 @@ impl Ops<'_> {
             } else if is(weights::DRAIN) {
                 self.ops.push(Op::Drain);
             } else if self.draw.per_mille(super::weights::RESET) {
+                if self.draw.percent(super::weights::RESET_LATER) {
+                    self.wait(30);
+                }
                 self.ops.push(Op::Reset);
             } else {
                 let timing = draw_timing(self.draw);
