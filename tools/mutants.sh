@@ -1,15 +1,31 @@
 #!/bin/sh
+<<<<<<< HEAD
 # SPDX-License-Identifier: Apache-2.0
 # Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and looks whether a random
 # campaign finds it, how small the scenario is that it leaves, and whether that fails again by itself in the same way.
+=======
+# Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and checks whether a random
+# campaign finds it with every seed, how small the scenario is that is left, and whether that scenario fails again in the
+# same way when it is run from its file.
+>>>>>>> shrink
 #
-# usage: tools/mutants.sh [PATCH...]      NESTWALK_COUNT: accesses for each profile (default 200000)
+# usage: tools/mutants.sh [PATCH...]
+#   NESTWALK_COUNT    accesses for each profile and seed (default 200000)
+#   NESTWALK_SEEDS    seeds, with blanks between (default 1)
+#   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs (default: those of the
+#                     bug's formats, as campaigns draw them)
 #
-# It prints a line for each and a summary, and leaves all of it in target/mutants/results.json.
+# A bug of RISC-V's formats, or of what all formats share, is tried on RV64, and on RV32 with the seeds that have not found
+# it there: only then the devices of RV32 are built.
+#
+# It prints a line for each bug and seed, and a summary, and leaves all of it in target/mutants/results.json. Exit code 1: a bug
+# survives, or a scenario that is left does not fail again.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 count=${NESTWALK_COUNT:-200000}
+seeds=${NESTWALK_SEEDS:-1}
+device=${NESTWALK_DEVICE:-}
 work=$root/target/mutants
 tree=$work/tree
 nestwalk=$work/target/release/nestwalk
@@ -18,7 +34,7 @@ lines=$work/results.jsonl
 : >"$lines"
 [ $# -gt 0 ] || set -- "$root"/tests/mutants/*.patch
 
-# plant PATCH: a tree with the bug, and nestwalk over it.
+# plant PATCH: a tree with the bug.
 plant() {
     mkdir -p "$tree"
     # Whatever is unchanged keeps its time, so that only what the patch reaches is built again.
@@ -29,42 +45,73 @@ plant() {
         echo "tools/mutants.sh: $1 does not apply to rtl/; make it anew" >&2
         exit 2
     fi
-    # Objects are kept, for a second round with the same RTL and another bench. The bench itself is the same for every
-    # patch: what it was compiled to for the last serves again.
-    (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-        NESTWALK_OBJECTS="$work/objects" NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$formats" NESTWALK_WITHOUT="rv32_c8 rv64_c8 rv64_l2_c8" cargo build --release --locked --quiet)
 }
 
-printf '%-42s %-16s %8s %6s  %-42s %4s %7s  %s\n' mutant profile accesses s 'found by' ops 'shrink s' again
+# build FORMATS: nestwalk over the tree. Objects are kept, for a second round with the same RTL and another bench. The bench
+# itself is the same for every patch: what it was compiled to for the last serves again.
+build() {
+    (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        NESTWALK_OBJECTS="$work/objects" NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \
+        NESTWALK_WITHOUT="rv32_c8 rv64_c8 rv64_l2_c8" cargo build --release --locked --quiet)
+}
+
+# profiles_of FORMATS
+profiles_of() {
+    case $1 in
+    'handout classic32') echo handout-rights classic32-rights handout classic32 ;;
+    handout | classic32) echo "$1-rights" "$1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
+printf '%-46s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' mutant seed profile accesses s 'found by' ops 'shrink s' again
 for patch in "$@"; do
     name=$(basename "$patch" .patch)
-    # The first line says whose bug it is; only devices that have it are built. What all formats share is tried on RV64.
+    # The first line says whose bug it is. What all formats share is tried on RISC-V's.
     case $(head -n 1 "$patch") in
-    Handout:*) profiles="handout-rights classic32-rights handout classic32" formats="handout classic32" ;;
-    RISC-V:*) profiles="rv64" formats="rv64" ;;
-    *) profiles="rv64" formats="rv64" ;;
+    Handout:*) groups='handout+classic32' ;;
+    *) groups='rv64 rv32' ;;
     esac
+    [ -z "$device" ] || groups=${device%%_*}
     plant "$patch"
 
     out=$work/out/$name
     rm -rf "$out"
     mkdir -p "$out"
+<<<<<<< HEAD
     python3 - "$nestwalk" "$name" "$count" "$out" "$lines" $profiles <<'PYTHON'
 import json, re, shlex, subprocess, sys, time
+=======
+    for group in $groups; do
+        formats=$(echo "$group" | tr + ' ')
+        build "$formats"
+        # Exit code 10: a seed has not found it yet.
+        status=0
+        # shellcheck disable=SC2046
+        python3 - "$nestwalk" "$name" "$count" "$out" "$device" "$seeds" $(profiles_of "$formats") <<'PYTHON' || status=$?
+import json, os, re, shlex, subprocess, sys, time
+>>>>>>> shrink
 
-nestwalk, name, count, out, lines = sys.argv[1:6]
-row = {"mutant": name, "accesses": 0, "killed": False}
-begun = time.monotonic()
-for profile in sys.argv[6:]:
-    ran = subprocess.run(
-        [nestwalk, "fuzz", "--profile", profile, "--seed", "1", "--count", count, "-o", out],
-        capture_output=True, text=True)
-    if ran.returncode not in (0, 1, 3):
-        sys.exit(f"tools/mutants.sh: fuzz ended with exit code {ran.returncode}\n{ran.stderr}")
-    stats = re.search(r"^(\d+) accesses in ", ran.stdout, re.M)
-    row["accesses"] += int(stats[1])
-    if ran.returncode == 0:
+nestwalk, name, count, out, device, seeds = sys.argv[1:7]
+state = os.path.join(out, "rows.json")
+rows = {}
+if os.path.exists(state):
+    with open(state) as file:
+        rows = json.load(file)
+
+
+def failure_of(code, text):
+    """What tells one failure from another, in a report for programs."""
+    failure = json.loads(text)["failure"] if code in (1, 3) else None
+    return failure and (failure.get("check") or failure["kind"])
+
+
+for seed in seeds.split():
+    row = rows.setdefault(seed, {
+        "mutant": name, "seed": int(seed), "accesses": 0, "seconds": 0, "killed": False, "fails_again": False})
+    if row["killed"]:
         continue
+<<<<<<< HEAD
     shrunk = re.search(r"shrunk to (\d+) ops? in ([\d.]+) s", ran.stdout)
     # The command as it is printed, quoted for a shell.
     again = re.search(r"^  again: +(.*)$", ran.stdout, re.M)
@@ -89,19 +136,86 @@ if "ops" in row:
         row["check"] or "NOTHING", **row), flush=True)
 else:
     print("{mutant:42} {0:16} {accesses:8} {seconds:6.1f}  SURVIVED".format("all", **row), flush=True)
+=======
+    begun = time.monotonic()
+    for profile in sys.argv[7:]:
+        folder = os.path.join(out, seed)
+        command = [nestwalk, "fuzz", "--profile", profile, "--seed", seed, "--count", count, "-o", folder]
+        if device:
+            command += ["--device", device]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        if ran.returncode not in (0, 1, 3):
+            sys.exit(f"tools/mutants.sh: fuzz ended with exit code {ran.returncode}\n{ran.stderr}")
+        stats = re.search(r"^(\d+) accesses in ", ran.stdout, re.M)
+        row["accesses"] += int(stats[1])
+        if ran.returncode == 0:
+            continue
+        with open(os.path.join(folder, f"{profile}-{seed}-" + re.search(
+                r"^scenario (\d+) of the campaign", ran.stdout, re.M)[1], "report.json")) as file:
+            report = json.load(file)
+        shrunk = re.search(r"^shrunk to \d+ ops? in ([\d.]+) s", ran.stdout, re.M)
+        # The last word of the command that the report names.
+        scenario = shlex.split(report["again"])[-1]
+        rerun = subprocess.run([nestwalk, "run", scenario, "--json"], capture_output=True, text=True)
+        check = report["failure"].get("check") or report["failure"]["kind"]
+        row.update({
+            "killed": True,
+            "profile": profile,
+            "check": check,
+            "ops": report["ops"],
+            "shrink_seconds": float(shrunk[1]) if shrunk else None,
+            "scenario": scenario,
+            "again": rerun.returncode,
+            "fails_again": rerun.returncode == ran.returncode and failure_of(rerun.returncode, rerun.stdout) == check,
+        })
+        break
+    row["seconds"] = round(row["seconds"] + time.monotonic() - begun, 2)
+with open(state, "w") as file:
+    json.dump(rows, file)
+sys.exit(0 if all(row["killed"] for row in rows.values()) else 10)
+PYTHON
+        case $status in
+        0) break ;;
+        10) ;;
+        *) exit "$status" ;;
+        esac
+    done
+
+    python3 - "$out/rows.json" "$lines" <<'PYTHON'
+import json, sys
+
+with open(sys.argv[1]) as file:
+    rows = json.load(file)
+for row in rows.values():
+    with open(sys.argv[2], "a") as file:
+        print(json.dumps(row), file=file)
+    start = "{mutant:46} {seed:4} {0:16} {accesses:8} {seconds:6.1f}  ".format(row.get("profile", "all"), **row)
+    if not row["killed"]:
+        print(start + "SURVIVED", flush=True)
+        continue
+    seconds = row["shrink_seconds"]
+    print(start + "{check:42} {ops:4} {0:>8}  exit {again}{1}".format(
+        "-" if seconds is None else f"{seconds:.1f}",
+        "" if row["fails_again"] else ", DOES NOT FAIL AGAIN", **row), flush=True)
+>>>>>>> shrink
 PYTHON
 done
 
 python3 - "$lines" "$work/results.json" <<'PYTHON'
 import json, os, statistics, sys
 
-rows = [json.loads(line) for line in open(sys.argv[1])]
+with open(sys.argv[1]) as file:
+    rows = [json.loads(line) for line in file]
 killed = [row for row in rows if row["killed"]]
-summary = {"killed": len(killed), "survived": len(rows) - len(killed)}
-print("{killed} killed, {survived} survived".format(**summary))
+summary = {
+    "killed": len(killed),
+    "survived": len(rows) - len(killed),
+    "not_again": sum(not row["fails_again"] for row in killed),
+}
+print("{killed} killed, {survived} survived; {not_again} left a scenario that does not fail again".format(**summary))
 for key, what in [("accesses", "accesses to kill"), ("seconds", "seconds, all told"),
                   ("ops", "ops left"), ("shrink_seconds", "seconds of shrinking")]:
-    values = [row[key] for row in killed]
+    values = [row[key] for row in killed if row[key] is not None]
     if values:
         summary[key] = {"median": statistics.median(values), "largest": max(values)}
         print("{0}: median {median:g}, largest {largest:g}".format(what, **summary[key]))
@@ -109,5 +223,5 @@ draft = sys.argv[2] + ".draft"
 with open(draft, "w") as file:
     json.dump({"summary": summary, "mutants": rows}, file, indent=2)
 os.replace(draft, sys.argv[2])
-sys.exit(len(killed) != len(rows))
+sys.exit(summary["survived"] > 0 or summary["not_again"] > 0)
 PYTHON

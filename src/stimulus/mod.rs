@@ -77,6 +77,9 @@ pub mod weights {
     pub const SPELLS: u32 = 60;
     /// A context has a twin that differs from it in one field.
     pub const TWIN: u32 = 30;
+    /// A reset comes some cycles after the op before it. Else it comes in the cycle after a request was accepted, in which
+    /// no walk waits for the response port.
+    pub const RESET_LATER: u32 = 60;
 
     /// An access is in another context than the one before.
     pub const SWITCH: u32 = 20;
@@ -490,6 +493,10 @@ impl Ops<'_> {
             } else if is(weights::FENCE_AT) {
                 self.fence_at();
             } else if !self.is_long && self.draw.per_mille(weights::RESET) {
+                if self.draw.percent(weights::RESET_LATER) {
+                    let cycles = 1 + self.draw.below(30) as u32;
+                    self.ops.push(Op::Wait(cycles));
+                }
                 self.ops.push(Op::Reset);
             } else if self.draw.per_mille(weights::SLOW) {
                 let timing = slow_timing(&mut self.draw);

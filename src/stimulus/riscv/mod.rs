@@ -264,6 +264,9 @@ impl Ops<'_> {
                     self.roam();
                 }
             } else if !self.is_long && self.draw.per_mille(super::weights::RESET) {
+                if self.draw.percent(super::weights::RESET_LATER) {
+                    self.wait(30);
+                }
                 self.ops.push(Op::Reset);
             } else if self.draw.per_mille(super::weights::SLOW) {
                 self.slow();
