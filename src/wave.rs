@@ -60,7 +60,7 @@ pub fn record<O: Observer>(
         }
     }
     let wave = opened
-        .and_then(|()| dut.trace_close().map_err(io::Error::other))
+        .and_then(|()| dut.trace_close().map_err(|_| cut_off()))
         .and_then(|()| must_be_whole(path));
     Recorded { result, wave }
 }
@@ -72,7 +72,7 @@ fn must_be_whole(path: &Path) -> io::Result<()> {
     let (mut at, mut kinds) = (0, Vec::new());
     while at < length {
         let mut head = [0; 9];
-        file.read_exact(&mut head)?;
+        file.read_exact(&mut head).map_err(|_| cut_off())?;
         let [kind, section @ ..] = head;
         let section = u64::from_be_bytes(section);
         kinds.push(kind);

@@ -359,7 +359,7 @@ fn feed_results(path: &Path, _: &[u8]) -> bool {
         return false;
     };
     let file = (path.to_owned(), results);
-    shown(merge(&[file.clone()]));
+    shown(merge(std::slice::from_ref(&file)));
     shown(merge(&[file.clone(), file]));
     true
 }

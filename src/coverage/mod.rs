@@ -104,7 +104,7 @@ pub enum MergeError {
         /// Its accesses.
         count: u64,
         /// What else shapes it.
-        shape: Shape,
+        shape: Box<Shape>,
         /// The shard.
         shard: Shard,
     },
@@ -171,7 +171,7 @@ impl Coverage {
                 profile: run.profile.clone(),
                 seed: run.seed,
                 count: run.count,
-                shape: run.shape.clone(),
+                shape: Box::new(run.shape.clone()),
                 shard,
             });
         }
@@ -534,8 +534,10 @@ mod tests {
 
     #[test]
     fn campaigns_that_differ_in_anything_are_two() {
-        let mut sum = Coverage::default();
-        sum.runs = vec![run(4)];
+        let mut sum = Coverage {
+            runs: vec![run(4)],
+            ..Coverage::default()
+        };
         let mut others = vec![run(4); 4];
         others[0].shape.device = Some("rv32_s1".into());
         others[1].shape.lean = Some("3".into());
