@@ -898,7 +898,9 @@ fn a_failure_that_does_not_come_again_is_reported_with_what_has_come_instead() {
         not_again: Some("it agreed".to_owned()),
     };
     let devices = Devices::chosen(small_from::<3>);
-    let bundle = Bundle::make(&campaign, 3, found, &devices, folder.0.path()).unwrap();
+    let bundle = Bundle::new(&campaign, 3, found, folder.0.path(), "nestwalk");
+    let mut outputs = nestwalk::output::Outputs::default();
+    bundle.write(&devices, &mut outputs).unwrap();
     // The evidence is there as well.
     assert!(
         bundle.text().starts_with("MISMATCH in cycle "),

@@ -1,13 +1,8 @@
 #!/bin/sh
-<<<<<<< HEAD
 # SPDX-License-Identifier: Apache-2.0
-# Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and looks whether a random
-# campaign finds it, how small the scenario is that it leaves, and whether that fails again by itself in the same way.
-=======
 # Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and checks whether a random
 # campaign finds it with every seed, how small the scenario is that is left, and whether that scenario fails again in the
 # same way when it is run from its file.
->>>>>>> shrink
 #
 # usage: tools/mutants.sh [PATCH...]
 #   NESTWALK_COUNT    accesses for each profile and seed (default 200000)
@@ -78,10 +73,6 @@ for patch in "$@"; do
     out=$work/out/$name
     rm -rf "$out"
     mkdir -p "$out"
-<<<<<<< HEAD
-    python3 - "$nestwalk" "$name" "$count" "$out" "$lines" $profiles <<'PYTHON'
-import json, re, shlex, subprocess, sys, time
-=======
     for group in $groups; do
         formats=$(echo "$group" | tr + ' ')
         build "$formats"
@@ -90,7 +81,6 @@ import json, re, shlex, subprocess, sys, time
         # shellcheck disable=SC2046
         python3 - "$nestwalk" "$name" "$count" "$out" "$device" "$seeds" $(profiles_of "$formats") <<'PYTHON' || status=$?
 import json, os, re, shlex, subprocess, sys, time
->>>>>>> shrink
 
 nestwalk, name, count, out, device, seeds = sys.argv[1:7]
 state = os.path.join(out, "rows.json")
@@ -111,32 +101,6 @@ for seed in seeds.split():
         "mutant": name, "seed": int(seed), "accesses": 0, "seconds": 0, "killed": False, "fails_again": False})
     if row["killed"]:
         continue
-<<<<<<< HEAD
-    shrunk = re.search(r"shrunk to (\d+) ops? in ([\d.]+) s", ran.stdout)
-    # The command as it is printed, quoted for a shell.
-    again = re.search(r"^  again: +(.*)$", ran.stdout, re.M)
-    command = shlex.split(again[1])
-    rerun = subprocess.run([*command, "--json"], capture_output=True, text=True)
-    failure = rerun.returncode in (1, 3) and json.loads(rerun.stdout)["failure"]
-    row |= {
-        "killed": bool(failure) and rerun.returncode == ran.returncode,
-        "profile": profile,
-        "check": failure and (failure.get("check") or failure["kind"]),
-        "ops": int(shrunk[1]),
-        "shrink_seconds": float(shrunk[2]),
-        "scenario": command[-1],
-        "again": rerun.returncode,
-    }
-    break
-row["seconds"] = round(time.monotonic() - begun, 2)
-with open(lines, "a") as file:
-    print(json.dumps(row), file=file)
-if "ops" in row:
-    print("{mutant:42} {profile:16} {accesses:8} {seconds:6.1f}  {0:42} {ops:4} {shrink_seconds:8.1f}  exit {again}".format(
-        row["check"] or "NOTHING", **row), flush=True)
-else:
-    print("{mutant:42} {0:16} {accesses:8} {seconds:6.1f}  SURVIVED".format("all", **row), flush=True)
-=======
     begun = time.monotonic()
     for profile in sys.argv[7:]:
         folder = os.path.join(out, seed)
@@ -197,7 +161,6 @@ for row in rows.values():
     print(start + "{check:42} {ops:4} {0:>8}  exit {again}{1}".format(
         "-" if seconds is None else f"{seconds:.1f}",
         "" if row["fails_again"] else ", DOES NOT FAIL AGAIN", **row), flush=True)
->>>>>>> shrink
 PYTHON
 done
 
