@@ -1231,7 +1231,10 @@ mod tests {
             .find(|v| !v.svadu && v.paging_format() == Format::Rv64)
             .unwrap();
         let mut dut = Dut::new(variant, 1).unwrap();
-        let scenario = to_be_updated(Machine::of_variant(variant));
+        let scenario = to_be_updated(Machine {
+            svadu: true,
+            ..Machine::of_variant(variant)
+        });
         let live = run(&mut dut, &scenario, &mut Live).unwrap_err();
         let batched = run(&mut dut, &scenario, &mut ()).unwrap_err();
         assert_eq!(live.failure, batched.failure);
