@@ -123,12 +123,6 @@ at = 0x8000_5000
 words = [0x2000_8017, 0x2400_00D7]
 [[memory.image]]
 at = 0x8002_0000
-words = [0x1]
-[[memory.image]]
-at = 0x8002_0008
-words = [0x0]
-[[memory.image]]
-at = 0x8002_0000
 words = [0x407]
 [[memory.image]]
 at = 0x8001_0000

@@ -355,7 +355,15 @@ fn an_input_is_never_an_output_and_no_two_outputs_are_one() {
         &["merge", "r.json", "--results", "r.json"],
         &["merge", "r.json", "--junit", "r.json"],
         &["cover", "c/coverage.json", "-o", "c"],
-        &["fuzz", "--lean", "c.json", "--coverage", "c.json"],
+        &[
+            "fuzz",
+            "--profile",
+            "rv64",
+            "--lean",
+            "c.json",
+            "--coverage",
+            "c.json",
+        ],
         &["vectors", "s.toml", "--junit", "s.toml"],
         &["trace", "s.toml", "--junit", "s.toml"],
     ] {

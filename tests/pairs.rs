@@ -68,7 +68,9 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
                 }
             }
             Op::Timing(_) | Op::Reset | Op::WalkCaches(_) => {}
-            Op::Access(access) => {
+            Op::Access(mut access) => {
+                // One that is not asked again has no answer.
+                access.speculative = false;
                 ops.push(Op::Access(access));
                 if status == Status::Svadu {
                     ops.push(Op::Drain);

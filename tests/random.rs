@@ -163,7 +163,7 @@ struct Reached {
     hits: u64,
     hit_faults: u64,
     merged: u64,
-    /// Translations that a fence has kept out of the TLB.
+    /// Translations that a fence has kept out of the TLB, and requests that one has overtaken.
     overtaken: u64,
     variants: BTreeSet<&'static str>,
 }
@@ -211,6 +211,10 @@ impl Observer for Watch<'_> {
             fence.asid.is_some(),
             fence.vmid.is_some(),
         ]);
+    }
+
+    fn replayed(&mut self, _: u64, _: usize) {
+        self.reached.overtaken += 1;
     }
 
     fn event(&mut self, _: u64, event: &Event) {

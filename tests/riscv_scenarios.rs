@@ -127,9 +127,17 @@ fn the_examples_of_the_documentation_hold() {
 
 #[test]
 fn every_field_of_a_context_is_written_and_read() {
+    // Two values of each field, in every combination of flags: in two files, for the contexts of a file are limited.
+    for half in 0..2 {
+        written_and_read((half << 10)..(half + 1) << 10);
+    }
+}
+
+fn written_and_read(combinations: std::ops::Range<u32>) {
+    let count = combinations.len();
     let mut all = scenario(Format::Rv64);
-    // Two values of each field, in every combination of flags.
-    for bits in 0..1u32 << 11 {
+    all.contexts.clear();
+    for bits in combinations {
         let bit = |n: u32| bits >> n & 1 != 0;
         let virt = bit(0);
         let context = Context {
@@ -165,7 +173,7 @@ fn every_field_of_a_context_is_written_and_read() {
         });
     }
     let read = round_trip(&all);
-    assert_eq!(read.contexts.len(), 1 << 11);
+    assert_eq!(read.contexts.len(), count);
 }
 
 #[test]

@@ -277,7 +277,9 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
 /// Every signal at the start of a run.
 fn at_start(dut: &mut Dut, scenario: &Scenario, folder: &Path) -> BTreeMap<String, String> {
     let file = folder.join("start.fst");
-    record(dut, scenario, &mut (), &file, 0).unwrap().unwrap();
+    let recorded = record(dut, scenario, &mut (), &file, 0);
+    recorded.wave.unwrap();
+    recorded.result.unwrap();
     let mut wave = Wave::open(&file);
     let paths: Vec<String> = wave.vars.keys().cloned().collect();
     paths

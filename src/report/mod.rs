@@ -161,7 +161,9 @@ pub fn reject_holes(scenario: &Scenario, accesses: &[GoldenAccess<'_>]) -> Resul
 /// What a device did with one access.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceAccess {
-    /// The cycle in which its request was accepted, the last time that it was made.
+    /// The cycle in which its request was accepted, the first time that it was made.
+    pub first_accepted: Option<u64>,
+    /// And the last time.
     pub accepted: Option<u64>,
     /// The cycles of the replays, each of which a fence is the reason for.
     pub replays: Vec<u64>,
@@ -252,6 +254,7 @@ impl Observer for Recorder {
         self.ops[usize::from(id)] = op;
         let access = &mut self.accesses[op];
         *access = DeviceAccess {
+            first_accepted: access.first_accepted.or(Some(cycle)),
             accepted: Some(cycle),
             replays: std::mem::take(&mut access.replays),
             ..DeviceAccess::default()

@@ -107,7 +107,11 @@ impl World {
             0 => context.asid ^= 1 << draw.below(16),
             1 => context.vmid ^= 1 << draw.below(14),
             2 => context.rights ^= profile.rights,
-            3 => context.guest.levels = other.guest.levels,
+            // A stage that is off has no root.
+            3 if other.guest.levels > 0 && context.guest.levels > 0 => {
+                context.guest.levels = other.guest.levels;
+            }
+            3 => context.guest = other.guest,
             4 => context.guest.root = other.guest.root,
             _ => context.host.root = other.host.root,
         }

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::addr::Hpa;
 use crate::bench::{self, Failed, Observer, Read, Stats};
-use crate::dut::Dut;
 use crate::dut::variants::SecondTlb;
+use crate::dut::{Dut, Miss};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Fence, Outcome, WalkCaches};
@@ -334,6 +334,8 @@ impl Lowered {
             progress,
             interrupt,
             answered: 0,
+            op_of_id: [0; 256],
+            op_of_slot: [0; 256],
             made: Vec::new(),
             updates: 0,
             older: 0,
@@ -368,9 +370,10 @@ struct Compare<'a> {
     progress: &'a dyn Fn(u64),
     interrupt: &'a AtomicBool,
     answered: u64,
-    /// Updates that the device has made since the last answer. An access of which the trace expects some is alone, so
-    /// they are its own.
-    made: Vec<(Hpa, u64)>,
+    /// Updates that the device has made for accesses that have no answer yet, with the op of the access that each walk was begun for.
+    made: Vec<(usize, Hpa, u64)>,
+    op_of_id: [usize; 256],
+    op_of_slot: [usize; 256],
     updates: u64,
     older: u64,
     differences: Differences,
@@ -381,6 +384,16 @@ impl Observer for Compare<'_> {
 
     fn is_interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
+    }
+
+    fn accepted(&mut self, _cycle: u64, op: usize, id: u8) {
+        self.op_of_id[usize::from(id)] = op;
+    }
+
+    fn missed(&mut self, _cycle: u64, miss: &Miss) {
+        if !miss.merged {
+            self.op_of_slot[usize::from(miss.slot)] = self.op_of_id[usize::from(miss.id)];
+        }
     }
 
     fn answered(&mut self, _cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
@@ -396,11 +409,12 @@ impl Observer for Compare<'_> {
         }
     }
 
-    fn read(&mut self, _slot: u8, read: &Read) {
+    fn read(&mut self, slot: u8, read: &Read) {
         if let Some(update) = read.update
             && read.word == Some(update.expected)
         {
-            self.made.push((read.at, update.new));
+            let op = self.op_of_slot[usize::from(slot)];
+            self.made.push((op, read.at, update.new));
             self.updates += 1;
         }
     }
@@ -409,7 +423,8 @@ impl Observer for Compare<'_> {
 impl Compare<'_> {
     #[cold]
     fn compare(&mut self, op: usize, want: Option<&Want>, outcome: &Outcome, hit: bool) {
-        let made = std::mem::take(&mut self.made);
+        let own = self.made.extract_if(.., |(of, ..)| *of == op);
+        let made: Vec<_> = own.map(|(_, at, word)| (at, word)).collect();
         let line = self.lowered.line(op).unwrap_or(0);
         let (result, marks, updates, virt) = match want {
             Some(Want::Rare(rare)) => {

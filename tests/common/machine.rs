@@ -206,8 +206,14 @@ pub struct Answer {
     pub merged: bool,
     /// The reads of its walk.
     pub reads: Vec<Hpa>,
+    /// When its request was accepted, first and last.
+    #[allow(dead_code)] // Not every test asks for it.
+    pub first_accepted: u64,
     pub accepted: u64,
     pub answered: u64,
+    /// How many replays there were.
+    #[allow(dead_code)]
+    pub replays: usize,
 }
 
 /// What a device did.
@@ -231,6 +237,10 @@ impl Observer for Watch {
 
     fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
         self.recorder.accepted(cycle, op, id);
+    }
+
+    fn replayed(&mut self, cycle: u64, op: usize) {
+        self.recorder.replayed(cycle, op);
     }
 
     fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
@@ -274,7 +284,9 @@ pub fn device(devices: &mut Devices, scenario: &Scenario) -> Ran {
                 hit,
                 merged: seen.merged,
                 reads: recorder.reads(op).iter().map(|read| read.at).collect(),
+                first_accepted: seen.first_accepted.unwrap(),
                 accepted: seen.accepted.unwrap(),
+                replays: seen.replays.len(),
                 answered,
             }
         })

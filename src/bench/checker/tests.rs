@@ -236,6 +236,7 @@ impl Rig {
         for (read, report) in reads {
             self.checker.read(slot, read)?;
             self.checker.replied(slot);
+            self.checker.served(slot, read.cycle + 1);
             if self.reports {
                 self.checker.step(report, read.cycle + 1)?;
             }
@@ -603,8 +604,9 @@ fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
     let query = load(GVA);
     rig.accept(0, &query);
     rig.miss(0, 0, false).unwrap();
-    let fenced = rig.fence(&by_gpa(HPA));
     rig.walk(0, &query).unwrap();
+    // The walk has ended, and its result has not been given yet.
+    let fenced = rig.fence(&by_gpa(HPA));
     rig.done(0, 0, false).unwrap();
     let found = rig.cycle;
     rig.respond(&response(0, &query, &page(HPA), false))
@@ -708,10 +710,10 @@ fn fills_that_must_not_be_are_found_with_the_reason() {
     let no_fill = |rig: &mut Rig, query: &Query, fence: Option<&Fence>| {
         rig.accept(0, query);
         rig.miss(0, 0, false).unwrap();
+        rig.walk(0, query).unwrap();
         if let Some(fence) = fence {
             rig.fence(fence);
         }
-        rig.walk(0, query).unwrap();
         rig.done(0, 0, true)
     };
     let mut rig = Rig::new();
@@ -725,7 +727,7 @@ fn fills_that_must_not_be_are_found_with_the_reason() {
     wrong(
         no_fill(&mut Rig::new(), &load(GVA), Some(&by_gpa(HPA))),
         Check::Fill,
-        "no fill: a fence has invalidated what the walk has found; the fence by gPA 0x100000 in cycle 3",
+        "no fill: a fence has invalidated what the walk has found; the fence by gPA 0x100000 in cycle 6",
         "a fill",
     );
     let mut bare = load(GVA);
@@ -871,23 +873,152 @@ fn a_walk_from_before_a_fence_answers_no_request_from_behind_it() {
             "it shares the walk of slot 0; that was begun before the fence by gPA 0x100000 in cycle {fenced}"
         ),
     );
-    // A request from before the fence may share it, and so may any if the fence is of another space.
+    // Any request may share it if the fence is of another space.
     let elsewhere = Fence {
         vmid: Some(VMID + 1),
         ..Fence::default()
     };
-    for (fence, early) in [(by_gpa(HPA), true), (elsewhere, false)] {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    rig.fence(&elsewhere);
+    rig.accept(1, &load(GVA));
+    rig.miss(1, 0, true).unwrap();
+}
+
+/// A replay of a request.
+fn replay(id: u8, query: &Query) -> Outputs {
+    Outputs {
+        rsp_valid: true,
+        rsp_id: id,
+        rsp_gva: query.gva.0,
+        rsp_replay: true,
+        ..Outputs::default()
+    }
+}
+
+#[test]
+fn a_read_of_a_walk_that_a_fence_has_overtaken_is_found_from_the_cycle_after_it_on() {
+    let query = load(GVA);
+    for late in [false, true] {
         let mut rig = Rig::new();
-        rig.accept(0, &load(GVA));
+        rig.accept(0, &query);
         rig.miss(0, 0, false).unwrap();
-        if early {
-            rig.accept(1, &load(GVA));
+        let mut reads = rig.reads(0, &query);
+        rig.show(0, &reads[..1]).unwrap();
+        let fenced = rig.fence(&by_gpa(HPA));
+        // What is granted in the cycle of the handshake was offered before.
+        reads[1].0.cycle = fenced + u64::from(late);
+        let checked = rig.checker.read(0, &reads[1].0);
+        match late {
+            false => checked.unwrap(),
+            true => drop(wrong(
+                checked,
+                Check::AfterFence,
+                &format!(
+                    "the end of the walk: the fence by gPA 0x100000 of cycle {fenced} matches it"
+                ),
+                "memory read 2 of the walk: hPA 0x02000",
+            )),
         }
-        rig.fence(&fence);
-        if !early {
-            rig.accept(1, &load(GVA));
+    }
+}
+
+#[test]
+fn a_request_that_a_fence_has_overtaken_gets_no_walk_after_it() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.fence(&by_gpa(HPA));
+    wrong(
+        rig.miss(0, 0, false),
+        Check::AfterFence,
+        "no walk: the fence by gPA 0x100000 matches the request",
+        "a walk in slot 0, after the fence",
+    );
+}
+
+#[test]
+fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else() {
+    let query = load(GVA);
+    // Some reads have been answered: the walk is over, and its request is told to ask again.
+    let overtaken = |answered: usize| {
+        let mut rig = Rig::new();
+        rig.accept(0, &query);
+        rig.miss(0, 0, false).unwrap();
+        let reads = rig.reads(0, &query);
+        rig.show(0, &reads[..answered]).unwrap();
+        let fenced = rig.fence(&by_gpa(HPA));
+        rig.done(0, 0, false).unwrap();
+        (rig, fenced)
+    };
+    for answered in 0..3 {
+        let (mut rig, _) = overtaken(answered);
+        rig.respond(&replay(0, &query)).unwrap();
+        let (mut rig, fenced) = overtaken(answered);
+        wrong(
+            rig.respond(&response(0, &query, &page(HPA), false)),
+            Check::Replay,
+            &format!(
+                "a replay: the fence by gPA 0x100000 in cycle {fenced} has overtaken the walk"
+            ),
+            "hPA 0x100000, page of 2^12 bytes",
+        );
+    }
+    // All have: its answer is owed.
+    let (mut rig, _) = overtaken(3);
+    wrong(
+        rig.respond(&replay(0, &query)),
+        Check::Replay,
+        "its walk's answer: the walk had ended before the fence",
+        "a replay",
+    );
+    let mut rig = Rig::new();
+    rig.walked(0, &query).unwrap();
+    wrong(
+        rig.respond(&replay(0, &query)),
+        Check::Replay,
+        "its walk's answer: no fence has overtaken the walk",
+        "a replay",
+    );
+    // A request without a walk.
+    for fenced in [false, true] {
+        let mut rig = Rig::new();
+        rig.accept(0, &query);
+        if fenced {
+            rig.fence(&by_gpa(HPA));
+            rig.respond(&replay(0, &query)).unwrap();
+        } else {
+            wrong(
+                rig.respond(&replay(0, &query)),
+                Check::Replay,
+                "no replay: no fence has overtaken the request",
+                "a replay",
+            );
         }
-        rig.miss(1, 0, true).unwrap();
+    }
+    // It says nothing else.
+    let (mut rig, _) = overtaken(1);
+    let outputs = Outputs {
+        rsp_hpa: HPA,
+        ..replay(0, &query)
+    };
+    assert_eq!(rig.respond(&outputs).unwrap_err().check, Check::Replay);
+}
+
+#[test]
+fn a_fence_that_waits_for_anything_but_an_offered_read_of_a_walk_that_it_matches_is_found() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 2, false).unwrap();
+    let elsewhere = Fence {
+        vmid: Some(VMID + 1),
+        ..Fence::default()
+    };
+    let mine = by_gpa(HPA);
+    rig.checker.fence_waits(&mine, Some(2), 9).unwrap();
+    for (fence, offered) in [(mine, None), (mine, Some(1)), (elsewhere, Some(2))] {
+        let mismatch = rig.checker.fence_waits(&fence, offered, 9).unwrap_err();
+        assert_eq!(mismatch.check, Check::Port);
     }
 }
 

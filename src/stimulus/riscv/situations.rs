@@ -216,6 +216,7 @@ impl Ops<'_> {
         };
         let tags = query.context;
         let gpa = mapping.map_or(gva, |mapping| mapping.gpa.0);
+        let format = self.world.format;
         let off_asid = miss && (!form.vmid || self.draw.percent(50));
         Fence {
             virt: form.virt,
@@ -223,10 +224,10 @@ impl Ops<'_> {
             gpa: form.gpa.then(|| Gpa(self.operand(gpa, 12, false))),
             asid: form
                 .asid
-                .then(|| self.tag(tags.asid, crate::mmu::ASID_WIDTH, off_asid)),
+                .then(|| self.tag(tags.asid, format.asid_width(), off_asid)),
             vmid: form
                 .vmid
-                .then(|| self.tag(tags.vmid, crate::mmu::VMID_WIDTH, miss && !off_asid)),
+                .then(|| self.tag(tags.vmid, format.vmid_width(), miss && !off_asid)),
         }
     }
 
@@ -312,7 +313,7 @@ impl Ops<'_> {
     /// Some accesses over a memory that gives many errors.
     pub(super) fn errors(&mut self) {
         self.ops.push(Op::Timing(Timing {
-            errors: 100 + self.draw.below(200) as u32,
+            errors: 60 + self.draw.below(140) as u32,
             seed: self.draw.bits() >> 1,
             ..Timing::default()
         }));
