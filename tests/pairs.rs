@@ -46,9 +46,12 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
             context.guest.adue = status == Status::Svadu;
             context.host.adue = status == Status::Svadu;
         }
-        let host = (context.virt, context.host.root, context.host.levels);
+        // All that a TLB may take the tags for.
+        let (mut host_stage, mut guest_stage) = (context.host, context.guest);
+        (host_stage.mxr, guest_stage.mxr) = (false, false);
+        let host = (context.virt, host_stage, context.napot);
         context.vmid = number_of(&mut hosts, host);
-        let guest = (context.vmid, context.guest.root, context.guest.levels);
+        let guest = (context.vmid, guest_stage);
         context.asid = number_of(&mut guests, guest);
     }
     let mut ops = Vec::new();

@@ -151,8 +151,8 @@ fn walks_over_renamed_addresses_take_the_same_steps() {
     assert!(renamed > 300, "{renamed}");
 }
 
-/// The cycle in which each op was accepted, and whether a fence has overtaken some access.
-struct Accepted(Vec<Option<u64>>, bool);
+/// The cycle in which each op was accepted.
+struct Accepted(Vec<Option<u64>>);
 
 impl Observer for Accepted {
     const LIVE: bool = false;
@@ -160,23 +160,12 @@ impl Observer for Accepted {
     fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
         self.0[op] = Some(cycle);
     }
-
-    fn replayed(&mut self, _: u64, _: usize) {
-        self.1 = true;
-    }
 }
 
 impl Accepted {
-    /// Whether a fence overtakes some access of a run: what is asked again takes the port when it is free, which is not pinned.
-    fn has_replays(dut: &mut Dut, scenario: &Scenario) -> bool {
-        let mut accepted = Accepted(vec![None; scenario.ops.len()], false);
-        run_at(dut, scenario, &[], &mut accepted).unwrap();
-        accepted.1
-    }
-
     /// Of a run that passes.
     fn of(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> Vec<Option<u64>> {
-        let mut accepted = Accepted(vec![None; scenario.ops.len()], false);
+        let mut accepted = Accepted(vec![None; scenario.ops.len()]);
         run_at(dut, scenario, cycles, &mut accepted).unwrap();
         accepted.0
     }
@@ -201,14 +190,12 @@ fn starts_of(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> ops::Starts 
 #[test]
 fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
     let mut dut = Dut::new(small(Format::Rv64), 1).unwrap();
-    let (mut kept, mut shifted, mut all, mut ran) = (0, 0, 0, 0);
-    for number in 0..60 {
+    let (mut kept, mut shifted, mut all) = (0, 0, 0);
+    for number in 0..20 {
         let mut scenario = stimulus::scenario(profile(Format::Rv64), 5, number, 60);
         scenario.machine = Machine::of_variant(dut.variant());
-        if Accepted::has_replays(&mut dut, &scenario) {
-            continue;
-        }
-        ran += 1;
+        // What a fence has overtaken is asked again when the port is free, which is not pinned.
+        scenario.ops.retain(|op| !matches!(op, Op::Fence(_)));
         let accepted = Accepted::of_accesses(&mut dut, &scenario, &[]);
         let starts = starts_of(&mut dut, &scenario, &[]);
 
@@ -235,7 +222,6 @@ fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
             }
         }
     }
-    assert!(ran > 10, "{ran}");
     // (What was a hit may be a miss without the op before it.) Without the cycles, hardly an op keeps its own.
     assert!(
         kept * 10 > all * 8 && shifted * 10 < all,

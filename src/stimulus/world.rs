@@ -112,7 +112,9 @@ impl World {
                 context.guest.levels = other.guest.levels;
             }
             3 => context.guest = other.guest,
-            4 => context.guest.root = other.guest.root,
+            4 if other.guest.levels > 0 && context.guest.levels > 0 => {
+                context.guest.root = other.guest.root;
+            }
             _ => context.host.root = other.host.root,
         }
         if context == self.contexts[of].context {

@@ -313,11 +313,11 @@ impl Ops<'_> {
     /// Some accesses over a memory that gives many errors.
     pub(super) fn errors(&mut self) {
         self.ops.push(Op::Timing(Timing {
-            errors: 60 + self.draw.below(140) as u32,
+            errors: 60 + self.draw.below(100) as u32,
             seed: self.draw.bits() >> 1,
             ..Timing::default()
         }));
-        for _ in 0..2 + self.draw.below(5) {
+        for _ in 0..2 + self.draw.below(3) {
             let (context, page) = self.page();
             if self.draw.percent(50) {
                 let virt = self.world.contexts[context].context.virt;

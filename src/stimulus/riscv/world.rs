@@ -594,8 +594,8 @@ impl World {
                 context.host.root.0 = root | context.host.root.0 & page;
             }
             Field::HostRoot => {}
-            Field::Asid => context.asid ^= 1 << draw.below(16),
-            Field::Vmid => context.vmid ^= 1 << draw.below(14),
+            Field::Asid => context.asid ^= 1 << draw.below(self.format.asid_width().into()),
+            Field::Vmid => context.vmid ^= 1 << draw.below(self.format.vmid_width().into()),
             Field::User => context.user ^= true,
             Field::Sum => context.sum ^= true,
             Field::GuestMxr => context.guest.mxr ^= true,
