@@ -70,7 +70,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
                     }
                 }
             }
-            Op::Timing(_) | Op::Reset | Op::WalkCaches(_) => {}
+            Op::Timing(_) | Op::Reset | Op::WalkCaches(_) | Op::Hold { .. } => {}
             Op::Access(mut access) => {
                 // One that is not asked again has no answer.
                 access.speculative = false;

@@ -111,7 +111,7 @@ pub mod weights {
     /// Walk caches are switched in a scenario of a device that has some.
     pub const SWITCHED_CACHES: u32 = 20;
     /// A context has twins that differ from it in one field.
-    pub const TWIN: u32 = 45;
+    pub const TWIN: u32 = 30;
     /// What a context's fields must be ignored for is set all the same.
     pub const IGNORED: u32 = 30;
 
