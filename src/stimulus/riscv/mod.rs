@@ -25,7 +25,7 @@ pub mod weights {
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
-    pub const FAULT: u32 = 12;
+    pub const FAULT: u32 = 10;
     /// A leaf changes, a fence names it or just not, and its page is used again.
     pub const STALE: u32 = 9;
     /// A fence overtakes a walk, or spares it.
