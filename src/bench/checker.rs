@@ -648,7 +648,8 @@ impl Checker {
     fn must_hit(&self, query: &Query) -> Option<MustHit> {
         self.keys(query).find_map(|key| {
             let is_recent = self.touched.contains(&Some(key));
-            if !is_recent && !(self.may_hold_is_known && self.must_hold.contains(&key)) {
+            let is_there = is_recent || self.may_hold_is_known && self.must_hold.contains(&key);
+            if !is_there {
                 return None;
             }
             let legal = self.legal.get(&key)?;

@@ -95,7 +95,7 @@ impl Draw {
     /// A number in `0..n`.
     #[inline]
     pub fn below(self, n: u32) -> u32 {
-        ((self.0 >> 32) * u64::from(n) >> 32) as u32
+        (((self.0 >> 32) * u64::from(n)) >> 32) as u32
     }
 
     /// All of them.

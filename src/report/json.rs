@@ -180,7 +180,7 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
         "query": query(&access.query, format),
         "steps": access.steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
         "walk_reads": reads,
-        "as_expected": access.is_compared().then(|| access.differences.is_empty()),
+        "as_expected": access.is_compared().then_some(access.differences.is_empty()),
         "differences": access.differences,
     });
     match &access.found {

@@ -23,6 +23,9 @@ const SEEDS: u64 = 24;
 /// Of every thousand reads: all.
 const ALL: u32 = 1000;
 
+/// Leaves some ops out.
+type Change<'a> = &'a dyn Fn(&mut Vec<Op>);
+
 impl Shrinker<'_> {
     /// No delays, one latency, no disorder, no errors, at best at all times.
     pub(super) fn simplify_timing(&mut self) {
@@ -145,11 +148,13 @@ impl Shrinker<'_> {
         if ops.len() > FEW_OPS || !ops.iter().any(is_wait) {
             return;
         }
-        let without: [&dyn Fn(&mut Vec<Op>); 2] = [&|ops| ops.retain(|op| !is_wait(op)), &|ops| {
+        let all = |ops: &mut Vec<Op>| ops.retain(|op| !is_wait(op));
+        let first = |ops: &mut Vec<Op>| {
             if let Some(first) = ops.iter().position(is_wait) {
                 ops.remove(first);
             }
-        }];
+        };
+        let without: [Change<'_>; 2] = [&all, &first];
         for drop in without {
             let found = (0..SEEDS).any(|seed| {
                 self.attempt(|s| {
