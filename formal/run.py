@@ -126,7 +126,6 @@ MUTANTS = {
     "44-held-request-walks-after-the-fence": "fence-classic32",
     "44-offered-read-outlives-the-fence": "fence-classic32",
     "44-read-in-flight-is-followed": "fence-classic32",
-    "44-waiting-fence-stops-all-requests": "fence-classic32",
     "44-overtaken-walk-goes-on": "fence-rv32",
     "44-update-after-the-fence": "fence-rv32",
     "44-request-passes-a-waiting-fence": "mmu-handout",
