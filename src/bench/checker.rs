@@ -2110,6 +2110,15 @@ impl Checker {
         self.kept_out.is_multiple_of(MOST_KEPT_OUT)
     }
 
+    /// Whether a request that a fence matches has no walk and no response yet.
+    pub fn has_held(&self, fence: &Fence) -> bool {
+        let mut requests = self
+            .requests
+            .iter()
+            .filter(|request| request.walk.is_none());
+        requests.any(|request| fence.names_space(request.query.context.space()))
+    }
+
     /// A request that waits must have no room: `offered` is the one on the port, if there is one.
     #[cold]
     pub fn check_room(

@@ -988,8 +988,15 @@ impl<'a> Run<'a> {
                 self.waited[at] += 1;
             }
         }
-        // While a fence waits, the requests that it does not match are looked up; which of them is looked up first is not known.
-        let looks = (!outputs.rsp_valid || seen.rsp_ready) && fence.is_none() && !walk_answered;
+        // A fence stops the look-up in the cycle of its handshake; while it waits, that of a request that it matches.
+        let is_stopped = fence.is_some_and(|(_, fence)| {
+            let offered = seen.offered.and_then(|op| self.scenario.ops.get(op));
+            let matches = |op: &Op| {
+                matches!(op, Op::Access(access) if fence.names_space(self.query(access).context.space()))
+            };
+            seen.fence_taken || offered.is_some_and(matches) || self.checker.has_held(fence)
+        });
+        let looks = (!outputs.rsp_valid || seen.rsp_ready) && !is_stopped && !walk_answered;
         let progress = seen.request_taken.is_some()
             || looked_up
             || response_taken && (outputs.rsp_hit || outputs.rsp_replay);
