@@ -231,6 +231,8 @@ module fence
         GoesOn_A:   assert (!(state inside {SlotRead, SlotWait}) || is_over == overtaken_q[i]);
         InFlight_A: assert (in_flight_q[i] == (state == SlotWait));
         Space_A:    assert (state == SlotIdle || u_dut.u_walks.walk_q[i].query.ctx.space == query_q[i].ctx.space);
+        // The handout's formats have no update.
+        NoUpdate_A: assert (state == SlotIdle || Cfg.Riscv || !u_dut.u_walks.walk_q[i].update);
         // 11.7 (helper) A walk that may still be shared has been overtaken by none.
         Shared_A:   assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
       end
