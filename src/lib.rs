@@ -48,7 +48,6 @@
 //! What is not supported: walk caches for the handout's formats, PMP, pointer masking, shadow stacks, and extensions of the
 //! entry format other than Svnapot and Svpbmt. `docs/design.md` says why things are as they are.
 
-pub mod addr;
 pub mod bench;
 pub mod bundle;
 pub mod campaign;
@@ -56,11 +55,7 @@ pub mod cli;
 pub mod coverage;
 pub mod dut;
 mod fnv;
-pub mod format;
-pub mod golden;
 pub mod input;
-pub mod memory;
-pub mod mmu;
 pub mod output;
 pub mod report;
 pub mod results;
@@ -69,11 +64,13 @@ pub mod shard;
 pub mod shown;
 pub mod shrink;
 pub mod stimulus;
-pub mod tables;
 pub mod trace;
 pub mod vectors;
 pub mod version;
 pub mod wave;
+
+pub use nestwalk_golden as golden;
+pub use nestwalk_golden::{addr, format, memory, mmu, tables};
 
 // Linked for the C++ side: Verilator's FST writer compresses with them.
 use libz_sys as _;

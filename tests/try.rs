@@ -63,7 +63,7 @@ fn a_file_of_one_language_is_tried_on_all_its_profiles() {
     for file in [
         "rtl/walk_step_riscv.sv",
         "rtl/walk_caches.sv",
-        "./src/golden/riscv.rs",
+        "./golden/src/walk/riscv.rs",
     ] {
         let (built, ran) = of_file(file);
         assert_eq!(
@@ -74,7 +74,7 @@ fn a_file_of_one_language_is_tried_on_all_its_profiles() {
             )
         );
     }
-    for file in ["rtl/walk_step_handout.sv", "src/golden/handout.rs"] {
+    for file in ["rtl/walk_step_handout.sv", "golden/src/walk/handout.rs"] {
         let (built, ran) = of_file(file);
         assert_eq!(built, ["handout", "classic32"]);
         assert_eq!(ran, HANDOUT);

@@ -37,7 +37,7 @@ ROOT = mutate.ROOT
 WORK = ROOT / "target" / "automutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
 # What a build needs; what is unchanged keeps its time.
-BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "rtl", "scenarios", "sim", "src", "tests", "tools")
+BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "golden", "rtl", "scenarios", "sim", "src", "tests", "tools")
 # Tests that count cycles and reads.
 COUNTING = ("timing", "walk_caches", "second_tlb", "riscv")
 FORMATS = "handout classic32 rv32 rv64"

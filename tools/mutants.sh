@@ -33,7 +33,7 @@ lines=$work/results.jsonl
 plant() {
     mkdir -p "$tree"
     # Whatever is unchanged keeps its time, so that only what the patch reaches is built again.
-    (cd "$root" && tar cf - Cargo.toml Cargo.lock build.rs benches rtl sim src tests/parsers.rs tools) |
+    (cd "$root" && tar cf - Cargo.toml Cargo.lock build.rs benches golden rtl sim src tests/parsers.rs tools) |
         (cd "$tree" && rm -rf rtl && tar xf -)
     [ -e "$tree/.tools" ] || ln -s "$root/.tools" "$tree/.tools"
     if ! patch -s -p1 -d "$tree" <"$1"; then

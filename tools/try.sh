@@ -32,9 +32,9 @@ profiles_of() {
         ;;
     # Walk caches are RISC-V's.
     rtl/walk_cache.sv | rtl/walk_caches.sv | src/bench/known.rs) echo rv32: rv64: ;;
-    rtl/*riscv* | src/*riscv*) echo rv32: rv64: ;;
-    rtl/*handout* | src/*handout*) echo handout: handout-rights: classic32: classic32-rights: ;;
-    rtl/*.sv | rtl/*.svh | sim/* | src/* | build.rs | Cargo.toml | Cargo.lock)
+    rtl/*riscv* | golden/*riscv* | src/*riscv*) echo rv32: rv64: ;;
+    rtl/*handout* | golden/*handout* | src/*handout*) echo handout: handout-rights: classic32: classic32-rights: ;;
+    rtl/*.sv | rtl/*.svh | sim/* | golden/* | src/* | build.rs | Cargo.toml | Cargo.lock)
         for one in $every; do echo "$one:"; done
         ;;
     esac
@@ -56,7 +56,7 @@ elif [ -n "$file" ]; then
     [ -e "$file" ] || fail "there is no file $file"
     # shellcheck disable=SC2046 # one word a pair
     add $(profiles_of "${file#./}")
-    [ -n "$pairs" ] || fail "$file belongs to no profile: name a file of rtl/, sim/ or src/"
+    [ -n "$pairs" ] || fail "$file belongs to no profile: name a file of rtl/, sim/, golden/ or src/"
     echo "try: $file"
 else
     edited=$(git status --porcelain --no-renames --untracked-files=all 2>/dev/null | cut -c4-) || edited=
@@ -67,7 +67,7 @@ else
         add $now
     done
     if [ -z "$pairs" ]; then
-        echo "try: no file of rtl/, sim/ or src/ differs from the last commit: every profile"
+        echo "try: no file of rtl/, sim/, golden/ or src/ differs from the last commit: every profile"
         # shellcheck disable=SC2046 # one word a pair
         add $(profiles_of rtl/nested_mmu.sv)
     fi

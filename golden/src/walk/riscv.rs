@@ -531,9 +531,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
 mod tests {
     use super::*;
     use crate::addr::Gva;
-    use crate::golden::Overlay;
     use crate::memory::HostMemory;
     use crate::mmu::{Stage, StageControl};
+    use crate::walk::Overlay;
 
     const RWX: Rights = Rights::ALL;
     const RW: Rights = Rights {

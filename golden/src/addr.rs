@@ -4,7 +4,7 @@
 //! A guest physical address handed to host memory does not compile:
 //!
 //! ```compile_fail
-//! use nestwalk::{addr::{Gpa, Hpa}, format::Format, memory::HostMemory};
+//! use nestwalk_golden::{addr::{Gpa, Hpa}, format::Format, memory::HostMemory};
 //! let memory = HostMemory::new(Format::Handout);
 //! memory.read(Gpa(0x2000));
 //! ```

@@ -12,7 +12,7 @@ fn walk(
         gva,
         access: Access::Load,
     };
-    golden::walk(format, &query, &mut golden::Overlay::new(memory), &mut ()).map(|m| (m.gpa, m.hpa))
+    walk::walk(format, &query, &mut walk::Overlay::new(memory), &mut ()).map(|m| (m.gpa, m.hpa))
 }
 
 struct Vm {

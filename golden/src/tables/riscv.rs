@@ -6,11 +6,11 @@
 //! valid, so that a walk reads no hole.
 //!
 //! ```
-//! use nestwalk::addr::{Gpa, Gva, Hpa};
-//! use nestwalk::format::Format;
-//! use nestwalk::memory::HostMemory;
-//! use nestwalk::tables::riscv::{GuestTable, HostTable, Page};
-//! use nestwalk::tables::{GuestRoom, TableError, TableFrames};
+//! use nestwalk_golden::addr::{Gpa, Gva, Hpa};
+//! use nestwalk_golden::format::Format;
+//! use nestwalk_golden::memory::HostMemory;
+//! use nestwalk_golden::tables::riscv::{GuestTable, HostTable, Page};
+//! use nestwalk_golden::tables::{GuestRoom, TableError, TableFrames};
 //!
 //! # fn main() -> Result<(), TableError> {
 //! let format = Format::Rv64;
@@ -641,9 +641,9 @@ impl GuestTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden;
     use crate::memory::HostMemory;
     use crate::mmu::{Access, Context, Query, StageControl};
+    use crate::walk;
 
     const RAM: Gpa = Gpa(0x8000_0000);
 
@@ -698,7 +698,7 @@ mod tests {
             gva: Gva(gva),
             access: Access::Load,
         };
-        let found = golden::walk(Format::Rv64, &query, &mut machine.memory, &mut ());
+        let found = walk::walk(Format::Rv64, &query, &mut machine.memory, &mut ());
         found.ok().map(|mapping| mapping.hpa.0)
     }
 

@@ -140,15 +140,32 @@ impl Context {
     /// (Figure 1a). Rights mode is off, ASID and VMID are 0.
     pub fn handout(guest_root: Option<Gpa>, host_root: Hpa) -> Self {
         let levels = |on: bool| if on { 2 } else { 0 };
+        Self::two_stages(
+            levels(guest_root.is_some()),
+            guest_root.unwrap_or_default(),
+            levels(true),
+            host_root,
+        )
+    }
+
+    /// The context of a RISC-V virtual machine (V=1) with `guest_levels` in the VS-stage and
+    /// `host_levels` in the G-stage, 0 for Bare. The access is made in supervisor mode; SUM, MXR,
+    /// ADUE, PBMTE and Svnapot are off, ASID and VMID are 0.
+    pub fn riscv(guest_levels: u8, guest_root: Gpa, host_levels: u8, host_root: Hpa) -> Self {
+        Self::two_stages(guest_levels, guest_root, host_levels, host_root)
+    }
+
+    /// A context of a virtual machine with all switches off.
+    fn two_stages(guest_levels: u8, guest_root: Gpa, host_levels: u8, host_root: Hpa) -> Self {
         Self {
             virt: true,
             guest: StageControl {
-                levels: levels(guest_root.is_some()),
-                root: guest_root.unwrap_or_default(),
+                levels: guest_levels,
+                root: guest_root,
                 ..Default::default()
             },
             host: StageControl {
-                levels: levels(true),
+                levels: host_levels,
                 root: host_root,
                 ..Default::default()
             },

@@ -15,12 +15,12 @@
 //! seen.
 //!
 //! ```
-//! use nestwalk::addr::{Gpa, Gva, Hpa};
-//! use nestwalk::format::Format;
-//! use nestwalk::golden;
-//! use nestwalk::memory::HostMemory;
-//! use nestwalk::mmu::{Access, Context, Query, Rights};
-//! use nestwalk::tables::{GuestRoom, GuestTable, HostTable, TableError, TableFrames};
+//! use nestwalk_golden::addr::{Gpa, Gva, Hpa};
+//! use nestwalk_golden::format::Format;
+//! use nestwalk_golden::memory::HostMemory;
+//! use nestwalk_golden::mmu::{Access, Context, Query, Rights};
+//! use nestwalk_golden::tables::{GuestRoom, GuestTable, HostTable, TableError, TableFrames};
+//! use nestwalk_golden::walk;
 //!
 //! # fn main() -> Result<(), TableError> {
 //! let format = Format::Handout;
@@ -42,7 +42,7 @@
 //! assert_eq!(owed.of_asid(context.asid).fence().gva, Some(Gva(0x60000)));
 //!
 //! let query = Query { context, gva: Gva(0x61EAC), access: Access::Load };
-//! let found = golden::walk(format, &query, &mut memory, &mut ());
+//! let found = walk(format, &query, &mut memory, &mut ());
 //! assert_eq!(found.unwrap().hpa, Hpa(0x91EAC));
 //! # Ok(())
 //! # }
@@ -61,9 +61,9 @@ use bitvec::prelude::*;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::handout::{self, Entry};
 use crate::format::{Format, fits};
-use crate::golden::{self, EntryMemory};
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, Fence, Query, Rights};
+use crate::walk::{self, EntryMemory};
 
 /// An address of any of the three kinds, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -690,7 +690,7 @@ impl GuestMemory for HostRoot {
             gva: Gva(gpa.0),
             access: Access::Load,
         };
-        let found = golden::walk(self.format, &query, &mut TableWords(memory), &mut ());
+        let found = walk::walk(self.format, &query, &mut TableWords(memory), &mut ());
         Some(found.ok()?.hpa)
     }
 
