@@ -18,8 +18,12 @@ const DEVICE: u64 = 0x1000_0000;
 /// A walk, and the fence that comes over it.
 struct Situation {
     name: &'static str,
-    /// Memory images and contexts; `vm` makes the access, `other` looks at the word that was stored.
-    head: &'static str,
+    /// The tables: words of 8 bytes, each with its hPA.
+    words: &'static [(u64, u64)],
+    /// Keys of the context that makes the access.
+    vm: &'static [&'static str],
+    /// Keys of the context that uses the stored word as an entry.
+    other: &'static [&'static str],
     /// The ops before the fence: the access, or several.
     accesses: &'static str,
     /// What is taken away: entries that become invalid.
@@ -34,34 +38,20 @@ struct Situation {
 /// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away; the G-stage is off.
 const GUEST_UPDATE: Situation = Situation {
     name: "an update of the VS-stage",
-    head: r#"
-[[memory.image]]
-at = 0x8000_0000
-words = [0x2000_0401]
-[[memory.image]]
-at = 0x8000_1000
-words = [0x2000_0801]
-[[memory.image]]
-at = 0x8000_2000
-words = [0x2400_0007]
-[[memory.image]]
-at = 0x8000_6000
-words = [0x2000_1C01]
-[[memory.image]]
-at = 0x8000_7000
-words = [0x2000_0801]
-[[context]]
-name = "vm"
-mode = "sv39"
-root = 0x8000_0000
-vmid = 1
-adue = true
-[[context]]
-name = "other"
-mode = "sv39"
-root = 0x8000_6000
-vmid = 2
-"#,
+    words: &[
+        (0x8000_0000, 0x2000_0401),
+        (0x8000_1000, 0x2000_0801),
+        (0x8000_2000, 0x2400_0007),
+        (0x8000_6000, 0x2000_1C01),
+        (0x8000_7000, 0x2000_0801),
+    ],
+    vm: &[
+        r#"mode = "sv39""#,
+        "root = 0x8000_0000",
+        "vmid = 1",
+        "adue = true",
+    ],
+    other: &[r#"mode = "sv39""#, "root = 0x8000_6000", "vmid = 2"],
     accesses: "[[op]]\nstore = 0x8\n",
     taken: &[0x8000_0000],
     fence: "{ hfence_vvma = { vmid = 1 } }",
@@ -72,34 +62,20 @@ vmid = 2
 /// The same of the G-stage.
 const HOST_UPDATE: Situation = Situation {
     name: "an update of the G-stage",
-    head: r#"
-[[memory.image]]
-at = 0x8000_0000
-words = [0x2000_1001]
-[[memory.image]]
-at = 0x8000_4000
-words = [0x2000_1401]
-[[memory.image]]
-at = 0x8000_5000
-words = [0x2400_0017]
-[[memory.image]]
-at = 0x8001_0000
-words = [0x2000_5001]
-[[memory.image]]
-at = 0x8001_4000
-words = [0x2000_1401]
-[[context]]
-name = "vm"
-g_mode = "sv39x4"
-g_root = 0x8000_0000
-g_adue = true
-vmid = 1
-[[context]]
-name = "other"
-g_mode = "sv39x4"
-g_root = 0x8001_0000
-vmid = 2
-"#,
+    words: &[
+        (0x8000_0000, 0x2000_1001),
+        (0x8000_4000, 0x2000_1401),
+        (0x8000_5000, 0x2400_0017),
+        (0x8001_0000, 0x2000_5001),
+        (0x8001_4000, 0x2000_1401),
+    ],
+    vm: &[
+        r#"g_mode = "sv39x4""#,
+        "g_root = 0x8000_0000",
+        "g_adue = true",
+        "vmid = 1",
+    ],
+    other: &[r#"g_mode = "sv39x4""#, "g_root = 0x8001_0000", "vmid = 2"],
     accesses: "[[op]]\nstore = 0x8\n",
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
@@ -111,40 +87,25 @@ vmid = 2
 /// stage of an update.
 const HOST_OF_UPDATE: Situation = Situation {
     name: "the G-stage of an update of the VS-stage",
-    head: r#"
-[[memory.image]]
-at = 0x8000_0000
-words = [0x2000_1001]
-[[memory.image]]
-at = 0x8000_4000
-words = [0x2000_1401]
-[[memory.image]]
-at = 0x8000_5000
-words = [0x2000_8017, 0x2400_00D7]
-[[memory.image]]
-at = 0x8002_0000
-words = [0x407]
-[[memory.image]]
-at = 0x8001_0000
-words = [0x2000_5001]
-[[memory.image]]
-at = 0x8001_4000
-words = [0x2000_1401]
-[[context]]
-name = "vm"
-mode = "sv39"
-root = 0x0
-adue = true
-g_mode = "sv39x4"
-g_root = 0x8000_0000
-g_adue = true
-vmid = 1
-[[context]]
-name = "other"
-g_mode = "sv39x4"
-g_root = 0x8001_0000
-vmid = 2
-"#,
+    words: &[
+        (0x8000_0000, 0x2000_1001),
+        (0x8000_4000, 0x2000_1401),
+        (0x8000_5000, 0x2000_8017),
+        (0x8000_5008, 0x2400_00D7),
+        (0x8002_0000, 0x407),
+        (0x8001_0000, 0x2000_5001),
+        (0x8001_4000, 0x2000_1401),
+    ],
+    vm: &[
+        r#"mode = "sv39""#,
+        "root = 0x0",
+        "adue = true",
+        r#"g_mode = "sv39x4""#,
+        "g_root = 0x8000_0000",
+        "g_adue = true",
+        "vmid = 1",
+    ],
+    other: &[r#"g_mode = "sv39x4""#, "g_root = 0x8001_0000", "vmid = 2"],
     accesses: "[[op]]\nstore = 0x8\n",
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
@@ -155,36 +116,16 @@ vmid = 2
 /// A table whose page gets a word that looks like a pointer to where nobody may read.
 const POINTER: Situation = Situation {
     name: "a pointer in a page that is no table any more",
-    head: r#"
-[[memory.image]]
-at = 0x8000_0000
-words = [0x2000_0401]
-[[memory.image]]
-at = 0x8000_1000
-words = [0x2000_0801]
-[[memory.image]]
-at = 0x8000_2000
-words = [0x2400_00C7]
-[[memory.image]]
-at = 0x1000_0000
-words = [0x41]
-[[memory.image]]
-at = 0x8000_6000
-words = [0x2000_1C01]
-[[memory.image]]
-at = 0x8000_7000
-words = [0x2000_0401]
-[[context]]
-name = "vm"
-mode = "sv39"
-root = 0x8000_0000
-vmid = 1
-[[context]]
-name = "other"
-mode = "sv39"
-root = 0x8000_6000
-vmid = 2
-"#,
+    words: &[
+        (0x8000_0000, 0x2000_0401),
+        (0x8000_1000, 0x2000_0801),
+        (0x8000_2000, 0x2400_00C7),
+        (0x1000_0000, 0x41),
+        (0x8000_6000, 0x2000_1C01),
+        (0x8000_7000, 0x2000_0401),
+    ],
+    vm: &[r#"mode = "sv39""#, "root = 0x8000_0000", "vmid = 1"],
+    other: &[r#"mode = "sv39""#, "root = 0x8000_6000", "vmid = 2"],
     accesses: "[[op]]\nload = 0x8\n",
     taken: &[0x8000_0000],
     fence: "\"all\"",
@@ -195,34 +136,20 @@ vmid = 2
 /// The root itself is given away: only a requester that does not ask again makes that safe.
 const ROOT: Situation = Situation {
     name: "a root that is given away, under an access that nobody wants any more",
-    head: r#"
-[[memory.image]]
-at = 0x8000_0000
-words = [0x2000_1001]
-[[memory.image]]
-at = 0x8000_4000
-words = [0x2000_1401]
-[[memory.image]]
-at = 0x8000_5000
-words = [0x2400_0017]
-[[memory.image]]
-at = 0x8001_0000
-words = [0x2000_5001]
-[[memory.image]]
-at = 0x8001_4000
-words = [0x2000_0001]
-[[context]]
-name = "vm"
-g_mode = "sv39x4"
-g_root = 0x8000_0000
-g_adue = true
-vmid = 1
-[[context]]
-name = "other"
-g_mode = "sv39x4"
-g_root = 0x8001_0000
-vmid = 2
-"#,
+    words: &[
+        (0x8000_0000, 0x2000_1001),
+        (0x8000_4000, 0x2000_1401),
+        (0x8000_5000, 0x2400_0017),
+        (0x8001_0000, 0x2000_5001),
+        (0x8001_4000, 0x2000_0001),
+    ],
+    vm: &[
+        r#"g_mode = "sv39x4""#,
+        "g_root = 0x8000_0000",
+        "g_adue = true",
+        "vmid = 1",
+    ],
+    other: &[r#"g_mode = "sv39x4""#, "g_root = 0x8001_0000", "vmid = 2"],
     accesses: "[[op]]\nstore = 0x8\nspeculative = true\n",
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
@@ -268,9 +195,15 @@ impl Situation {
     /// The fence comes `wait` cycles after the accesses have been accepted, and the data are stored `later` cycles after that.
     fn scenario(&self, machine: &Machine, memory: &str, wait: u32, later: u32) -> Scenario {
         let mut file = format!(
-            "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}{}",
-            self.name, self.head
+            "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}",
+            self.name
         );
+        for (at, word) in self.words {
+            file += &format!("[[memory.image]]\nat = {at:#x}\nwords = [{word:#x}]\n");
+        }
+        for (name, keys) in [("vm", self.vm), ("other", self.other)] {
+            file += &format!("[[context]]\nname = \"{name}\"\n{}\n", keys.join("\n"));
+        }
         file += self.accesses;
         file += &format!("[[op]]\nwait = {wait}\n");
         for at in self.taken {
