@@ -11,7 +11,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: fuzz-parsers try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,11 @@ lint-package: setup-fusesoc ## lint the RTL by its file list and its FuseSoC cor
 
 licence: ## check that every source file names its licence
 	@tools/spdx.py
+
+pages: ## check the Markdown pages: line width, links, and tables against docs/measurements
+	@tools/check_docs.py
+	@tools/render_tables.py --check
+	@tests/pages.py
 
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
