@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The bundle of a failure: one folder with all that is needed to understand it and to have it again.
+//! The bundle of a failure: one folder with everything that is needed to understand and repeat it.
 
 use std::fs;
 use std::io;
@@ -28,27 +28,27 @@ pub const REPORT: &str = "report.txt";
 /// Name of the report for programs.
 pub const REPORT_JSON: &str = "report.json";
 
-/// Cycles that the wave has before the failing one. A scenario that was made smaller has less; of one that was not, the rest would be
-/// megabytes that nobody looks at.
+/// Cycles that the wave holds before the failing one. The run of a shrunk scenario is usually
+/// shorter.
 pub const WINDOW: u64 = 5000;
 
-/// What a failure leaves behind.
+/// The bundle of a failure.
 #[derive(Debug)]
 pub struct Bundle {
     /// The scenario, small if it was made so.
     pub scenario: Scenario,
-    /// How it fails.
+    /// The failure.
     pub failed: Failed,
     /// The scenario is a shrunk one, which fails again.
     pub shrunk: bool,
-    /// What the scenario has come to on a new device, if it did not fail there again.
+    /// The result of the scenario on a new device, if it did not fail again there.
     pub not_again: Option<String>,
-    /// Where all of it is.
+    /// The folder of the bundle.
     pub folder: PathBuf,
     origin: Origin,
 }
 
-/// Where a failure comes from.
+/// The origin of a failure.
 #[derive(Clone, Debug)]
 struct Origin {
     campaign: Campaign,
@@ -66,7 +66,7 @@ pub enum BundleError {
     /// Something cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// There is no device to record the wave of.
+    /// There is no device to record the wave on.
     #[error(transparent)]
     Device(#[from] DutError),
 }
@@ -77,8 +77,9 @@ impl Bundle {
         format!("{profile}-{seed}-{number}")
     }
 
-    /// The bundle of scenario `number` of a campaign, of which `found` has what is left and how it fails, below `output`.
-    /// `program` is the program as a word of a command. Nothing is written yet.
+    /// The bundle of scenario `number` of a campaign, below `output`. `found` has the scenario to
+    /// report and its failure. `program` is the program as a word of a command. Nothing is written
+    /// yet.
     pub fn new(
         campaign: &Campaign,
         number: u64,
@@ -113,11 +114,12 @@ impl Bundle {
         }
     }
 
-    /// Writes the folder: first scenario and reports, which everything can be had from again, then the wave with its views. Files of
-    /// the bundle that were there are replaced, each whole or not at all; what else is in the folder stays.
+    /// Writes the folder: first the scenario and the reports, then the wave with its views. Files
+    /// of an older bundle are replaced, each of them atomically. All other files in the folder
+    /// stay.
     ///
     /// # Errors
-    /// All that could not be written; the rest is there.
+    /// Everything that could not be written. The rest has been written.
     pub fn write(&self, devices: &Devices, outputs: &mut Outputs) -> Result<(), Vec<BundleError>> {
         let folder = match outputs.folder(&self.folder) {
             Ok(folder) => folder,
@@ -135,7 +137,7 @@ impl Bundle {
                 .and_then(|file| file.write(content.as_bytes()));
             errors.extend(written.map_err(BundleError::from).err());
         }
-        // A wave of an older failure would be taken for this one's.
+        // Otherwise a wave of an older failure could be mistaken for the wave of this one.
         for name in wave::FILES {
             match fs::remove_file(folder.target().join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -165,7 +167,7 @@ impl Bundle {
         let mut recorder = Recorder::new(&self.scenario);
         let from = self.failed.failure.cycle().saturating_sub(WINDOW);
         let draft = fst.draft()?;
-        // How it ends is known: it failed when nobody watched.
+        // The result is known: the scenario failed without an observer.
         let recorded = wave::record(&mut dut, &self.scenario, &mut recorder, draft.path(), from);
         recorded.wave.map_err(cannot_write(fst.named()))?;
         fst.finish(draft)?;
@@ -262,8 +264,8 @@ impl Bundle {
         text
     }
 
-    /// What `nestwalk fuzz --json` prints of it. `first` is the failure as it was found; `shrunk` says whether the
-    /// scenario has been shrunk since.
+    /// The failure in the document of `nestwalk fuzz --json`. `first` is the failure before
+    /// shrinking. `shrunk` states whether the scenario has been shrunk.
     pub fn summary(&self, first: Value, shrunk: bool) -> Value {
         json!({
             "scenario": self.origin.number,
@@ -277,7 +279,7 @@ impl Bundle {
         })
     }
 
-    /// The same for programs.
+    /// The report as JSON.
     pub fn json(&self) -> Value {
         let Origin {
             campaign,
@@ -319,8 +321,8 @@ pub fn write_views(
     Ok(())
 }
 
-/// The RTL that a bundle's scenario failed on: the hash of its sources, by the report that stands beside the scenario. None if the
-/// scenario stands in no bundle.
+/// The hash of the RTL's sources that a bundle's scenario failed on, from the report next to the
+/// scenario. None: the scenario is in no bundle.
 pub fn rtl_of_bundle(scenario: &Path) -> Option<String> {
     if scenario.file_name()? != SCENARIO {
         return None;

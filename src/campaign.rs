@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Random campaigns: many scenarios on many threads, with a result that does not depend on how many.
+//! Random campaigns: many scenarios on many threads. The result does not depend on the number of
+//! threads.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -21,10 +22,10 @@ use crate::version::Versions;
 
 use serde::{Deserialize, Serialize};
 
-/// What a campaign does.
+/// A random campaign.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// What it is about.
+    /// Profile of the scenarios.
     pub profile: Profile,
     /// Seed of everything.
     pub seed: u64,
@@ -32,24 +33,24 @@ pub struct Campaign {
     pub count: u64,
     /// Threads.
     pub jobs: usize,
-    /// Whether functional coverage is collected.
+    /// Functional coverage is collected.
     pub coverage: bool,
-    /// What it leans toward.
+    /// Bias of the stimulus.
     pub lean: Option<Lean>,
     /// The device of all its scenarios; else they draw one each.
     pub device: Option<&'static Variant>,
 }
 
-/// What a campaign leans toward.
+/// A bias of the stimulus towards bins that were not hit.
 #[derive(Clone, Debug)]
 pub struct Lean {
     /// The goals.
     pub goals: Vec<Goal>,
-    /// The files that they are of, as the command line names them.
+    /// The files with the goals, as the command line names them.
     pub files: String,
 }
 
-/// How a campaign ended.
+/// The outcome of a campaign.
 #[derive(Debug)]
 pub struct Outcome {
     /// The figures of every scenario up to the first that failed, it included.
@@ -58,33 +59,36 @@ pub struct Outcome {
     pub scenarios: u64,
     /// The first scenario that failed: its number, and how.
     pub failed: Option<(u64, Box<Failed>)>,
-    /// It was interrupted: the figures are those of what had run.
+    /// The campaign was interrupted: the figures count the scenarios that had run.
     pub interrupted: bool,
-    /// Of a shard that is not the whole campaign: the figures of each scenario before the one that failed, in their order. Which of them
-    /// count is known when it is known where the other shards failed.
+    /// In a shard, the figures of each scenario before the one that failed, in order. The merge
+    /// decides which of them count, because it knows where the other shards failed.
     pub each: Vec<Stats>,
     /// The functional coverage of the same scenarios, if it was collected.
     pub coverage: Option<Coverage>,
-    /// What went wrong beside it: a device that could not be made where another one has found a failure, what `at_end` says.
+    /// Errors in addition to the verdict: a device that could not be made although another one has
+    /// found a failure, and errors of `at_end`.
     pub problems: Vec<DutError>,
 }
 
-/// All that shapes a campaign beside profile, seed and count, so that parts of it are told from parts of another one.
+/// The properties of a campaign besides profile, seed and count. They distinguish parts of this
+/// campaign from parts of another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// The device of all its scenarios, by name; none if each scenario draws one.
     pub device: Option<String>,
-    /// Hash of the goals that it leans toward; none if it leans toward nothing.
+    /// Hash of the goals of the bias. None: there is no bias.
     pub lean: Option<String>,
-    /// Hash of its first, its middle and its last scenario: tells generators of scenarios apart.
+    /// Hash of the first, the middle and the last scenario. It distinguishes versions of the
+    /// generator.
     pub stimulus: String,
     /// Hash of the RTL's sources.
     pub rtl: String,
 }
 
 impl Shape {
-    /// Eight digits that tell it from others, for names of files.
+    /// Eight digits that identify the shape in names of files.
     pub fn digest(&self) -> String {
         let mut digest = fnv1a(format!("{self:?}").into_bytes());
         digest.truncate(8);
@@ -104,8 +108,8 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// The figures of scenarios that passed, added up in the order of their numbers as far as there is no gap: what is kept does not
-/// grow with the campaign.
+/// The figures of scenarios that passed, added up in the order of their numbers as far as there is
+/// no gap. Its size does not grow with the campaign.
 struct Passed {
     shard: Shard,
     next: u64,
@@ -145,7 +149,7 @@ impl Passed {
 }
 
 impl Campaign {
-    /// It as a command of the program.
+    /// The command that runs the campaign.
     pub fn command(&self) -> String {
         let mut command = format!(
             "fuzz --profile {} --seed {} --count {}",
@@ -160,7 +164,7 @@ impl Campaign {
         command
     }
 
-    /// All that shapes it beside profile, seed and count.
+    /// The properties of the campaign besides profile, seed and count.
     pub fn shape(&self) -> Shape {
         let last = self.scenarios().saturating_sub(1);
         let texts = [0, last / 2, last].map(|number| to_toml(&self.scenario(number)));
@@ -181,7 +185,7 @@ impl Campaign {
         }
     }
 
-    /// How many scenarios it has.
+    /// Number of scenarios.
     pub fn scenarios(&self) -> u64 {
         stimulus::scenarios_of(self.count)
     }
@@ -218,9 +222,10 @@ impl Campaign {
         )
     }
 
-    /// Runs a shard of it. `devices` makes the devices of a thread, `progress` is called with the accesses of each scenario that is
-    /// over, from any thread; `interrupt` ends it early; each thread gives its devices to `at_end` when it has nothing more to run.
-    /// This thread is one of [`Campaign::jobs`]; where others cannot be made there are fewer.
+    /// Runs a shard of the campaign. `devices` makes the devices of a thread. `progress` is called
+    /// with the accesses of each finished scenario, from any thread. `interrupt` ends the run
+    /// early. Each thread passes its devices to `at_end` when it has no more scenarios. This thread
+    /// is one of [`Campaign::jobs`]. If other threads cannot be created, there are fewer.
     ///
     /// # Errors
     /// If a device cannot be made and no scenario has failed.
@@ -286,7 +291,8 @@ impl Campaign {
         };
         let mut problems: Vec<DutError> = Vec::new();
         thread::scope(|scope| {
-            // Where no more threads can be made, those that there are do the work; this one is among them.
+            // If no more threads can be created, the existing ones do the work. This thread is one
+            // of them.
             let jobs = (self.jobs as u64).min(shard.share(self.scenarios()));
             let others: Vec<_> = (1..jobs)
                 .map_while(|_| thread::Builder::new().spawn_scoped(scope, worker).ok())
@@ -302,12 +308,13 @@ impl Campaign {
 
         let (mut passed, failed) = done.into_inner().unwrap_or_else(|e| e.into_inner());
         let ended = ended.into_inner().unwrap_or_else(|e| e.into_inner());
-        // Without a device nothing has been checked; but a failure stays one.
+        // Without a device nothing has been checked. A failure remains a failure.
         if failed.is_none() && !problems.is_empty() {
             return Err(problems.swap_remove(0));
         }
         problems.extend(ended);
-        // What is left lies behind the first that failed, or behind one that an interrupt has left out.
+        // The remaining scenarios follow the first that failed, or one that an interrupt has left
+        // out.
         let limit = failed.as_ref().map_or(u64::MAX, |(number, _)| *number);
         for (_, stats) in std::mem::take(&mut passed.early).range(..limit) {
             passed.add(stats);
@@ -349,7 +356,7 @@ pub struct Devices {
     choose: Choose,
 }
 
-/// Which variant a scenario runs on.
+/// Chooses the variant that a scenario runs on.
 pub type Choose = fn(&Scenario) -> Option<&'static Variant>;
 
 impl Default for Devices {
@@ -359,14 +366,15 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// Those that there are, in the order of their names.
+    /// The devices that were made, in the order of their names.
     pub fn all(&mut self) -> Vec<&mut Dut> {
         let mut all: Vec<&mut Dut> = self.made.values_mut().collect();
         all.sort_by_key(|dut| dut.variant().name);
         all
     }
 
-    /// Devices other than those that scenarios are for: a test's means to have a failure without a bug in the RTL.
+    /// Devices other than those of the scenarios. Tests use them to produce a failure without a bug
+    /// in the RTL.
     pub fn chosen(choose: Choose) -> Self {
         Self {
             made: HashMap::new(),
@@ -379,32 +387,33 @@ impl Devices {
     }
 
     fn make_variant(variant: &'static Variant) -> Result<Dut, DutError> {
-        // The seed is fixed: what a scenario does must not depend on what ran before it.
+        // The seed is fixed, because a scenario must not depend on earlier ones.
         Dut::new(variant, 1)
     }
 
-    /// A new device for a scenario.
+    /// Makes a new device for a scenario.
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If no such device is built in.
     pub fn make(scenario: &Scenario) -> Result<Dut, DutError> {
         Self::default().fresh(scenario)
     }
 
-    /// A new device for a scenario.
+    /// Makes a new device for a scenario.
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If no such device is built in.
     pub fn fresh(&self, scenario: &Scenario) -> Result<Dut, DutError> {
         Self::make_variant(self.variant(scenario)?)
     }
 
-    /// The device for a scenario, with no state of what has run before: the result of a scenario must not depend on the
-    /// scenarios before it, also where the RTL keeps state over a reset. (A build that counts the RTL's code keeps the
-    /// model, and resets it: the counts are part of the model.)
+    /// The device for a scenario, without state of earlier scenarios. The result of a scenario must
+    /// not depend on the scenarios before it, even if the RTL keeps state over a reset. (A build
+    /// that counts code coverage keeps the model and resets it, because the counts are part of the
+    /// model.)
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If no such device is built in.
     pub fn get(&mut self, scenario: &Scenario) -> Result<&mut Dut, DutError> {
         let variant = self.variant(scenario)?;
         Ok(match self.made.entry(variant.name) {

@@ -3,7 +3,8 @@
 //!
 //! This file is also compiled into the build script, so it uses nothing of the crate.
 
-/// 64 bits of FNV-1a, as hexadecimal digits. It tells versions of a text apart; it does not withstand anybody who means harm.
+/// FNV-1a with 64 bits, as hexadecimal digits. It distinguishes versions of a text. It is not a
+/// cryptographic hash.
 pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> String {
     let hash = bytes
         .into_iter()

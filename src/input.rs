@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whole files as input, with a limit: memory follows what is read, and what is read may have no end.
+//! Reading of whole files, with a limit on their size. An input may have no end.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,7 +30,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         true => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!(
-                "the file has more than {} MiB, the most that is read",
+                "the file has more than {} MiB, the most that the program reads",
                 most / MIB
             ),
         )),

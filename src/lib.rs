@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A nested-paging MMU in SystemVerilog, and the bench that proves it.
+//! A nested-paging MMU in SystemVerilog, and a testbench that checks it.
 //!
-//! The exercise of MIT's 6.823 handout, on the golden model: gVA 0x61EAC through a guest table whose root is gPA
-//! 0xB29A0, in a virtual machine whose host table is at hPA 0x02000.
+//! The exercise of MIT's 6.823 handout, on the golden model: gVA 0x61EAC through a guest table
+//! whose root is gPA 0xB29A0, in a virtual machine whose host table is at hPA 0x02000.
 //!
 //! ```
 //! use nestwalk::addr::{Gpa, Gva, Hpa};
@@ -36,17 +36,20 @@
 //! ```
 //!
 //! - [`golden`] is the nested walk as an executable specification.
-//! - [`dut`] is the RTL, compiled; [`bench`](mod@bench) clocks it through a [`scenario`], and checks all that it does.
-//! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] makes a failing one small.
-//! - [`shard`] and [`results`] run a campaign in parts; [`bundle`] is what a failure leaves behind.
-//! - [`coverage`] counts what has been reached, and says what has not.
-//! - [`vectors`] holds translations of other implementations against both.
+//! - [`dut`] is the compiled RTL; [`bench`](mod@bench) clocks it through a [`scenario`] and checks
+//!   it.
+//! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] shrinks a failing one.
+//! - [`shard`] and [`results`] run a campaign in parts; [`bundle`] is the folder of a failure.
+//! - [`coverage`] counts the bins that were hit.
+//! - [`vectors`] checks translations of other implementations.
 //! - [`trace`] replays recorded MMU traces.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
-//! - [`output`] is where commands write to, [`input`] limits what they read, [`shown`] is text that a terminal and a shell can take.
+//! - [`output`] writes files, [`input`] limits what is read, [`shown`] escapes text for a terminal
+//!   and a shell.
 //!
-//! What is not supported: walk caches for the handout's formats, PMP, pointer masking, shadow stacks, and extensions of the
-//! entry format other than Svnapot and Svpbmt. `docs/design.md` says why things are as they are.
+//! Not supported: walk caches for the handout's formats, PMP, pointer masking, shadow stacks, and
+//! extensions of the entry format other than Svnapot and Svpbmt. `docs/design.md` gives the reasons
+//! for the design.
 
 pub mod bench;
 pub mod bundle;

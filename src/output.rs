@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The places that a command writes to: every option that names a file or a folder goes through here.
+//! The outputs of a command: every option that names a file or a folder is handled here.
 //!
-//! A place is claimed before long work begins, which tries it with a write. A file is written whole or not at all: a draft beside it
-//! takes its place. Symbolic links are followed, a file keeps its mode, and what exists and is no regular file (a device, a FIFO, a
-//! terminal) is written into. An input of the same command is never an output, and no two outputs are one file.
+//! An output is claimed before long work begins, and tested by a write into its folder. A file is
+//! created atomically: a draft next to it replaces it. Symbolic links are followed, and a file
+//! keeps its mode. A device, a FIFO or a terminal is written into and never replaced. An input of
+//! the same command is never an output, and no two outputs are the same file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,9 +18,9 @@ use tempfile::TempPath;
 
 use crate::shown;
 
-/// How long a write waits for somebody to open a FIFO for reading.
+/// Time that a write waits for a process to open a FIFO for reading.
 const FIFO_PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes that try whether a folder takes a file.
+/// Bytes that test whether a folder accepts a file.
 const TRIAL: [u8; 4096] = [b'\n'; 4096];
 /// Links that are followed from one name.
 const MOST_LINKS: u32 = 40;
@@ -27,51 +28,52 @@ const MOST_LINKS: u32 = 40;
 /// Why a place cannot be written to.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// It cannot be written.
+    /// The output cannot be written.
     #[error(
-        "cannot write {}: {source}\n  Name a folder that exists or can be made, and that you may write to.",
+        "cannot write {}: {source}\n  Name a folder that exists or can be created, and that you \
+         may write to.",
         shown::path(path)
     )]
     Write {
-        /// The place, as it was named.
+        /// The output, as it was given.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// It is an input of the same command.
+    /// The output is an input of the same command.
     #[error(
         "{output} is {}, which this command reads as {input}\n  Name another file to write to.",
         shown::path(path)
     )]
     Input {
-        /// What names the output.
+        /// The option that names the output.
         output: String,
-        /// Its path, as it was named.
+        /// The output, as it was given.
         path: PathBuf,
-        /// What names the input.
+        /// The option or argument that names the input.
         input: String,
     },
     /// Two outputs are one file.
     #[error(
-        "{first} and {second} are one file, {}\n  Name another file for one of the two.",
+        "{first} and {second} are the same file, {}\n  Name another file for one of the two.",
         shown::path(path)
     )]
     Same {
-        /// What names one.
+        /// The option that names the first output.
         first: String,
-        /// What names the other.
+        /// The option that names the second output.
         second: String,
-        /// The path, as the second names it.
+        /// The path of the second output, as it was given.
         path: PathBuf,
     },
     /// Nobody reads a FIFO.
     #[error(
-        "cannot write {}: nobody has opened this FIFO for reading within {} s",
+        "cannot write {}: no process has opened this FIFO for reading within {} s",
         shown::path(path),
         FIFO_PATIENCE.as_secs()
     )]
     NoReader {
-        /// The FIFO, as it was named.
+        /// The FIFO, as it was given.
         path: PathBuf,
     },
 }
@@ -82,7 +84,7 @@ pub fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> OutputError + use<
     move |source| OutputError::Write { path, source }
 }
 
-/// What makes two names one file: device and inode; of a file that is not there yet, those of its folder, and its name.
+/// The identity of a file: device and inode; for a file that does not exist yet, its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Identity {
     There(u64, u64),
@@ -93,7 +95,7 @@ enum Identity {
 struct Named {
     what: String,
     is: Identity,
-    /// An output that is there, open: as long as it is, no other file gets its inode, whoever replaces it.
+    /// The open file of an output that exists. While it is open, no other file can get its inode.
     _open: Option<File>,
 }
 
@@ -113,13 +115,13 @@ pub struct FileOutput {
 
 #[derive(Debug)]
 enum To {
-    /// A regular file, or none yet: a draft takes its place.
+    /// A regular file, or a path where no file exists yet: a draft replaces it.
     Place(PathBuf),
-    /// A regular file in a folder that takes no other.
+    /// A regular file in a folder that accepts no new files.
     InPlace(PathBuf),
-    /// What exists and is no regular file, opened.
+    /// An existing file that is not regular, opened.
     Stream(File),
-    /// A FIFO that nobody reads yet.
+    /// A FIFO that no process reads yet.
     Fifo(PathBuf),
     /// The standard output of this program.
     Stdout,
@@ -134,10 +136,10 @@ pub struct FolderOutput {
     target: PathBuf,
 }
 
-/// A file that is being written, and has not taken its place.
+/// A file that is being written, and has not replaced its target yet.
 #[derive(Debug)]
 pub struct Draft {
-    /// Where it is written.
+    /// The path of the draft.
     path: TempPath,
 }
 
@@ -148,7 +150,7 @@ impl Draft {
     }
 }
 
-/// The path behind all links, of which the last part, or more, need not be there.
+/// Follows all links of a path. The last part, or several, need not exist.
 fn resolve(path: &Path, links: u32) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -192,7 +194,7 @@ fn there(path: &Path) -> io::Result<&Path> {
     }
 }
 
-/// Writes some bytes into a file without a name in the folder, or in the one where it would have to be made.
+/// Writes some bytes into a nameless file in the folder, or in its nearest parent that exists.
 fn try_folder(folder: &Path) -> io::Result<()> {
     tempfile::tempfile_in(there(folder)?)?.write_all(&TRIAL)
 }
@@ -201,20 +203,20 @@ fn identity_of(metadata: &fs::Metadata) -> Identity {
     Identity::There(metadata.dev(), metadata.ino())
 }
 
-/// Whether one of the standard streams is the file.
+/// Returns true if the standard stream is this file.
 fn is_stream(stream: rustix::fd::BorrowedFd<'_>, metadata: &fs::Metadata) -> bool {
     rustix::fs::fstat(stream)
         .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino()))
 }
 
-/// Whether a path names a stream that is open already, not a file of a folder.
+/// Returns true if a path names an open stream, and not a file of a folder.
 fn names_a_stream(path: &Path) -> bool {
     let streams = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
     streams.iter().any(|stream| path.starts_with(stream))
 }
 
 impl Outputs {
-    /// Of a command with these inputs: what names each, and its path.
+    /// The outputs of a command with these inputs: the name and the path of each.
     pub fn of(inputs: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
         let mut outputs = Self::default();
         for (what, path) in inputs {
@@ -315,7 +317,7 @@ impl Outputs {
                     true if !by_name && stderr => To::Stderr,
                     true => self.there(what, path)?,
                     false => {
-                        // A device takes whatever comes, from any number of writers.
+                        // A character device accepts any number of writers.
                         if !metadata.file_type().is_char_device() {
                             self.claim(what, path, identity_of(&metadata), None)?;
                         }
@@ -338,7 +340,7 @@ impl Outputs {
 
     /// Claims a regular file that is there.
     fn there(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
-        // Whoever may not write it may not replace it.
+        // A user who may not write the file may not replace it.
         let open = match OpenOptions::new().write(true).open(path) {
             // Somebody else has just removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -362,7 +364,7 @@ impl Outputs {
         Ok(To::Place(target))
     }
 
-    /// The same, if a file was asked for.
+    /// Claims a file, if one was requested.
     ///
     /// # Errors
     /// As [`Outputs::file`].
@@ -411,10 +413,10 @@ impl Outputs {
     }
 }
 
-/// How a regular file that is there is written.
+/// Decides how a regular file that exists is written.
 fn regular(path: &Path) -> io::Result<To> {
     let target = match fs::canonicalize(path) {
-        // What is open already may have no path that leads to it.
+        // An open stream may have no path that leads to it.
         Err(_) if names_a_stream(path) => return Ok(To::InPlace(path.to_owned())),
         target => target?,
     };
@@ -425,15 +427,15 @@ fn regular(path: &Path) -> io::Result<To> {
     }
 }
 
-/// The folder takes no new files, which says nothing about those that are in it.
+/// Returns true if a folder refuses new files. Existing files may still be writable.
 fn is_closed(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
-/// Opens what is no regular file.
+/// Opens a file that is not regular.
 fn open_stream(path: &Path) -> io::Result<To> {
-    // Not blocking: a FIFO that nobody reads would wait for ever.
+    // Not blocking: a FIFO without a reader would block forever.
     let opened = OpenOptions::new()
         .write(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -454,7 +456,7 @@ fn open_stream(path: &Path) -> io::Result<To> {
     }
 }
 
-/// Waits for somebody who reads a FIFO; none if nobody does.
+/// Waits for a process to read a FIFO. None: no process does.
 fn open_fifo(path: &Path) -> io::Result<Option<File>> {
     let begun = Instant::now();
     loop {
@@ -467,13 +469,13 @@ fn open_fifo(path: &Path) -> io::Result<Option<File>> {
 }
 
 impl FileOutput {
-    /// The path as it was named.
+    /// The path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
 
-    /// Writes the file, whole or not at all, and the folders for it if need be. Into what is no regular file it writes as much as
-    /// that takes.
+    /// Writes the file atomically, and creates missing folders. A file that is not regular receives
+    /// as many bytes as it accepts.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -499,10 +501,10 @@ impl FileOutput {
         }
     }
 
-    /// A draft, for what has to write to a path of its own.
+    /// A draft, for a writer that needs a path.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn draft(&self) -> Result<Draft, OutputError> {
         let make = || -> io::Result<TempPath> {
             let folder = match &self.to {
@@ -544,8 +546,8 @@ fn put(draft: TempPath, target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Ok(there) if there.is_file() => fs::set_permissions(&draft, there.permissions())?,
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        // It was none when it was claimed.
-        Ok(_) => return Err(io::Error::other("it is no regular file any more")),
+        // It was a regular file, or missing, when it was claimed.
+        Ok(_) => return Err(io::Error::other("it is not a regular file any more")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -564,12 +566,12 @@ fn to_stream(stream: &mut impl Write, content: &[u8]) -> io::Result<()> {
 }
 
 impl FolderOutput {
-    /// The path as it was named.
+    /// The path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
 
-    /// The folder behind all links.
+    /// The folder, with all links followed.
     pub fn target(&self) -> &Path {
         &self.target
     }

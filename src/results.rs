@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Results of campaigns as files, and the file of a whole campaign from those of its shards.
+//! Results of campaigns as files, and the merged results of all shards.
 //!
-//! A shard cannot know whether another one fails at an earlier scenario, so its file has the figures of each scenario. What is merged
-//! is what the campaign comes to in one run, bit for bit: the figures up to the first scenario that fails, and that failure.
+//! A shard cannot know whether another one fails at an earlier scenario, so its file has the
+//! figures of each scenario. The merged results equal those of one run, bit for bit: the figures up
+//! to the first scenario that fails, and that failure.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use crate::version::Versions;
 /// Version of the format of these files.
 pub const VERSION: u32 = 3;
 
-/// What came of a campaign, or of a shard of it.
+/// The results of a campaign, or of a shard of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
@@ -32,7 +33,7 @@ pub struct Results {
     pub campaign: Of,
     /// The part of it.
     pub shard: Shard,
-    /// It was interrupted: the figures are those of what had run.
+    /// The run was interrupted: the figures count the scenarios that had run.
     pub interrupted: bool,
     /// Scenarios that ran, up to the first that failed.
     pub scenarios: u64,
@@ -40,12 +41,13 @@ pub struct Results {
     pub stats: Stats,
     /// The first scenario that failed.
     pub failure: Option<Failed>,
-    /// Of a shard: the figures of each of its scenarios that passed, before the first that failed.
+    /// In the file of a shard, the figures of each scenario that passed, before the first that
+    /// failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Vec<Row>>,
 }
 
-/// All that the outcome of a campaign is a function of.
+/// Everything that the result of a campaign is a function of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Of {
@@ -55,9 +57,9 @@ pub struct Of {
     pub seed: u64,
     /// Its accesses.
     pub count: u64,
-    /// What else shapes it.
+    /// The other properties that the campaign depends on.
     pub shape: Shape,
-    /// What ran it.
+    /// The versions that ran the campaign.
     pub versions: Versions,
 }
 
@@ -69,9 +71,9 @@ pub struct Failed {
     pub scenario: u64,
     /// Its figures until then.
     pub stats: Stats,
-    /// How it failed, not made smaller.
+    /// The failure, not shrunk.
     pub report: Value,
-    /// The same in words.
+    /// The failure as text.
     pub text: String,
 }
 
@@ -159,20 +161,20 @@ pub enum ResultsError {
         /// Why not.
         source: io::Error,
     },
-    /// It is another kind of file.
+    /// The file is of another kind.
     #[error(
-        "{} is no file of results, which `nestwalk fuzz --results` writes: {source}",
+        "{} is not a results file, as `nestwalk fuzz --results` writes it: {source}",
         shown::path(path)
     )]
     Form {
         /// The file.
         path: PathBuf,
-        /// Where, and what is wrong there.
+        /// The place of the error, and its description.
         source: serde_json::Error,
     },
-    /// It is of another version.
+    /// The file has another version.
     #[error(
-        "{} is of version {found} of the format; this program reads version {VERSION}",
+        "{} has version {found} of the format; this program reads version {VERSION}",
         shown::path(path)
     )]
     Version {
@@ -182,16 +184,16 @@ pub enum ResultsError {
         found: u64,
     },
     /// Its figures do not fit together.
-    #[error("{} is not as it was written: {what}", shown::path(path))]
+    #[error("{} is damaged: {what}", shown::path(path))]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The contradiction.
         what: String,
     },
     /// Its run was interrupted.
     #[error(
-        "{} is of a run that was interrupted\n  Run shard {shard} again.",
+        "{} has the results of an interrupted run\n  Run shard {shard} again.",
         shown::path(path)
     )]
     Interrupted {
@@ -200,9 +202,9 @@ pub enum ResultsError {
         /// The shard.
         shard: Shard,
     },
-    /// It is of another campaign than the first file.
+    /// The file belongs to another campaign than the first file.
     #[error(
-        "{} is of another campaign than {}: {what}",
+        "{} belongs to another campaign than {}: {what}",
         shown::path(path),
         shown::path(first)
     )]
@@ -211,7 +213,7 @@ pub enum ResultsError {
         path: PathBuf,
         /// The first file.
         first: PathBuf,
-        /// What differs.
+        /// The property that differs.
         what: String,
     },
     /// Two files are of one shard.
@@ -229,9 +231,9 @@ pub enum ResultsError {
         shard: Shard,
     },
     /// Not all shards are there.
-    #[error("of {of} shards, these are missing: {missing}")]
+    #[error("missing shards, of {of}: {missing}")]
     Missing {
-        /// How many there are.
+        /// Number of shards.
         of: u64,
         /// The numbers of those that are not there.
         missing: String,
@@ -267,7 +269,7 @@ impl Results {
         }
     }
 
-    /// As the text of a file: a scenario's figures in a line.
+    /// The results as the text of a file, with one line for each scenario's figures.
     pub fn to_text(&self) -> String {
         let Some(each) = &self.each else {
             return serde_json::to_string_pretty(self).expect("figures and strings") + "\n";
@@ -323,7 +325,7 @@ impl Results {
         }
     }
 
-    /// What in it cannot be.
+    /// A contradiction within the file, if there is one.
     fn contradiction(&self) -> Option<&'static str> {
         let Shard { index, of } = self.shard;
         if index >= of || of > MOST_SHARDS {
@@ -356,10 +358,10 @@ impl Results {
     }
 }
 
-/// The results of a whole campaign from those of its shards, in any order.
+/// Merges the results of all shards, in any order, into those of the whole campaign.
 ///
 /// # Errors
-/// If shards are missing or there twice, or files are of different campaigns.
+/// If shards are missing or occur twice, or files belong to different campaigns.
 ///
 /// # Panics
 /// If there is no file at all.
@@ -411,7 +413,7 @@ pub fn merge(files: &[(PathBuf, Results)]) -> Result<Results, ResultsError> {
     merged.scenarios = u64::from(failure.is_some());
     for (_, results) in by_shard {
         let each = results.each.as_deref().unwrap_or_default();
-        // Only what one run would have come to.
+        // Count only the scenarios that one run would have counted.
         let counted = failure.map_or(each.len() as u64, |failed| {
             results.shard.share(failed.scenario)
         });
@@ -422,7 +424,7 @@ pub fn merge(files: &[(PathBuf, Results)]) -> Result<Results, ResultsError> {
     Ok(merged)
 }
 
-/// In what two files are not of the same campaign.
+/// The property in which two files differ if they belong to different campaigns.
 fn difference(first: &Results, other: &Results) -> Option<String> {
     let of = |results: &Results| {
         let Of {

@@ -6,63 +6,64 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A part of a campaign: of its scenarios, those whose number is `index` modulo `of`. Neighbours go to different shards, so that
-/// shards take equally long whatever changes in the course of a campaign.
+/// A part of a campaign: the scenarios whose number is `index` modulo `of`. Neighbours run in
+/// different shards, so all shards take about the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// From 0.
     pub index: u64,
-    /// How many there are.
+    /// Number of shards.
     pub of: u64,
 }
 
 /// The most shards of a campaign.
 pub const MOST_SHARDS: u64 = 1_000_000;
 
-/// What is no shard.
+/// An error in the description of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
     /// Not of the form.
-    #[error("{0:?} is no shard: say I/N, with N shards of which I is one of 0 to N-1, or auto")]
+    #[error("{0:?} is not a shard: give I/N, where I is from 0 to N-1, or auto")]
     Form(String),
     /// The number is not among them.
-    #[error("there is no shard {index} of {of}: shards are numbered from 0 to N-1")]
+    #[error("there is no shard {index} of {of}: the last of N shards is number N-1")]
     Range {
         /// The number.
         index: u64,
-        /// How many there are.
+        /// Number of shards.
         of: u64,
     },
     /// There are too many.
     #[error("{0} shards: a campaign has at most {MOST_SHARDS}")]
     TooMany(u64),
-    /// No variable says which.
+    /// No variable gives the shard.
     #[error(
-        "--shard auto: none of {0} is set\n  Run it as a task of a job array or of a parallel CI job, or say --shard I/N."
+        "--shard auto: none of {0} is set\n  Run it as a task of a job array or of a parallel CI \
+         job, or give --shard I/N."
     )]
     NoArray(String),
-    /// More than one scheduler says which.
-    #[error("--shard auto: {0} and {1} are both set\n  Say which is meant: --shard I/N.")]
+    /// The variables of several schedulers give a shard.
+    #[error("--shard auto: {0} and {1} are both set\n  Give the shard: --shard I/N.")]
     Several(&'static str, &'static str),
     /// A variable is missing.
-    #[error("--shard auto: {there} is set, but {missing} is not\n  Say --shard I/N.")]
+    #[error("--shard auto: {there} is set, but {missing} is not\n  Give --shard I/N.")]
     Missing {
-        /// One that is there.
+        /// A variable that is set.
         there: &'static str,
-        /// One that would have to be.
+        /// The variable that is missing.
         missing: &'static str,
     },
-    /// A variable is no number.
-    #[error("--shard auto: {name} is {value:?}, which is no number\n  Say --shard I/N.")]
+    /// A variable is not a number.
+    #[error("--shard auto: {name} is {value:?}, which is not a number\n  Give --shard I/N.")]
     NoNumber {
         /// The variable.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
     },
     /// Variables contradict one another, or the array is one with gaps.
-    #[error("--shard auto: {0}\n  Say --shard I/N.")]
+    #[error("--shard auto: {0}\n  Give --shard I/N.")]
     Inconsistent(String),
 }
 
@@ -82,7 +83,8 @@ impl Shard {
         }
     }
 
-    /// Whether two shards, of whatever numbers of them, share one of the first `scenarios` scenarios.
+    /// Returns true if two shards, of any numbers of shards, share one of the first `scenarios`
+    /// scenarios.
     pub fn overlaps(self, other: Shard, scenarios: u64) -> bool {
         let (mut common, mut rest) = (self.of, other.of);
         while rest != 0 {
@@ -91,7 +93,8 @@ impl Shard {
         if common == 0 || self.index % common != other.index % common {
             return false;
         }
-        // The first that both have comes before the product of the two numbers; a step finds it among as many as the smaller one.
+        // The first common scenario comes before the product of the two numbers. A search in steps
+        // of the larger number finds it within as many steps as the smaller number.
         let (coarse, fine) = if self.of > other.of {
             (self, other)
         } else {
@@ -103,27 +106,29 @@ impl Shard {
             .any(|number| fine.has(number))
     }
 
-    /// Whether it is the whole campaign.
+    /// Returns true if the shard is the whole campaign.
     pub fn is_whole(self) -> bool {
         self.of == 1
     }
 
-    /// Whether a scenario belongs to it.
+    /// Returns true if a scenario belongs to the shard.
     pub fn has(self, scenario: u64) -> bool {
         scenario % self.of == self.index
     }
 
-    /// How many of the first `scenarios` scenarios belong to it.
+    /// The number of the first `scenarios` scenarios that belong to the shard.
     pub fn share(self, scenarios: u64) -> u64 {
         scenarios / self.of + u64::from(self.index < scenarios % self.of)
     }
 
-    /// The shard that the variables of a job array's task, or of a parallel CI job, name. `variable` gives a variable's value.
+    /// The shard given by the variables of a job array's task or of a parallel CI job. `variable`
+    /// returns the value of a variable.
     ///
     /// # Errors
-    /// If none are set, or those of two schedulers, or some are missing, or they do not fit together.
+    /// If no variable is set, the variables of two schedulers are set, some are missing, or they
+    /// contradict each other.
     pub fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ShardError> {
-        // Grid Engine sets its variables to this where there is no array.
+        // Grid Engine sets its variables to this value outside an array.
         let value = |name: &str| variable(name).filter(|value| value != "undefined");
         let mut set = (SCHEDULERS.iter()).filter(|scheduler| value(scheduler.index).is_some());
         let Some(scheduler) = set.next() else {
@@ -168,7 +173,8 @@ impl Shard {
                     let (from, to, by) = range;
                     let count = count.map_or(String::new(), |count| format!(", {count} tasks"));
                     ShardError::Inconsistent(format!(
-                        "{}={id} is no task of an array without gaps from {from} to {to} in steps of {by}{count}",
+                        "{}={id} is not a task of an array without gaps from {from} to {to} in \
+                         steps of {by}{count}",
                         scheduler.index
                     ))
                 })?;
@@ -178,8 +184,8 @@ impl Shard {
     }
 }
 
-/// The shard that is task `id` of an array that runs from the first to the last number in steps. None if it is not in it, or if
-/// the array has gaps.
+/// The shard that is task `id` of an array from the first to the last number in steps. None: the
+/// task is not in the array, or the array has gaps.
 fn of_range(id: u64, (first, last, step): (u64, u64, u64), count: Option<u64>) -> Option<Shard> {
     let steps_to = |number: u64| {
         let way = number.checked_sub(first)?;
@@ -191,7 +197,7 @@ fn of_range(id: u64, (first, last, step): (u64, u64, u64), count: Option<u64>) -
     (index < of && count.is_none_or(|count| count == of)).then_some(Shard { index, of })
 }
 
-/// How a scheduler tells its tasks which one they are.
+/// The variables by which a scheduler tells its tasks their numbers.
 struct Scheduler {
     name: &'static str,
     /// The variable with the task's number.
@@ -212,8 +218,8 @@ enum Numbers {
     },
 }
 
-/// After their manuals: sbatch(1) "OUTPUT ENVIRONMENT VARIABLES", qsub(1) of Grid Engine, and the lists of predefined variables of
-/// GitLab CI, Buildkite and CircleCI.
+/// From the manuals: sbatch(1) "OUTPUT ENVIRONMENT VARIABLES", qsub(1) of Grid Engine, and the
+/// lists of predefined variables of GitLab CI, Buildkite and CircleCI.
 const SCHEDULERS: [Scheduler; 5] = [
     Scheduler {
         name: "Slurm",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Text of unknown origin, as a terminal and a shell can take it.
+//! Escaping of text of unknown origin for a terminal and for a shell.
 //!
-//! Names, titles and paths come from files and from the command line. A control character in one of them must not reach a terminal
-//! as it is, and a path in a command that a report prints must be one word of a shell.
+//! Names, titles and paths come from files and from the command line. A control character in one of
+//! them must not reach a terminal unescaped, and a path in a printed command must be one word of a
+//! shell.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -10,8 +11,8 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Whether a terminal may act on the character instead of showing it: a control character (C0, DEL, C1), or one that changes the
-/// direction of the text around it.
+/// Returns true if a terminal may act on the character instead of showing it: a control character
+/// (C0, DEL, C1), or one that changes the direction of the text around it.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -34,7 +35,8 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool, json: bool) -> Cow<'_, st
     Cow::Owned(out)
 }
 
-/// Text of several lines: every control character but the ends of lines and tabs is escaped as in a Rust string.
+/// Text of several lines: every control character except line ends and tabs is escaped as in a Rust
+/// string.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'), false)
 }
@@ -44,7 +46,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false, false)
 }
 
-/// A JSON document: control characters stand in strings only, and are escaped as JSON does it.
+/// A JSON document: control characters occur only in strings, and are escaped as in JSON.
 pub fn json(document: &str) -> Cow<'_, str> {
     escaped(document, |c| c == '\n', true)
 }
@@ -54,7 +56,7 @@ pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// One word of a shell's command, quoted if it has to be.
+/// One word of a shell command, quoted if necessary.
 pub fn word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,@%+".contains(c);
@@ -65,7 +67,7 @@ pub fn word(word: impl AsRef<OsStr>) -> String {
         }
         _ => {}
     }
-    // POSIX.1-2024, 2.2.4: dollar-single-quotes. The bytes of a name need not be text.
+    // POSIX.1-2024, 2.2.4: dollar-single-quotes. The bytes of a name need not be valid text.
     let mut out = String::from("$'");
     for chunk in word.as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {

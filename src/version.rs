@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the program is made of, so that a failure says what it is a failure of.
+//! The versions of the parts of the program. Reports state them.
 
 use std::fmt;
 
@@ -9,18 +9,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
-    /// Of the program.
+    /// Version of the program.
     pub nestwalk: String,
     /// Hash of the RTL's sources, edited or not: 16 hexadecimal digits.
     pub rtl: String,
-    /// The commit that gave the RTL this form. None if it was edited since, or if there was no repository.
+    /// The commit that gave the RTL this form. None: the RTL was edited since, or there was no
+    /// repository.
     pub rtl_commit: Option<String>,
-    /// Of the Verilator that compiled the RTL.
+    /// Version of the Verilator that compiled the RTL.
     pub verilator: String,
 }
 
 impl Versions {
-    /// Those of this program.
+    /// The versions of this program.
     pub fn of_this_build() -> Self {
         let commit = env!("NESTWALK_RTL_COMMIT");
         Self {

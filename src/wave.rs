@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waves: the run of a scenario as an FST file, with views for GTKWave (`.gtkw`) and Surfer (`.sucl`).
+//! Waves: the run of a scenario as an FST file, with views for GTKWave (`.gtkw`) and Surfer
+//! (`.sucl`).
 //!
-//! A cycle is a unit of time, and its one sample is what the device shows before the rising edge: registers, inputs and what follows
-//! from both. The clock itself therefore never moves in it.
+//! One unit of time is one clock cycle. Its one sample is the state before the rising edge:
+//! registers, inputs, and the logic behind both. So the clock itself never changes in a wave.
 //!
-//! One description of groups and signals (`groups`) makes both views.
+//! One description of groups and signals (`groups`) gives both views.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -27,20 +28,21 @@ pub const SUCL: &str = "wave.sucl";
 /// Every file of a folder of waves.
 pub const FILES: [&str; 3] = [FST, GTKW, SUCL];
 
-/// Cycles that are recorded behind a failure, in which nothing is driven: what the failing cycle has changed is seen in them.
+/// Cycles that are recorded after a failure, with nothing driven. They show what the failing cycle
+/// has changed.
 const BEHIND: u32 = 8;
 
-/// What came of a recorded run.
+/// The result of a recorded run.
 #[derive(Debug)]
 pub struct Recorded {
-    /// Of the run, which does not depend on the wave.
+    /// The result of the run. It does not depend on the wave.
     pub result: Result<Stats, Box<Failed>>,
-    /// Whether the wave was written as a whole.
+    /// The result of writing the wave.
     pub wave: io::Result<()>,
 }
 
-/// Runs a scenario on a new device and records it, from cycle `from` on, into a new FST file at `path`. The file is for a draft:
-/// where the wave is an error, it is not whole.
+/// Runs a scenario on a new device and records it, from cycle `from` on, into a new FST file at
+/// `path`. The file is a draft. If writing the wave fails, the file is incomplete.
 pub fn record<O: Observer>(
     dut: &mut Dut,
     scenario: &Scenario,
@@ -65,7 +67,8 @@ pub fn record<O: Observer>(
     Recorded { result, wave }
 }
 
-/// Follows the blocks of an FST file from the first to its end: the writer does not notice that a disk is full in time.
+/// Follows the blocks of an FST file from the first to the end of the file. The writer may not
+/// notice a full disk.
 fn must_be_whole(path: &Path) -> io::Result<()> {
     let mut file = BufReader::new(File::open(path)?);
     let length = file.get_ref().metadata()?.len();
@@ -92,16 +95,16 @@ fn must_be_whole(path: &Path) -> io::Result<()> {
 fn cut_off() -> io::Error {
     io::Error::new(
         io::ErrorKind::WriteZero,
-        "the wave is cut off: the disk is full, or files may not be as large",
+        "the wave is truncated: the disk is full, or the file is larger than permitted",
     )
 }
 
-/// How a signal is shown.
+/// The radix of a signal in a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Radix {
     Hex,
     Decimal,
-    /// One bit.
+    /// A single bit.
     Bit,
     /// The names of an enumeration.
     Name,
@@ -110,7 +113,7 @@ enum Radix {
 /// A signal of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Signal {
-    /// What the view calls it.
+    /// The label in the view.
     label: String,
     /// Its path in the FST file, without range.
     path: String,
@@ -135,7 +138,7 @@ fn signal(label: &str, path: &str, width: Option<u32>, radix: Radix) -> Signal {
     }
 }
 
-/// What a view of a scenario's device shows.
+/// The groups of signals in a view of a scenario's device.
 fn groups(scenario: &Scenario) -> Vec<Group> {
     use Radix::{Bit, Decimal, Hex, Name};
     let riscv = scenario.machine.format.is_riscv();
@@ -156,7 +159,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         name: name.to_owned(),
         signals,
     };
-    // What only the one kind of format has.
+    // Signals that only one family of formats has.
     let only = |of_it: bool, signals: Vec<Signal>| if of_it { signals } else { Vec::new() };
 
     let mut groups = vec![
@@ -339,7 +342,8 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
     groups
 }
 
-/// The cycles to mark, with what happens there: each access; of a run that failed also each fence, and where it failed.
+/// The cycles to mark, with the event in each: each access; in a failed run also each fence, and
+/// the failure.
 pub fn markers(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -376,9 +380,9 @@ pub fn markers(
     markers
 }
 
-/// What a view of a failed run puts first: the signals that the failing check is about.
+/// The signals that a view of a failed run puts first: those of the failing check.
 struct Focus {
-    /// What failed, in a line.
+    /// The failure in one line.
     headline: String,
     /// Names of groups.
     first: Vec<String>,
@@ -419,7 +423,8 @@ impl Focus {
     }
 }
 
-/// The views of a scenario's wave, each with the name of its file; of a run that failed, placed on the failing cycle.
+/// The views of a scenario's wave, each with the name of its file. The view of a failed run is
+/// placed on the failing cycle.
 pub fn views(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -449,12 +454,13 @@ pub fn open_line(folder: &Path) -> String {
 
 /// GTKWave has 26 named markers besides the primary one.
 const GTKWAVE_MARKERS: usize = 26;
-/// Cycles that are seen before the failing one: at GTKWave's zoom a window shows some 15, wide enough for the names of states.
+/// Cycles in view before the failing one. At GTKWave's zoom a window shows some 15 cycles, wide
+/// enough for the names of states.
 const BEFORE: u64 = 9;
-/// As many markers as are listed above the signals; more of them go below.
+/// The most markers that are listed above the signals. More markers are listed below them.
 const LISTED_ABOVE: usize = 8;
 
-/// What GTKWave's markers stand for, a comment each.
+/// The meanings of GTKWave's markers, one comment each.
 fn legend(markers: &[(u64, String)]) -> String {
     let mut text = String::new();
     for (number, (cycle, what)) in markers.iter().enumerate() {
@@ -475,7 +481,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Where it begins: some cycles before the failure, else at the first marker.
+    /// The first cycle in view: some cycles before the failure, else the first marker.
     fn start(&self) -> u64 {
         match self.failed_at {
             Some(cycle) => cycle.saturating_sub(BEFORE),
@@ -487,7 +493,7 @@ impl View<'_> {
         self.markers.first().map_or(0, |(cycle, _)| *cycle)
     }
 
-    /// Where the cursor is.
+    /// The cycle of the cursor.
     fn cursor(&self) -> u64 {
         self.failed_at.unwrap_or(self.first_marker())
     }
@@ -495,7 +501,7 @@ impl View<'_> {
     /// The save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after it.
     fn gtkw(&self) -> String {
         let mut text = String::from("[*] View of a nestwalk wave: a time unit is a clock cycle\n");
-        // The primary marker; then A to Z, of which a failure's neighbourhood is the part that matters.
+        // The primary marker, then A to Z. Of a failed run, the markers near the failure are kept.
         let _ = write!(text, "*-1.600000 {}", self.cursor());
         let markers = self.markers;
         let shown = match self.failed_at {
@@ -521,7 +527,7 @@ impl View<'_> {
             }
         }
         for group in self.groups {
-            // What a failure is not about is there, but folded.
+            // Groups that are not part of the failure are folded.
             let is_open = (self.focus).is_none_or(|focus| focus.first.contains(&group.name));
             let (begin, end) = match is_open {
                 true => ("800200", "1000200"),
@@ -535,7 +541,7 @@ impl View<'_> {
                     Radix::Bit => "28",
                     Radix::Name => "100000028",
                 };
-                // GTKWave names a vector of one bit like a bit.
+                // GTKWave names a vector of one bit like a single bit.
                 let range = match signal.width {
                     None | Some(1) => String::new(),
                     Some(width) => format!("[{}:0]", width - 1),
@@ -560,7 +566,7 @@ impl View<'_> {
         for group in self.groups {
             let _ = writeln!(text, "divider_add {}", group.name.replace(' ', "_"));
             for signal in &group.signals {
-                // Surfer reads an array's element as a scope with nothing but the index for a name.
+                // Surfer reads the element of an array as a scope whose name is the index.
                 let path = signal.path.replace("state_q.state_q[", "state_q.[");
                 let _ = writeln!(text, "variable_add {path}");
             }

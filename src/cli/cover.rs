@@ -21,19 +21,21 @@ pub(super) struct Args {
     /// Coverage files: of `nestwalk fuzz --coverage`, and of `--rtl-coverage`
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Write the sum into this folder: coverage.txt, .html, .json (to be added up again), and, of the RTL, .lcov
+    /// Write the sum into this folder: coverage.txt, coverage.html, coverage.json (which can be
+    /// added up again) and, for the RTL, coverage.lcov
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// What of the RTL need not be reached
+    /// Waivers: points of the RTL that need not be covered
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
-    /// The folder that the RTL's sources are in
+    /// Folder of the RTL's sources
     #[arg(long, default_value = ".", value_name = "DIR")]
     sources: PathBuf,
-    /// Exit with 1 if a reachable bin, or a line or branch of the RTL that is not waived, is not reached
+    /// Exit with code 1 if a reachable bin was not hit, or a line or branch of the RTL is neither
+    /// covered nor waived
     #[arg(long)]
     complete: bool,
-    /// Bins to print of each group that are not reached yet
+    /// Most bins to print, per group, that were not hit
     #[arg(long, default_value_t = 10, value_name = "N")]
     most: usize,
     /// Print JSON
@@ -42,15 +44,15 @@ pub(super) struct Args {
     /// Print HTML
     #[arg(long, conflicts_with = "lcov")]
     html: bool,
-    /// Print LCOV, of the RTL
+    /// Print LCOV for the RTL
     #[arg(long)]
     lcov: bool,
 }
 
-/// The coverage of some files, added up.
+/// Adds up the coverage of some files.
 ///
 /// # Errors
-/// If one cannot be read, is none of coverage, or does not go with the others.
+/// If a file cannot be read, is not a coverage file, or cannot be added to the others.
 pub(super) fn read(files: &[PathBuf]) -> Result<Coverage, CliError> {
     let mut sum = Coverage::default();
     for path in files {
@@ -146,7 +148,8 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     Ok(ended)
 }
 
-/// What is held impossible and was reached is a mismatch; and, if all is asked for, what was not reached.
+/// An impossible bin that was hit is a mismatch. If `complete` is set, so is a reachable bin that
+/// was not hit.
 fn verdict(coverage: &Coverage, report: Option<&rtl::Report>, complete: bool) -> Verdict {
     let sound = coverage.formats().all(|format| {
         let total = coverage.total(format);
@@ -159,7 +162,7 @@ fn verdict(coverage: &Coverage, report: Option<&rtl::Report>, complete: bool) ->
     }
 }
 
-/// The folder for [`write_rtl`], if there is to be one and this program counts code.
+/// The folder for [`write_rtl`], if one is given and this program counts code.
 pub(super) fn rtl_folder(
     outputs: &mut Outputs,
     folder: Option<&PathBuf>,
@@ -184,7 +187,7 @@ pub(super) fn write_rtl(
     devices: &mut Devices,
 ) -> Result<(), DutError> {
     let (profile, seed, count) = (campaign.profile, campaign.seed, campaign.count);
-    // Campaigns that differ in the rest have files of their own.
+    // Campaigns of another shape have files of their own.
     let shape = campaign.shape().digest();
     let run = format!(
         "{profile}-{seed}-{count}-{shape}-{}of{}",

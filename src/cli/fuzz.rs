@@ -27,19 +27,20 @@ use crate::stimulus::Profile;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What the campaign is about: handout, handout-rights, classic32, classic32-rights, rv32, rv64
+    /// Profile of the campaign: handout, handout-rights, classic32, classic32-rights, rv32, rv64
     #[arg(long, default_value = "handout", value_name = "P")]
     profile: Profile,
-    /// Seed of everything [default: a new one each time]
+    /// Seed of all random draws [default: a new one each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Accesses
+    /// Number of accesses
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_ACCESSES))]
     count: u64,
-    /// Threads [default: one for each core]
+    /// Number of threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
-    /// Only this part of the campaign: I from 0 to N-1; "auto" takes both from the variables of a job array's task
+    /// Run only this part of the campaign: I from 0 to N-1; "auto" takes both numbers from the
+    /// variables of a job array's task
     #[arg(long, value_name = "I/N", requires = "seed", value_parser = shard)]
     shard: Option<ShardArg>,
     /// Write the results into this file, for `nestwalk merge`
@@ -48,25 +49,28 @@ pub(super) struct Args {
     /// Write JUnit XML into this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Watch the memory in use: say what it is after each tenth of the campaign
+    /// Print the memory in use after each tenth of the campaign
     #[arg(long)]
     memory: bool,
-    /// Folder for what a failure leaves behind; it is made when there is one
+    /// Folder for the bundle of a failure; created if there is a failure
     #[arg(short, long, default_value = "out", value_name = "DIR")]
     output: PathBuf,
     /// Collect functional coverage, and write it into this file (`nestwalk cover` reads it)
     #[arg(long, value_name = "FILE")]
     coverage: Option<PathBuf>,
-    /// Lean toward what these coverage files have not reached; separated by commas (RISC-V profiles)
+    /// Bias the stimulus towards bins that these coverage files have not hit; separated by commas
+    /// (RISC-V profiles)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     lean: Vec<PathBuf>,
-    /// Run all on this device of the profile's format, by its name in `variants.rs` [default: each scenario draws one]
+    /// Run every scenario on this device of the profile's format, by its name in `variants.rs`
+    /// [default: each scenario draws one]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
+    /// Write the code coverage of the RTL into this folder, in Verilator's format (a build with
+    /// NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
-    /// Leave a failure as it is found: not shrunk
+    /// Do not shrink a failure
     #[arg(long)]
     no_shrink: bool,
     /// Print JSON
@@ -94,7 +98,7 @@ fn shard(text: &str) -> Result<ShardArg, ShardError> {
 struct Memory {
     total: u64,
     done: AtomicU64,
-    /// In bytes.
+    /// Memory in use after each tenth, in bytes.
     tenths: Mutex<Vec<usize>>,
 }
 
@@ -142,7 +146,7 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
     };
     let campaign = Campaign {
         profile: args.profile,
-        // Below 2^63, so that it can stand in a TOML file.
+        // Below 2^63, because TOML integers are signed.
         seed: args
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(0u8) >> 1),
@@ -247,7 +251,7 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
                 bundle.summary(first, !args.no_shrink)
             }),
         });
-        // What differs from run to run is there only if it was asked for.
+        // A field that differs from run to run is printed only on request.
         if let Some(memory) = &memory {
             value["memory"] = json!(memory.tenths());
         }
@@ -285,7 +289,7 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
     Ok(ended)
 }
 
-/// What the campaign leans toward, if it shall.
+/// The bias of the stimulus, if `--lean` is given.
 fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
     if args.lean.is_empty() {
         return Ok(None);
@@ -305,7 +309,7 @@ fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
     }))
 }
 
-/// The device of the whole campaign, if one is named.
+/// The device of the whole campaign, if `--device` names one.
 fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
     let Some(name) = &args.device else {
         return Ok(None);
@@ -352,7 +356,7 @@ fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
     out
 }
 
-/// What has come of shrinking.
+/// Describes the result of shrinking.
 fn shrunk_text(bundle: &Bundle, time: Duration) -> String {
     if bundle.shrunk {
         let ops = match bundle.scenario.ops.len() {
@@ -378,7 +382,8 @@ fn progress_bar(count: u64, json: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
+    // The bar moves when it is advanced. A steady tick would need a thread, which may not be
+    // available.
     bar
 }
 
@@ -393,7 +398,8 @@ mod tests {
     use super::super::{Cli, Verb};
     use super::*;
 
-    /// Scenarios run on a device with a smaller TLB than the checker believes: it misses what must hit.
+    /// Scenarios run on a device with a smaller TLB than the checks assume: it misses what must
+    /// hit.
     fn small() -> Devices {
         Devices::chosen(|scenario| {
             let own = scenario.machine.variant()?;
@@ -445,11 +451,11 @@ mod tests {
             let ended = fails(&[("-o", &at("out")), (option, full)]);
             mismatch_and(&ended, &["cannot write /dev/full", "No space left"]);
         }
-        // All at once: each is said.
+        // Several outputs fail at once: each error is reported.
         let ended = fails(&[("-o", &at("out")), ("--results", full), ("--junit", full)]);
         mismatch_and(&ended, &["cannot write /dev/full"]);
         assert_eq!(ended.problems.len(), 2);
-        // What has the bundle's name is a file.
+        // A file has the name of the bundle's folder.
         fs::create_dir(at("taken")).unwrap();
         fs::write(at("taken").join(name.file_name()), "mine").unwrap();
         mismatch_and(

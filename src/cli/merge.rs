@@ -14,10 +14,10 @@ use crate::shown;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What `nestwalk fuzz --shard I/N --results FILE` has written, of all shards, in any order
+    /// Files of `nestwalk fuzz --shard I/N --results FILE`, of all shards, in any order
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Write the results into this file: those of the campaign run as one, bit for bit
+    /// Write the results into this file. They equal those of one run of the campaign, bit for bit
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// Write JUnit XML into this file: a test case for each shard
@@ -44,7 +44,8 @@ fn about(results: &Results, failed: &Failed) -> String {
         failed.scenario,
     );
     format!(
-        "{}\nscenario {} of the campaign; its folder is {folder}, where shard {} has run\n",
+        "{}\nscenario {} of the campaign; its bundle is {folder}, in the output folder of shard \
+         {}\n",
         failed.text,
         failed.scenario,
         failed.scenario % results.shard.of,

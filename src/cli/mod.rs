@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line: one file a verb.
+//! The command line: one file per verb.
 //!
-//! Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, or a place that cannot be written, 3 the device hangs; 130 interrupted.
-//! What was found decides: a mismatch or a hang is 1 or 3 whatever else could not be read or written.
+//! Exit codes: 0 everything agrees, 1 mismatch, 2 bad input or usage, or an output that cannot be
+//! written, 3 the device hangs, 130 interrupted. A mismatch or a hang decides the exit code,
+//! whatever else could not be read or written.
 
 mod cover;
 mod fuzz;
@@ -37,7 +38,7 @@ use crate::shown;
 use crate::stimulus::Profile;
 use crate::trace::TraceError;
 
-/// A nested-paging MMU in SystemVerilog, and the bench that proves it.
+/// A nested-paging MMU in SystemVerilog, and a testbench that checks it.
 #[derive(Parser)]
 #[command(version, about, after_help = EXIT_CODES)]
 struct Cli {
@@ -45,29 +46,30 @@ struct Cli {
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all agree, 1 mismatch, 2 bad input or usage, 3 the device hangs, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 everything agrees, 1 mismatch, 2 bad input or usage, or an \
+    output that cannot be written, 3 the device hangs, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Verb {
     /// Walk each access of a scenario on the golden model, step by step
     Walk(walk::Args),
-    /// Run a scenario on the RTL, against the golden model
+    /// Run a scenario on the RTL and compare it with the golden model
     Run(run::Args),
-    /// Random scenarios on the RTL, against the golden model
+    /// Run random scenarios on the RTL and compare them with the golden model
     Fuzz(fuzz::Args),
-    /// Put the results of a campaign's shards together
+    /// Merge the results of a campaign's shards
     Merge(merge::Args),
-    /// Add up coverage of campaigns, and say what is not reached yet
+    /// Add up the coverage of campaigns, and print the bins that were not hit
     Cover(cover::Args),
-    /// Hold translation vectors against the golden model and the RTL
+    /// Check translation vectors against the golden model and the RTL
     Vectors(vectors::Args),
-    /// Run a scenario on the RTL and make waves of it, with views for GTKWave and Surfer
+    /// Run a scenario on the RTL and write its wave, with views for GTKWave and Surfer
     Wave(wave::Args),
     /// Replay recorded MMU traces on the RTL, or on the golden model
     Trace(trace::Args),
 }
 
-/// How a command ended, as its exit code.
+/// The verdict of a command, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Agree = 0,
@@ -76,7 +78,7 @@ enum Verdict {
     Interrupted = 130,
 }
 
-/// How the lines begin that say in a report what has failed.
+/// The beginnings of the lines that state a failure in a report.
 const HEADLINES: [&str; 4] = ["MISMATCH", "HANG", "RTL ASSERTION", "NOT AS EXPECTED"];
 
 impl Verdict {
@@ -87,7 +89,7 @@ impl Verdict {
         }
     }
 
-    /// As a case of JUnit ends that has this text about it, and how long it took.
+    /// The JUnit case with this verdict, text and time.
     fn case(self, class: &str, name: String, text: String, time: Option<Duration>) -> Case {
         let (result, output) = match self {
             Verdict::Agree => (CaseResult::Passed, text),
@@ -121,7 +123,7 @@ impl Verdict {
     }
 }
 
-/// What keeps a command from doing its work: bad input, or a place that cannot be written. Exit code 2.
+/// An error that stops a command: bad input, or an output that cannot be written. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
     #[error(transparent)]
@@ -138,20 +140,25 @@ enum CliError {
     #[error(transparent)]
     CodeCoverage(#[from] crate::coverage::rtl::RtlError),
     #[error(
-        "this program does not count the RTL's code\n  `make coverage` builds one that does, with NESTWALK_COVERAGE=1."
+        "this program does not count the code coverage of the RTL\n  `make coverage` builds one \
+         that does, with NESTWALK_COVERAGE=1."
     )]
     NoCodeCoverage,
-    #[error("--device {name}: there is no such device for {profile}\n  There are: {there_are}.")]
+    #[error(
+        "--device {name}: the profile {profile} has no such device\n  Its devices are: {there_are}."
+    )]
     NoDevice {
         name: String,
         profile: Profile,
         there_are: String,
     },
-    #[error("--lean: profile {0} cannot lean; the profiles of RISC-V can: rv32 and rv64")]
+    #[error("--lean: the profile {0} has no bias; rv32 and rv64 have")]
     NoLeaning(Profile),
-    #[error("--waivers is for coverage of the RTL's code, and none of the files is such coverage")]
+    #[error(
+        "--waivers applies to code coverage of the RTL, and none of the files has such coverage"
+    )]
     NothingToWaive,
-    /// One error of each file.
+    /// The errors of several files.
     #[error("{}", .0.join("\nerror: "))]
     Files(Vec<String>),
     #[error(transparent)]
@@ -175,7 +182,7 @@ impl From<BundleError> for CliError {
     }
 }
 
-/// What a command has come to: its verdict, and what could not be read or written beside it.
+/// The result of a command: its verdict, and the errors of reading and writing.
 #[derive(Debug)]
 struct Ended {
     verdict: Verdict,
@@ -279,7 +286,7 @@ fn print_json(value: &Value) -> Result<(), CliError> {
 fn write_out(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads our output has had enough: no reason to complain, and the verdict stands.
+        // The reader of standard output has closed it. This is no error, and the verdict stands.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(CliError::Output),
     }
@@ -296,7 +303,7 @@ fn outputs<'a>(
     Ok(outputs)
 }
 
-/// The case of a file that is no good.
+/// The JUnit case of a file that could not be checked.
 fn unfinished(class: &str, file: &str, error: &str) -> Case {
     Case {
         class: format!("nestwalk.{class}"),
@@ -307,7 +314,7 @@ fn unfinished(class: &str, file: &str, error: &str) -> Case {
     }
 }
 
-/// Writes cases as a file of JUnit, if one was asked for.
+/// Writes cases as a JUnit file, if one was requested.
 fn write_junit(file: Option<&FileOutput>, verb: &str, cases: Vec<Case>) -> Result<(), OutputError> {
     match file {
         Some(file) => file.write(junit::report(&format!("nestwalk {verb}"), cases).as_bytes()),
@@ -315,7 +322,7 @@ fn write_junit(file: Option<&FileOutput>, verb: &str, cases: Vec<Case>) -> Resul
     }
 }
 
-/// The program as a command: as it was called if that leads to it, else by its path.
+/// The program as a word of a command: as it was called if that name leads to it, else by its path.
 fn program() -> String {
     let Ok(here) = std::env::current_exe() else {
         return "nestwalk".to_owned();
@@ -364,7 +371,7 @@ fn device(scenario: &Scenario) -> Result<Dut, CliError> {
 fn interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let handler = Arc::clone(&flag);
-    // Without a handler an interrupt just ends the program.
+    // Without a handler an interrupt ends the program at once.
     let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
     flag
 }

@@ -43,16 +43,17 @@ pub(super) struct Both<'a> {
     pub golden: Vec<GoldenAccess<'a>>,
     pub recorder: Recorder,
     pub result: Result<Stats, Box<Failed>>,
-    /// The run was interrupted: it says nothing about what it has not come to.
+    /// The run was interrupted before its end.
     interrupted: bool,
-    /// For each access, where the device differs from what the scenario expects. None: nothing is expected, or the run
-    /// has failed before the access was answered.
+    /// For each access, the differences between the device and the expectations of the scenario.
+    /// None: there are no expectations, or the run failed before the response.
     differences: Vec<Option<Vec<String>>>,
 }
 
 impl<'a> Both<'a> {
-    /// Runs it, whose accesses the golden model has walked; with `wave`, recorded into a draft of that FST file, which is
-    /// given back for the time after the verdict.
+    /// Runs a scenario whose accesses the golden model has walked. With `wave`, the run is recorded
+    /// into a draft of that FST file, which is returned so that it can be finished after the
+    /// verdict.
     pub fn run(
         scenario: &'a Scenario,
         golden: Vec<GoldenAccess<'a>>,
@@ -200,7 +201,8 @@ impl<'a> Both<'a> {
                 let _ = writeln!(out, "{}", text::stats(stats));
                 let _ = writeln!(
                     out,
-                    "device and golden model agree; {} of {expected} accesses with expectations are as expected",
+                    "device and golden model agree; {} of {expected} accesses with expectations \
+                     are as expected",
                     expected - self.differing()
                 );
             }
@@ -233,7 +235,7 @@ impl<'a> Both<'a> {
         (Cow::Owned(steps), found)
     }
 
-    /// The same as JSON.
+    /// The run as JSON.
     pub fn json(&self, scenario: &Scenario) -> Value {
         let format = scenario.machine.format;
         json!({
@@ -264,7 +266,8 @@ impl<'a> Both<'a> {
     }
 }
 
-/// `to_the_end`: the run has come there, so that an access without an answer was given up for a reset.
+/// Compares the device with the expectations of an access. If the run has ended (`to_the_end`), an
+/// access without a response was abandoned for a reset.
 fn differences(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -275,10 +278,10 @@ fn differences(
     let expect = access.access.expect.as_ref()?;
     let Some((_, outcome, hit)) = &device.answered else {
         let why = match device.abandoned {
-            true => "a fence has overtaken it, and its requester does not ask again",
-            false => "the device was reset before",
+            true => "a fence has overtaken the access, and its requester does not repeat it",
+            false => "the device was reset before the response",
         };
-        return to_the_end.then(|| vec![format!("expected an answer, got none: {why}")]);
+        return to_the_end.then(|| vec![format!("expected a response, observed none: {why}")]);
     };
     let reads: Vec<(Hpa, Option<u64>)> = recorder
         .reads(access.op)
@@ -288,12 +291,12 @@ fn differences(
     Some(expect.check_device(scenario.machine.format, outcome, *hit, &reads))
 }
 
-/// What a run says beside its report: that a bundle's scenario ran on other RTL than the bundle is of.
+/// The note for a scenario of a bundle that was found with another RTL than that of this program.
 pub(super) fn other_rtl(scenario: &Path) -> Option<String> {
     let here = Versions::of_this_build().rtl;
     let rtl = bundle::rtl_of_bundle(scenario).filter(|rtl| *rtl != here)?;
     Some(format!(
-        "note: the bundle of this scenario is of RTL {rtl}; it ran on the RTL of this program, {here}"
+        "note: the bundle of this scenario was found with RTL {rtl}; this program has RTL {here}"
     ))
 }
 

@@ -31,22 +31,22 @@ use crate::trace::{
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The traces, as they are or compressed with zstd
+    /// The traces, plain or compressed with zstd
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Walk every access afresh on the golden model, without the RTL
+    /// Walk every access on the golden model with nothing cached, without the RTL
     #[arg(long)]
     golden_only: bool,
-    /// No more than the first N accesses of each file
+    /// Replay only the first N accesses of each file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Cycles from the grant of a read to its data
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "golden_only")]
     latency: u32,
-    /// Let each access wait for the answer to the one before it
+    /// Let each access wait for the response to the one before it
     #[arg(long, conflicts_with = "golden_only")]
     serial: bool,
-    /// Walk caches to use: any of guest, host, nested, with commas between [default: none]
+    /// Walk caches to use: any of guest, host, nested, separated by commas [default: none]
     #[arg(
         long,
         value_name = "WHICH",
@@ -54,13 +54,14 @@ pub(super) struct Args {
         conflicts_with = "golden_only"
     )]
     walk_caches: Vec<WalkCache>,
-    /// Entries of each walk cache, of each level: 2 or 8, as built in
+    /// Entries of each walk cache, per level: 2 or 8, as built in
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = walk_cache_entries, requires = "walk_caches")]
     walk_cache_entries: u32,
-    /// Use the device with a second-level TLB: 32 sets of 4 pages of 4 KiB, 16 superpages, and walk caches of 8 entries
+    /// Use the device with an L2 TLB: 32 sets of 4 pages of 4K, 16 superpages, and walk caches of 8
+    /// entries
     #[arg(long, conflicts_with_all = ["golden_only", "walk_cache_entries"])]
     second_tlb: bool,
-    /// Files at a time [default: one for each core]
+    /// Number of files replayed at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
     /// Write JUnit XML into this file: a test case for each file
@@ -104,7 +105,7 @@ fn walk_cache_entries(text: &str) -> Result<u32, String> {
     }
 }
 
-/// What came of a file.
+/// The result of replaying one file.
 struct Replayed {
     accesses: u64,
     fences: u64,
@@ -113,12 +114,12 @@ struct Replayed {
     marked: u64,
     reads: u64,
     differences: Differences,
-    /// What only a device has.
+    /// The figures that only a device has.
     device: Option<OnDevice>,
     /// The lines of the differences, as far as they could be looked up.
     explained: Vec<Explained>,
     time: Duration,
-    /// It was interrupted: the figures are those until then.
+    /// The replay was interrupted: the figures count up to that point.
     interrupted: bool,
     /// Why the file was not read to its end: the figures are those until then.
     error: Option<TraceError>,
@@ -131,7 +132,7 @@ struct OnDevice {
     failure: Option<Failed>,
 }
 
-/// What the bench itself has found.
+/// A mismatch or hang that the testbench found.
 struct Failed {
     verdict: Verdict,
     text: String,
@@ -172,7 +173,8 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
         }
     };
     thread::scope(|scope| {
-        // Where no more threads can be made, those that there are do the work; this one is among them.
+        // If no more threads can be created, the existing ones do the work. This thread is one of
+        // them.
         for _ in 1..jobs.min(args.files.len()) {
             if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                 break;
@@ -294,7 +296,7 @@ fn replay(
         )
         .collect();
     if !lines.is_empty() {
-        // What cannot be read a second time, such as a pipe, is reported without it.
+        // A file that cannot be read twice, such as a pipe, is reported without explanations.
         replayed.explained = explain(path, &lines).unwrap_or_default();
     }
     Ok(replayed)
@@ -309,7 +311,8 @@ fn progress_bar(json: bool) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} accesses, {per_sec}") {
         bar.set_style(style);
     }
-    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
+    // The bar moves when it is advanced. A steady tick would need a thread, which may not be
+    // available.
     bar
 }
 
@@ -318,7 +321,7 @@ fn per(a: u64, b: u64) -> f64 {
 }
 
 impl Reference {
-    /// Of the statistics beside a trace, if there are any that can be read.
+    /// Reads the statistics next to a trace, if there are any.
     fn beside(path: &Path) -> Option<Self> {
         let name = path.file_name().and_then(OsStr::to_str)?;
         let stem = name.strip_suffix(".zst").unwrap_or(name);
@@ -328,7 +331,7 @@ impl Reference {
         Self::parse(&stats)
     }
 
-    /// Of text like "TLB 32: hit 99.570% (...), ..., reads/walk 3.80, ...".
+    /// Parses text like "TLB 32: hit 99.570% (...), ..., reads/walk 3.80, ...".
     fn parse(stats: &str) -> Option<Self> {
         let heading = format!("TLB {}:", device::TLB_ENTRIES);
         let line = (stats.lines()).find_map(|line| line.trim_start().strip_prefix(&heading))?;
@@ -348,7 +351,8 @@ impl Reference {
 }
 
 impl OnDevice {
-    /// In percent: of the accesses that need no walk of their own, as the figures of a trace have it.
+    /// The share of accesses without a walk of their own, in per cent, as the statistics of a trace
+    /// define it.
     fn hit_rate(&self) -> f64 {
         let stats = &self.stats;
         100.0 * per(stats.accesses.saturating_sub(stats.walks), stats.accesses)
@@ -367,7 +371,7 @@ impl Replayed {
         self.accesses as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
-    /// Whether nothing was wrong as far as it went.
+    /// Returns true if nothing was wrong up to the point that was reached.
     fn found_nothing(&self) -> bool {
         matches!(self.verdict(), Verdict::Agree | Verdict::Interrupted)
     }
@@ -555,7 +559,7 @@ impl Replayed {
     }
 }
 
-/// Takes what came of the files, in their order.
+/// Collects the results of the files, in their order.
 struct Report {
     is_json: bool,
     values: Vec<Value>,
@@ -589,7 +593,7 @@ impl Report {
                 }
                 let case = verdict.case("trace", name, text, Some(replayed.time));
                 self.cases.push(case);
-                // What was found is worse than an interrupt, and a device that hangs worse than one that errs.
+                // A mismatch is worse than an interrupt, and a hang is worse than a mismatch.
                 let rank = |verdict| match verdict {
                     Verdict::Agree => 0,
                     Verdict::Interrupted => 1,
@@ -602,7 +606,7 @@ impl Report {
                 self.errors
                     .extend(replayed.error.map(|error| error.to_string()));
             }
-            // The other files are of use all the same.
+            // The other files are still replayed.
             Err(error) => {
                 let case = super::unfinished("trace", &name, &error.to_string());
                 self.cases.push(case);

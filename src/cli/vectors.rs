@@ -15,13 +15,13 @@ use crate::vectors::check::Check;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Files of vectors: one JSON object a line, gzipped or not
+    /// Files of vectors: one JSON object per line, plain or compressed with gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What they are held against
+    /// Models that the vectors are checked against
     #[arg(long, value_enum, default_value_t = On::Both, value_name = "WHAT")]
     on: On,
-    /// Threads [default: one for each core]
+    /// Number of threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
     /// Write JUnit XML into this file: a test case for each file
@@ -36,7 +36,7 @@ pub(super) struct Args {
 enum On {
     /// The golden model
     Golden,
-    /// The RTL: each vector twice, cold and at once again
+    /// The RTL: each vector twice, after reset, then again with a warm TLB
     Rtl,
     /// Both
     Both,
@@ -67,7 +67,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
         bar.finish_and_clear();
         let mut found = match result {
             Ok(found) => found,
-            // The other files are of use all the same.
+            // The other files are still checked.
             Err(error) => {
                 let (file, error) = (path.display().to_string(), error.to_string());
                 cases.push(super::unfinished("vectors", &file, &error));
@@ -115,12 +115,13 @@ fn progress_bar(json: bool) -> ProgressBar {
     if json || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    // How many there are is known when the last has been read.
+    // The number of vectors is known only at the end of the file.
     let bar = ProgressBar::new_spinner();
     let style = "{spinner} {human_pos} vectors, {per_sec}";
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
     }
-    // It moves as it is counted on: a steady tick would be a thread, which may not be to be had.
+    // The bar moves when it is advanced. A steady tick would need a thread, which may not be
+    // available.
     bar
 }

@@ -65,7 +65,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
             format,
         ));
         if access.of_device_alone {
-            out.push_str("  expected of the device alone: memory answers with errors at random\n");
+            out.push_str("  expected of the device alone: memory returns errors at random\n");
         } else if access.is_compared() && access.differences.is_empty() {
             out.push_str("  as expected\n");
         }
@@ -83,7 +83,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
         .count();
     let _ = writeln!(
         out,
-        "\n{} accesses; {} of {expected} with expectations are as expected",
+        "\n{} accesses; {} of {expected} with expectations meet them",
         accesses.len(),
         expected - differing
     );
@@ -91,7 +91,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     Ok(ended)
 }
 
-/// Where an access stands in its file.
+/// The line of an access in its file, for a message.
 pub(super) fn line(line: Option<u32>) -> String {
     line.map_or_else(String::new, |line| format!(" (line {line})"))
 }

@@ -14,7 +14,7 @@ use crate::wave;
 pub(super) struct Args {
     /// The scenario file
     scenario: PathBuf,
-    /// Folder for the FST file and its views; made if it is not there
+    /// Folder for the FST file and its views; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Print JSON
@@ -26,7 +26,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let mut outputs = super::outputs("the scenario", [&args.scenario])?;
     let scenario = super::load(&args.scenario)?;
     let golden = super::golden(&args.scenario, &scenario)?;
-    // What would stop the last file must stop the first.
+    // An error of the last file must appear before the first is written.
     let folder = outputs.folder(&args.output)?;
     let [fst, gtkw, sucl] = wave::FILES.map(|name| outputs.file_in("--output", &folder, name));
     let (fst, views) = (fst?, [gtkw?, sucl?]);
@@ -60,7 +60,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     }
     if ended.verdict == Verdict::Interrupted {
         if !args.json {
-            ended.keep(super::print("interrupted: there is no wave\n"));
+            ended.keep(super::print("interrupted: no wave was written\n"));
         }
         return Ok(ended);
     }
@@ -71,7 +71,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
         .finish(draft)
         .and_then(|()| write_views(&views, wave::views(&scenario, &both.recorder, failed)));
     if ended.keep(written).is_some() && !args.json {
-        let line = format!("open it: {}\n", wave::open_line(&args.output));
+        let line = format!("open: {}\n", wave::open_line(&args.output));
         ended.keep(super::print(&line));
     }
     Ok(ended)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Comparing what the author of a scenario expects of an access with what came of it.
+//! The comparison of an access with the expectations of its scenario.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use crate::golden::{Mapping, Step, answer};
 use crate::mmu::{Fault, FaultKind, Outcome, Position, Purpose, Stage, describe_outcome};
 
 impl Expect {
-    /// Whether it says something of the answer.
+    /// Returns true if a key of the response is expected.
     fn says_answer(&self) -> bool {
         self.hpa.is_some()
             || self.gpa.is_some()
@@ -24,8 +24,8 @@ impl Expect {
             || self.memory_type.is_some()
     }
 
-    /// Whether a fault is expected that memory is to blame for: of the kind, or, in RISC-V, an
-    /// access fault by its cause.
+    /// Returns true if a memory fault is expected: by its kind, or, in RISC-V, as an access fault
+    /// by its cause.
     pub fn is_memory_fault(&self) -> bool {
         self.fault
             .as_ref()
@@ -33,8 +33,9 @@ impl Expect {
             || self.fault.is_none() && matches!(self.cause, Some(1 | 5 | 7))
     }
 
-    /// What is expected of the device: with an answer in [`Expect::device`], that answer and not
-    /// the golden walk's; likewise its reads, number of accesses and entries, each by itself.
+    /// The expectations of the device. A response in [`Expect::device`] replaces the response of
+    /// the golden walk. Its reads, number of accesses and entries replace those of the golden walk,
+    /// each by itself.
     fn of_device(&self) -> Cow<'_, Expect> {
         let Some(device) = &self.device else {
             return Cow::Borrowed(self);
@@ -64,8 +65,8 @@ impl Expect {
         })
     }
 
-    /// What differs, in words, from the walk that the golden model made: its steps, and what it found. Whether a TLB
-    /// answers is not compared.
+    /// The differences, as text, from the walk of the golden model: its steps and its result. TLB
+    /// hits are not compared.
     pub fn check_golden(
         &self,
         format: Format,
@@ -97,8 +98,9 @@ impl Expect {
         differences
     }
 
-    /// What differs, in words, from what a device shows: its answer, whether its TLB gave it, and, where a walk did,
-    /// the table entries that it read and what memory answered (none for an error).
+    /// The differences, as text, from the observations of a device: the response, whether it was a
+    /// TLB hit, and, for a walk, the table entries that it read with the words that memory returned
+    /// (none: an error).
     pub fn check_device(
         &self,
         format: Format,
@@ -121,14 +123,14 @@ impl Expect {
         if self.hit.is_some_and(|expected| expected != hit) {
             let name = |hit| {
                 if hit {
-                    "the TLB's answer"
+                    "a TLB hit"
                 } else {
-                    "a walk's answer"
+                    "the result of a walk"
                 }
             };
             differences.push(expected(name(!hit), name(hit)));
         }
-        // Only the RISC-V formats answer with it.
+        // Only the RISC-V formats return it.
         if format.is_riscv()
             && let (Some(gpa), Ok(found)) = (self.gpa, outcome)
             && found.gpa != gpa
@@ -224,7 +226,7 @@ impl Expect {
                 .find(|(_, (wanted, read))| wanted != read)
                 .map_or(wanted.len().min(reads.len()), |(at, _)| at);
             differences.push(format!(
-                "expected reads of {}, found {}; read {} is the first that differs",
+                "expected reads of {}, observed {}; read {} is the first that differs",
                 list(wanted),
                 list(reads),
                 at + 1
@@ -245,7 +247,7 @@ impl Expect {
 }
 
 fn expected(expected: impl Display, found: impl Display) -> String {
-    format!("expected {expected}, found {found}")
+    format!("expected {expected}, observed {found}")
 }
 
 fn agrees<T: PartialEq>(expected: Option<T>, found: T) -> bool {
@@ -272,7 +274,7 @@ fn fault_agrees(expected: &ExpectFault, found: &Fault) -> bool {
         && (expected.purpose.is_none() || expected.purpose == purpose)
 }
 
-/// As [`Fault::describe`], as far as it is known.
+/// Describes an expected fault as [`Fault::describe`] does, as far as it is given.
 fn describe_expected_fault(format: Format, fault: &ExpectFault) -> String {
     let mut words = format!("{} fault", fault.kind);
     let place: Vec<String> = fault

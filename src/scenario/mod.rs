@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A scenario: everything that a run is a function of.
 //!
-//! A scenario comes from a file ([`parse`], the format is in `docs/scenarios.md`) or from a seed ([`crate::stimulus`]), and
-//! [`write`](mod@write) turns either into a file that runs the same, cycle by cycle. What a file says with tables and mappings is lowered
-//! to words and root registers, so that a run needs no more than stands here.
+//! A scenario comes from a file ([`parse`]; `docs/scenarios.md` describes the format) or from a
+//! seed ([`crate::stimulus`]). [`write`](mod@write) turns either into a file that runs the same,
+//! cycle by cycle. The tables and mappings of a file are lowered to words and root registers, so a
+//! run needs only this structure.
 
 pub mod expect;
 pub mod parse;
@@ -20,19 +21,19 @@ use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, 
 /// Everything that a run is a function of.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// One line that says what it is about.
+    /// The subject in one line.
     pub title: String,
     /// The device.
     pub machine: Machine,
     /// Host physical memory at the start.
     pub memory: HostMemory,
-    /// What a read of a hole is.
+    /// The effect of a read of a hole.
     pub holes: Holes,
-    /// How memory and requester behave at the start.
+    /// The behaviour of memory and requester at the start.
     pub timing: Timing,
     /// The contexts that accesses name, by index.
     pub contexts: Vec<NamedContext>,
-    /// What happens, in this order.
+    /// The operations, in order.
     pub ops: Vec<Op>,
 }
 
@@ -64,7 +65,7 @@ pub struct Machine {
     pub read_bypass: bool,
     /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone.
     pub max_levels: u32,
-    /// The walker can set A and D, where a context asks for it.
+    /// The walker can set A and D, if a context requests it.
     pub svadu: bool,
     /// Its second-level TLB, if it has one.
     pub tlb2: Option<SecondTlb>,
@@ -121,14 +122,15 @@ impl Machine {
         })
     }
 
-    /// Whether the device has the modes that a context is in.
+    /// Returns true if the device has the modes of a context.
     pub fn serves(&self, context: &Context) -> bool {
         let most = context.guest.levels.max(context.host.levels);
         u32::from(most) <= self.max_levels
     }
 
-    /// What the device heeds of a context: all but what docs/ports.md says means nothing. These are the bits of a root below its
-    /// alignment, and, without Svadu, what asks for A and D to be set.
+    /// The fields of a context that the device uses: all but those that docs/ports.md declares
+    /// ignored. Ignored are the bits of a root below its alignment and, without Svadu, the requests
+    /// to set A and D.
     pub fn heeded(&self, context: &Context) -> Context {
         let mut heeded = *context;
         if self.format.is_riscv() {
@@ -144,14 +146,14 @@ impl Machine {
 }
 
 impl Scenario {
-    /// Whether memory answers with errors at random, now or later.
+    /// Returns true if memory returns errors at random, now or later.
     pub fn injects_errors(&self) -> bool {
         let later = |op: &Op| matches!(op, Op::Timing(timing) if timing.errors > 0);
         self.timing.errors > 0 || self.ops.iter().any(later)
     }
 }
 
-/// What a walk that reads a hole in memory means.
+/// The meaning of a walk that reads a hole in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holes {
     /// A mistake in the scenario, unless the access expects a memory fault.
@@ -160,25 +162,28 @@ pub enum Holes {
     Fault,
 }
 
-/// How memory and requester behave. What is drawn is a function of the seed and the cycle, of memory requests also of the
-/// address; cycles are counted from the start, the last [`Op::Reset`] or the last [`Op::Timing`].
+/// The behaviour of memory and requester. A draw is a function of the seed and the cycle, and for
+/// memory requests also of the address. Cycles are counted from the start, the last [`Op::Reset`]
+/// or the last [`Op::Timing`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Seed of all draws.
     pub seed: u64,
     /// Cycles from the grant of a read to its data, 1 or more.
     pub latency: RangeInclusive<u32>,
-    /// Percentage of cycles in which memory takes no read, 0 to 90.
+    /// Percentage of cycles in which memory accepts no read, 0 to 90.
     pub memory_busy: u32,
-    /// Cycles in a row for which each draw of `memory_busy` holds; 0 and 1: each cycle is drawn by itself.
+    /// Consecutive cycles for which one draw of `memory_busy` holds. With 0 and 1 each cycle is
+    /// drawn.
     pub memory_run: u32,
-    /// Percentage of cycles in which the requester takes no response, 0 to 90.
+    /// Percentage of cycles in which the requester accepts no response, 0 to 90.
     pub response_busy: u32,
     /// Percentage of cycles in which the requester makes no request, 0 to 90.
     pub request_idle: u32,
-    /// Cycles in a row for which each draw of `response_busy`, and of `request_idle`, holds; 0 and 1: each cycle is drawn by itself.
+    /// Consecutive cycles for which one draw of `response_busy`, and of `request_idle`, holds. With
+    /// 0 and 1 each cycle is drawn.
     pub request_run: u32,
-    /// Reads in a thousand that memory answers with an error, whatever is there; 0 to 1000.
+    /// Reads in a thousand for which memory returns an error, whatever the word is; 0 to 1000.
     pub errors: u32,
     /// Data of a later read may come first.
     pub reorder: bool,
@@ -206,7 +211,7 @@ impl Default for Timing {
     }
 }
 
-/// A context with the name that a scenario gives it.
+/// A context with its name in the scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedContext {
     /// The name.
@@ -215,10 +220,10 @@ pub struct NamedContext {
     pub context: Context,
 }
 
-/// One thing that happens.
+/// An operation of a scenario.
 ///
-/// An op is begun when all before it have been begun, not when they are over: accesses overlap, and so do an edit and the
-/// walks before it, unless [`Op::Drain`] stands between.
+/// An operation begins when all earlier ones have begun, not when they have ended. Accesses
+/// overlap, and so do an edit and the walks before it, unless an [`Op::Drain`] separates them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// A request for a translation.
@@ -227,7 +232,7 @@ pub enum Op {
     Fence(Fence),
     /// A word of host memory gets a value, or (none) becomes a hole.
     Write {
-        /// Where.
+        /// The address.
         at: Hpa,
         /// The value.
         word: Option<u64>,
@@ -236,29 +241,29 @@ pub enum Op {
     Timing(Timing),
     /// Nothing for some cycles.
     Wait(u32),
-    /// Nothing until every access before has been answered.
+    /// Waits until every earlier access has its response.
     Drain,
-    /// The device is reset, whatever is under way: accesses that have no answer yet get none.
+    /// Resets the device, whatever is in flight. Accesses without a response get none.
     Reset,
     /// From now on, for some cycles, nothing passes at a port, whatever its timing is. Ops go on.
     Hold {
-        /// What does not pass.
+        /// The port that is held.
         what: Held,
         /// Cycles.
         cycles: u32,
     },
-    /// Other walk caches are in use from now on; before that, nothing until every access before has been answered.
+    /// Waits until every earlier access has its response, and then changes the walk caches in use.
     WalkCaches(WalkCaches),
 }
 
-/// What [`Op::Hold`] holds.
+/// The port that [`Op::Hold`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Memory takes no read and no update.
+    /// Memory accepts no read and no update.
     Reads,
-    /// Memory gives no answer.
+    /// Memory returns no response.
     Answers,
-    /// The requester takes no response.
+    /// The requester accepts no response.
     Responses,
 }
 
@@ -276,7 +281,7 @@ impl Held {
     }
 }
 
-/// A request, and what its author knows of the answer.
+/// A request, with the expectations of its author.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessOp {
     /// Index into [`Scenario::contexts`].
@@ -285,16 +290,16 @@ pub struct AccessOp {
     pub gva: Gva,
     /// The access.
     pub access: Access,
-    /// Its requester does not ask again when a fence has overtaken it, as for a fetch ahead that is thrown away: the
-    /// replay ends it.
+    /// The requester does not repeat the access after a replay, as for a fetch ahead that is
+    /// discarded.
     pub speculative: bool,
-    /// What the author expects.
+    /// The expectations.
     pub expect: Option<Box<Expect>>,
     /// The line of the scenario file, from 1.
     pub line: Option<u32>,
 }
 
-/// What the author of a scenario expects of an access. What is none is not compared.
+/// The expectations of an access. A field without a value is not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
     /// The translation.
@@ -315,20 +320,20 @@ pub struct Expect {
     pub page_size: Option<u32>,
     /// RISC-V: the memory type.
     pub memory_type: Option<MemoryType>,
-    /// The addresses of every table entry read, in order (of a walk; a TLB hit reads nothing and is not compared).
+    /// The addresses of every table entry that the walk reads, in order. They are not compared for
+    /// a TLB hit, which reads nothing.
     pub reads: Option<Vec<Hpa>>,
     /// Memory accesses with the one to the data (of a walk).
     pub accesses: Option<u32>,
     /// Entries that the walk reads, among others.
     pub entries: Vec<ExpectEntry>,
-    /// Whether the TLB answers (device only).
+    /// A TLB hit is expected (device only).
     pub hit: Option<bool>,
-    /// What is expected of the device in place of the above, where that is not what the golden walk
-    /// comes to.
+    /// The expectations of the device that differ from those of the golden walk.
     pub device: Option<Box<Expect>>,
 }
 
-/// An expected fault. What is none is not compared.
+/// An expected fault. A field without a value is not compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectFault {
     /// Its kind.
@@ -343,7 +348,7 @@ pub struct ExpectFault {
     pub purpose: Option<Purpose>,
 }
 
-/// An expected entry of a walk. What is none is not compared.
+/// An expected entry of a walk. A field without a value is not compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectEntry {
     /// Its table.
@@ -356,7 +361,7 @@ pub struct ExpectEntry {
     pub hpa: Option<Hpa>,
     /// Its content.
     pub word: Option<u64>,
-    /// Which access of the walk it is, from 1.
+    /// The number of the walk's access that reads it, from 1.
     pub access: Option<u32>,
 }
 
@@ -368,7 +373,7 @@ pub(crate) const fn access_key(access: Access) -> &'static str {
     }
 }
 
-/// What a page of 2^`size` bytes is called: `2m`.
+/// The name of a page of 2^`size` bytes: `2m`.
 pub(crate) fn size_name(size: u32) -> String {
     let unit = ["", "k", "m", "g", "t", "p"];
     let unit_index = (size / 10).min(5);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Writes a scenario as a file that runs the same, cycle by cycle: [`parse`](super::parse::parse) gives it back, but for
-//! the lines of the accesses.
+//! Writes a scenario as a file that runs the same, cycle by cycle. [`parse`](super::parse::parse)
+//! reads it back, except for the lines of the accesses.
 //!
-//! It is the raw form: words of memory, not mappings, and every wait for accesses is an op.
+//! The file has the raw form: words of memory and no mappings, and every wait for accesses is an
+//! operation.
 
 use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
@@ -20,7 +21,7 @@ use crate::mmu::{Context, Fence, Purpose, Stage};
 
 /// Words on a line.
 const LINE_WORDS: usize = 8;
-/// So many equal words are written once.
+/// The number of equal words from which on they are written once, with a repetition.
 const RUN_WORDS: usize = 16;
 /// The most words that a file may give in this way.
 const MOST_RUN_WORDS: usize = 1 << 20;
@@ -46,7 +47,7 @@ struct Writer {
     format: Format,
 }
 
-/// In hexadecimal digits of one width.
+/// A number in hexadecimal digits, with their number.
 struct Hex(u64, usize);
 
 impl fmt::Display for Hex {
@@ -77,7 +78,7 @@ fn inline(pairs: &[Option<String>]) -> String {
 
 impl Writer {
     fn address(&self, address: u64) -> Hex {
-        // All three kinds of address have the same number of digits in a file, which lets columns line up.
+        // All kinds of address have the same number of digits in a file, so that columns line up.
         let geometry = self.format.geometry();
         let width = geometry
             .gva_width
@@ -200,7 +201,8 @@ impl Writer {
         Ok(())
     }
 
-    /// All fields; of those that are off, false or 0, only what a reader looks for.
+    /// Writes a context with all of its fields. A field that is off, false or 0 is written only if
+    /// readers look for it.
     fn riscv_context(&mut self, context: &Context) -> fmt::Result {
         let Context {
             virt, guest, host, ..
@@ -223,7 +225,7 @@ impl Writer {
         if *virt || context.vmid != 0 {
             writeln!(self.out, "vmid = {}", context.vmid)?;
         }
-        // `mxr` is of both stages, unless `g_mxr` says otherwise.
+        // `mxr` applies to both stages, unless `g_mxr` is given.
         let both = guest.mxr && (host.mxr || !virt);
         for (key, set) in [
             ("sum", context.sum),
@@ -271,7 +273,7 @@ impl Writer {
                 (true, false) => "r",
                 (false, true) => "w",
                 (false, false) => "",
-                // Such a region says nothing.
+                // A region with all rights has no effect.
                 (true, true) => continue,
             };
             let (from, bytes) = (self.address(region.from.0), region.bytes);
@@ -333,7 +335,8 @@ impl Writer {
         }
     }
 
-    /// What is expected, with `prefix` before each key; of the device alone is written by itself.
+    /// Writes the expectations, with `prefix` before each key. Those of the device alone are
+    /// written separately.
     fn expect(&mut self, prefix: &str, expect: &Expect) -> fmt::Result {
         if let Some(hpa) = expect.hpa {
             writeln!(self.out, "{prefix}.hpa = {}", self.address(hpa.0))?;
@@ -447,7 +450,7 @@ impl Writer {
         writeln!(self.out, "fence = {what}\nrace = true")
     }
 
-    /// What changes from `before` to `timing`.
+    /// Writes the changes from `before` to `timing`.
     fn timing(&mut self, before: &Timing, timing: &Timing) -> fmt::Result {
         let mut memory = memory_pairs(before, timing);
         let requests = request_pairs(before, timing);

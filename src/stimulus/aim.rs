@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Outcomes on purpose: finds the one table word whose change makes a walk end as is wanted.
+//! Fault injection: finds the one table word whose change makes a walk end as intended.
 //!
-//! [`Image`] is memory as the device will find it when it comes to the op at hand. The golden model walks there, so the generator
-//! knows every entry that an access reads; what it tries is held against the golden model before it is used. Words
-//! that nothing wants are cheap to draw, so a few tries take the place of a solver.
+//! [`Image`] is memory as the device will find it when it reaches the next operation. The golden
+//! model walks over the image, so the generator knows every entry that an access reads. A candidate
+//! is checked with the golden model before it is used. Suitable words are easy to draw, so a few
+//! tries take the place of a solver.
 
 use super::Draw;
 use crate::addr::Hpa;
@@ -13,15 +14,15 @@ use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, Rights, Stage};
 
-/// How many words are tried for a goal.
+/// Words that are tried for one goal.
 const TRIES: u32 = 10;
 
-/// What is to become of a walk at one of its entries.
+/// The intended event at an entry of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It ends there, so.
+    /// The walk ends there with this fault.
     Fault(FaultKind),
-    /// It sets the entry's A, or D.
+    /// The walk sets A or D of the entry.
     Update,
 }
 
@@ -29,9 +30,9 @@ pub(super) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edit {
     pub at: Hpa,
-    /// None: a hole.
+    /// The new word. None: a hole.
     pub word: Option<u64>,
-    /// What was there.
+    /// The word before.
     pub before: Option<u64>,
     /// The table that the entry is of.
     pub stage: Stage,
@@ -46,7 +47,8 @@ pub(super) enum When {
     Meanwhile,
 }
 
-/// Two accesses of a walk to one word, by number: what happens to the word between them is seen by the second alone.
+/// Two accesses of a walk to one word, by number. Only the second one sees a change of the word
+/// between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     pub first: usize,
@@ -61,7 +63,7 @@ pub(super) struct Aimed {
     pub window: Option<Window>,
 }
 
-/// Memory in which an edit is made while a walk is under way.
+/// Memory in which an edit is made while a walk is in flight.
 struct Racing<'a> {
     memory: Overlay<'a>,
     edit: Edit,
@@ -71,7 +73,7 @@ struct Racing<'a> {
 }
 
 impl Racing<'_> {
-    /// Counts an access, and says whether it finds a hole that the edit has made.
+    /// Counts an access. Returns true if it finds a hole that the edit has made.
     fn begin(&mut self, at: Hpa) -> bool {
         let is_edited = self.accesses >= self.after;
         if self.accesses == self.after
@@ -100,7 +102,7 @@ impl EntryMemory for Racing<'_> {
     }
 }
 
-/// Memory as the device will find it, but for what is still under way.
+/// Memory as the device will find it, without the effects of what is still in flight.
 pub(super) struct Image {
     format: Format,
     geometry: Geometry,
@@ -130,9 +132,9 @@ impl Image {
         }
     }
 
-    /// What the device will make of an access: its updates are done.
+    /// Applies the updates of an access, as the device will make them.
     pub fn access(&mut self, query: &Query) {
-        // What comes of it is the checker's to know.
+        // The checks judge the result.
         let _ = golden::walk(self.format, query, &mut self.memory, &mut ());
     }
 
@@ -168,7 +170,8 @@ impl Image {
         })
     }
 
-    /// Whether the walk comes to `end` at the position of `step`, if an edit has been made after so many of its accesses to memory.
+    /// Returns true if the walk ends with `end` at the position of `step`, with an edit after the
+    /// given number of its memory accesses.
     fn comes_to(&self, query: &Query, aimed: &Aimed, step: &Step, end: End) -> bool {
         let mut memory = Racing {
             memory: Overlay::new(&self.memory),
@@ -188,8 +191,9 @@ impl Image {
         }
     }
 
-    /// An edit that lets the walk of `query` come to an end that `wanted` draws for one of its steps, of those that are `at` the
-    /// right place. None where nothing has been found; the walk has none, or has faulted before.
+    /// Finds an edit that makes the walk of `query` end as `wanted` draws for one of its steps,
+    /// among the steps selected by `at`. None: no edit was found, there is no such step, or the
+    /// walk has faulted before.
     pub fn aim(
         &mut self,
         draw: &mut Draw,
@@ -198,7 +202,7 @@ impl Image {
         at: impl Fn(Position) -> bool,
         wanted: impl Fn(&mut Draw, Position) -> Option<End>,
     ) -> Option<Aimed> {
-        // Where the walk ends now is no matter: all steps up to there are to be had.
+        // The present end of the walk does not matter: all steps up to it are candidates.
         let _ = self.look(query);
         let mut candidates: Vec<usize> = match when {
             When::Before => (0..self.steps.len()).collect(),
@@ -255,7 +259,8 @@ impl Image {
         self.window(draw_place(draw, &self.steps, &updates)?)
     }
 
-    /// The accesses of the last look to a word that it had accessed before, each with the last one before it.
+    /// The accesses of the last walk to a word that it had accessed before, each with the access
+    /// before it.
     fn windows(&self) -> Vec<Window> {
         (0..self.steps.len())
             .filter_map(|index| self.window(index))
@@ -274,7 +279,7 @@ impl Image {
         u64::MAX >> (64 - self.geometry.pte_width)
     }
 
-    /// A word for the entry that leads to `step`, so that the address there is at fault.
+    /// A word for the parent of `step`, which makes the address of `step` faulty.
     fn lead_astray(
         &self,
         draw: &mut Draw,
@@ -284,7 +289,7 @@ impl Image {
     ) -> Option<u64> {
         let word = parent.word?;
         if self.format.is_riscv() {
-            // A page number with a bit past the host's width, high and low ones alike.
+            // A page number with a bit beyond the host's width, high or low.
             let bit = draw.below(u64::from(self.geometry.hpa_width) - 12);
             return Some(word | 1 << (10 + bit));
         }
@@ -313,7 +318,7 @@ impl Image {
         };
         match end {
             End::Fault(FaultKind::Reserved) => Some(word | reserved(draw)),
-            // Whatever else it says: it is not valid.
+            // The entry is not valid, whatever its other bits are.
             End::Fault(FaultKind::Invalid) => {
                 let odd = if draw.percent(50) { reserved(draw) } else { 0 };
                 Some((word & !1) | odd)
@@ -335,7 +340,7 @@ impl Image {
         let entry = Entry(step.word?);
         let level = step.at.level();
         let size = self.geometry.offset_width + level * self.geometry.index_width;
-        // As a leaf that it could be here, where it is a pointer.
+        // The leaf that the entry could be, if it is a pointer.
         let leaf = if entry.is_pointer() || !entry.valid() {
             Entry::leaf(entry.address() >> size << size, Rights::ALL).with_user(draw.percent(80))
         } else {
@@ -347,7 +352,7 @@ impl Image {
                 leaf.with_accessed(bits == 0).with_dirty(bits == 1).0
             }
             End::Fault(FaultKind::Invalid) if draw.percent(60) => {
-                // Whatever else it says.
+                // Any value of the other bits.
                 let any = if draw.percent(50) { draw.bits() } else { 0 };
                 Entry(entry.0 ^ (any & (u64::MAX << 10)))
                     .with_valid(false)
@@ -425,7 +430,7 @@ pub(super) fn draw_rights(draw: &mut Draw) -> Rights {
     ])
 }
 
-/// Whether two positions are the same but for the gPA.
+/// Returns true if two positions are equal except for the gPA.
 fn same_place(one: Position, other: Position) -> bool {
     match (one, other) {
         (Position::Guest { level: one }, Position::Guest { level: other }) => one == other,
@@ -445,8 +450,8 @@ fn same_place(one: Position, other: Position) -> bool {
     }
 }
 
-/// One of some steps of a walk: first which table and level, then which of the steps there, for a deep walk has many steps of few
-/// kinds.
+/// Draws one of some steps of a walk: first the table and level, then a step there, because a deep
+/// walk has many steps of few kinds.
 fn draw_place(draw: &mut Draw, steps: &[Step], candidates: &[usize]) -> Option<usize> {
     if candidates.is_empty() {
         return None;
@@ -474,8 +479,8 @@ fn draw_place(draw: &mut Draw, steps: &[Step], candidates: &[usize]) -> Option<u
     Some(*draw.of(&of_kind))
 }
 
-/// The step whose entry leads to the entry of another, or, at a host's root, to the gPA that is sought there. None where a
-/// root register does.
+/// The step whose entry points at the table of another step or, at a host root, gives the gPA that
+/// is translated there. None: a root register does.
 fn parent(steps: &[Step], index: usize) -> Option<usize> {
     let step = &steps[index];
     let before = index.checked_sub(1)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random scenarios from a seed.
 //!
-//! A campaign is a sequence of scenarios; scenario `n` of a seed is the same whoever makes it and whatever was made before. Any
-//! memory is a legal one for the checker, so the generator need not keep its tables consistent: it only has to see
-//! to it that interesting things happen often. How often stands in [`weights`].
+//! A campaign is a sequence of scenarios. Scenario `n` of a seed is the same whoever makes it, and
+//! whatever was made before. Any memory is legal for the checks, so the generator need not keep its
+//! tables consistent. It only makes interesting events frequent. [`weights`] has their frequencies.
 
 mod aim;
 pub mod riscv;
@@ -25,26 +25,27 @@ use crate::shard::Shard;
 use aim::{Aimed, End, Image, When};
 use world::World;
 
-/// How often things happen. Percentages unless stated.
+/// Frequencies of events. Percentages unless stated.
 pub mod weights {
     /// Accesses in a scenario.
     pub const ACCESSES: u64 = 500;
     /// Accesses in a long scenario, which has no reset.
     pub const LONG: u64 = 4000;
-    /// Of so many scenarios one is long.
+    /// One scenario in this number is long.
     pub const LONG_ONE_IN: u64 = 50;
     /// Walk caches are in use, where the device has some.
     pub const WALK_CACHES: u32 = 40;
-    /// Of scenarios that are not for the default device, those for one with a second-level TLB, whatever others there are.
+    /// Among scenarios for another than the default device, those for a device with an L2 TLB,
+    /// whatever others exist.
     pub const SECOND_TLB: u32 = 30;
 
-    /// What is next: an access.
+    /// The next operation is an access.
     pub const ACCESS: u32 = 73;
     /// Several equal accesses in a row.
     pub const EQUAL_ACCESSES: u32 = 3;
     /// A word is changed so that an access faults in a drawn way, and put back.
     pub const FAULT: u32 = 3;
-    /// A fence overtakes a walk, or just does not name it.
+    /// A fence overtakes a walk, or is a near miss of it.
     pub const OVERTAKE: u32 = 2;
     /// A fence.
     pub const FENCE: u32 = 4;
@@ -52,7 +53,7 @@ pub mod weights {
     pub const EDIT: u32 = 5;
     /// A wait of a few cycles.
     pub const WAIT: u32 = 3;
-    /// A wait for every answer.
+    /// A wait for every response.
     pub const DRAIN: u32 = 2;
     /// A port is held for long.
     pub const HOLD: u32 = 1;
@@ -63,22 +64,23 @@ pub mod weights {
     /// Another behaviour of memory and requester. (The rest of a hundred.)
     pub const TIMING: u32 = 1;
 
-    /// An access is speculative: it is not asked again when a fence has overtaken it.
+    /// An access is speculative: it is not repeated after a replay.
     pub const SPECULATIVE: u32 = 5;
     /// Per mille of what would be another behaviour: a reset instead.
     pub const RESET: u32 = 300;
-    /// Per mille of what would be another behaviour: some accesses over a memory that takes hundreds of cycles.
+    /// Per mille of changes of memory's behaviour: some accesses run over a memory that takes
+    /// hundreds of cycles.
     pub const SLOW: u32 = 40;
     /// Cycles for which a port is held, at least and at most.
     pub const HELD_CYCLES: [u64; 2] = [20, 300];
     /// Cycles of a memory that is slow, at least and at most.
     pub const SLOW_CYCLES: [u64; 2] = [100, 500];
-    /// What is busy is so in spells.
+    /// A port is busy in runs of cycles.
     pub const SPELLS: u32 = 60;
     /// A context has a twin that differs from it in one field.
     pub const TWIN: u32 = 30;
-    /// A reset comes some cycles after the op before it. Else it comes in the cycle after a request was accepted, in which
-    /// no walk waits for the response port.
+    /// A reset comes some cycles after the operation before it. Otherwise it comes in the cycle
+    /// after a request was accepted, when no walk waits for the response port.
     pub const RESET_LATER: u32 = 60;
 
     /// An access is in another context than the one before.
@@ -100,7 +102,7 @@ pub mod weights {
     pub const BASE_MISALIGNED: u32 = 20;
     /// Per mille: a table's base is so high that some entries lie past the machine's width.
     pub const BASE_HIGH: u32 = 25;
-    /// A table's base is no multiple of the table's size.
+    /// The base of a table is not a multiple of its size.
     pub const BASE_UNALIGNED: u32 = 25;
     /// A guest table straddles two pages.
     pub const STRADDLE: u32 = 20;
@@ -116,7 +118,7 @@ pub mod weights {
     pub const NOT_PERMITTED: u32 = 8;
 }
 
-/// What a campaign is about.
+/// The kind of a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The paging format.
@@ -166,7 +168,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// A name that no profile has.
+/// An unknown name of a profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown profile {name:?}: there are {known}")]
 pub struct UnknownProfile {
@@ -247,7 +249,8 @@ pub fn scenarios_of(count: u64) -> u64 {
         .unwrap_or(first + BLOCK)
 }
 
-/// Accesses of scenario `number` of a campaign of `count`: the last one may have fewer than it would.
+/// Number of accesses of scenario `number` of a campaign of `count`. The last scenario may have
+/// fewer.
 pub fn accesses_of(number: u64, count: u64) -> u64 {
     let before = accesses_before(number).min(count);
     accesses_before(number + 1).min(count) - before
@@ -266,7 +269,7 @@ pub fn accesses_of_shard(count: u64, shard: Shard) -> u64 {
     let of_period = (0..period).filter(|&block| is_long(block)).count() as u64;
     let rest = (0..blocks % period).filter(|&block| is_long(block)).count() as u64;
     let long = blocks / period * of_period + rest;
-    // What follows upon whole blocks is counted one by one.
+    // The scenarios after whole blocks are counted one by one.
     let tail = (blocks * BLOCK..scenarios).filter(|&number| shard.has(number));
     let tail: u64 = tail.map(|number| accesses_of(number, count)).sum();
     shard.share(blocks * BLOCK) * weights::ACCESSES
@@ -279,8 +282,8 @@ pub fn scenario(profile: Profile, seed: u64, number: u64, accesses: u64) -> Scen
     scenario_toward(profile, seed, number, accesses, &[], None)
 }
 
-/// The same, that leans toward some goals: half of what it does is for one of them. (The RISC-V formats only.) And for one device
-/// of the profile's format, if there is a wish.
+/// A scenario with a bias: half of its episodes are for one of the goals (RISC-V formats only). It
+/// is for the given device of the profile's format, if there is one.
 pub fn scenario_toward(
     profile: Profile,
     seed: u64,
@@ -289,7 +292,7 @@ pub fn scenario_toward(
     goals: &[Goal],
     device: Option<&'static Variant>,
 ) -> Scenario {
-    // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
+    // Two rounds: neighbouring numbers of neighbouring seeds must not coincide.
     let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
     let profile_number = (profile.format as u64) << 1 | u64::from(profile.rights);
     let key = first.next_u64()
@@ -329,7 +332,8 @@ pub fn scenario_toward(
     }
 }
 
-/// The default device in half of the scenarios, one with a second-level TLB in a part of the rest, each other one else. Goals are of any mode, and may want updates.
+/// Draws the device: the default device in half of the scenarios, one with an L2 TLB in a part of
+/// the rest, else any other. Goals are of any mode, and may need updates.
 fn draw_machine(
     format: Format,
     draw: &mut Draw,
@@ -412,7 +416,7 @@ fn draw_hold(draw: &mut Draw, what: Option<Held>) -> Op {
     Op::Hold { what, cycles }
 }
 
-/// A memory that takes hundreds of cycles.
+/// The behaviour of a memory that takes hundreds of cycles.
 fn slow_timing(draw: &mut Draw) -> Timing {
     let [least, most] = weights::SLOW_CYCLES;
     let fastest = least + draw.below(most - least);
@@ -583,7 +587,7 @@ impl Ops<'_> {
         let (context, page) = self.page();
         let access = self.access_kind();
         for _ in 0..2 + self.draw.below(8) {
-            // Now and then one that differs in nothing but the access.
+            // Sometimes an access that differs only in its kind.
             let access = if self.draw.percent(10) {
                 self.access_kind()
             } else {
@@ -594,7 +598,8 @@ impl Ops<'_> {
         }
     }
 
-    /// One word is changed so that an access ends in a fault of a drawn class, at a drawn entry of its walk.
+    /// Changes one word so that an access ends with a fault of a drawn class, at a drawn entry of
+    /// its walk.
     fn fault(&mut self) {
         let (context, page) = self.page();
         let query = Query {
@@ -625,7 +630,7 @@ impl Ops<'_> {
         }
     }
 
-    /// A fence that names a page, mostly and not only.
+    /// A fence that usually matches a page.
     fn fence_page(&mut self, context: usize, page: u64) {
         let space = self.world.contexts[context].context.space();
         let gva = self.in_page(page);
@@ -642,7 +647,7 @@ impl Ops<'_> {
     fn overtake(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind();
-        // That there is a walk.
+        // This makes sure that there is a walk.
         self.fence_page(context, page);
         let gva = self.in_page(page);
         self.push_access(context, gva, access);
@@ -661,7 +666,8 @@ impl Ops<'_> {
         }
     }
 
-    /// A fence in a certain cycle of a walk: of one without delays by its own time, or of one that is held there.
+    /// A fence in a chosen cycle of a walk: of a walk without delays by its own time, or of one
+    /// that is held there.
     fn fence_at(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind();
@@ -673,7 +679,7 @@ impl Ops<'_> {
                 latency: latency as u32..=latency as u32,
                 ..Timing::default()
             }),
-            // That there is a walk.
+            // This makes sure that there is a walk.
             Op::Fence(Fence::default()),
         ]);
         for _ in 0..=self.draw.below(3) {
@@ -702,7 +708,7 @@ impl Ops<'_> {
             self.ops.push(Op::Fence(fence));
         }
         if self.draw.percent(35) {
-            // A walk that still follows what has been forgotten goes astray.
+            // A walk that still follows an invalidated entry gives a wrong result.
             self.edit();
         }
         for _ in 0..=self.draw.below(3) {
@@ -796,7 +802,7 @@ impl Ops<'_> {
             [] => page,
             pages => *self.draw.of(pages),
         };
-        // Mostly what names a page in use, now and then its neighbour.
+        // Usually a value that matches a page in use, sometimes its neighbour.
         let mut other = |value: u16, width: u32| {
             if self.draw.percent(15) {
                 value ^ (1 << self.draw.below(width.into()))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tables of a random scenario: some virtual machines, some guests in each, and contexts that use them.
+//! The tables of a random scenario: some virtual machines, some guests in each, and contexts that
+//! use them.
 
 use super::{Draw, Profile, weights};
 use crate::addr::{Gpa, Gva, Hpa};
@@ -176,7 +177,8 @@ impl World {
         self.entries.push(entry);
     }
 
-    /// A host table: its root. Its leaf tables are spread over memory and may be shared with others.
+    /// Adds a host table, and returns its root. Its leaf tables are spread over memory, and may be
+    /// shared with others.
     fn add_host_table(&mut self, profile: Profile, draw: &mut Draw, vm: usize) -> Hpa {
         let geometry = profile.format.geometry();
         let root = draw_base(draw, &geometry, geometry.hpa_width);
@@ -202,7 +204,8 @@ impl World {
         Hpa(root)
     }
 
-    /// A guest table in the guest physical memory of a virtual machine: its root, and the pages it leads somewhere.
+    /// Adds a guest table in the guest physical memory of a virtual machine. Returns its root, and
+    /// the pages that it maps.
     fn add_guest_table(
         &mut self,
         profile: Profile,
@@ -239,7 +242,7 @@ impl World {
             return base;
         }
         if draw.percent(weights::STRADDLE) {
-            // Where the host's table knows both pages, if there are such.
+            // A place that the host table maps for both pages, if there is one.
             let pages = &self.gpa_pages[vm];
             let first = match pages
                 .windows(2)
@@ -255,7 +258,7 @@ impl World {
         self.draw_gpa_page(draw, vm, geometry) + geometry.offset(base)
     }
 
-    /// Where the host's table puts a guest word, if anywhere.
+    /// The hPA of a guest word, if the host table maps it.
     fn guest_word(&self, profile: Profile, at: Gpa, host_root: Hpa) -> Option<Hpa> {
         let geometry = profile.format.geometry();
         word_address(at.0, geometry.gpa_width)?;
@@ -296,7 +299,8 @@ fn word_address(at: u64, width: u32) -> Option<Hpa> {
     (at.is_multiple_of(4) && crate::format::fits(at, width)).then_some(Hpa(at))
 }
 
-/// A table's base: aligned to its size or only to a word, seldom not even that, seldom at the end of the width.
+/// Draws the base of a table: aligned to its size or only to a word, seldom not even to a word,
+/// seldom at the end of the width.
 fn draw_base(draw: &mut Draw, geometry: &Geometry, width: u32) -> u64 {
     if draw.per_mille(weights::BASE_HIGH) {
         let entries = 1 + draw.below(geometry.table_entries());

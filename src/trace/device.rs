@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A trace on the RTL: it becomes a scenario, and every answer is compared.
+//! A trace on the RTL. The trace becomes a scenario, and every response is compared.
 //!
-//! Accesses overlap, as far as the order of a trace lets them: a change of a word that walks may have read waits for the
-//! accesses before it, and an access that sets accessed or dirty bits is alone. Everything between two such places sees the same
-//! memory, so that a fresh walk comes to the same whenever it is made, and every line without a mark has its one right answer. A fence
-//! waits for no walk: what it overtakes fills nothing.
+//! Accesses overlap as far as the order of the trace permits. A change of a word that walks may
+//! have read waits for the accesses before it. An access that sets accessed or dirty bits runs
+//! alone. All accesses between two such points see the same memory, so a fresh walk gives the same
+//! result at any time, and every line without a mark has one legal response. A fence waits for no
+//! walk.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,60 +38,61 @@ pub const SECOND_TLB_CACHES: u32 = 8;
 /// Accesses from one call of the progress to the next.
 const PROGRESS: u64 = 1 << 12;
 
-/// What an op must come to.
+/// The expected result of an operation.
 enum Want {
-    /// It is no access.
+    /// The operation is not an access.
     Nothing,
     /// The translation, and nothing else.
     Translation(Hpa),
-    /// One of [`Lowered::rare`]. The others are in one word, for there are millions.
+    /// One of [`Lowered::rare`]. The other variants fit into one word, because there are millions
+    /// of them.
     Rare(u32),
 }
 
-/// What an access must come to that may fault, or update, or come to another result.
+/// The expected result of an access that may fault, or update, or give another result.
 struct Rare {
     line: AccessLine,
     updates: Vec<(Hpa, u64)>,
 }
 
-/// A trace as a scenario, with what each access must come to.
+/// A trace as a scenario, with the expected result of each access.
 pub struct Lowered {
     scenario: Scenario,
-    /// By op.
+    /// The expected results, by operation.
     wants: Vec<Want>,
     rare: Vec<Rare>,
-    /// Lines that were taken.
+    /// Lines that were read.
     pub counts: Counts,
-    /// Accesses for which another result would do too.
+    /// Accesses for which another result is legal too.
     pub marked: u64,
     /// Changes of words that were known.
     pub changes: u64,
 }
 
-/// What a replay on the RTL came to.
+/// The result of a replay on the RTL.
 pub struct Replay {
     /// The figures of the run.
     pub stats: Stats,
     /// Updates of accessed and dirty bits that the device made.
     pub updates: u64,
-    /// Accesses that came to an older result, as their marks permit.
+    /// Accesses that gave an older result, as their marks permit.
     pub older: u64,
-    /// What was not as the trace says.
+    /// Differences from the trace.
     pub differences: Differences,
-    /// What the bench itself has found; the run ended there.
+    /// A failure of a check of the testbench. The run ended there.
     pub failed: Option<Box<Failed>>,
     /// The line of the access that it found this at.
     pub failed_line: Option<u64>,
 }
 
-/// How a trace is put to the device.
+/// The options of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// No more accesses than this.
     pub limit: u64,
     /// Cycles from the grant of a read to its data, 1 or more.
     pub latency: u32,
-    /// Each access waits for the answer to the one before it.
+    /// Each access waits for the response to the one before it.
     pub serial: bool,
     /// Walk caches in use.
     pub walk_caches: WalkCaches,
@@ -111,7 +113,8 @@ pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches, second_tlb: boo
     }
 }
 
-/// Reads a trace up to its end, its limit, an interrupt or an error, which it gives beside what was before.
+/// Reads a trace up to its end, its limit, an interrupt or an error. An error is returned together
+/// with what was read before it.
 pub fn lower(
     reader: &mut Reader,
     options: &Options,
@@ -172,7 +175,7 @@ struct Lowering {
     memory: HostMemory,
     /// The access whose W lines may yet come.
     last: Option<AccessLine>,
-    /// No access is under way.
+    /// No access is in flight.
     drained: bool,
     /// See [`Options::serial`].
     serial: bool,
@@ -210,7 +213,7 @@ impl Lowering {
         }
     }
 
-    /// Of the last access it is not known which updates it was to make.
+    /// Removes the last access, because its updates are not known.
     fn leave_out_last(&mut self) {
         let ops = &mut self.to.scenario.ops;
         if let Some(last) = ops.iter().rposition(|op| matches!(op, Op::Access(_))) {
@@ -274,14 +277,15 @@ impl Lowering {
         if let Some(line) = self.last.take()
             && let Some(op) = self.to.scenario.ops.pop()
         {
-            // It turns out to be no common access.
+            // The access is not a common one after all.
             self.to.wants.pop();
             self.push_rare(op, line);
         }
         if !self.drained
             && let (Some(op), Some(want)) = (self.to.scenario.ops.pop(), self.to.wants.pop())
         {
-            // Alone: the accesses before it must not find the bits set, and its updates can be told from others'.
+            // The access runs alone: earlier accesses must not find the bits set, and its updates
+            // can be told from others'.
             self.push(Op::Drain, Want::Nothing);
             self.push(op, want);
             self.drain();
@@ -326,8 +330,8 @@ impl Lowered {
         }
     }
 
-    /// Runs it on a device, from its reset state, up to an interrupt. `progress` is called with how many more accesses have been
-    /// answered.
+    /// Runs the scenario on a device, from its reset state, up to an interrupt. `progress` is
+    /// called with the number of further accesses that have a response.
     pub fn replay(&self, dut: &mut Dut, progress: &dyn Fn(u64), interrupt: &AtomicBool) -> Replay {
         let mut compare = Compare {
             lowered: self,
@@ -364,13 +368,14 @@ impl Lowered {
     }
 }
 
-/// Holds the answers of a run against the trace.
+/// Compares the responses of a run with the trace.
 struct Compare<'a> {
     lowered: &'a Lowered,
     progress: &'a dyn Fn(u64),
     interrupt: &'a AtomicBool,
     answered: u64,
-    /// Updates that the device has made for accesses that have no answer yet, with the op of the access that each walk was begun for.
+    /// Updates by the device for accesses without a response yet, with the operation of the access
+    /// that each walk was started for.
     made: Vec<(usize, Hpa, u64)>,
     op_of_id: [usize; 256],
     op_of_slot: [usize; 256],
@@ -433,11 +438,12 @@ impl Compare<'_> {
                 (line.result, &line.marks[..], &updates[..], context.virt)
             }
             Some(Want::Translation(hpa)) => (Ok(*hpa), &[][..], &[][..], false),
-            // An answer to what is no access is a mismatch of the bench's own.
+            // A response to anything but an access is a mismatch that the testbench itself reports.
             Some(Want::Nothing) | None => return,
         };
-        // Only the TLB may be behind memory: no known word changes while a walk is under way. And from the TLB this device gives no
-        // fault, so the mark that would allow one is of no use to it.
+        // Only the TLB may be behind memory, because no known word changes while a walk is in
+        // flight. This device gives no fault from the TLB, so a mark that allows a fault has no
+        // effect.
         let is_older = hit
             && made.is_empty()
             && marks.iter().any(|mark| match (mark, outcome) {

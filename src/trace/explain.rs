@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What single lines of a trace are about.
+//! The golden walks of single lines of a trace.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ pub struct Explained {
     pub text: String,
     /// The number of its context.
     pub context: usize,
-    /// What it asks.
+    /// The request.
     pub query: Query,
     /// The steps of its walk.
     pub steps: Vec<Step>,
-    /// What the walk finds.
+    /// The result of the walk.
     pub found: Result<Mapping, Fault>,
 }
 

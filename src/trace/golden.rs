@@ -15,7 +15,7 @@ use crate::memory::HostMemory;
 /// Accesses from one call of the progress to the next.
 const PROGRESS: u64 = 1 << 14;
 
-/// What a replay on the golden model came to.
+/// The result of a replay on the golden model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replay {
     /// Lines that were replayed.
@@ -24,9 +24,9 @@ pub struct Replay {
     pub reads: u64,
     /// Accesses that fault.
     pub faults: u64,
-    /// Accesses for which another result would do too.
+    /// Accesses for which another result is legal too.
     pub marked: u64,
-    /// What was not as the trace says.
+    /// Differences from the trace.
     pub differences: Differences,
 }
 
@@ -36,15 +36,15 @@ struct Pending {
     /// The updates of its walk, and how many of them the trace has had.
     updates: Vec<(Hpa, u64)>,
     compared: usize,
-    /// A difference has been told: one for an access is enough.
+    /// A difference has been reported. One per access is enough.
     differs: bool,
 }
 
-/// Replays a trace up to its end, its first `limit` accesses, or an interrupt. `progress` is called with how many more have been
-/// replayed. `replay` has what was found, also before an error.
+/// Replays a trace up to its end, its first `limit` accesses, or an interrupt. `progress` is called
+/// with the number of further accesses. `replay` has the result, also before an error.
 ///
 /// # Errors
-/// If the trace cannot be read on.
+/// If the trace cannot be read any further.
 pub fn replay(
     reader: &mut Reader,
     limit: u64,
@@ -56,7 +56,7 @@ pub fn replay(
     let result = replay.all(reader, limit, progress, interrupt, &mut pending);
     match result {
         Ok(()) => replay.finish(pending),
-        // Of the last access it is not known which updates it was to make.
+        // The updates of the last access are not known.
         Err(_) => replay.counts = *reader.counts(),
     }
     progress(replay.counts.accesses % PROGRESS);

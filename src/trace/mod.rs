@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Replays recorded MMU traces: what a hart running an operating system and its guests asked of its MMU, in program order,
-//! with the table words that the walks read.
+//! Replays recorded MMU traces: the requests of a hart that ran an operating system and its guests,
+//! in program order, with the table words that the walks read.
 //!
-//! A trace is read by [`Reader`], a line at a time. [`golden`](mod@golden) walks each access on the golden model; [`device`] makes a
-//! [`Scenario`](crate::scenario::Scenario) of the trace and compares what the RTL answers. [`explain`](fn@explain) shows the walks of
-//! single lines.
+//! [`Reader`] reads a trace line by line. [`golden`](mod@golden) walks each access on the golden
+//! model. [`device`] makes a [`Scenario`](crate::scenario::Scenario) of the trace and compares the
+//! responses of the RTL. [`explain`](fn@explain) shows the walks of single lines.
 
 pub mod device;
 mod explain;
@@ -24,21 +24,21 @@ use crate::mmu::{Outcome, Query};
 /// Differences that are kept; more are counted.
 pub const KEPT: usize = 5;
 
-/// An access that did not come to what the trace says.
+/// An access whose result differs from the trace.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// The line of the access, from 1.
     pub line: u64,
-    /// What the trace says.
+    /// The value in the trace.
     pub expected: String,
-    /// What came.
+    /// The observed value.
     pub got: String,
 }
 
 /// The differences of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// How many there were.
+    /// Number of differences.
     pub count: u64,
     /// The first [`KEPT`].
     pub first: Vec<Difference>,
@@ -59,7 +59,7 @@ impl Differences {
 }
 
 impl AccessLine {
-    /// What it asks of the MMU.
+    /// The request of the line.
     fn query(&self, reader: &Reader) -> Query {
         Query {
             context: reader.contexts()[self.context],
@@ -69,7 +69,7 @@ impl AccessLine {
     }
 }
 
-/// Whether an outcome is a result of a trace.
+/// Returns true if an outcome is the result in the trace.
 #[inline]
 fn is_result(outcome: &Outcome, result: &Result<Hpa, Exception>, virt: bool) -> bool {
     match (outcome, result) {

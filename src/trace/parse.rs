@@ -13,19 +13,19 @@ use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, Fence, VMID_WIDTH};
 use crate::shown;
 
-/// Blocks of memory ([`HostMemory::blocks`]) that a replay keeps: of the words of 256 MiB of tables, if all are there.
+/// Blocks of memory ([`HostMemory::blocks`]) that a replay keeps: the words of 256 MiB of tables.
 pub(super) const MOST_BLOCKS: usize = 1 << 19;
 /// Contexts of a trace.
 const MOST_CONTEXTS: u64 = 1 << 20;
-/// Ops of a trace on the RTL, of which each takes some 70 bytes.
+/// Operations of a trace on the RTL. Each takes some 70 bytes.
 pub(super) const MOST_OPS: usize = 1 << 23;
 
-/// What a zstd frame begins with.
+/// The first bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// No record is longer; a file of something else may be one line.
 const LONGEST_LINE: usize = 1 << 16;
 
-/// A trace cannot be read, or says what a trace cannot say.
+/// A trace cannot be read, or contains something that a trace cannot contain.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be opened or read.
@@ -43,12 +43,12 @@ pub enum TraceError {
         file: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The error in the line.
         problem: Problem,
     },
 }
 
-/// What is wrong with a line of a trace, and what would be right.
+/// An error in a line of a trace, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The compressed file ends early.
@@ -58,7 +58,7 @@ pub enum Problem {
     #[error("the zstd data is damaged ({0}); fetch the file again")]
     Damaged(String),
     /// A line without an end.
-    #[error("a line of more than {LONGEST_LINE} bytes: this is no trace")]
+    #[error("a line of more than {LONGEST_LINE} bytes: this is not a trace")]
     TooLong,
     /// The file does not begin with its header.
     #[error(
@@ -66,7 +66,7 @@ pub enum Problem {
     )]
     NoHeader(String),
     /// A second header.
-    #[error("a second header: there is one, in the first line")]
+    #[error("a second header: a trace has one, in the first line")]
     SecondHeader,
     /// A version of the format that is not known.
     #[error("version {0} of the trace format; this program reads version 1")]
@@ -75,7 +75,9 @@ pub enum Problem {
     #[error("XLEN {0}; this program replays traces of XLEN 64")]
     Xlen(String),
     /// The line of no record.
-    #[error("unknown record {0:?}: there are H, C, M, A, W, F and E, each with a space behind it")]
+    #[error(
+        "unknown record {0:?}: the records are H, C, M, A, W, F and E, each followed by a space"
+    )]
     UnknownRecord(String),
     /// A record is too short.
     #[error("{record} has no field {field}: {}", .record.fields())]
@@ -90,17 +92,18 @@ pub enum Problem {
     ExtraField {
         /// The record.
         record: RecordKind,
-        /// What is too much.
+        /// The surplus text.
         text: String,
     },
     /// A field is not a number.
     #[error(
-        "{field} is {text:?}, which is no number: numbers are lowercase hexadecimal, without 0x, of at most 64 bits"
+        "{field} is {text:?}, which is not a number: numbers are lowercase hexadecimal, without \
+         0x, of at most 64 bits"
     )]
     BadNumber {
         /// The field.
         field: &'static str,
-        /// What stands there.
+        /// The text that was found.
         text: String,
     },
     /// A number is too large for its field.
@@ -108,62 +111,71 @@ pub enum Problem {
     TooLarge {
         /// The field.
         field: &'static str,
-        /// What stands there.
+        /// The value that was found.
         value: u64,
-        /// What may stand there.
+        /// The largest legal value.
         most: u64,
     },
     /// An address that no word can have.
-    #[error("{0:x} is no address of a word: those are multiples of 8, and at most 56 bits wide")]
+    #[error(
+        "{0:x} is not the address of a word: an address is a multiple of 8, and at most 56 bits \
+         wide"
+    )]
     BadAddress(u64),
     /// The type of an access.
-    #[error("unknown access type {0:?}: there are r, w, x, hlv, hlvx and hsv")]
+    #[error("unknown access type {0:?}: the types are r, w, x, hlv, hlvx and hsv")]
     UnknownAccess(String),
     /// The kind of a fence.
     #[error(
-        "unknown fence {0:?}: there are sfence.vma, sinval.vma, hfence.vvma, hinval.vvma, hfence.gvma, hinval.gvma, sfence.w.inval and sfence.inval.ir"
+        "unknown fence {0:?}: the fences are sfence.vma, sinval.vma, hfence.vvma, hinval.vvma, \
+         hfence.gvma, hinval.gvma, sfence.w.inval and sfence.inval.ir"
     )]
     UnknownFence(String),
     /// The result of an access.
-    #[error("the result is {0:?}: it is =pa of a translation, or !cause of an exception")]
+    #[error("the result is {0:?}: a result is =pa of a translation, or !cause of an exception")]
     BadResult(String),
     /// The exception of an access.
     #[error(
-        "cause {0:x} is no exception of an address translation: there are 1, 5, 7, c, d, f, 14, 15 and 17 (hexadecimal)"
+        "cause {0:x} is not an exception of an address translation: these are 1, 5, 7, c, d, f, \
+         14, 15 and 17 (hexadecimal)"
     )]
     BadCause(u64),
-    /// What may follow an access.
-    #[error("{0:?} behind an access: there may be ~pa and ~!")]
+    /// An unknown mark after an access.
+    #[error("unknown mark {0:?} after an access: the marks are ~pa and ~!")]
     BadMark(String),
     /// A context that an access names.
-    #[error("context {number:x} is not defined; {defined:x} are, from 1")]
+    #[error(
+        "context {number:x} is not defined; the trace has defined {defined:x} contexts, numbered \
+         from 1"
+    )]
     UndefinedContext {
         /// Its number.
         number: u64,
-        /// How many are defined.
+        /// Number of contexts that are defined.
         defined: usize,
     },
     /// A context that is there already.
-    #[error("context {0:x} is defined a second time; another context takes the next number")]
+    #[error("context {0:x} is defined a second time; a new context has the next number")]
     RedefinedContext(u64),
     /// A context whose number is not the next.
     #[error("context {number:x} is defined; the next number is {next:x}")]
     ContextOrder {
         /// Its number.
         number: u64,
-        /// What would be right.
+        /// The number that would be right.
         next: usize,
     },
-    /// A root register that says nothing.
+    /// A root register with an illegal value.
     #[error("{0}")]
     Csr(#[from] CsrError),
     /// The root of the G-stage is not where it can be.
     #[error(
-        "hgatp is {0:x}, but the root table of the G-stage is a multiple of 16 KiB: the low two bits of its PPN are 0"
+        "hgatp is {0:x}, but the root table of the G-stage is a multiple of 16 KiB: the low two \
+         bits of its PPN are 0"
     )]
     BadHostRoot(u64),
-    /// A context uses what the header says that there is not.
-    #[error("{field} is 1, but by the header there is no {extension}")]
+    /// A context uses an extension that the header does not have.
+    #[error("{field} is 1, but the header does not have {extension}")]
     NoExtension {
         /// The field.
         field: &'static str,
@@ -171,20 +183,21 @@ pub enum Problem {
         extension: &'static str,
     },
     /// HLV, HLVX or HSV in a context with V=0.
-    #[error("{0} in context {1:x}, whose v is 0: it is made as if V were 1")]
+    #[error("{0} in context {1:x}, whose v is 0: such an access is made as if V were 1")]
     HypervisorAccess(String, u64),
     /// A fetch under MPRV.
     #[error("a fetch in context {0:x}, whose mprv is 1: MPRV acts on loads and stores only")]
     FetchUnderMprv(u64),
     /// A fence that traps.
-    #[error("{0} with v 1: it traps in a virtual machine, so it is no fence there")]
+    #[error("{0} with v 1: the instruction traps in a virtual machine, so it is not a fence there")]
     FenceTraps(String),
     /// An update that belongs to no access.
     #[error("a W line follows the A line of its access, or another W line of it")]
     UpdateOfNothing,
     /// More memory than a replay keeps.
     #[error(
-        "the table words lie in more than {MOST_BLOCKS} blocks of 512 bytes of memory, the most that a replay keeps"
+        "the table words are in more than {MOST_BLOCKS} blocks of 512 bytes of memory, the most \
+         that a replay keeps"
     )]
     TooMuchMemory,
     /// More contexts than a replay keeps.
@@ -192,26 +205,27 @@ pub enum Problem {
     TooManyContexts(u64),
     /// More lines than a replay on the RTL keeps.
     #[error(
-        "the lines up to here come to more than {MOST_OPS} steps of a run on the RTL, the most that one keeps\n  \
+        "the lines up to here take more than {MOST_OPS} steps of a run on the RTL, the most that a replay keeps\n  \
          Replay the first of them with --limit N, or all of them with --golden-only."
     )]
     TooManyOps,
     /// The file ends without its trailer.
     #[error(
-        "the file ends without its trailer, \"E nA nM nW nF nC insns insns_v fetches\": it is cut off"
+        "the file ends without its trailer, \"E nA nM nW nF nC insns insns_v fetches\": the file \
+         is truncated"
     )]
     NoTrailer,
     /// Something follows the trailer.
-    #[error("{0:?} behind the trailer, which is the last line")]
+    #[error("{0:?} after the trailer, which must be the last line")]
     AfterTrailer(String),
     /// The trailer does not fit the file.
-    #[error("the trailer counts {trailer:x} {record} lines; there are {found:x}")]
+    #[error("the trailer counts {trailer:x} {record} lines; the file has {found:x}")]
     WrongCount {
         /// Lines of which record.
         record: char,
-        /// How many by the trailer.
+        /// The number in the trailer.
         trailer: u64,
-        /// How many there are.
+        /// The number that was found.
         found: u64,
     },
 }
@@ -243,7 +257,8 @@ impl RecordKind {
         match self {
             RecordKind::Header => "H 1 64 svnapot svpbmt svadu h",
             RecordKind::Context => {
-                "C n v priv satp vsatp hgatp sum mxr vs_sum vs_mxr m_adue m_pbmte h_adue h_pbmte mprv"
+                "C n v priv satp vsatp hgatp sum mxr vs_sum vs_mxr m_adue m_pbmte h_adue h_pbmte \
+                 mprv"
             }
             RecordKind::Memory => "M addr value",
             RecordKind::Access => "A n type va =pa reads, or A n type va !cause tval2 tinst reads",
@@ -269,7 +284,7 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// What a trace says of a fault: the registers of the trap.
+/// The registers of the trap of a fault, as in the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exception {
     /// xcause.
@@ -298,11 +313,11 @@ pub struct AccessLine {
     pub access: Access,
     /// Its address.
     pub gva: Gva,
-    /// What a fresh walk comes to.
+    /// The result of a fresh walk.
     pub result: Result<Hpa, Exception>,
     /// Table words that a fresh walk reads.
     pub reads: u64,
-    /// What may come instead.
+    /// Older results that are legal too.
     pub marks: Vec<Mark>,
 }
 
@@ -313,7 +328,7 @@ pub enum Record {
     Context,
     /// M: a word of memory has this value from here on.
     Memory {
-        /// Where.
+        /// The address.
         at: Hpa,
         /// The value.
         word: u64,
@@ -322,12 +337,12 @@ pub enum Record {
     Access(AccessLine),
     /// W: the walk of the access above has set accessed and dirty bits.
     Update {
-        /// Where.
+        /// The address.
         at: Hpa,
         /// The whole word.
         word: u64,
     },
-    /// F: a fence; none for a kind that orders and names no translation.
+    /// F: a fence. None: an instruction that orders only, and invalidates nothing.
     Fence(Option<Fence>),
 }
 
@@ -363,7 +378,7 @@ pub struct Reader {
     line: u64,
     header: Header,
     contexts: Vec<Context>,
-    /// By context, whether its accesses are made under MPRV.
+    /// For each context, true if its accesses are made under MPRV.
     mprv: Vec<bool>,
     counts: Counts,
     /// A W line may come.
@@ -447,7 +462,7 @@ impl Reader {
         &self.counts
     }
 
-    /// The next record; none behind the trailer.
+    /// The next record. None: the trailer has been read.
     ///
     /// # Errors
     /// If a line cannot be read, or is wrong.
@@ -521,7 +536,7 @@ impl Reader {
             Err(error) if is_zstd && error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.wrong(Problem::Truncated))
             }
-            // The decompressor has no kind of its own for it.
+            // The decompressor has no error kind of its own for a truncated frame.
             Err(error) if is_zstd && error.raw_os_error().is_none() => {
                 Err(self.wrong(Problem::Damaged(error.to_string())))
             }
@@ -712,7 +727,7 @@ impl Reader {
             virt,
             mxr,
             sum,
-            // The modes given are those that MPRV and SPVP lead to.
+            // The modes in the context are already those that MPRV and SPVP select.
             mprv: false,
             mpp: Privilege::User,
             mpv: false,
@@ -851,7 +866,7 @@ fn vmid_of(value: u64) -> u16 {
 /// The fields of a record, one after the other.
 struct Fields<'a> {
     record: RecordKind,
-    /// None when the last has been taken.
+    /// The text that is left. None: the last field has been read.
     rest: Option<&'a [u8]>,
 }
 
@@ -907,7 +922,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text up to the next space, and behind it.
+/// The text up to the next space, and the text after it.
 #[inline]
 fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&byte| byte == b' ') {

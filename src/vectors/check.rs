@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A file of vectors on the golden model and on the RTL, on many threads, with a result that does not depend on how many.
+//! The check of a file of vectors on the golden model and on the RTL, on many threads. The result
+//! does not depend on the number of threads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,10 +14,10 @@ use super::{FileError, Vector, VectorError, Vectors, record};
 use crate::campaign::Devices;
 use crate::dut::DutError;
 
-/// Vectors that a thread takes at once.
+/// Vectors that a thread takes at a time.
 const BATCH: usize = 32;
 
-/// What is checked.
+/// The options of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// The golden model.
@@ -29,24 +30,24 @@ pub struct Check {
     pub keep: usize,
 }
 
-/// What became of a file.
+/// The result of checking a file.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Vectors in it.
     pub vectors: u64,
-    /// On the golden model, if that was asked.
+    /// The result on the golden model, if it was requested.
     pub golden: Option<Tally>,
-    /// On the RTL, if that was asked.
+    /// The result on the RTL, if it was requested.
     pub rtl: Option<Tally>,
-    /// It was interrupted: the figures are of what was done until then.
+    /// The check was interrupted: the figures count up to that point.
     pub interrupted: bool,
-    /// Why it was not checked to its end, though vectors before that place disagree: of those it has the first, and the figures are
-    /// of what was done until then.
+    /// The error that ended the check, if vectors before it disagree. The figures count up to that
+    /// point.
     pub error: Option<CheckError>,
 }
 
 impl Report {
-    /// Whether every vector agrees.
+    /// Returns true if every vector agrees.
     pub fn agrees(&self) -> bool {
         let tallies = [&self.golden, &self.rtl];
         let mut tallies = tallies.into_iter().flatten();
@@ -61,7 +62,7 @@ pub struct Tally {
     pub agreeing: u64,
     /// The others.
     pub disagreeing: u64,
-    /// Of those, how many disagree in a field.
+    /// The number of vectors that disagree in a field.
     pub fields: BTreeMap<Field, u64>,
     /// The first of them.
     pub first: Vec<Disagreement>,
@@ -72,11 +73,11 @@ pub struct Tally {
 pub struct Disagreement {
     /// The vector.
     pub vector: Vector,
-    /// In what.
+    /// The differences.
     pub differences: Vec<Difference>,
     /// Its walk on the golden model.
     pub golden: GoldenWalk,
-    /// What the device did, if this is about the RTL.
+    /// The run of the device, if the disagreement is one of the RTL.
     pub device: Option<DeviceRun>,
 }
 
@@ -119,15 +120,15 @@ impl Tally {
 /// Why a file was not checked to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is no device for it.
+    /// There is no device for the vector.
     #[error(transparent)]
     Device(#[from] DutError),
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Shared<'a> {
     vectors: Mutex<Vectors>,
     report: Mutex<Report>,
@@ -152,8 +153,8 @@ impl Shared<'_> {
         }
     }
 
-    /// The next lines; none when there is no more to do. Lines are given out in order, so whatever fails, all before it is
-    /// looked at too.
+    /// The next lines. None: there is no more work. Lines are given out in order, so all lines
+    /// before a failure are checked too.
     fn next(&self) -> Option<Vec<(u64, String)>> {
         let mut vectors = locked(&self.vectors);
         if self.stop.load(Ordering::Relaxed) || self.interrupt.load(Ordering::Relaxed) {
@@ -171,11 +172,12 @@ impl Shared<'_> {
 }
 
 impl Check {
-    /// Checks a file. `progress` is called with the number of vectors that are done, from any thread; `interrupt` ends it early.
-    /// Where no more threads can be made there are fewer.
+    /// Checks a file. `progress` is called with the number of finished vectors, from any thread.
+    /// `interrupt` ends the check early. If no more threads can be created, there are fewer.
     ///
     /// # Errors
-    /// If the file cannot be read, a line of it is no vector, or a device cannot be made, and no vector before disagrees.
+    /// If the file cannot be read, a line is not a vector, or a device cannot be made, and no
+    /// vector before it disagrees.
     pub fn run(
         &self,
         path: &Path,
@@ -203,7 +205,7 @@ impl Check {
             .into_inner()
             .unwrap_or_else(|e| e.into_inner());
         if let Some((line, error)) = shared.error.into_inner().unwrap_or_else(|e| e.into_inner()) {
-            // All before the place was looked at, whoever came to it first.
+            // All vectors before the error were checked, by whichever thread.
             for tally in [&mut report.golden, &mut report.rtl].into_iter().flatten() {
                 tally.first.retain(|found| found.vector.line < line);
             }

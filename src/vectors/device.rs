@@ -14,16 +14,16 @@ use crate::memory::HostMemory;
 use crate::mmu::Outcome;
 use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
-/// What a device did.
+/// The run of a vector on a device.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceRun {
-    /// Its answers, in order, and whether the TLB gave them.
+    /// The responses, in order, and whether each was a TLB hit.
     pub answers: Vec<(Outcome, bool)>,
-    /// What memory was asked before the first answer.
+    /// The memory reads and updates before the first response.
     pub accesses: Vec<Read>,
     /// And after it.
     pub accesses_again: Vec<Read>,
-    /// What the bench found wrong, by the golden model or in itself.
+    /// The failure of a check of the testbench.
     pub failure: Option<Failure>,
 }
 
@@ -72,7 +72,7 @@ pub fn scenario(vector: &Vector) -> Scenario {
 }
 
 impl DeviceRun {
-    /// Runs a vector, on a device that is reset first.
+    /// Runs a vector on a device that is reset first.
     ///
     /// # Errors
     /// If there is no device for its format.
@@ -85,7 +85,7 @@ impl DeviceRun {
         Ok(seen)
     }
 
-    /// How it differs from what the vector says. `golden` is the vector's walk on the golden model.
+    /// The differences from the vector. `golden` is the vector's walk on the golden model.
     pub fn differences(&self, vector: &Vector, golden: &GoldenWalk) -> Vec<Difference> {
         let mut differences = Vec::new();
         match &self.failure {
@@ -143,7 +143,8 @@ impl DeviceRun {
         memory
     }
 
-    /// A device shows no tags: with or without all that is on the way to an update, where the vector has such.
+    /// Compares the memory reads. A device shows no tags: if the vector has reads on the way to an
+    /// update, the device may have all of them or none.
     fn compare_reads(&self, vector: &Vector, differences: &mut Vec<Difference>) {
         let reads = self.accesses.iter().filter(|read| read.update.is_none());
         let got: Vec<Hpa> = reads.map(|read| read.at).collect();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is seen of a translation, beside what its vector says.
+//! The comparison of a translation with its vector.
 
 use super::{Answer, Tag, Vector};
 use crate::addr::Hpa;
 use crate::golden::{self, EntryMemory, Mapping, Meaning, Step};
 use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
 
-/// Something that a vector fixes, or the bench beside it.
+/// A property that a vector fixes, or that the testbench checks in addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Field {
     /// Privilege and virtualization that the access is made with.
     Effective,
-    /// Whether there is a translation.
+    /// A translation exists.
     Ok,
     /// The physical address.
     Pa,
@@ -34,16 +34,16 @@ pub enum Field {
     Writes,
     /// Memory afterwards.
     Memory,
-    /// On the RTL: the answer of the same access at once again.
+    /// On the RTL: the response to the same access, made again at once.
     Again,
     /// On the RTL: that a translation is remembered.
     Hit,
-    /// On the RTL: what the bench holds against the golden model in every cycle.
+    /// On the RTL: the checks that the testbench makes in every run.
     Checker,
 }
 
 impl Field {
-    /// Its name in reports.
+    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Field::Effective => "effective",
@@ -68,16 +68,16 @@ impl Field {
 /// A field that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// Which.
+    /// The property.
     pub field: Field,
-    /// What the vector says.
+    /// The value in the vector.
     pub expected: String,
-    /// What was seen.
+    /// The observed value.
     pub got: String,
 }
 
 impl Difference {
-    /// Of a field that is seen to be `got`.
+    /// A difference in a field, with both values.
     pub fn new(field: Field, expected: impl ToString, got: impl ToString) -> Self {
         Self {
             field,
@@ -87,7 +87,7 @@ impl Difference {
     }
 }
 
-/// What a hart sees of an outcome.
+/// The part of an outcome that a hart sees.
 pub fn answer(query: &Query, outcome: &Outcome) -> Answer {
     let virt = query.context.virt;
     match outcome {
@@ -116,7 +116,7 @@ pub fn answer(query: &Query, outcome: &Outcome) -> Answer {
     }
 }
 
-/// Adds how two answers differ.
+/// Adds the differences between two responses.
 pub fn compare_answers(expected: &Answer, got: &Answer, differences: &mut Vec<Difference>) {
     let hex = |number: u64| format!("{number:x}");
     let mut number = |field, expected: u64, got: u64| {
@@ -168,7 +168,7 @@ pub fn compare_answers(expected: &Answer, got: &Answer, differences: &mut Vec<Di
     }
 }
 
-/// An answer in short.
+/// A short description of a response.
 pub fn describe(answer: &Answer) -> String {
     match answer {
         Answer::Found { pa, .. } => format!("pa {pa:x}"),
@@ -176,7 +176,8 @@ pub fn describe(answer: &Answer) -> String {
     }
 }
 
-/// Adds how reads differ. Those on the way to an update of a VS-stage entry are free where there is one, and no others.
+/// Adds the differences between memory reads. Reads on the way to the update of a VS-stage entry
+/// are optional if the vector has such an update. No other reads are.
 pub fn compare_reads(vector: &Vector, got: &[(Hpa, Tag)], differences: &mut Vec<Difference>) {
     let kept = |reads: &[(Hpa, Tag)]| -> Vec<(Hpa, Tag)> {
         let kept = reads.iter().filter(|(_, tag)| !tag.is_for_update());
@@ -266,7 +267,7 @@ impl EntryMemory for Words {
 /// A vector's translation on the golden model.
 #[derive(Clone, Debug)]
 pub struct GoldenWalk {
-    /// What it finds.
+    /// The result of the walk.
     pub found: Result<Mapping, Fault>,
     /// Its steps.
     pub steps: Vec<Step>,
@@ -305,7 +306,7 @@ impl GoldenWalk {
         self.steps.iter().filter_map(update).collect()
     }
 
-    /// How it differs from what the vector says.
+    /// The differences from the vector.
     pub fn differences(&self, vector: &Vector) -> Vec<Difference> {
         let mut differences = Vec::new();
         if let Ok(effective) = vector.csrs.effective(vector.kind)

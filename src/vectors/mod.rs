@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Translation vectors: single translations with the answer that they must have, one JSON object a line, gzipped or not.
+//! Translation vectors: single translations with their expected results, one JSON object per line,
+//! plain or compressed with gzip.
 //!
-//! A vector has the control registers, the access, the words of memory, the answer, and every table entry that is read or updated on
-//! the way; `docs/vectors.md` has the fields. [`Vectors`] reads a file, [`judge`] compares a vector with what was seen, [`device`]
-//! runs it on the RTL, and [`check`] does all of it for a file.
+//! A vector has the control registers, the access, the words of memory, the result, and every table
+//! entry that is read or updated. `docs/vectors.md` describes the fields. [`Vectors`] reads a file,
+//! [`judge`] compares a vector with what was observed, [`device`] runs it on the RTL, and [`check`]
+//! does all of this for a file.
 
 pub mod check;
 pub mod device;
@@ -22,34 +24,34 @@ use crate::format::riscv::{AccessKind, CsrError, Csrs, Privilege};
 use crate::mmu::{Context, Position, Purpose, Query};
 use crate::shown;
 
-/// A translation with its answer.
+/// A translation with its expected result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vector {
     /// Line of the file, from 1.
     pub line: u64,
-    /// Its name in the file.
+    /// The name in the file.
     pub id: String,
-    /// How it was made.
+    /// The generator of the vector.
     pub generator: String,
     /// The registers.
     pub csrs: Csrs,
     /// The access.
     pub kind: AccessKind,
-    /// Of this address.
+    /// The virtual address.
     pub va: Gva,
-    /// How the access is translated, by the registers.
+    /// The context that follows from the registers.
     pub context: Context,
     /// Privilege and virtualization that the access must be made with.
     pub effective: (Privilege, bool),
     /// The words of memory before, by ascending address. Another does not exist.
     pub memory: Vec<(Hpa, u64)>,
-    /// The answer.
+    /// The expected result.
     pub expect: Answer,
     /// Every entry read, in order.
     pub reads: Vec<(Hpa, Tag)>,
     /// Every entry updated, in order, and its new word.
     pub writes: Vec<(Hpa, u64, Tag)>,
-    /// Where and why the walk stops, in the words of the file; empty where it does not.
+    /// The place and reason of the fault, in the words of the file. Empty: there is no fault.
     pub remark: String,
 }
 
@@ -59,7 +61,7 @@ impl Vector {
         self.csrs.xlen.format()
     }
 
-    /// What an MMU is asked.
+    /// The request to the MMU.
     pub fn query(&self) -> Query {
         Query {
             context: self.context,
@@ -80,17 +82,17 @@ impl Vector {
     }
 }
 
-/// What a hart sees of a translation.
+/// The result of a translation, as a hart sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was found.
+    /// The translation was found.
     Found {
         /// The physical address.
         pa: u64,
         /// The gPA of the access, where there are two stages.
         gpa: Option<u64>,
     },
-    /// It traps.
+    /// The access traps.
     Trap {
         /// xcause.
         cause: u64,
@@ -107,20 +109,21 @@ pub enum Answer {
     },
 }
 
-/// Which table entry: `S2` of a single stage, level 2; `V2` of VS-stage; `G1@V2` of G-stage, level 1, to read the VS-stage entry of
-/// level 2; `G1@W2` the same to update it; `G1@F` for the access itself.
+/// The tag of a table entry: `S2` is level 2 of a single stage; `V2` is level 2 of the VS-stage;
+/// `G1@V2` is level 1 of the G-stage on the way to the read of `V2`; `G1@W2` is the same for the
+/// update of `V2`; `G1@F` belongs to the data access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tag {
-    /// Of the only stage.
+    /// An entry of the only stage.
     Single(u32),
-    /// Of VS-stage.
+    /// An entry of the VS-stage.
     Guest(u32),
-    /// Of G-stage.
+    /// An entry of the G-stage.
     Host(u32, Purpose),
 }
 
 impl Tag {
-    /// Of a walk's position, in a virtual machine or not.
+    /// The tag of a walk's position, in a virtual machine or outside.
     pub fn of(at: Position, virt: bool) -> Self {
         match at {
             Position::Guest { level } if virt => Tag::Guest(level),
@@ -129,7 +132,8 @@ impl Tag {
         }
     }
 
-    /// Whether it is on the way to the update of a VS-stage entry, which not every MMU has to go.
+    /// Returns true if the entry is on the way to the update of a VS-stage entry. Not every MMU
+    /// walks it.
     pub fn is_for_update(self) -> bool {
         matches!(self, Tag::Host(_, Purpose::GuestUpdate(_)))
     }
@@ -180,39 +184,40 @@ impl std::str::FromStr for Tag {
     }
 }
 
-/// What is wrong with a vector.
+/// An error in a vector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VectorError {
     /// No JSON object of the right fields.
     #[error("column {column}: {message}")]
     Json {
-        /// Where in the line, from 1.
+        /// The column in the line, from 1.
         column: usize,
-        /// What; of a field that is missing, its name.
+        /// The error. For a missing field, its name.
         message: String,
     },
     /// A tag of an entry.
-    #[error("{0:?} is no tag of an entry; one is like S2, V2, G1@V2, G1@W2 or G1@F")]
+    #[error("{0:?} is not a tag of an entry; tags are like S2, V2, G1@V2, G1@W2 or G1@F")]
     Tag(String),
     /// A field whose value cannot be.
     #[error("{field}: {message}")]
     Value {
         /// The field, with those that it is in.
         field: &'static str,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
-    /// Registers that do not say how to translate.
+    /// Registers that do not define a translation.
     #[error("csrs: {0}")]
     Csrs(#[from] CsrError),
 }
 
-/// What keeps a file from being read.
+/// An error that ends the reading of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It cannot be opened.
+    /// The file cannot be opened.
     #[error(
-        "{}: {source}\n  Name a file of translation vectors: one JSON object a line, gzipped or not.",
+        "{}: {source}\n  Name a file of translation vectors: one JSON object per line, plain or \
+         compressed with gzip.",
         shown::path(path)
     )]
     Open {
@@ -221,9 +226,10 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// It cannot be read on, or is not compressed properly.
+    /// The file cannot be read any further, or its compression is damaged.
     #[error(
-        "{}:{line}: {source}\n  The file is cut off or damaged; the lines before this one are readable.",
+        "{}:{line}: {source}\n  The file is truncated or damaged; the lines before this one are \
+         readable.",
         shown::path(path)
     )]
     Read {
@@ -234,18 +240,18 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// A line is no vector.
+    /// A line is not a vector.
     #[error("{}:{line}: {error}", shown::path(path))]
     Vector {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// The error.
         error: VectorError,
     },
-    /// There is no vector in it.
-    #[error("{}:1: there is no vector in the file", shown::path(path))]
+    /// The file has no vector.
+    #[error("{}:1: the file has no vector", shown::path(path))]
     Empty {
         /// The file.
         path: PathBuf,
@@ -263,7 +269,7 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// Opens a file. It is taken for gzip if it begins like that, else for text.
+    /// Opens a file. A file that begins like gzip is decompressed.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -291,10 +297,11 @@ impl Vectors {
         &self.path
     }
 
-    /// Up to `count` further lines, fewer of long ones, with their numbers, and without empty ones; none at the end of the file.
+    /// The next `count` lines or fewer, with their numbers, without empty lines. None at the end of
+    /// the file. There are fewer if lines are long.
     ///
     /// # Errors
-    /// If the file cannot be read on.
+    /// If the file cannot be read any further.
     pub fn lines(&mut self, count: usize) -> Result<Vec<(u64, String)>, FileError> {
         let mut lines = Vec::with_capacity(count);
         let mut bytes = 0;
@@ -332,7 +339,7 @@ impl Vectors {
     /// Every vector of the file.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is no vector.
+    /// If the file cannot be read, or a line is not a vector.
     pub fn all(path: &Path) -> Result<Vec<Vector>, FileError> {
         let mut vectors = Vec::new();
         let mut file = Self::open(path)?;
@@ -354,7 +361,7 @@ impl Vectors {
     }
 }
 
-/// No vector is nearly as long, in bytes: what goes on like that is something else.
+/// The largest length of a line, in bytes. No vector is nearly as long.
 const LONGEST_LINE: u64 = 1 << 20;
 /// Bytes of lines that are read at once, but for the last line.
 const MOST_AT_ONCE: usize = 1 << 20;

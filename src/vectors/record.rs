@@ -79,7 +79,8 @@ impl<'de> Deserialize<'de> for Mode {
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a vector: an object with id, xlen, ext, csrs, access, eff, mem, expect, reads and writes"
+    expecting = "a vector: an object with id, xlen, ext, csrs, access, eff, mem, expect, reads and \
+        writes"
 )]
 struct Record<'a> {
     #[serde(borrow)]
@@ -110,7 +111,7 @@ struct Extensions<'a> {
     svnapot: Bit,
     svpbmt: Bit,
     svadu: Bit,
-    /// 0 says that it is not there, which is what is modelled.
+    /// 0 states that the extension is absent, which is what is modelled.
     #[serde(borrow, flatten)]
     others: BTreeMap<Cow<'a, str>, u64>,
 }
@@ -151,7 +152,7 @@ struct Access<'a> {
     r#type: Cow<'a, str>,
     #[serde(borrow)]
     kind: Cow<'a, str>,
-    /// In bytes. It plays no part in a translation.
+    /// In bytes. It has no effect on a translation.
     size: Option<u64>,
     va: Hex,
 }
@@ -208,11 +209,12 @@ fn value(field: &'static str, message: impl Into<String>) -> VectorError {
 /// Reads line `line` of a file.
 ///
 /// # Errors
-/// If it is no vector.
+/// If it is not a vector.
 pub fn parse(line: u64, text: &str) -> Result<Vector, VectorError> {
     let record: Record<'_> = serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
-        // The place that serde_json knows is in the line, whose number is ours to say.
+        // The place that serde_json reports is within the line. The caller adds the number of the
+        // line.
         let message = message.rsplit_once(" at line ").map_or(&*message, |m| m.0);
         VectorError::Json {
             column: error.column(),
@@ -220,11 +222,11 @@ pub fn parse(line: u64, text: &str) -> Result<Vector, VectorError> {
         }
     })?;
     let xlen = Xlen::of(record.xlen)
-        .ok_or_else(|| value("xlen", format!("it is 32 or 64, not {}", record.xlen)))?;
+        .ok_or_else(|| value("xlen", format!("xlen is 32 or 64, not {}", record.xlen)))?;
     if record.expect.ok && record.fault.is_some() {
         return Err(value(
             "fault",
-            "it says why a walk stops, but expect.ok is true",
+            "it gives the fault of a walk, but expect.ok is true",
         ));
     }
     let kind = access_kind(&record.access)?;
@@ -290,11 +292,11 @@ fn access_kind(access: &Access<'_>) -> Result<AccessKind, VectorError> {
             return Err(value("access.kind", message));
         }
         ("fetch" | "load" | "store", kind) => {
-            let message = format!("unknown kind {kind:?}: there are plain, hlv, hlvx and hsv");
+            let message = format!("unknown kind {kind:?}: the kinds are plain, hlv, hlvx and hsv");
             return Err(value("access.kind", message));
         }
         (other, _) => {
-            let message = format!("unknown type {other:?}: there are load, store and fetch");
+            let message = format!("unknown type {other:?}: the types are load, store and fetch");
             return Err(value("access.type", message));
         }
     })
@@ -333,7 +335,7 @@ fn registers(
     })
 }
 
-/// What the vector has extensions for is modelled, and it uses no others.
+/// Checks that the vector uses only extensions that it declares, and that all of them are modelled.
 fn extensions_are_there(
     xlen: Xlen,
     registers: &Registers,
@@ -342,7 +344,8 @@ fn extensions_are_there(
     for (name, &there) in &extensions.others {
         if there != 0 {
             let message = format!(
-                "{name:?} is {there}, and this extension is not modelled: only what is 0 may be here besides svnapot, svpbmt and svadu"
+                "{name:?} is {there}, and this extension is not modelled: an extension other than \
+                 svnapot, svpbmt and svadu must be 0"
             );
             return Err(value("ext", message));
         }
@@ -389,15 +392,16 @@ fn extensions_are_there(
     Ok(())
 }
 
-/// One translation has one page.
+/// Checks the size: one translation has one page.
 fn access_size(va: u64, size: u64) -> Result<(), VectorError> {
     if !matches!(size, 1 | 2 | 4 | 8 | 16) {
-        let message = format!("{size} bytes; an access has 1, 2, 4, 8 or 16");
+        let message = format!("the size is {size} bytes; an access has 1, 2, 4, 8 or 16");
         return Err(value("access.size", message));
     }
     if va % PAGE_BYTES + size > PAGE_BYTES {
         let message = format!(
-            "{size} bytes at {va:x} are on two pages, which are two translations: give each its vector"
+            "{size} bytes at {va:x} are on two pages, which are two translations: give each of \
+             them its own vector"
         );
         return Err(value("access.size", message));
     }
@@ -417,7 +421,7 @@ fn memory(xlen: Xlen, words: &[(Hex, Hex)]) -> Result<Vec<(Hpa, u64)>, VectorErr
         if let Some(&(Hpa(last), _)) = memory.last()
             && last >= at
         {
-            let message = format!("{at:x} comes after {last:x}: addresses ascend");
+            let message = format!("{at:x} comes after {last:x}: addresses must ascend");
             return Err(value("mem", message));
         }
         memory.push((Hpa(at), word));
@@ -445,7 +449,7 @@ fn answer(expect: &Expect) -> Result<Answer, VectorError> {
     };
     if let Some((field, _)) = contradicts {
         let of = if expect.ok { "a trap" } else { "a translation" };
-        let message = format!("it is of {of}, but expect.ok is {}", expect.ok);
+        let message = format!("the field belongs to {of}, but expect.ok is {}", expect.ok);
         return Err(value(field, message));
     }
     if expect.ok {
@@ -469,7 +473,7 @@ fn answer(expect: &Expect) -> Result<Answer, VectorError> {
     })
 }
 
-/// Such as `G1 for V2: perm`.
+/// The remark as text, such as `G1 for V2: perm`.
 fn remark(fault: &Remark<'_>) -> String {
     let purpose = match &*fault.r#for {
         "" => String::new(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is wrong in a scenario file, and how it is shown.
+//! Errors in a scenario file, and their presentation.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// `message` says what is wrong.
+    /// An error with its message.
     pub(super) fn at(span: &Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self {
             message: message.into(),
@@ -33,7 +33,7 @@ impl Problem {
         })
     }
 
-    /// What would be right, to stand at the place.
+    /// The correction, shown at the place of the error.
     pub(super) fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
         self.label = label.into();
         self
@@ -45,20 +45,20 @@ impl Problem {
         self
     }
 
-    /// What to do about it.
+    /// The action that corrects the error.
     pub(super) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
         self.help = Some(help.into());
         self
     }
 
-    /// The text is no TOML.
+    /// The text is not TOML.
     pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Box<Self> {
-        // An error without a place is about the whole, which means that something is missing at its end.
+        // An error without a place concerns the whole text: something is missing at its end.
         let span = error.span().unwrap_or(text.len()..text.len());
         let problem = Self::at(&span, format!("not TOML: {}", error.message()));
         let rest = text.get(span.start..).unwrap_or_default();
         if rest.trim().is_empty() {
-            problem.help("the text ends here: has it been cut off?")
+            problem.help("the text ends here: is the file truncated?")
         } else if error.message().starts_with("duplicate key") {
             problem.help("is the head of another table missing before it, such as [[op]]?")
         } else {
@@ -67,9 +67,10 @@ impl Problem {
     }
 }
 
-/// Something is wrong in the text of a scenario.
+/// An error in the text of a scenario.
 ///
-/// Its [`Display`](fmt::Display) shows the message, the place with the line of the text, and what would be right.
+/// Its [`Display`](fmt::Display) shows the message, the place with the line of the text, and the
+/// correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError(Box<Shown>);
 
@@ -99,17 +100,17 @@ impl ParseError {
         }))
     }
 
-    /// What is wrong, in one line.
+    /// The error in one line.
     pub fn message(&self) -> &str {
         &self.0.problem.message
     }
 
-    /// What would be right, in a few words; empty if the message says it.
+    /// The correction in a few words. Empty: the message has it.
     pub fn label(&self) -> &str {
         &self.0.problem.label
     }
 
-    /// What to do about it, if there is more to say.
+    /// The action that corrects the error, if there is more to tell.
     pub fn help(&self) -> Option<&str> {
         self.0.problem.help.as_deref()
     }
@@ -164,9 +165,9 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Where the lines of a text are.
+/// The positions of the lines of a text.
 pub(super) struct Lines {
-    /// Where each line ends.
+    /// The end of each line.
     ends: Vec<usize>,
     end: usize,
 }
@@ -194,7 +195,7 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The span, on boundaries of characters of the text, and not behind its last line that has something in it.
+/// The span on character boundaries of the text, and not behind the last line that is not empty.
 fn within(span: &Span, text: &str) -> Span {
     let last = text.trim_end().len();
     if span.start >= last {

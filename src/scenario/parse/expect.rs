@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What an access is expected to come to.
+//! The expectations of an access.
 
 use super::error::{Problem, Result};
 use super::reader::{Field, Table, one_of};
@@ -19,8 +19,8 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
         let device = field.table("`device` of `expect`")?;
         if device.keys().is_empty() {
             return Err(field.wrong(
-                "`device` says nothing",
-                "what is expected of the device alone",
+                "`device` has no key",
+                "the expectations of the device alone",
             ));
         }
         expect.device = Some(Box::new(read(&device, format, &[])?));
@@ -28,7 +28,7 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
     Ok(expect)
 }
 
-/// `also`: keys that the table may have besides those of every expectation.
+/// Reads the expectations. `also` has keys that the table may have in addition to the common ones.
 fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
     let mut known = vec!["hpa", "gpa", "reads", "accesses", "fault", "entries"];
     known.extend(also);
@@ -83,7 +83,7 @@ fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
                     format!("`expect` has `{key}` and `fault`"),
                 )
                 .label("an access that ends in a fault is not translated")
-                .also(&other.key_span, "what it would be translated to"));
+                .also(&other.key_span, "the translation that contradicts it"));
             }
         }
         expect.fault = Some(fault(&field, format)?);
@@ -107,7 +107,7 @@ fn trap_and_translation(table: &Table<'_>) -> Result<()> {
             format!("`expect` has `{}` and `{}`", found.name, trap.name),
         )
         .label("an access that traps is not translated")
-        .also(&found.key_span, "what it would be translated to"));
+        .also(&found.key_span, "the translation that contradicts it"));
     }
     Ok(())
 }

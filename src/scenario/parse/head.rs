@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What stands before the ops and needs no tables: the machine, memory's and requester's behaviour, contexts.
+//! The sections before the operations that need no tables: the machine, the behaviour of memory and
+//! requester, the contexts.
 
 use std::ops::RangeInclusive;
 
@@ -22,7 +23,7 @@ const MOST_BUSY: u32 = 90;
 const MOST_RUN: u32 = 1000;
 /// The most words of one image block.
 const MOST_IMAGE_WORDS: u64 = 1 << 20;
-/// The most bytes for tables: of each, it is kept whether it is taken.
+/// The most bytes for tables. The allocator records which of them are in use.
 const MOST_TABLE_ROOM: u64 = 1 << 36;
 
 pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
@@ -117,7 +118,7 @@ pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCa
             &field.span,
             format!("a {} machine has no walk caches", machine.format),
         )
-        .help("leave `walk_caches` away"));
+        .help("remove `walk_caches`"));
     }
     Ok(caches)
 }
@@ -154,9 +155,9 @@ fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
         .collect();
     Problem::at(
         place,
-        format!("no {format} machine with {} is built in", describe(machine)),
+        format!("no {format} device with {} is built in", describe(machine)),
     )
-    .help(format!("there are: {}", built.join("; ")))
+    .help(format!("the devices built in are: {}", built.join("; ")))
 }
 
 /// `[memory]`.
@@ -165,7 +166,7 @@ pub(super) struct Memory {
     pub(super) timing: Timing,
     /// Room for host tables: where, and how many bytes.
     pub(super) tables: Option<(Hpa, u64)>,
-    /// Where that is said.
+    /// The place of `tables` in the file.
     pub(super) tables_span: Span,
     /// Sorted by address.
     pub(super) images: Vec<Image>,
@@ -296,7 +297,7 @@ fn read_region(table: &Table<'_>, from: &Field<'_>, format: Format) -> Result<Re
     let field = table.require("bytes", "its size")?;
     let bytes = field.number(geometry.pte_bytes(), (1 << geometry.hpa_width) - at)?;
     field.aligned("a size of", bytes, geometry.pte_bytes(), "words")?;
-    let what = "what a walk may do there: `r`, read entries; `w`, update them; or neither, \"\"";
+    let what = "the rights of a walk: `r`, read entries; `w`, update them; or neither, \"\"";
     let (read, write) = table.require("rights", what)?.choice(
         "rights",
         &[
@@ -317,11 +318,11 @@ fn table_room(field: &Field<'_>, format: Format) -> Result<(Hpa, u64)> {
     let geometry = format.geometry();
     let table = field.table("`tables`")?;
     table.only(&["from", "bytes"])?;
-    let from = table.require("from", "the hPA where host tables may be put")?;
+    let from = table.require("from", "the hPA of the area for host tables")?;
     let at = from.address("hPA", geometry.hpa_width)?;
     from.aligned("hPA", at, geometry.pte_bytes(), "table entries")?;
     let bytes = table
-        .require("bytes", "how much room there is for host tables")?
+        .require("bytes", "the size of the area for host tables")?
         .number(
             geometry.table_bytes(),
             ((1 << geometry.hpa_width) - at).min(MOST_TABLE_ROOM),
@@ -352,7 +353,7 @@ fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
     let count = words.len() as u64 * repeat;
     if end_of(at, count, word_bytes, width).is_none() {
         return Err(field.wrong(
-            format!("{count} words from hPA 0x{at:05X} on reach past the machine's memory"),
+            format!("{count} words from hPA 0x{at:05X} on exceed the machine's memory"),
             format!("an hPA has {width} bits"),
         ));
     }
@@ -365,7 +366,7 @@ fn read_image(table: &Table<'_>, format: Format) -> Result<Image> {
     })
 }
 
-/// Reads those of memory's keys that say how it behaves; says whether there are any.
+/// Reads the keys of memory that describe its behaviour. Returns true if there are any.
 pub(super) fn memory_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()> {
     if let Some(seed) = table.get("seed") {
         timing.seed = seed.number(0, u64::MAX)?;
@@ -398,13 +399,16 @@ fn latency(field: &Field<'_>) -> Result<RangeInclusive<u32>> {
     }
     let expected = format!("cycles, 1 to {MOST_LATENCY}, or a list of the least and the most");
     let [least, most] = &field.array(&expected)?[..] else {
-        return Err(field.wrong("`latency` is a list, but not of two", expected));
+        return Err(field.wrong(
+            "`latency` is a list, but does not have two numbers",
+            expected,
+        ));
     };
     let least = least.number_u32(1, MOST_LATENCY)?;
     let most_cycles = most.number_u32(1, MOST_LATENCY)?;
     if most_cycles < least {
         return Err(most.wrong(
-            format!("`latency` is {least} at least, but {most_cycles} at most"),
+            format!("the least `latency` is {least}, but the most is {most_cycles}"),
             format!("{least} to {MOST_LATENCY}"),
         ));
     }
@@ -430,7 +434,7 @@ pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
         .map_or(Ok(false), |field| field.boolean())
 }
 
-/// Reads those of the requester's keys that say how it behaves.
+/// Reads the keys of the requester that describe its behaviour.
 pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<()> {
     if let Some(idle) = table.get("idle") {
         timing.request_idle = idle.number_u32(0, MOST_BUSY)?;
@@ -486,7 +490,7 @@ pub(super) fn unique_name<'a>(
     kind: &str,
     names: &mut Vec<(&'a str, Span)>,
 ) -> Result<&'a str> {
-    let field = table.require("name", "what the rest of the file calls it")?;
+    let field = table.require("name", "a name, by which the rest of the file refers to it")?;
     let name = field.string("a name, in quotes")?;
     if let Some((_, first)) = names.iter().find(|&&(other, _)| other == name) {
         return Err(Problem::at(

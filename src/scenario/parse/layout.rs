@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tables that a file gives as mappings: where their words go, what is there already, and what a change of them owes.
+//! Tables that a file gives as mappings: the places of their words, the words that exist already,
+//! and the fence obligations of a change.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ pub(super) struct Ledger {
     images: Vec<(u64, u64, usize)>,
     /// Words of tables, and words that ops have written where nothing was.
     owners: FxHashMap<u64, usize>,
-    /// In words, by number.
+    /// The names, by number.
     names: Vec<String>,
     pub(super) writer: usize,
     written: Vec<(Hpa, u64)>,
@@ -64,7 +65,7 @@ impl Ledger {
         })
     }
 
-    /// What is in memory must be no more than a file may want.
+    /// Checks that memory is within the limits of a file.
     pub(super) fn check(&self, place: &Span) -> Result<()> {
         limits::check_tables(&self.memory, self.owners.len(), place)
     }
@@ -134,14 +135,14 @@ impl TableMemory for Ledger {
 /// Some pages that one item of a `map` list, or an op, is about.
 pub(super) struct Mapping {
     pub(super) from: u64,
-    /// None to unmap.
+    /// None: the page is unmapped.
     pub(super) to: Option<u64>,
     pub(super) pages: u64,
     pub(super) rights: Rights,
     pub(super) span: Span,
 }
 
-/// Which of the two kinds of table.
+/// The kind of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Host,
@@ -167,9 +168,13 @@ impl Mapping {
             if end_of(start, pages, page, width).is_some() {
                 return Ok(());
             }
-            let message = format!("{pages} pages from {kind} 0x{start:05X} on reach past the last");
+            let message =
+                format!("{pages} pages from {kind} 0x{start:05X} on exceed the last page");
             let left = ((1 << width) - start) / page;
-            Err(field.wrong(message, format!("there are {left} from here on")))
+            Err(field.wrong(
+                message,
+                format!("the address space has {left} from here on"),
+            ))
         };
         must_fit(&from_field, from_kind, from, from_width)?;
         let mut mapping = Self {
@@ -221,7 +226,7 @@ impl Mapping {
         Ok(list)
     }
 
-    /// Where each page is mapped from and to.
+    /// The source and the target of each page.
     fn each(&self, format: Format) -> impl Iterator<Item = (u64, Option<u64>)> {
         let page = format.geometry().page_bytes();
         let (from, to) = (self.from, self.to);
@@ -263,7 +268,7 @@ struct Guest<'a> {
     owner: usize,
 }
 
-/// Where a guest table lives.
+/// The memory that holds a guest table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum GuestsHost {
     Table(usize),
@@ -280,7 +285,7 @@ struct GuestPlan<'a> {
     mappings: Vec<Mapping>,
 }
 
-/// All tables that are given as mappings, and the memory that they are in.
+/// All tables that are given as mappings, and the memory that holds them.
 pub(super) struct Layout<'a> {
     pub(super) format: Format,
     pub(super) ledger: Ledger,
@@ -288,7 +293,7 @@ pub(super) struct Layout<'a> {
     pub(super) spent: Spent,
     hosts: Vec<Host<'a>>,
     guests: Vec<Guest<'a>>,
-    /// Those of RISC-V, of which there are none of the above.
+    /// The tables of RISC-V. They exclude all of the above.
     pub(super) riscv: riscv::Tables<'a>,
 }
 
@@ -328,7 +333,7 @@ impl<'a> Layout<'a> {
             let Some(frames) = &mut self.frames else {
                 return Err(
                     Problem::at(place, format!("no room for host table `{name}`")).help(
-                        "say where host tables go: in [memory], tables = { from = 0x0, bytes = 0x1000 }",
+                        "give their area: in [memory], tables = { from = 0x0, bytes = 0x1000 }",
                     ),
                 );
             };
@@ -348,7 +353,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// `[[guest]]`: first those that say where they want to be.
+    /// Lays out `[[guest]]`: first the guests with a given address.
     pub(super) fn lay_guests(&mut self, file: &Table<'a>) -> Result<()> {
         if self.format.is_riscv() {
             return self.lay_riscv_guests(file);
@@ -427,10 +432,10 @@ impl<'a> Layout<'a> {
         let tables = match (table.get("tables"), host) {
             (Some(field), _) => Some(field),
             (None, GuestsHost::Table(_)) => None,
-            // Of a host table known by its root, it is not known what is free.
+            // The free pages of a host table that is known by its root alone are not known.
             (None, GuestsHost::Root(_)) => Some(table.require(
                 "tables",
-                "the gPA where its tables start, as its host is given by a register",
+                "the gPA of its tables, because its host is given by a register",
             )?),
         };
         let place = match &tables {
@@ -454,7 +459,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Pages that the host maps, that no guest maps something to, and that have no guest table in them.
+    /// Pages that the host maps, that no guest maps to, and that hold no guest table.
     fn free_pages(&self, host: GuestsHost, targets: &[(GuestsHost, Gpa)]) -> GuestRoom {
         let GuestsHost::Table(index) = host else {
             return GuestRoom::from_iter([]);
@@ -479,12 +484,12 @@ impl<'a> Layout<'a> {
                 (taken.contains(&frame), page)
             })
             .collect();
-        // Where nothing else is, if there is such a page.
+        // Pages that nothing else uses come first.
         pages.sort_unstable();
         pages.into_iter().map(|(_, page)| page).collect()
     }
 
-    /// Maps, or unmaps, in a host table; what is owed, page by page.
+    /// Maps or unmaps in a host table. Returns the fence obligations, page by page.
     pub(super) fn map_host(&mut self, index: usize, mapping: &Mapping) -> Result<Vec<FenceOwed>> {
         let Host { name, table, owner } = &mut self.hosts[index];
         self.ledger.writer = *owner;
@@ -504,7 +509,7 @@ impl<'a> Layout<'a> {
         Ok(owed)
     }
 
-    /// Maps, or unmaps, in a guest table; what is owed, page by page.
+    /// Maps or unmaps in a guest table. Returns the fence obligations, page by page.
     pub(super) fn map_guest(&mut self, index: usize, mapping: &Mapping) -> Result<Vec<FenceOwed>> {
         let Guest {
             name,
@@ -552,7 +557,7 @@ impl<'a> Layout<'a> {
         std::mem::take(&mut self.ledger.written)
     }
 
-    /// Memory as it is now, at the start.
+    /// Returns the memory at the start, and leaves it empty here.
     pub(super) fn take_memory(&mut self) -> HostMemory {
         self.ledger.written.clear();
         self.ledger.memory.clone()
@@ -574,7 +579,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Whether a guest table that is given as mappings has its root there.
+    /// Returns true if a guest table that is given as mappings has this root.
     pub(super) fn knows_guest(&self, host_root: Hpa, guest_root: Gpa) -> bool {
         (0..self.guests.len()).any(|guest| {
             self.guest(guest).root() == guest_root && self.root_of_guests_host(guest) == host_root
@@ -642,7 +647,7 @@ fn table_problem(place: &Span, table: &str, error: &TableError) -> Box<Problem> 
     match error {
         TableError::Occupied(occupied) => Problem::at(
             place,
-            format!("overlapping: a word of {table} would be where another is: {occupied}"),
+            format!("overlapping: a word of {table} is at the address of another word: {occupied}"),
         ),
         TableError::NoFrame { .. } => Problem::at(place, format!("{table}: {error}"))
             .help("more room: `bytes` of `tables` in [memory]"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How much a scenario file may want: what is read, laid out and run stays within some hundred MiB and some seconds.
+//! The limits of a scenario file: what is read, laid out and run stays within some hundred MiB and
+//! some seconds.
 
 use super::error::{Problem, Result, Span};
 use crate::memory::HostMemory;
@@ -20,12 +21,12 @@ const MOST_CONTEXTS: usize = 1024;
 const MOST_OPS: usize = 1 << 16;
 /// Cycles of all waits, and of one.
 pub(super) const MOST_WAIT: u32 = 1_000_000_000;
-/// Fences that edits owe one by one; for more, one of everything is owed.
+/// Fence obligations that are kept one by one. Beyond this number, one fence of everything is due.
 pub(super) const MOST_OWED: usize = 256;
 /// Comparisons of edits with the contexts and tables that they may be about.
 const MOST_WORK: u64 = 1 << 31;
 
-/// What a file has wanted so far.
+/// The amounts that a file has requested so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
     pages: u64,
@@ -49,7 +50,7 @@ impl Spent {
         match self.wait > u64::from(MOST_WAIT) {
             true => Err(
                 Problem::at(place, "the waits up to here are too long").label(format!(
-                    "all waits of a file come to at most {MOST_WAIT} cycles"
+                    "all waits of a file take at most {MOST_WAIT} cycles"
                 )),
             ),
             false => Ok(()),
@@ -75,19 +76,22 @@ impl Spent {
 
 pub(super) fn too_many_pages(place: &Span) -> Box<Problem> {
     Problem::at(place, "the mappings up to here have too many pages").label(format!(
-        "all mappings of a file, those of ops included, have at most {MOST_PAGES} pages"
+        "all mappings of a file, including those of operations, have at most {MOST_PAGES} pages"
     ))
 }
 
-/// What tables take must be no more than a file may want. `words` are those of tables.
+/// Checks that tables are within the limits of a file. `words` counts the words of tables.
 pub(super) fn check_tables(memory: &HostMemory, words: usize, place: &Span) -> Result<()> {
     let is_too_much = words > MOST_TABLE_WORDS || memory.blocks() > MOST_BLOCKS;
     match is_too_much {
-        true => Err(Problem::at(place, "the tables up to here take too much memory")
-            .label("fewer pages, or pages that share tables")
-            .help(format!(
-                "all tables of a file have at most {MOST_TABLE_WORDS} words, in at most {MOST_BLOCKS} different blocks of 64 words"
-            ))),
+        true => Err(
+            Problem::at(place, "the tables up to here take too much memory")
+                .label("fewer pages, or pages that share tables")
+                .help(format!(
+                    "all tables of a file have at most {MOST_TABLE_WORDS} words, in at most \
+                 {MOST_BLOCKS} different blocks of 64 words"
+                )),
+        ),
         false => Ok(()),
     }
 }
@@ -95,9 +99,12 @@ pub(super) fn check_tables(memory: &HostMemory, words: usize, place: &Span) -> R
 /// Images must be no more than a file may want: `words` are those of all, `memory` has them.
 pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Result<()> {
     match words > MOST_WORDS || memory.blocks() > MOST_BLOCKS {
-        true => Err(Problem::at(place, "the images up to here have too many words").label(format!(
-            "all images of a file have at most {MOST_WORDS} words, in at most {MOST_BLOCKS} different blocks of 64 words"
-        ))),
+        true => Err(
+            Problem::at(place, "the images up to here have too many words").label(format!(
+                "all images of a file have at most {MOST_WORDS} words, in at most {MOST_BLOCKS} \
+             different blocks of 64 words"
+            )),
+        ),
         false => Ok(()),
     }
 }
@@ -115,7 +122,10 @@ pub(super) fn check_ops(count: usize, place: &Span) -> Result<()> {
     match count > MOST_OPS {
         true => Err(Problem::at(place, format!("{count} ops"))
             .label(format!("a file has at most {MOST_OPS}"))
-            .help("`nestwalk fuzz` runs any number of accesses, `nestwalk trace` replays recorded ones")),
+            .help(
+                "`nestwalk fuzz` runs any number of accesses, `nestwalk trace` replays recorded \
+                ones",
+            )),
         false => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reads a scenario from a file; the format is in `docs/scenarios.md`.
+//! Reads a scenario from a file. `docs/scenarios.md` describes the format.
 //!
-//! What a file says with tables and mappings becomes words and root registers here, and a change of a mapping becomes
-//! the words that change: [`crate::tables`] does it, in the order of the file.
+//! Tables and mappings of the file become words and root registers here, and a change of a mapping
+//! becomes the words that change. [`crate::tables`] does this, in the order of the file.
 
 mod error;
 mod expect;
@@ -30,9 +30,9 @@ pub use error::ParseError;
 /// Why a scenario file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(
-        "cannot read {}: {source}\n  Name a scenario file; docs/scenarios.md says what is in one.",
+        "cannot read {}: {source}\n  Name a scenario file; docs/scenarios.md describes the format.",
         shown::path(path)
     )]
     Read {
@@ -41,7 +41,7 @@ pub enum LoadError {
         /// The reason.
         source: io::Error,
     },
-    /// It is no text.
+    /// The file is not text.
     #[error(
         "{} is not UTF-8 text, from byte {at} of line {line} on: is it a scenario file?",
         shown::path(path)
@@ -49,12 +49,12 @@ pub enum LoadError {
     NotText {
         /// The file.
         path: PathBuf,
-        /// The line of the first byte that is no text, from 1.
+        /// The line of the first byte that is not text, from 1.
         line: usize,
-        /// Which byte of that line it is, from 1.
+        /// The number of the byte within that line, from 1.
         at: usize,
     },
-    /// It is no scenario.
+    /// The file is not a scenario.
     #[error(transparent)]
     Parse(#[from] ParseError),
 }
@@ -62,7 +62,7 @@ pub enum LoadError {
 /// Reads the scenario file at `path`.
 ///
 /// # Errors
-/// [`LoadError`], which says which file it is and, where it is about the text, at which line.
+/// [`LoadError`] names the file and, if the error is in the text, the line.
 pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
     let bytes = input::read(path, input::MOST_SCENARIO).map_err(|source| LoadError::Read {
         path: path.into(),
@@ -98,9 +98,9 @@ fn read(text: &str) -> Result<Scenario> {
     file.only(&[
         "title", "machine", "memory", "requests", "host", "guest", "context", "op",
     ])?;
-    let title = file.require("title", "one line that says what it is about")?;
+    let title = file.require("title", "one line that tells what the scenario is about")?;
     let title = title
-        .string("one line that says what it is about")?
+        .string("one line that tells what the scenario is about")?
         .to_owned();
     let machine = head::machine(&file)?;
     let memory = head::Memory::read(&file, machine.format)?;

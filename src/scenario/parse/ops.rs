@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ops: from what a file says to what a run does.
+//! Operations: from the keys of a file to the operations of a run.
 
 use super::error::{Lines, Problem, Result, Span};
 use super::expect;
@@ -31,12 +31,13 @@ const ACTIONS: [&str; 15] = [
     "hold",
     "walk_caches",
 ];
-/// Keys that say more of an action.
+/// Keys that modify an operation.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
 /// The most cycles of one `hold`.
 const MOST_HOLD: u32 = 100_000;
 
-/// An edit of more pages owes one fence of all pages rather than one of each, as operating systems do it.
+/// An edit of more pages is followed by one fence of all pages in place of one for each, as in
+/// operating systems.
 pub(super) const MOST_PAGE_FENCES: u64 = 32;
 
 /// Ops made so far, and all that the next one depends on.
@@ -45,16 +46,16 @@ pub(super) struct Lowering<'a> {
     pub(super) format: Format,
     machine: Machine,
     pub(super) contexts: &'a [NamedContext],
-    /// By context, the registers that it is given by.
+    /// For each context, the registers that it is given by.
     by_registers: &'a [Option<riscv::ByRegisters>],
     pub(super) layout: Layout<'a>,
     timing: Timing,
     one_at_a_time: bool,
     /// Index of the context of accesses that name none.
     current: usize,
-    /// Whether there was an edit since the last fence of everything owed.
+    /// There was an edit since the last fence of all obligations.
     edited: bool,
-    /// What the edits since then owe.
+    /// The fence obligations since then.
     owed: Vec<Fence>,
     ops: Vec<Op>,
 }
@@ -123,7 +124,7 @@ impl<'a> Lowering<'a> {
                 if let Some(other) = table.get(key) {
                     return Err(Problem::at(
                         &other.key_span,
-                        format!("`{key}` with `{action}`, which is no access"),
+                        format!("`{key}` with `{action}`, which is not an access"),
                     )
                     .label("goes with `load`, `store` or `fetch`"));
                 }
@@ -132,9 +133,9 @@ impl<'a> Lowering<'a> {
         if let ("walk_caches", Some(race)) = (action, table.get("race")) {
             return Err(Problem::at(
                 &race.key_span,
-                "`race` with `walk_caches`, which change when no walk is under way",
+                "`race` with `walk_caches`, which change only if no walk is in flight",
             )
-            .label("leave it away: it waits for the accesses before"));
+            .label("remove `race`: the operation waits for the earlier accesses"));
         }
         let waits_for_nothing =
             matches!(action, "switch" | "wait" | "walk_caches") || access.is_some();
@@ -142,10 +143,11 @@ impl<'a> Lowering<'a> {
             Some(race) if waits_for_nothing => {
                 return Err(Problem::at(
                     &race.key_span,
-                    format!("`race` with `{action}`, which never waits for the accesses before"),
+                    format!("`race` with `{action}`, which never waits for the earlier accesses"),
                 )
                 .label(
-                    "goes with `fence`, `write`, `map`, `unmap`, `memory`, `requests`, `hold` or `reset`",
+                    "goes with `fence`, `write`, `map`, `unmap`, `memory`, `requests`, `hold` or \
+                     `reset`",
                 ));
             }
             Some(race) if race.boolean()? => {}
@@ -234,8 +236,8 @@ impl<'a> Lowering<'a> {
             let owed = field.choice("fence", &[("all", false), ("owed", true)])?;
             if owed && !self.edited {
                 return Err(field.wrong(
-                    "no fence is owed here",
-                    "there was no `map`, `unmap` or `write` since the last one",
+                    "there is no fence obligation here",
+                    "there was no `map`, `unmap` or `write` since the last fence",
                 ));
             }
             let owed_fences = std::mem::take(&mut self.owed);
@@ -254,7 +256,8 @@ impl<'a> Lowering<'a> {
         }
         let expected = match self.format.is_riscv() {
             true => {
-                "\"all\", \"owed\" or an instruction, like { hfence_gvma = { gpa = ..., vmid = ... } }"
+                "\"all\", \"owed\" or an instruction, like { hfence_gvma = { gpa = ..., vmid = ... \
+                 } }"
             }
             false => "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }",
         };
@@ -265,7 +268,7 @@ impl<'a> Lowering<'a> {
         table.only(&["gva", "gpa", "asid", "vmid"])?;
         if table.keys().is_empty() {
             return Err(field
-                .wrong("a fence of nothing in particular", expected)
+                .wrong("a fence without an operand", expected)
                 .help("a fence of everything is: fence = \"all\""));
         }
         let geometry = self.format.geometry();
@@ -294,7 +297,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The fences that forget everything: of virtual machines, and on RISC-V of all outside them.
+    /// The fences that invalidate everything: inside virtual machines, and in RISC-V also outside
+    /// them.
     fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
         let outside = Fence {
             virt: false,
@@ -316,7 +320,7 @@ impl<'a> Lowering<'a> {
             (Some(word), None) => Some(word.word(self.format)?),
             (None, Some(hole)) => {
                 if !hole.boolean()? {
-                    return Err(hole.wrong("`hole` = false says nothing", "true, or give `word`"));
+                    return Err(hole.wrong("`hole` = false has no effect", "true, or give `word`"));
                 }
                 None
             }
@@ -325,15 +329,17 @@ impl<'a> Lowering<'a> {
                     .label("one of the two"));
             }
             (None, None) => {
-                return Err(Problem::at(&field.span, "`write` does not say what")
-                    .label("`word` is missing, or `hole` = true"));
+                return Err(
+                    Problem::at(&field.span, "`write` has neither `word` nor `hole`")
+                        .label("`word` is missing, or `hole` = true"),
+                );
             }
         };
         let line = self.lines.line_of(field.key_span.start);
         self.layout.write(at, word, line);
         self.layout.ledger.check(&at_field.span)?;
         self.ops.push(Op::Write { at, word });
-        // What the word means to whom is not known.
+        // The purpose of the word is not known.
         self.everything().for_each(|fence| self.owe(fence));
         self.edited = true;
         Ok(())
@@ -371,11 +377,8 @@ impl<'a> Lowering<'a> {
                 );
             }
             (None, None) => {
-                return Err(Problem::at(
-                    &field.span,
-                    format!("{name} does not say of which table"),
-                )
-                .label("`host` or `guest` is missing, with a name"));
+                return Err(Problem::at(&field.span, format!("{name} names no table"))
+                    .label("`host` or `guest` is missing, with a name"));
             }
         };
         if self.format.is_riscv() {
@@ -464,14 +467,15 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// What a change of a table owes to the contexts that use it.
+    /// Adds the fence obligations of a change of a table, for the contexts that use the table.
     fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
         let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
         for context in users {
             let owed = owed.of_vmid(context.vmid);
             let owed = match kind {
                 Kind::Guest => owed.of_asid(context.asid),
-                // Of a guest table that only a register tells of, it is not known which pages it lies in.
+                // The pages of a guest table that is known by its root register alone are not
+                // known.
                 Kind::Host if self.has_unknown_guest(&context) => owed.of_every_page(),
                 Kind::Host => owed,
             };
@@ -485,7 +489,7 @@ impl<'a> Lowering<'a> {
             .is_some_and(|root| !self.layout.knows_guest(context.host.root, root))
     }
 
-    /// Adds to what is owed, unless that is owed already.
+    /// Adds a fence obligation, unless another one covers it.
     pub(super) fn owe(&mut self, fence: Fence) {
         if !self.owed.iter().any(|owed| covers(owed, &fence)) {
             self.owed.retain(|owed| !covers(&fence, owed));
@@ -535,7 +539,7 @@ impl<'a> Lowering<'a> {
         table.only(&names)?;
         if table.keys().is_empty() {
             return Err(field.wrong(
-                "a hold of nothing",
+                "a hold without a port",
                 format!("cycles for some of {}", one_of(&names)),
             ));
         }
@@ -550,7 +554,7 @@ impl<'a> Lowering<'a> {
 
     fn reset(&mut self, field: &Field<'_>) -> Result<()> {
         if !field.boolean()? {
-            return Err(field.wrong("a reset that is none", "`reset = true`"));
+            return Err(field.wrong("`reset` = false has no effect", "`reset = true`"));
         }
         self.ops.push(Op::Reset);
         // The TLB is empty after it.
@@ -582,7 +586,7 @@ fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     actions.sort_by_key(|(_, field)| field.key_span.start);
     match &actions[..] {
         [] => Err(Problem::at(&table.span, "an [[op]] that does nothing")
-            .label("what it does is missing")
+            .label("its action is missing")
             .help(format!("one of {}", one_of(&ACTIONS)))),
         [only] => Ok(only.clone()),
         [first, second, ..] => {
@@ -603,7 +607,7 @@ fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     }
 }
 
-/// Whether `one` forgets all that `other` does.
+/// Returns true if `one` invalidates everything that `other` does.
 fn covers(one: &Fence, other: &Fence) -> bool {
     one.virt == other.virt
         && (one.gva.is_none() || one.gva == other.gva)

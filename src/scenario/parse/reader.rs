@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tables and values of a TOML document, each with its place in the text: reads them, and says what is wrong with them.
+//! Tables and values of a TOML document, each with its place in the text, and errors about them.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::format::{Format, fits};
 
 /// A table.
 pub(super) struct Table<'a> {
-    /// What errors call it.
+    /// The name in errors.
     pub(super) name: &'a str,
     /// Its head, or all of it.
     pub(super) span: Span,
@@ -27,7 +27,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Keys and where they stand, in the order of the text.
+    /// The keys and their places, in the order of the text.
     pub(super) fn keys(&self) -> Vec<(&'a str, Span)> {
         let mut keys: Vec<_> = self
             .entries
@@ -68,7 +68,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The tables of `[[key]]`; none if there are none.
+    /// The tables of `[[key]]`. The list is empty if there are none.
     pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Result<Vec<Table<'a>>> {
         match self.get(key) {
             Some(field) => field.tables(name),
@@ -81,9 +81,9 @@ impl<'a> Table<'a> {
 #[derive(Clone)]
 pub(super) struct Field<'a> {
     pub(super) name: &'static str,
-    /// Where the key stands, which every element of a list shares.
+    /// The place of the key. Every element of a list shares it.
     pub(super) key_span: Span,
-    /// Where the value stands.
+    /// The place of the value.
     pub(super) span: Span,
     value: &'a DeValue<'a>,
 }
@@ -110,13 +110,13 @@ impl<'a> Field<'a> {
         .label(format!("expected {expected}"));
         match self.value {
             DeValue::String(text) if looks_like_number(text) => {
-                problem.help("numbers stand without quotes")
+                problem.help("write numbers without quotes")
             }
             _ => problem,
         }
     }
 
-    /// The value is wrong; `legal` says what would be right.
+    /// An error about the value. `legal` is what would be right.
     pub(super) fn wrong(
         &self,
         message: impl Into<String>,
@@ -125,7 +125,7 @@ impl<'a> Field<'a> {
         Problem::at(&self.span, message).label(legal)
     }
 
-    /// Whether the value is this string.
+    /// Returns true if the value is this string.
     pub(super) fn is_text(&self, text: &str) -> bool {
         self.value.as_str() == Some(text)
     }
@@ -212,7 +212,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One of some names.
+    /// Reads one of several names.
     pub(super) fn choice<T: Clone>(&self, what: &str, options: &[(&str, T)]) -> Result<T> {
         let names: Vec<&str> = options.iter().map(|&(name, _)| name).collect();
         let name = self.string(&one_of(&names))?;
@@ -222,11 +222,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A name that is none of those known.
+    /// An error about an unknown name.
     pub(super) fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Box<Problem> {
         let problem = Problem::at(&self.span, format!("unknown {what} `{name}`"));
         if looks_like_number(name) {
-            return problem.label("if it is a number, it stands without quotes");
+            return problem.label("write a number without quotes");
         }
         suggest(problem, name, known, "known")
     }
@@ -301,7 +301,7 @@ pub(super) fn one_of(names: &[&str]) -> String {
     text
 }
 
-/// Adds the name that was meant, if one is near, and all that there are.
+/// Adds the intended name, if one is near, and all legal names.
 fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box<Problem> {
     let nearest = known
         .iter()

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random scenarios of the RISC-V formats.
 //!
-//! Tables are drawn sound, but for a few words. Then the generator draws one episode after the other: it decides what is to happen (this
-//! fault at that level of that stage, an update that loses, a fence that overtakes a walk, a hit of what a fence has spared), looks in the
-//! golden model which words it takes (`aim.rs`), and puts down the ops for it. All episodes share tables, tags and TLB entries, and are
-//! not waited for, so they disturb one another. How often stands in [`weights`].
+//! Tables are drawn sound, except for a few words. Then the generator draws one episode after the
+//! other. An episode chooses an event (a fault at a level of a stage, an update that loses, a fence
+//! that overtakes a walk, a hit of an entry that a fence does not match), learns from the golden
+//! model which words it takes (`aim.rs`), and emits its operations. All episodes share tables, tags
+//! and TLB entries, and no episode waits for another, so they disturb one another. [`weights`] has
+//! their frequencies.
 
 mod situations;
 mod world;
@@ -20,15 +22,15 @@ use crate::mmu::{Access, FaultKind, Fence, Position, Purpose, Query, Rights, Sta
 use crate::scenario::{AccessOp, Machine, NamedContext, Op, Timing};
 use world::{Wanted, World};
 
-/// How often things happen. Percentages unless stated.
+/// Frequencies of events. Percentages unless stated.
 pub mod weights {
     /// Several accesses to one page in a row: equal ones share a walk.
     pub const EQUAL: u32 = 5;
     /// A fault of a class, at an entry of the walk.
     pub const FAULT: u32 = 10;
-    /// A leaf changes, a fence names it or just not, and its page is used again.
+    /// A leaf changes, a fence matches it or is a near miss, and its page is used again.
     pub const STALE: u32 = 9;
-    /// A fence overtakes a walk, or spares it.
+    /// A fence overtakes a walk, or does not match it.
     pub const OVERTAKE: u32 = 5;
     /// A fence by one piece of a large page of which the TLB has several.
     pub const SPLINTER: u32 = 4;
@@ -38,7 +40,8 @@ pub mod weights {
     pub const RESIZE: u32 = 2;
     /// One page under the other tags of its tables.
     pub const ALIAS: u32 = 4;
-    /// A table on the way to a page moves, a fence names it or just not, and a page beside it is used.
+    /// A table on the way to a page moves, a fence matches it or is a near miss, and a neighbouring
+    /// page is used.
     pub const TABLE: u32 = 4;
     /// A fence of some form.
     pub const FENCE: u32 = 2;
@@ -46,7 +49,7 @@ pub mod weights {
     pub const EDIT: u32 = 2;
     /// A wait of a few cycles.
     pub const WAIT: u32 = 2;
-    /// A wait for every answer.
+    /// A wait for every response.
     pub const DRAIN: u32 = 2;
     /// Another behaviour of memory and requester.
     pub const TIMING: u32 = 1;
@@ -74,25 +77,27 @@ pub mod weights {
     pub const AGAIN: u32 = 60;
     /// An access is to any address at all.
     pub const WILD: u32 = 2;
-    /// An access is to another part of what may be a large page, or to an address that differs in a bit.
+    /// An access goes to another part of what may be a large page, or to an address that differs in
+    /// a bit.
     pub const ELSEWHERE: u32 = 6;
     /// The privilege of an access does not care for the page's U bit.
     pub const ANY_PRIVILEGE: u32 = 10;
     /// A page that is used under several tags is made global on the way.
     pub const BECOMES_GLOBAL: u32 = 60;
-    /// A fence names nothing but its kind of address space.
+    /// A fence has no operand but its kind of address space.
     pub const FENCE_ALL: u32 = 30;
     /// A fence has one operand that is one bit off what was used.
     pub const NEAR_MISS: u32 = 30;
     /// A large page has a neighbour in the tables.
     pub const NEIGHBOUR: u32 = 25;
-    /// What an episode changes is waited for before.
+    /// An episode waits for the earlier accesses before it changes a word.
     pub const DRAINED: u32 = 45;
-    /// What an episode has changed is put back at its end, else by a later one.
+    /// An episode restores its change at its end; otherwise a later episode does.
     pub const MENDED: u32 = 75;
     /// A change is followed by a fence.
     pub const FENCED: u32 = 75;
-    /// A page is looked up just before the fence that names it: so the fence meets the look-up in a level of the TLB.
+    /// A page is looked up just before the fence that matches it, so that the fence meets the
+    /// lookup in a level of the TLB.
     pub const FENCE_IN_LOOK_UP: u32 = 40;
     /// A fault is one of the walk's own update of a guest leaf.
     pub const UPDATE_FAULT: u32 = 20;
@@ -106,16 +111,16 @@ pub mod weights {
     pub const AT_SEVERAL: u32 = 40;
     /// A fence in a certain cycle is for a walk that updates an entry.
     pub const AT_UPDATE: u32 = 40;
-    /// Tables are used for something else just behind the fence that names them.
+    /// Tables are used for something else right after the fence that matches them.
     pub const REUSED: u32 = 35;
     /// Walk caches are switched in a scenario of a device that has some.
     pub const SWITCHED_CACHES: u32 = 20;
     /// A context has twins that differ from it in one field.
     pub const TWIN: u32 = 30;
-    /// What a context's fields must be ignored for is set all the same.
+    /// A field that the device must ignore has a value.
     pub const IGNORED: u32 = 30;
 
-    /// A guest's table is not beside the one before.
+    /// The table of a guest is not next to the one before.
     pub const SCATTERED_TABLE: u32 = 25;
     /// A stage is off.
     pub const STAGE_OFF: u32 = 12;
@@ -146,7 +151,7 @@ pub mod weights {
 /// Pages that are tried for a goal.
 const GOAL_TRIES: u32 = 6;
 
-/// What of a scenario is of RISC-V: memory, contexts and ops.
+/// Draws the RISC-V part of a scenario: memory, contexts and operations.
 pub(super) fn draw(
     machine: Machine,
     draw: &mut Draw,
@@ -198,7 +203,7 @@ struct Ops<'a> {
     recent: Vec<(usize, Wanted)>,
     /// Edits that have not been put back.
     broken: Vec<Edit>,
-    /// What to lean toward.
+    /// The goals of the bias.
     goals: Vec<WalkGoal>,
     situations: Vec<Situation>,
     /// A scenario of thousands of accesses, without a reset.
@@ -327,7 +332,8 @@ impl Ops<'_> {
         }
     }
 
-    /// A fence of every form that there is for an address space in use, by what it names. `miss`: one of its operands is just off.
+    /// Pushes a fence of any form for an address space in use, with operands that match. `miss`:
+    /// one of its operands is a near miss.
     fn push_fence(&mut self, context: usize, gva: u64, mapping: Option<&Mapping>, miss: bool) {
         let fence = self.draw_fence(context, gva, mapping, miss);
         self.ops.push(Op::Fence(fence));
@@ -348,7 +354,7 @@ impl Ops<'_> {
         let gpa = mapping.map_or(gva, |mapping| mapping.gpa.0);
         let any = self.draw.below(4);
         let (first, second) = (any & 1 != 0, any & 2 != 0);
-        // Which operand is off, of those that are there.
+        // The operand that is a near miss.
         let off = if miss { 1 + self.draw.below(2) } else { 0 };
         // SFENCE.VMA and HFENCE.VVMA, or HFENCE.GVMA.
         let by_guest = !context.virt || self.draw.percent(55);
@@ -365,7 +371,7 @@ impl Ops<'_> {
                 let off = off == 2 && !second;
                 fence.vmid = Some(self.tag(context.vmid, vmid_width, off));
             } else if self.draw.percent(20) {
-                // Which says nothing there.
+                // It is ignored there.
                 fence.vmid = Some(self.draw.below(1 << vmid_width) as u16);
             }
         } else {
@@ -383,7 +389,8 @@ impl Ops<'_> {
         }
     }
 
-    /// An address in the page of 2^`size` bytes around another, or, `off`, in one that differs in a bit.
+    /// An address in the page of 2^`size` bytes around another, or, with `off`, in a page whose
+    /// address differs in a bit.
     fn operand(&mut self, address: u64, size: u32, off: bool) -> u64 {
         let width = self.world.format.geometry().gva_width;
         let inside = (1u64 << size) - 1;
@@ -405,9 +412,9 @@ impl Ops<'_> {
         self.draw.percent(weights::NEAR_MISS)
     }
 
-    /// Puts a word back, at once or, where few pages are behind it, some time.
+    /// Restores a word, at once or, if few pages depend on it, later.
     fn mend(&mut self, mut edit: Edit, context: usize, gva: u64, mapping: Option<&Mapping>) {
-        // What an earlier episode has left there is not what was there at first.
+        // The word that an earlier episode has left there is not the original one.
         if let Some(earlier) = self.broken.iter().position(|other| other.at == edit.at) {
             edit.before = self.broken.swap_remove(earlier).before;
         }
@@ -495,7 +502,7 @@ impl Ops<'_> {
             Access::LoadExecute,
         ]);
         match kind {
-            // There is no HLVX outside virtual machines' address spaces.
+            // There is no HLVX outside the address spaces of virtual machines.
             Access::LoadExecute if !self.world.contexts[context].context.virt => Access::Load,
             kind => kind,
         }
@@ -509,7 +516,7 @@ impl Ops<'_> {
     /// An access to a page, of some kind.
     fn use_page(&mut self, context: usize, page: &Wanted) {
         let mut gva = self.in_page(page.gva.0);
-        // Another part of what may be a larger page, or an address that only a bit tells apart.
+        // Another part of what may be a larger page, or an address that differs in a bit.
         if self.draw.percent(weights::ELSEWHERE) {
             let width = self.world.format.geometry().gva_width;
             let bits = *self.draw.of(&[9, u64::from(width) - 12]);
@@ -540,7 +547,7 @@ impl Ops<'_> {
         let (context, page) = self.page();
         let access = self.access_kind(context);
         for _ in 0..2 + self.draw.below(8) {
-            // Now and then one that differs in nothing but the access.
+            // Sometimes an access that differs only in its kind.
             let access = if self.draw.percent(25) {
                 self.access_kind(context)
             } else {
@@ -551,13 +558,14 @@ impl Ops<'_> {
         }
     }
 
-    /// One word is changed so that an access ends in a fault of a drawn class, at a drawn entry of its walk.
+    /// Changes one word so that an access ends with a fault of a drawn class, at a drawn entry of
+    /// its walk.
     fn fault(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind(context);
         let gva = self.in_page(page.gva.0);
         let query = self.query(context, gva, access);
-        // First an entry that must be updated, where it is the update that shall fail.
+        // First an entry that must be updated, if the update is to fail.
         let updated = match self.draw.percent(weights::UPDATE_FAULT) {
             true => self.let_update(&query, true),
             false => None,
@@ -592,7 +600,7 @@ impl Ops<'_> {
         }
         if self.draw.percent(weights::FENCED) {
             let fence = match self.draw.percent(50) {
-                // The pages that the entry leads to are many, where it is no leaf.
+                // An entry that is not a leaf leads to many pages.
                 true => all_of(query.context.virt),
                 false => self.draw_fence(context, gva, mapping.as_ref(), false),
             };
@@ -611,7 +619,8 @@ impl Ops<'_> {
         }
     }
 
-    /// Clears bits of some leaf on the way of an access, so that it must set them: of the guest's leaf, or of any.
+    /// Clears bits of some leaf on the way of an access, so that the access must set them: of the
+    /// guest leaf, or of any leaf.
     fn let_update(&mut self, query: &Query, guest: bool) -> Option<Edit> {
         self.let_update_at(query, |at| !guest || matches!(at, Position::Guest { .. }))
     }
@@ -634,7 +643,7 @@ impl Ops<'_> {
         Some((context, page, gva, mapping))
     }
 
-    /// Another word for a leaf that the last look went through: elsewhere, with other rights, or at fault.
+    /// Another word for a leaf of the last walk: with another page, with other rights, or faulty.
     fn other_leaf(&mut self) -> Option<Edit> {
         let stage = *self.draw.of(&[Stage::Guest, Stage::Host]);
         let leaf = self
@@ -706,7 +715,7 @@ impl Ops<'_> {
         let gva = self.in_page(page.gva.0);
         let query = self.query(context, gva, access);
         let mapping = self.image.look(&query).ok();
-        // That there is a walk.
+        // This makes sure that there is a walk.
         self.push_fence(context, gva, mapping.as_ref(), false);
         self.push_access(context, gva, access);
         if self.draw.percent(70) {
@@ -736,7 +745,8 @@ impl Ops<'_> {
         }
     }
 
-    /// Pieces of the larger of a page's two leaves are used, that leaf changes, and a fence names it by one piece.
+    /// Pieces of the larger of a page's two leaves are used, that leaf changes, and a fence matches
+    /// it by one piece.
     fn splinter(&mut self) {
         let Some((context, page, gva, mapping)) = self.mapped_page() else {
             return;
@@ -771,7 +781,8 @@ impl Ops<'_> {
         }
     }
 
-    /// A word changes while a walk is between two accesses to it: mostly one that it reads, and then updates.
+    /// A word changes while a walk is between two accesses to it: usually a word that the walk
+    /// reads and then updates.
     fn race(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind(context);
@@ -841,7 +852,7 @@ impl Ops<'_> {
         }
     }
 
-    /// One of the goals, if there is a page that it can be reached with.
+    /// Makes an episode for one of the goals, if a page can reach it.
     fn toward_a_goal(&mut self) {
         // There are more walks by far, of which one after the other is reached.
         if !self.situations.is_empty() && (self.goals.is_empty() || self.draw.percent(30)) {
@@ -917,7 +928,8 @@ impl Ops<'_> {
             true => self.let_update(query, true),
             false => None,
         };
-        // The way of an update is that of the read before it: memory errors are a hole that comes between.
+        // An update takes the same way as the read before it. So a memory error of the update is a
+        // hole that appears in between.
         let when = match race || of_update && kind == FaultKind::Memory {
             true => When::Meanwhile,
             false => When::Before,
@@ -965,7 +977,8 @@ impl Ops<'_> {
         })
     }
 
-    /// A pointer on the way to a page becomes a large leaf. Without a fence both are legal, and what the TLB has may overlap.
+    /// A pointer on the way to a page becomes a large leaf. Without a fence both are legal, and TLB
+    /// entries may overlap.
     fn resize(&mut self) {
         let Some((context, page, gva, mapping)) = self.mapped_page() else {
             return;
@@ -1006,7 +1019,7 @@ impl Ops<'_> {
         self.use_again(context, &page);
     }
 
-    /// A page is used under each tag that its tables go by, there and back.
+    /// A page is used under each tag of its tables, back and forth.
     fn alias(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind(context);
@@ -1051,8 +1064,8 @@ impl Ops<'_> {
         self.image.edit(&leaf, Some(entry.with_global(true).0))
     }
 
-    /// What leads to a table on a page's way changes, and a fence names that or just not. A page beside it is not in the TLB yet, but its
-    /// tables may be known.
+    /// The entry that points at a table on a page's way changes, and a fence matches it or is a
+    /// near miss. A neighbouring page is not in the TLB yet, but its tables may be in walk caches.
     fn table(&mut self) {
         let Some((context, page, gva, mapping)) = self.mapped_page() else {
             return;
@@ -1136,7 +1149,8 @@ impl Ops<'_> {
                 self.push_fence(context, page.gva.0, mapping.as_ref(), miss);
             }
             _ => {
-                // Everything is forgotten now and then: what must hit after that is known for a while.
+                // Everything is invalidated sometimes. For a while after that, what must hit is
+                // known.
                 let kinds = [virt, !virt];
                 for &virt in &kinds[..1 + self.draw.below(2) as usize] {
                     self.ops.push(Op::Fence(all_of(virt)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Episodes about when things happen: a fence in a certain cycle of a walk, contexts that differ in one field only over one walk, ports
-//! that are held for long, pages that come back through a small first level of the TLB, walk caches that are switched.
+//! Episodes about the time at which something happens: a fence in a chosen cycle of a walk,
+//! contexts that differ in one field only over one walk, ports that are held for long, pages that
+//! return through a small first level of the TLB, walk caches that are switched.
 
 use super::super::aim::Edit;
 use super::super::{draw_hold, draw_timing, slow_timing};
@@ -20,9 +21,9 @@ const PAGE_TRIES: u32 = 12;
 pub(super) struct FenceAt {
     /// The form, by its number.
     form: Option<usize>,
-    /// What it is to meet.
+    /// The state of the walk that the fence meets.
     state: Option<WalkState>,
-    /// Whether it names the walk.
+    /// The fence matches the walk.
     named: Option<bool>,
 }
 
@@ -50,7 +51,8 @@ impl Ops<'_> {
         }
     }
 
-    /// A walk, and a fence in a certain cycle of it: of a walk without delays by its own time, or of one that is held there.
+    /// A walk, and a fence in a chosen cycle of it: of a walk without delays by its own time, or of
+    /// one that is held there.
     pub(super) fn fence_at(&mut self, wanted: Option<FenceAt>) {
         let wanted = wanted.unwrap_or_default();
         let (context, page) = self.page_for(&wanted);
@@ -80,7 +82,7 @@ impl Ops<'_> {
             latency: latency as u32..=latency as u32,
             ..Timing::default()
         }));
-        // That there is a walk.
+        // This makes sure that there is a walk.
         self.ops.push(Op::Fence(all_of(query.context.virt)));
         self.push_access(context, gva, access);
         let mut begun = 0;
@@ -129,7 +131,7 @@ impl Ops<'_> {
         let edit = self.reuse(&query);
         let fence = self.fence_of(&query, context, gva, wanted, mapping.as_ref());
         self.ops.push(Op::Fence(fence));
-        // A walk that still follows what has been forgotten goes astray.
+        // A walk that still follows an invalidated entry gives a wrong result.
         if let Some(edit) = &edit {
             self.push_edit(edit);
         }
@@ -155,7 +157,7 @@ impl Ops<'_> {
         let form = wanted.form.and_then(|form| forms.get(form));
         let wants_virt = match (form, wanted.named) {
             (Some(form), Some(true)) => Some(form.virt),
-            // With neither tag it leaves alone what is of the other kind.
+            // With neither tag, a near miss is a fence of the other kind of address space.
             (Some(form), Some(false)) if !form.asid && !form.vmid => Some(!form.virt),
             _ => None,
         };
@@ -171,7 +173,8 @@ impl Ops<'_> {
         found
     }
 
-    /// Another word for an entry on the way of an access, as if its table were used for something else.
+    /// Another word for an entry on the way of an access, as if its table were used for something
+    /// else.
     fn reuse(&mut self, query: &Query) -> Option<Edit> {
         if !self.draw.percent(weights::REUSED) {
             return None;
@@ -195,7 +198,7 @@ impl Ops<'_> {
         self.image.edit(&step, word)
     }
 
-    /// A fence of a wanted form; else one that names a page, or just not.
+    /// A fence of a given form, else one that matches a page or is a near miss.
     fn fence_of(
         &mut self,
         query: &Query,
@@ -231,8 +234,8 @@ impl Ops<'_> {
         }
     }
 
-    /// One page under contexts that differ in one field only, in quick succession: over one walk where it lasts, and over what the TLB
-    /// has of it.
+    /// One page under contexts that differ in one field only, in quick succession: over one walk if
+    /// it lasts, and over its TLB entry.
     pub(super) fn twins(&mut self, field: Option<Field>) {
         let fitting: Vec<_> = (self.world.twins.iter())
             .filter(|(of, _, differ)| {
@@ -282,7 +285,7 @@ impl Ops<'_> {
         let hold = draw_hold(self.draw, what);
         let (context, page) = self.page();
         if self.draw.percent(50) {
-            // So that something is there to be held.
+            // This makes sure that there is something to hold.
             self.push_fence(context, page.gva.0, None, false);
         }
         self.use_page(context, &page);
@@ -340,8 +343,8 @@ impl Ops<'_> {
         self.ops.push(Op::Timing(timing));
     }
 
-    /// A page leaves a small first level of the TLB and comes back from the second; a fence names it by a piece, or just not; and it is
-    /// wanted again. Mostly among pages of its set.
+    /// A page leaves a small first level of the TLB and returns from the L2 TLB, a fence matches it
+    /// by a piece or is a near miss, and the page is used again. Usually among pages of its set.
     pub(super) fn come_back(&mut self) {
         let Some((context, page, gva, mapping)) = self.mapped_page() else {
             return;
@@ -376,7 +379,7 @@ impl Ops<'_> {
         }
         self.drain(40);
         for round in 0..1 + self.draw.below(3) {
-            // Out of the second level, beside fills where the walks before are not over.
+            // A hit of the L2 TLB, in cycles of fills if the walks before have not ended.
             let access = self.access_kind(context);
             let piece = self.in_page(gva);
             self.push_access(context, piece, access);
@@ -412,7 +415,8 @@ impl Ops<'_> {
         self.use_again(context, &page);
     }
 
-    /// Other walk caches are in use, and what they knew before, or have taken meanwhile, is named by a fence, or just not.
+    /// The walk caches in use change, and a fence matches the entries that they had before, or have
+    /// taken meanwhile, or is a near miss.
     pub(super) fn switch_caches(&mut self) {
         let Some((context, page, gva, _)) = self.mapped_page() else {
             return;

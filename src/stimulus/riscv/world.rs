@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tables of a random RISC-V machine: virtual machines with guests in them, address spaces outside, and contexts that use
-//! them.
+//! The tables of a random RISC-V machine: virtual machines with guests in them, address spaces
+//! outside, and contexts that use them.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) const NAPOT: u32 = 16;
 pub(super) struct Wanted {
     /// A gVA in it.
     pub gva: Gva,
-    /// Its guest leaf says U.
+    /// U of its guest leaf.
     pub user: bool,
 }
 
@@ -41,12 +41,12 @@ struct Tables {
     stage: Stage,
     levels: u32,
     root: u64,
-    /// By level, and address above the bits that the table translates.
+    /// The tables by level, and by the address above the bits that the table translates.
     tables: BTreeMap<(u32, u64), u64>,
     leaves: Vec<Span>,
 }
 
-/// What a leaf maps.
+/// The mapping of a leaf.
 #[derive(Clone, Copy)]
 struct Span {
     from: u64,
@@ -66,11 +66,11 @@ impl Tables {
 
 struct Vm {
     vmid: u16,
-    /// None: the host's stage is off.
+    /// None: the host stage is off.
     host: Option<Tables>,
-    /// Where the next guest table goes, a gPA.
+    /// The gPA of the next guest table.
     next_table: u64,
-    /// Where guests' data are.
+    /// The regions of the guests' data.
     regions: Vec<u64>,
 }
 
@@ -86,13 +86,13 @@ pub(super) struct World {
     /// Contexts that differ in one field only.
     pub twins: Vec<(usize, usize, Field)>,
     switches: Switches,
-    /// Where the next table of a host goes.
+    /// The address of the next host table.
     next_frame: u64,
     vms: Vec<Vm>,
     wanted: Option<Mode>,
 }
 
-/// What contexts of one machine have in common.
+/// The properties that the contexts of one machine have in common.
 #[derive(Clone, Copy)]
 struct Switches {
     napot: bool,
@@ -184,7 +184,7 @@ impl World {
         PAGE + levels * self.geometry.index_width + extra
     }
 
-    /// Bits of a gPA that a guest entry can name and the host's stage can translate.
+    /// Bits of a gPA that a guest entry can express and the host stage can translate.
     fn reach(&self, host: Option<&Tables>) -> u32 {
         let most = self.geometry.hpa_width;
         host.map_or(most, |host| self.width(Stage::Host, host.levels).min(most))
@@ -211,7 +211,7 @@ impl World {
         });
     }
 
-    /// Where a gPA of a virtual machine is.
+    /// The hPA of a gPA of a virtual machine.
     fn locate(&self, vm: Option<usize>, gpa: u64) -> Option<u64> {
         match vm.and_then(|vm| self.vms[vm].host.as_ref()) {
             None => Some(gpa),
@@ -286,8 +286,8 @@ impl World {
         (address >> (PAGE + level * self.geometry.index_width)) & ((1 << bits) - 1)
     }
 
-    /// Maps the page of `size` at `from` to `to`; a smaller one where a table is in the way. What it gives is what holds for `from`
-    /// then.
+    /// Maps the page of `size` at `from` to `to`, or a smaller page if a table is in the way.
+    /// Returns the mapping that `from` has then.
     #[allow(clippy::too_many_arguments)]
     fn map(
         &mut self,
@@ -310,7 +310,7 @@ impl World {
             let below = (level.wrapping_sub(1), from >> shift);
             let has_table = level > 0 && tables.tables.contains_key(&below);
             if shift <= size && !has_table {
-                // All 16 entries of a NAPOT page are put, so none may be in use.
+                // All 16 entries of a NAPOT page are written, so none may be in use.
                 let is_free = |leaf: &Span| leaf.from >> NAPOT != from >> NAPOT;
                 let size = match (level, size) {
                     (0, NAPOT) if tables.leaves.iter().all(is_free) => NAPOT,
@@ -387,7 +387,7 @@ impl World {
         u64::MAX >> (64 - self.geometry.pte_width)
     }
 
-    /// Where an entry of a stage is in memory, if it can be.
+    /// The address of an entry of a stage in memory, if it has one.
     fn place(&self, vm: Option<usize>, stage: Stage, at: u64) -> Option<Hpa> {
         let at = match stage {
             Stage::Host => Some(at),
@@ -396,7 +396,8 @@ impl World {
         at.filter(|&at| fits(at, self.geometry.hpa_width)).map(Hpa)
     }
 
-    /// Puts an entry at an address of its stage, or a faulty one in its place. Gives its index, if it has a place.
+    /// Writes an entry, or a faulty one in its place, at an address of its stage. Returns its index
+    /// if it has a place.
     fn put(
         &mut self,
         draw: &mut Draw,
@@ -427,7 +428,7 @@ impl World {
         Some(self.entries.len() - 1)
     }
 
-    /// A word in place of a sound one, of some fault class, or one that is merely other; none is a hole.
+    /// A word in place of a sound one: of some fault class, or merely another one. None: a hole.
     pub fn spoil(&self, draw: &mut Draw, word: &Word) -> Option<u64> {
         let sound = word.sound;
         let is64 = self.format == Format::Rv64;
@@ -500,7 +501,8 @@ impl World {
                 from = draw.below(1 << (width - PAGE)) << PAGE;
             }
             pages.extend(self.add_page(draw, vm, tables.as_mut(), from, width));
-            // Its neighbours: where the guest's page is large, the host's may be pieces of it, and the other way round.
+            // The neighbours of the page: if the guest's page is large, the host's pages may be
+            // pieces of it, and the other way round.
             while draw.percent(weights::NEIGHBOUR) {
                 let piece = from ^ 1 << (u64::from(PAGE) + draw.below(9));
                 pages.extend(self.add_page(draw, vm, tables.as_mut(), piece, width));
@@ -528,7 +530,7 @@ impl World {
             asid,
             vmid: vm.map_or(0, |vm| self.vms[vm].vmid),
         };
-        // The same address space as several modes see it.
+        // The same address space in several modes.
         for _ in 0..2 + draw.below(3) {
             let context = self.vary(draw, base);
             self.add_context(context, &pages);
@@ -554,7 +556,7 @@ impl World {
         self.add_twin_in(draw, field);
     }
 
-    /// The same, of a field.
+    /// Adds a context that differs in this field only.
     pub fn add_twin_in(&mut self, draw: &mut Draw, field: Field) {
         let of = draw.below(self.contexts.len() as u64) as usize;
         let mut context = self.contexts[of].context;
@@ -567,14 +569,14 @@ impl World {
         self.twins.push((of, twin, field));
     }
 
-    /// Changes one field of a context. It stays as it is where there is nothing to change it to.
+    /// Changes one field of a context. If there is no other value, the context stays as it is.
     fn change(&self, draw: &mut Draw, context: &mut Context, field: Field) {
         let is64 = self.format == Format::Rv64;
         let root_of = |draw: &mut Draw| {
             self.contexts[draw.below(self.contexts.len() as u64) as usize].context
         };
         match field {
-            // Outside virtual machines there is no stage of the host's.
+            // Outside virtual machines there is no host stage.
             Field::Virt => context.virt ^= context.host.levels == 0,
             Field::GuestMode if context.guest.levels > 0 => {
                 context.guest.levels = self.draw_levels(draw) as u8;
@@ -610,12 +612,12 @@ impl World {
         }
     }
 
-    /// What the device heeds of a context.
+    /// The fields of a context that the device uses.
     pub fn heeded(&self, number: usize) -> Context {
         self.machine.heeded(&self.contexts[number].context)
     }
 
-    /// Whether the device has walk caches.
+    /// Returns true if the device has walk caches.
     pub fn has_walk_caches(&self) -> bool {
         self.machine.walk_cache_entries > 0
     }
@@ -639,7 +641,7 @@ impl World {
             };
         }
         let svadu = self.machine.svadu;
-        // Without Svadu it must mean nothing.
+        // Without Svadu it must be ignored.
         let ignored = if svadu { 20 } else { weights::IGNORED };
         if draw.percent(ignored) {
             context.guest.adue = !context.guest.adue;
@@ -647,7 +649,7 @@ impl World {
         if draw.percent(ignored) && context.virt {
             context.host.adue = !context.host.adue;
         }
-        // The same tables under another tag: what the TLB has of one must not serve the other.
+        // The same tables under another tag: TLB entries of one must not serve the other.
         if draw.percent(weights::OTHER_TAG) {
             context.asid ^= 1 << draw.below(self.format.asid_width().into());
         }
@@ -692,7 +694,8 @@ impl World {
             None => (from, false),
             Some(tables) => {
                 let size = self.draw_size(draw, tables.levels);
-                // A page larger than all that the host's stage can translate: the part of it that can be.
+                // A page larger than the reach of the host stage: the part of it that the stage can
+                // translate.
                 let reach = vm.and_then(|vm| {
                     let host = self.vms[vm].host.as_ref()?;
                     Some(self.width(Stage::Host, host.levels))
@@ -734,7 +737,7 @@ impl World {
         })
     }
 
-    /// Whether two contexts walk the same tables, in whatever modes and under whatever tags.
+    /// Returns true if two contexts walk the same tables, in any modes and under any tags.
     pub fn same_roots(&self, one: usize, other: usize) -> bool {
         let roots = |number: usize| {
             let context = self.heeded(number);
@@ -743,7 +746,7 @@ impl World {
         roots(one) == roots(other)
     }
 
-    /// Whether two contexts walk the same tables in the same modes, under whatever tags.
+    /// Returns true if two contexts walk the same tables in the same modes, under any tags.
     pub fn same_tables(&self, one: usize, other: usize) -> bool {
         let tables = |number: usize| {
             let context = self.heeded(number);
@@ -760,7 +763,8 @@ impl World {
     }
 }
 
-/// What two contexts may differ in alone. The order is that of [`crate::coverage::model::TWINS`].
+/// A single field in which two contexts may differ. The order is that of
+/// [`crate::coverage::model::TWINS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Virt,

@@ -62,7 +62,8 @@ pub(in super::super) fn fits_access(
             ),
         )
         .label(format!(
-            "its registers translate this otherwise: another context, with `access` = \"{}\"",
+            "its registers translate this access differently: use another context, with `access` = \
+             \"{}\"",
             made.name()
         ))),
         Err(error) => Err(Problem::at(
@@ -74,13 +75,14 @@ pub(in super::super) fn fits_access(
 
 /// Registers that an image might be thought to be of, and where their fields are.
 const ELSEWHERE: [(&str, &str); 5] = [
-    ("sstatus", "it is a part of mstatus: give that"),
+    ("sstatus", "sstatus is a part of mstatus: give mstatus"),
     ("mstatush", "it is bits 63:32 of mstatus here"),
     ("menvcfgh", "it is bits 63:32 of menvcfg here"),
     ("henvcfgh", "it is bits 63:32 of henvcfg here"),
     (
         "senvcfg",
-        "its PMM, SSE and UKTE are not modelled, and the rest plays no part in a translation",
+        "its PMM, SSE and UKTE are not modelled, and its other fields have no effect on a \
+         translation",
     ),
 ];
 
@@ -112,7 +114,7 @@ pub(in super::super) fn contexts(
     Ok(contexts)
 }
 
-/// A context that asks for what the device was built without.
+/// The error about a context that needs something that the device was built without.
 fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) -> Box<Problem> {
     let most = context.guest.levels.max(context.host.levels);
     Problem::at(place, format!("context {name:?} has {most} levels")).help(format!(
@@ -133,7 +135,7 @@ fn of_rv64(table: &Table<'_>, key: &'static str, format: Format) -> Result<bool>
     match field.boolean()? {
         true if format == Format::Rv32 => Err(field.wrong(
             format!("`{key}` = true, but the format is rv32"),
-            "an entry of RV32 has neither N nor PBMT: Svnapot and Svpbmt are of RV64",
+            "an entry of RV32 has neither N nor PBMT: Svnapot and Svpbmt belong to RV64",
         )),
         set => Ok(set),
     }
@@ -144,7 +146,7 @@ fn number(table: &Table<'_>, key: &'static str, width: u32) -> Result<u16> {
     table.get(key).map_or(Ok(0), |field| field.number_u16(most))
 }
 
-/// Whether accesses are made in a virtual machine.
+/// Returns true if the accesses of a context are made in a virtual machine.
 fn virt(table: &Table<'_>) -> Result<bool> {
     table.get("v").map_or(Ok(true), |field| field.boolean())
 }
@@ -152,7 +154,7 @@ fn virt(table: &Table<'_>) -> Result<bool> {
 fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Context> {
     if let Some(field) = table.get("access") {
         return Err(Problem::at(&field.key_span, "`access` without `csrs`")
-            .label("only registers translate one kind of access other than another"));
+            .label("only registers translate one kind of access differently from another"));
     }
     let virt = virt(table)?;
     let user = match table.get("priv") {
@@ -169,7 +171,7 @@ fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Co
     };
     if let (false, Some(field)) = (virt, table.get("vs_mxr")) {
         return Err(Problem::at(&field.key_span, "`vs_mxr`, but `v` = false")
-            .label("vsstatus says nothing outside a virtual machine: `mxr`"));
+            .label("vsstatus has no effect outside a virtual machine: use `mxr`"));
     }
     Ok(Context {
         virt,
@@ -217,7 +219,7 @@ fn mode_and_root(
                 )
                 .label(format!("`{mode_key}` is missing: the mode of its table")));
             }
-            // What the register's alignment leaves out means nothing.
+            // The bits below the register's alignment are ignored.
             field.address(kind, width)?
         }
         None if levels > 0 => {
@@ -235,7 +237,8 @@ fn mode_and_root(
     Ok((levels, root))
 }
 
-/// A table is named: no root besides, and the mode, if given, is the table's.
+/// Checks a stage with a named table: there must be no root, and the mode, if given, must be that
+/// of the table.
 fn must_agree(
     table: &Table<'_>,
     format: Format,
@@ -259,7 +262,10 @@ fn must_agree(
         && levels(&mode, format, stage)? != levels_of_table
     {
         return Err(mode
-            .wrong("the table is of another mode", "may be left out")
+            .wrong(
+                "the table has another mode",
+                "remove it, or give the mode of the table",
+            )
             .also(&named.span, "this table"));
     }
     Ok(())
@@ -354,13 +360,13 @@ fn guest_stage(
     })
 }
 
-/// By images of registers, as a dump shows them.
+/// Reads a context given by images of registers, as a dump shows them.
 fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Context, ByRegisters)> {
     for (key, span) in table.keys() {
         if !BY_CSRS.contains(&key) {
             return Err(
                 Problem::at(&span, format!("`{key}` in a context with `csrs`"))
-                    .label("registers say it")
+                    .label("the registers determine it")
                     .also(&field.key_span, "the registers"),
             );
         }
@@ -387,7 +393,7 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Cont
             Ok(()) => Ok(image),
             Err(refused) => Err(Problem::at(&field.span, refused.to_string())
                 .label(refused.legal())
-                .help("docs/inputs.md has every bit of every register")),
+                .help("docs/inputs.md lists every bit of every register")),
         }
     };
     let mstatus = image(Register::Mstatus)?;
@@ -419,7 +425,7 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Cont
         }
         None => AccessKind::Load,
     };
-    // V is none for HLV, which the host executes.
+    // V is 0 for HLV, which the host executes.
     let hypervisor = kind.is_hypervisor();
     let virt = match table.get("v") {
         Some(field) => field.boolean()?,

@@ -15,7 +15,7 @@ use crate::mmu::{Context, MemoryType, Stage};
 use crate::tables::riscv::{GuestTable, HostTable, NoHost, Page};
 use crate::tables::{FenceOwed, GuestMemory, GuestRoom, TableError};
 
-/// So many pages a guest's tables may take where it is not said where they are.
+/// The most pages for the tables of a guest without a given address.
 const MOST_TABLE_PAGES: usize = 4096;
 
 /// Tables that a guest outside virtual machines may make later, for what ops map.
@@ -24,7 +24,7 @@ const SPARE_TABLES: usize = 4;
 /// Some pages that one item of a `map` list, or an op, is about.
 pub(in super::super) struct Mapping {
     from: u64,
-    /// None to unmap.
+    /// None: the page is unmapped.
     to: Option<u64>,
     pub(in super::super) pages: u64,
     page: Page,
@@ -32,7 +32,8 @@ pub(in super::super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads all keys of a mapping but its table's; to unmap, those that say which pages.
+    /// Reads all keys of a mapping except that of its table. To unmap, reads those that give the
+    /// pages.
     pub(in super::super) fn read(
         table: &Table<'_>,
         kind: Kind,
@@ -67,7 +68,7 @@ impl Mapping {
             match last {
                 Some(last) if fits(last, width) => Ok(()),
                 _ => Err(field.wrong(
-                    format!("{pages} pages from {kind} 0x{start:X} on reach past the last"),
+                    format!("{pages} pages from {kind} 0x{start:X} on exceed the last page"),
                     format!("such an address has {width} bits"),
                 )),
             }
@@ -99,7 +100,7 @@ impl Mapping {
             if format == Format::Rv32 && self.page.memory_type != MemoryType::Pma {
                 return Err(field.wrong(
                     "a memory type, but the format is rv32",
-                    "an entry of RV32 has no PBMT: Svpbmt is of RV64",
+                    "an entry of RV32 has no PBMT: Svpbmt belongs to RV64",
                 ));
             }
         }
@@ -148,7 +149,7 @@ impl Mapping {
         Ok(list)
     }
 
-    /// Where each page is mapped from and to.
+    /// The source and the target of each page.
     fn each(&self) -> impl Iterator<Item = (u64, Option<u64>)> + use<> {
         let (from, to, size) = (self.from, self.to, self.page.size);
         (0..self.pages).map(move |i| (from + (i << size), to.map(|to| to + (i << size))))
@@ -183,7 +184,7 @@ pub(in super::super) struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    /// How many there are.
+    /// The number of tables.
     pub(in super::super) fn count(&self) -> usize {
         self.hosts.len() + self.guests.len()
     }
@@ -245,7 +246,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// `[[guest]]` of RISC-V: first those that say where they want to be.
+    /// Lays out the `[[guest]]` of RISC-V: first the guests with a given address.
     pub(in super::super) fn lay_riscv_guests(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         let mut plans = Vec::new();
@@ -344,7 +345,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Pages of 4 KiB that the host maps, that no guest maps something to, and that nothing is in yet.
+    /// 4K pages that the host maps, that no guest maps to, and that are empty.
     fn free_riscv_pages(
         &self,
         host: usize,
@@ -356,7 +357,8 @@ impl<'a> Layout<'a> {
             .map(|(_, target)| target.clone())
             .collect();
         targets.sort_by_key(|target| target.start);
-        // Without those that overlap or touch, the one that an address may be in is found by its start.
+        // Without overlapping and touching targets, the target that may contain an address is found
+        // by its start.
         targets.dedup_by(|next, one| {
             let goes_on = next.start <= one.end;
             one.end = one.end.max(if goes_on { next.end } else { 0 });
@@ -409,7 +411,7 @@ impl<'a> Layout<'a> {
         Ok(pages.into_iter().collect())
     }
 
-    /// Maps, or unmaps; what is owed, page by page.
+    /// Maps or unmaps. Returns the fence obligations, page by page.
     pub(in super::super) fn map_riscv(
         &mut self,
         kind: Kind,
@@ -493,13 +495,13 @@ impl<'a> Layout<'a> {
         super::super::layout::index_of(field, "guest table", name, names)
     }
 
-    /// Whether a context translates through a host table.
+    /// Returns true if a context translates through a host table.
     pub(in super::super) fn uses_riscv_host(&self, context: &Context, host: usize) -> bool {
         let table = self.riscv_host(host);
         context.virt && (context.host.levels, context.host.root) == (table.levels(), table.root())
     }
 
-    /// Whether a context translates through a guest table.
+    /// Returns true if a context translates through a guest table.
     pub(in super::super) fn uses_riscv_guest(&self, context: &Context, guest: usize) -> bool {
         let table = self.riscv_guest(guest);
         let in_host = match self.riscv.guests[guest].host {
@@ -509,14 +511,14 @@ impl<'a> Layout<'a> {
         in_host && (context.guest.levels, context.guest.root) == (table.levels(), table.root())
     }
 
-    /// Whether the guest table of a context is none that is given as mappings.
+    /// Returns true if the guest table of a context is not one that is given as mappings.
     pub(in super::super) fn is_unknown_riscv_guest(&self, context: &Context) -> bool {
         context.guest.levels > 0
             && !(0..self.riscv.guests.len()).any(|guest| self.uses_riscv_guest(context, guest))
     }
 }
 
-/// How many tables the mappings of a guest take.
+/// The number of tables that the mappings of a guest take.
 fn tables_of(plan: &GuestPlan<'_>, format: Format) -> usize {
     let geometry = format.geometry();
     let mut tables = std::collections::BTreeSet::new();
@@ -533,9 +535,8 @@ fn tables_of(plan: &GuestPlan<'_>, format: Format) -> usize {
 }
 
 fn no_room(place: &Span, table: &str) -> Box<Problem> {
-    Problem::at(place, format!("no room for {table}")).help(
-        "say where such tables go: in [memory], tables = { from = 0x8000_0000, bytes = 0x10_0000 }",
-    )
+    Problem::at(place, format!("no room for {table}"))
+        .help("give their area: in [memory], tables = { from = 0x8000_0000, bytes = 0x10_0000 }")
 }
 
 fn guest_memory<'b>(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What of a scenario file is different for the formats of RISC-V: contexts, tables, fences.
+//! The parts of a scenario file that differ for the formats of RISC-V: contexts, tables, fences.
 
 mod context;
 mod layout;
@@ -42,7 +42,8 @@ fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
                 format!("modes of RV{other}: {}", one_of(&legal)),
             )
             .help(
-                "XLEN is the same in every mode: no machine has a guest of another XLEN (hstatus.VSXL)",
+                "XLEN is the same in every mode: no machine has a guest of another XLEN \
+                 (hstatus.VSXL)",
             ));
     }
     field.choice(what, &modes)

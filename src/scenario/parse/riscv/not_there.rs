@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a scenario might ask for by a key or a name, and that is not modelled: each is refused by
-//! the name of its extension, and not as a key that nobody knows.
+//! Keys and names of extensions that are not modelled. Each is refused by the name of its
+//! extension, and not as an unknown key.
 
 use super::super::error::{Problem, Result};
 use super::super::reader::{Field, Table};
@@ -33,7 +33,7 @@ pub(in super::super) const ACCESS: &[NotThere] = &[
     ("cbo_clean", "Zicbom", CACHE_BLOCK),
     ("cbo_flush", "Zicbom", CACHE_BLOCK),
     ("cbo_inval", "Zicbom", CACHE_BLOCK),
-    ("cbo_zero", "Zicboz", "CBO.ZERO is translated as `store` is"),
+    ("cbo_zero", "Zicboz", "CBO.ZERO is translated like `store`"),
     ("prefetch", "Zicbop", PREFETCH),
     ("prefetch_r", "Zicbop", PREFETCH),
     ("prefetch_w", "Zicbop", PREFETCH),
@@ -42,15 +42,15 @@ pub(in super::super) const ACCESS: &[NotThere] = &[
     ("sspopchk", "Zicfiss", SHADOW_STACK),
     ("ssamoswap", "Zicfiss", SHADOW_STACK),
     ("shadow_stack", "Zicfiss", SHADOW_STACK),
-    ("amo", "A", "an AMO is translated as `store` is"),
+    ("amo", "A", "an AMO is translated like `store`"),
 ];
 
 const RSW: &str = "bits 60 and 59 of an entry are reserved";
 const SHADOW_STACK: &str =
     "an entry with W and without R is reserved, and there are no shadow stacks";
-const MASKING: &str = "all bits of an address count";
+const MASKING: &str = "every bit of an address counts";
 const ENDIAN: &str = "entries of tables are little-endian";
-const UKTE: &str = "user mode may name every address";
+const UKTE: &str = "user mode may use every address";
 const XLEN: &str = "XLEN is the same in every mode";
 const CACHE_BLOCK: &str =
     "there is no access that a load or a store may make, with the faults of a store";
@@ -63,7 +63,7 @@ pub(in super::super) fn refuse(table: &Table<'_>, list: &[NotThere]) -> Result<(
             return Err(
                 Problem::at(&span, format!("`{key}`: {extension} is not modelled"))
                     .label(*what)
-                    .help("docs/inputs.md says what is"),
+                    .help("docs/inputs.md lists what is modelled"),
             );
         }
     }
@@ -77,5 +77,5 @@ pub(in super::super) fn refuse_value(field: &Field<'_>, list: &[NotThere]) -> Re
     };
     Err(field
         .wrong(format!("`{name}`: {extension} is not modelled"), *what)
-        .help("docs/inputs.md says what is"))
+        .help("docs/inputs.md lists what is modelled"))
 }

@@ -23,7 +23,8 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
     let Some(instruction) = named else {
         let virt = table.require(
             "virt",
-            "whether it is of virtual machines' accesses; or the fence's instruction, like hfence_gvma = { vmid = 1 }",
+            "V of the accesses that it concerns; or the fence's instruction, like hfence_gvma = { \
+             vmid = 1 }",
         )?;
         return Ok(Fence {
             virt: virt.boolean()?,
@@ -39,8 +40,8 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
         .find(|(key, _)| *key != instruction.name)
     {
         return Err(
-            Problem::at(&span, format!("`{key}` beside `{}`", instruction.name))
-                .label("a fence is of one instruction, which has its operands inside"),
+            Problem::at(&span, format!("`{key}` next to `{}`", instruction.name))
+                .label("a fence has one instruction, which contains the operands"),
         );
     }
     let operands = instruction.table("the fence")?;
@@ -59,7 +60,7 @@ pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence
             operands.only(&["va", "asid", "vmid"])?;
             operands.require(
                 "vmid",
-                "that of hgatp, which the instruction is always about",
+                "the VMID of hgatp, which the instruction always uses",
             )?;
             Ok(Fence {
                 gva: gva(&operands, "va", format)?,
@@ -92,7 +93,8 @@ fn gpa(table: &Table<'_>, format: Format) -> Result<Option<Gpa>> {
     Ok(address.transpose()?.map(Gpa))
 }
 
-/// An ASID or VMID as the port or a register's field has it: a wider one is none.
+/// Reads an ASID or VMID with the width of the port or of a register's field. A wider one is an
+/// error.
 fn tag(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> {
     let most = ((1u32 << width) - 1) as u16;
     table
@@ -159,7 +161,8 @@ impl<'a> Lowering<'a> {
                 let owed = match kind {
                     Kind::Guest if mapping.pages > MOST_PAGE_FENCES => owed,
                     Kind::Guest => owed.of_asid(context.asid),
-                    // Of a guest table that only a register tells of, it is not known which pages it lies in.
+                    // The pages of a guest table that is known by its root register alone are not
+                    // known.
                     Kind::Host if self.layout.is_unknown_riscv_guest(context) => {
                         owed.of_every_page()
                     }
