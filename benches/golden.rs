@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Walks a second of the golden model on RISC-V: what it costs the checker to walk along.
+//! Benchmark of the golden model on RISC-V: walks per second. It is the cost of the checks' own
+//! walks.
 //!
-//! Every walk reads all entries of both stages. Figures are medians over rounds; with files of vectors as arguments, those of their
-//! walks follow.
+//! Every walk reads all entries of both stages. Figures are medians over rounds. With files of
+//! vectors as arguments, the figures of their walks follow.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -34,7 +35,7 @@ struct Args {
     bench: bool,
 }
 
-/// Pages that are mapped, and walked for in turn.
+/// Pages that are mapped, and walked in turn.
 const PAGES: u64 = 64;
 /// A round of one figure.
 const ROUND: Duration = Duration::from_millis(100);
@@ -55,7 +56,7 @@ impl Tables {
         at
     }
 
-    /// Maps a page; every table on the way that is new is told to `made`.
+    /// Maps a page. `made` is called with every new table on the way.
     fn map(&mut self, root: u64, levels: u8, address: u64, leaf: Entry) -> Vec<u64> {
         let geometry = self.format.geometry();
         let mut table = root;
@@ -76,7 +77,8 @@ impl Tables {
     }
 }
 
-/// A guest under a host that maps what it uses of gPAs to the same hPAs; with no levels in the host, one stage alone.
+/// A guest under a host that maps the gPAs in use to the same hPAs. Without levels in the host
+/// there is a single stage.
 fn world(format: Format, guest_levels: u8, host_levels: u8) -> (HostMemory, Vec<Query>) {
     let mut tables = Tables {
         format,
@@ -189,7 +191,7 @@ fn modes(rounds: usize) {
 fn vectors(path: &str, rounds: usize) -> Result<(), Box<dyn Error>> {
     let vectors = Vectors::all(Path::new(path))?;
     let entries: usize = vectors.iter().map(|vector| vector.reads.len()).sum();
-    // Bits that a walk sets stay set, so all rounds but the first walk alike.
+    // Bits that a walk sets stay set, so all rounds except the first walk the same.
     let mut walks: Vec<_> = vectors
         .iter()
         .map(|vector| (vector.format(), vector.query(), Words::of(vector)))

@@ -16,7 +16,7 @@
 namespace nestwalk {
 namespace {
 
-// Of either table.
+// Levels of each table.
 constexpr unsigned levels = 2;
 
 struct Handout {
@@ -59,7 +59,7 @@ private:
     std::vector<std::uint32_t> words_;
 };
 
-// What a walk of both tables comes to.
+// The result of a walk of both tables.
 struct Answer {
     std::uint64_t address;
     Fault fault;
@@ -111,7 +111,7 @@ private:
         return {at, fault_none};
     }
 
-    // The next table, or at level 0 the address that is sought.
+    // The next table, or at level 0 the translated address.
     Answer follow(std::uint64_t at, std::uint64_t address, unsigned level, std::uint8_t access,
                   bool rights) const {
         if (!memory_.has(at)) return {at, fault_memory};
@@ -205,7 +205,7 @@ public:
             m.clk_i = 0;
             m.eval();
 
-            // Looked at before the edge, driven after it.
+            // Sampled before the edge, driven after it.
             if (m.mem_rsp_valid_i && m.mem_rsp_ready_o) {
                 first_reply = (first_reply + 1) % reads_in_flight;
                 --reply_count;
@@ -251,9 +251,9 @@ private:
     static constexpr std::size_t ids = 256;
     static constexpr std::size_t reads_in_flight = 16;
     static constexpr std::uint32_t no_query = UINT32_MAX;
-    // After the last answer, cycles in which no other may come.
+    // Cycles after the last response in which no further response may come.
     static constexpr std::uint64_t tail_cycles = 24;
-    // Cycles without an answer after which the device counts as dead.
+    // Cycles without a response after which the device counts as dead.
     static constexpr std::uint64_t patience = 1'000'000;
 
     void reset() {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Translations a second of the bench, all checks on, beside a hand-written C++ harness over the same Verilated model.
+//! Benchmark of the testbench: translations per second with all checks on, next to a hand-written
+//! C++ harness over the same Verilated model.
 //!
-//! `docs/performance.md` says how it measures. Both sides run the same queries over the same memory, in turns, and must come
-//! to the same cycles, hits and reads; what is printed are medians over the rounds.
+//! `docs/performance.md` describes the method. Both sides run the same queries over the same
+//! memory, in turns, and must have the same cycles, hits and reads. The printed figures are medians
+//! over the rounds.
 
 mod harness;
 
@@ -34,14 +36,14 @@ const VMS: u64 = 4;
 const PROCESSES: u64 = 4;
 /// Tables that a VM's host table, and a process's guest table, may have.
 const TABLES: u64 = 8;
-/// Where the first table is: as in the handout, not at a multiple of a table's size.
+/// The address of the first table: as in the handout, not a multiple of the table's size.
 const FIRST_TABLE: u64 = 8;
 /// Pages of a process, if the format has as many.
 const PAGES: u64 = 64;
 /// Pages used last, of which a workload with hits uses one again.
 const RECENT: usize = 8;
 
-/// Translations a second of the bench, beside a hand-written C++ harness.
+/// Translations per second of the testbench, next to a hand-written C++ harness.
 #[derive(Parser)]
 struct Options {
     /// Turns of each side.
@@ -127,7 +129,7 @@ fn measure(options: &Options) -> Result<()> {
         "fastest",
     ]);
     let (mut ratios, mut threads) = (Vec::new(), Vec::new());
-    // Draws nothing where the output is no terminal.
+    // Nothing is drawn if the output is not a terminal.
     let progress = ProgressBar::new(WORKLOADS.len() as u64 * u64::from(rounds));
     for workload in &WORKLOADS {
         let measured = workload.measure(rounds, translations, &progress)?;
@@ -158,18 +160,18 @@ fn table(columns: &[&str]) -> Table {
     table
 }
 
-/// What the rounds came to.
+/// The measurements of the rounds.
 struct Measured {
     stats: Stats,
     cpp: Vec<Duration>,
     rust: Vec<Duration>,
-    /// One thread, both streams one after the other.
+    /// One thread runs both streams, one after the other.
     alone: Vec<Duration>,
     /// Two threads, a stream each.
     together: Vec<Duration>,
     /// C++ time over Rust time, of each round.
     ratios: Vec<f64>,
-    /// Of each round, what two threads did in a time over what one did.
+    /// For each round, the rate of two threads relative to that of one.
     threads: Vec<f64>,
 }
 
@@ -259,7 +261,8 @@ impl Workload {
             threads: Vec::new(),
         };
         for round in 0..rounds {
-            // Who is first in a round changes, so that a drift of the machine is shared out.
+            // The order changes from round to round, so that a drift of the machine affects both
+            // sides.
             let (cpp, rust) = if round.is_multiple_of(2) {
                 let cpp = run_cpp(&mut harness, &stats)?;
                 (cpp, run_rust(&mut devices.0, &first)?.0)
@@ -282,7 +285,8 @@ impl Workload {
         Ok(measured)
     }
 
-    /// The workload as a scenario: accesses of several processes in several VMs, none of which faults.
+    /// The workload as a scenario: accesses of several processes in several VMs. None of them
+    /// faults.
     fn scenario(&self, seed: u64, translations: u64) -> Result<Scenario> {
         let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(seed));
         let world = World::new(self.format, &mut draw)?;
@@ -339,7 +343,7 @@ fn run_rust(dut: &mut Dut, scenario: &Scenario) -> Result<(Duration, Stats)> {
     }
 }
 
-/// Runs the C++ harness, which must come to the figures of the Rust bench.
+/// Runs the C++ harness, which must have the figures of the testbench.
 fn run_cpp(harness: &mut cxx::UniquePtr<Harness>, stats: &Stats) -> Result<Duration> {
     let start = Instant::now();
     let figures = harness.pin_mut().run()?;
@@ -356,7 +360,8 @@ fn run_cpp(harness: &mut cxx::UniquePtr<Harness>, stats: &Stats) -> Result<Durat
     Ok(time)
 }
 
-/// Runs two scenarios at once, each on a thread and a device of its own; the time until both are over.
+/// Runs two scenarios at once, each on a thread and a device of its own. Returns the time until
+/// both have ended.
 fn run_two(devices: &mut (Dut, Dut), first: &Scenario, second: &Scenario) -> Result<Duration> {
     let barrier = Barrier::new(2);
     let turn = |dut: &mut Dut, scenario: &Scenario| {
@@ -461,7 +466,7 @@ impl World {
         let geometry = format.geometry();
         let host_room = VMS * TABLES * geometry.table_bytes();
         let guest_room = TABLES * geometry.table_bytes();
-        // Guest tables are at the start of a VM's memory, which has pages of its own right after the host's tables.
+        // Guest tables are at the start of a VM's memory, whose pages follow the host tables.
         let table_pages = (PROCESSES * guest_room).div_ceil(geometry.page_bytes());
         let first_page = (FIRST_TABLE + host_room).div_ceil(geometry.page_bytes());
         let all_pages = 1 << (geometry.hpa_width - geometry.offset_width);

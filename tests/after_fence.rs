@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Nothing outlives its fence: software takes a table away, fences, and gives the table's page to somebody else, who stores data there
-//! that look like an entry whose A and D bits are clear. In whatever cycle of a walk the fence comes, the data must stay as they were
-//! stored, and the walk must not follow them.
+//! Tests of the fence rule: nothing outlives its fence. Software takes a table away, issues a
+//! fence, and gives the table's page to a new owner. The new owner stores data there that look like
+//! an entry whose A and D bits are clear. In whatever cycle of a walk the fence comes, the data
+//! must stay as they were stored, and the walk must not follow them.
 
 use nestwalk::addr::Hpa;
 use nestwalk::bench::{self, Observer, Read};
@@ -12,7 +13,7 @@ use nestwalk::mmu::{Fence, Outcome};
 use nestwalk::report::text;
 use nestwalk::scenario::{Machine, Op, Scenario, parse};
 
-/// Where data are stored that look like a pointer: nobody may read there.
+/// An address for data that look like a pointer. No walk may read there.
 const DEVICE: u64 = 0x1000_0000;
 
 /// A walk, and the fence that comes over it.
@@ -26,16 +27,18 @@ struct Situation {
     other: &'static [&'static str],
     /// The ops before the fence: the access, or several.
     accesses: &'static str,
-    /// What is taken away: entries that become invalid.
+    /// The entries that are taken away: they become invalid.
     taken: &'static [u64],
     fence: &'static str,
     /// The entry in whose place data are stored, and the data.
     given: (u64, u64),
-    /// The access by which `other` uses the stored word as an entry, and finds it as it was stored: a fault for A = 0.
+    /// The access by which `other` uses the stored word as an entry. It finds the word as it was
+    /// stored: a fault for A = 0.
     look: &'static str,
 }
 
-/// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away; the G-stage is off.
+/// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away. The G-stage
+/// is off.
 const GUEST_UPDATE: Situation = Situation {
     name: "an update of the VS-stage",
     words: &[
@@ -59,7 +62,7 @@ const GUEST_UPDATE: Situation = Situation {
     look: "load = 0x8",
 };
 
-/// The same of the G-stage.
+/// The same for the G-stage.
 const HOST_UPDATE: Situation = Situation {
     name: "an update of the G-stage",
     words: &[
@@ -83,8 +86,8 @@ const HOST_UPDATE: Situation = Situation {
     look: "load = 0x8",
 };
 
-/// A VS-stage leaf that is to be updated, for which D of the G-stage's leaf that maps the table is to be set first: the host's
-/// stage of an update.
+/// A VS-stage leaf that must be updated. Before that, D of the G-stage leaf that maps the table
+/// must be set: the host stage of an update.
 const HOST_OF_UPDATE: Situation = Situation {
     name: "the G-stage of an update of the VS-stage",
     words: &[
@@ -113,7 +116,7 @@ const HOST_OF_UPDATE: Situation = Situation {
     look: "load = 0x8",
 };
 
-/// A table whose page gets a word that looks like a pointer to where nobody may read.
+/// A table whose page gets a word that looks like a pointer to a forbidden address.
 const POINTER: Situation = Situation {
     name: "a pointer in a page that is no table any more",
     words: &[
@@ -157,14 +160,14 @@ const ROOT: Situation = Situation {
     look: "load = 0x8",
 };
 
-/// Two requests share the walk, and a third, of other pages, goes on.
+/// Two requests share the walk. A third request, for other pages, is not affected.
 const COALESCED: Situation = Situation {
     name: "a walk that requests share",
     accesses: "[[op]]\nstore = 0x8\n[[op]]\nstore = 0x10\n[[op]]\nload = 0x4000_0000\ncontext = \"other\"\n[[op]]\nswitch = \"vm\"\n",
     ..GUEST_UPDATE
 };
 
-/// What a run shows.
+/// The observations of a run.
 #[derive(Default)]
 struct Seen {
     reads: Vec<Read>,
@@ -192,7 +195,8 @@ impl Observer for Seen {
 }
 
 impl Situation {
-    /// The fence comes `wait` cycles after the accesses have been accepted, and the data are stored `later` cycles after that.
+    /// The fence comes `wait` cycles after the accesses have been accepted. The data are stored
+    /// `later` cycles after that.
     fn scenario(&self, machine: &Machine, memory: &str, wait: u32, later: u32) -> Scenario {
         let mut file = format!(
             "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}",
@@ -220,7 +224,8 @@ impl Situation {
         scenario
     }
 
-    /// In every cycle of the walk, until the fence comes after its end; how many replays there were.
+    /// Checks every cycle of the walk, until the fence comes after its end. Returns the number of
+    /// replays.
     fn check(&self, machine: &Machine, memory: &str, later: u32) -> usize {
         let mut device = None;
         let (mut replays, mut untouched) = (0, 0);
@@ -237,7 +242,8 @@ impl Situation {
             }
             let what = format!("{} on {machine:?}, wait {wait}", self.name);
             let fenced = seen.fenced.unwrap();
-            // What was stored is found as it was stored: an entry with A = 0, or a pointer to what is no table.
+            // The stored word is found as it was stored: an entry with A = 0, or a pointer to
+            // something that is not a table.
             let looks = scenario.ops.len() - 1;
             assert!(matches!(scenario.ops[looks], Op::Access(_)));
             let (_, found) = seen.answers.iter().find(|(op, _)| *op == looks).unwrap();
@@ -246,7 +252,8 @@ impl Situation {
             if self.given.1 & 0b1110 != 0 {
                 assert_eq!(kind, "accessed-dirty", "{what}");
             } else {
-                // `other` follows the pointer, after the walk that the fence has overtaken is long over.
+                // `other` follows the pointer long after the walk that the fence has overtaken has
+                // ended.
                 let early = |read: &&Read| read.at == Hpa(DEVICE) && read.cycle < fenced + 100;
                 assert!(seen.reads.iter().find(early).is_none(), "{what}");
             }
@@ -263,8 +270,8 @@ impl Situation {
     }
 }
 
-/// Every RISC-V device of 64 bits that is built in and can do what the situations ask for, with each of its walk caches, all and none
-/// in use.
+/// Every RISC-V device of 64 bits that is built in and supports the situations, with each of its
+/// walk caches, all of them and none in use.
 fn machines() -> Vec<Machine> {
     let mut machines = Vec::new();
     for variant in VARIANTS {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Campaigns in parts: shards come to what one run comes to, bit for bit, also where a scenario fails; and what a failure leaves
-//! behind says the same everywhere.
+//! Campaigns in parts: the merged results of shards equal those of one run, bit for bit, also if a
+//! scenario fails. The bundle of a failure says the same in every format.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ mod common {
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
 
-// --- Shards that pass ---------------------------------------------------------------------------------------------------
+// --- Shards that pass ----------------------------------------------------------------------------
 
 struct Folder(TempDir);
 
@@ -55,7 +55,7 @@ impl Folder {
         names
     }
 
-    /// Runs a shard, all of it if there is none, and keeps its results under a name.
+    /// Runs a shard, or the whole campaign, and keeps its results under a name.
     #[track_caller]
     fn fuzz(&self, name: &str, arguments: &[&str]) -> Ran {
         let (output, results) = (self.path("out"), self.path(name));
@@ -123,7 +123,7 @@ fn shards_merged_in_any_order_are_the_file_of_one_run_bit_for_bit() {
             let json: Value = serde_json::from_str(&whole).unwrap();
             assert_eq!(nestwalk(&all).json(), json);
         }
-        // What is merged can be given again, and stays as it is.
+        // A merged file can be merged again, and does not change.
         let (from, to) = (folder.path("whole.json"), folder.path("again.json"));
         assert_eq!(nestwalk(&["merge", &from, "--results", &to]).code, 0);
         assert_eq!(folder.text("again.json"), whole);
@@ -151,7 +151,7 @@ fn a_shard_runs_its_own_scenarios_alone_on_any_number_of_threads() {
     assert_eq!(accesses, 4321);
 }
 
-// --- Shards that fail ---------------------------------------------------------------------------------------------------
+// --- Shards that fail ----------------------------------------------------------------------------
 
 /// The number of a campaign's scenario.
 fn number(scenario: &Scenario) -> u64 {
@@ -160,7 +160,8 @@ fn number(scenario: &Scenario) -> u64 {
     number.parse().unwrap()
 }
 
-/// Scenarios from `FROM` on run on a device with a smaller TLB than the checker believes: it misses what must hit.
+/// Scenarios from `FROM` on run on a device with a smaller TLB than the checks assume: it misses
+/// what must hit.
 fn small_from<const FROM: u64>(scenario: &Scenario) -> Option<&'static Variant> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
@@ -280,7 +281,7 @@ fn merge_reports_the_first_failure_and_names_the_later_ones() {
     assert!(junit.failures.iter().any(|failure| failure.contains(&text)));
 }
 
-// --- Files that do not fit ----------------------------------------------------------------------------------------------
+// --- Files that do not fit -----------------------------------------------------------------------
 
 #[test]
 fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
@@ -337,7 +338,7 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
         folder.refuses(&all, &["foreign.json is of another campaign than", what]);
     }
 
-    // Of another build, and of another generator.
+    // Another build, and another generator.
     for (field, what) in [
         ("\"verilator\": \"", "program is"),
         ("\"rtl\": \"", "RTL is"),
@@ -374,9 +375,9 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
     let last_row = text.rfind(",\n    [").unwrap();
     let end = text.rfind("\n  ]").unwrap();
     let cases = [
-        ("{}".to_owned(), "is no file of results"),
-        ("[1, 2]".to_owned(), "is no file of results"),
-        (text[..text.len() / 2].to_owned(), "is no file of results"),
+        ("{}".to_owned(), "is not a results file"),
+        ("[1, 2]".to_owned(), "is not a results file"),
+        (text[..text.len() / 2].to_owned(), "is not a results file"),
         (
             with("\"nestwalk_results\": 3", "\"nestwalk_results\": 2"),
             "is of version 2",
@@ -387,7 +388,7 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         ),
         (
             with("\"scenarios\": 2", "\"scenarios\": 3"),
-            "not as it was written: the number of scenarios",
+            "damaged: the number of scenarios",
         ),
         (
             with("\"index\": 0", "\"index\": 2"),
@@ -395,7 +396,7 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         ),
         (
             with("\"index\": 0", "\"extra\": 0"),
-            "is no file of results",
+            "is not a results file",
         ),
         (
             with("\"accesses\": 1000", "\"accesses\": 1001"),
@@ -428,9 +429,10 @@ fn an_interrupted_shard_cannot_be_merged() {
     assert!(error.to_string().contains("Run shard 1/2 again"), "{error}");
 }
 
-// --- Which shard --------------------------------------------------------------------------------------------------------
+// --- Which shard ---------------------------------------------------------------------------------
 
-/// Runs `--shard auto` with these variables and none other of a scheduler. Gives the shard, or what it says instead.
+/// Runs `--shard auto` with these variables and no other variable of a scheduler. Returns the
+/// shard, or the error.
 fn auto(variables: &[(&str, &str)]) -> Result<String, String> {
     let folder = Folder::new();
     let mut command = cargo_bin_cmd!("nestwalk");
@@ -556,9 +558,9 @@ fn variables_that_are_missing_or_do_not_fit_together_are_an_error() {
     }
     says(
         &slurm("x", "0", "7", "1", "8"),
-        &["SLURM_ARRAY_TASK_ID is \"x\", which is no number"],
+        &["SLURM_ARRAY_TASK_ID is \"x\", which is not a number"],
     );
-    // Of --array=0,3,7: gaps.
+    // With --array=0,3,7 the array has gaps.
     says(
         &slurm("3", "0", "7", "1", "3"),
         &["SLURM_ARRAY_TASK_ID=3 is no task of an array without gaps from 0 to 7"],
@@ -596,17 +598,17 @@ fn a_shard_that_there_is_not_is_refused_and_so_is_one_without_a_seed() {
     for (shard, words) in [
         ("8/8", "there is no shard 8 of 8"),
         ("0/0", "there is no shard 0 of 0"),
-        ("1", "\"1\" is no shard"),
-        ("1/", "is no shard"),
-        ("-1/8", "is no shard"),
-        ("one/two", "is no shard"),
+        ("1", "\"1\" is not a shard"),
+        ("1/", "is not a shard"),
+        ("-1/8", "is not a shard"),
+        ("one/two", "is not a shard"),
     ] {
         let shard = format!("--shard={shard}");
         let ran = nestwalk(&["fuzz", "--seed", "1", "-o", &output, &shard]);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
-    // Each shard would take a seed of its own.
+    // Each shard would draw a seed of its own.
     let ran = nestwalk(&["fuzz", "--shard", "0/8", "-o", &output]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("--seed"), "{}", ran.stderr);
@@ -630,9 +632,9 @@ fn files_that_cannot_be_written_are_refused_before_anything_runs() {
     assert!(folder.names().is_empty());
 }
 
-// --- JUnit --------------------------------------------------------------------------------------------------------------
+// --- JUnit ---------------------------------------------------------------------------------------
 
-/// A file of JUnit, taken apart and held against what its schema has.
+/// A JUnit file, parsed and compared with its schema.
 #[derive(Default)]
 struct Junit {
     /// Class and name.
@@ -645,7 +647,8 @@ struct Junit {
 impl Junit {
     #[track_caller]
     fn parse(xml: &str) -> Self {
-        // As in the schema of Jenkins' xUnit plugin, junit-10.xsd: elements, the one they stand in, the attributes that they must have, and those that they may.
+        // The schema of Jenkins' xUnit plugin, junit-10.xsd: elements, their parents, the
+        // attributes that are required, and those that are optional.
         const ELEMENTS: [(&str, &str, &[&str], &[&str]); 6] = [
             (
                 "testsuites",
@@ -804,7 +807,7 @@ fn vectors_and_traces_write_a_case_of_junit_for_each_file() {
     }
 }
 
-// --- The bundle ---------------------------------------------------------------------------------------------------------
+// --- The bundle ----------------------------------------------------------------------------------
 
 /// The first failure of a campaign on devices that are not those it is for, and its bundle.
 fn bundle(output: &Path, small: bool) -> (Campaign, Bundle) {
@@ -937,7 +940,8 @@ fn a_failure_is_confirmed_from_its_file_on_a_new_device_before_it_is_reported() 
     let again = run(&mut dut, &parsed, &mut ()).unwrap_err();
     assert_eq!(again.failure, small.failed.failure);
 
-    // On those of `nestwalk run`, which have nothing wrong, it does not: it stays as it was found, and says so.
+    // On the devices of `nestwalk run`, which are right, the scenario does not fail. It is reported
+    // as it was found, with a remark.
     let innocent = confirm(&Devices::default(), first.clone(), &failed, true).unwrap();
     assert!(!innocent.shrunk);
     assert_eq!(innocent.not_again.as_deref(), Some("it agreed"));
@@ -1067,7 +1071,7 @@ fn two_campaigns_in_one_folder_at_once_leave_one_whole_bundle() {
     assert_eq!(fs::read_dir(folder).unwrap().count(), 6, "no draft is left");
 }
 
-// --- Memory -------------------------------------------------------------------------------------------------------------
+// --- Memory --------------------------------------------------------------------------------------
 
 #[test]
 fn the_memory_in_use_is_said_after_each_tenth_if_it_is_asked_for() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The files of `tests/cases`, each through the program: it passes, is refused with an error that
-//! names what is not modelled, or is listed with its reason.
+//! The files of `tests/cases`, each run through the program: it passes, is refused with an error
+//! that names what is not modelled, or is listed with its reason.
 
 #[path = "common/program.rs"]
 mod program;
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use program::nestwalk;
 
-/// What comes of a file.
+/// The outcome of a file.
 enum Outcome {
-    /// All that it expects comes true.
+    /// Every expectation is met.
     Passes,
     /// An error with these words in it; exit code 2.
     Refused(&'static [&'static str]),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line: bad input is refused in words with nothing left behind, wrong expectations are found, and text
-//! and JSON say what happened.
+//! The command line: bad input is refused with an error and leaves nothing behind, wrong
+//! expectations are found, and text and JSON report the results.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -98,8 +98,8 @@ impl Folder {
         .into()
     }
 
-    /// Refuses to do anything: exit code 2, all of `words` on standard error, nothing on standard output, no file more or
-    /// less.
+    /// The program refuses to run: exit code 2, all of `words` on standard error, nothing on
+    /// standard output, and the same files as before.
     #[track_caller]
     fn refuses(&self, arguments: &[impl AsRef<str>], words: &[&str]) {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
@@ -149,7 +149,7 @@ fn a_scenario_that_is_cut_off_is_refused_where_it_ends() {
         let last_line = cut.rsplit('\n').next().unwrap();
         refused(&cut, last_line, &["not TOML", "cut off"]);
     }
-    // What is cut off between two lines is TOML still.
+    // A file that is truncated between two lines is still TOML.
     let cut = cut_after(&text, "fence = \"all\"\n") + "\n[[op]]\n";
     let folder = Folder::with(&cut);
     for arguments in folder.every_use() {
@@ -383,7 +383,7 @@ fn a_file_that_is_not_there_or_is_no_text_is_refused_by_name() {
 fn a_place_that_cannot_be_written_to_is_refused_by_name() {
     let folder = Folder::with(text_of("exercise.toml"));
     let scenario = folder.scenario().to_owned();
-    // Permissions would not keep everyone out: a file is no folder for anyone.
+    // Permissions do not stop every user. A path below a file stops all of them.
     let below_a_file = format!("{scenario}/below");
     for output in [&scenario, &below_a_file] {
         let words = ["cannot write", output, "Name a folder"];
@@ -398,7 +398,7 @@ fn a_place_that_cannot_be_written_to_is_refused_by_name() {
         &["run", &scenario, "--json", "--wave", &below_a_file],
         &words,
     );
-    // A folder is no file.
+    // A folder is not a file.
     let a_folder = folder.path("folder");
     fs::create_dir(&a_folder).unwrap();
     folder.refuses(
@@ -444,7 +444,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     ] {
         folder.refuses(arguments, words);
     }
-    // Without anything, what there is.
+    // Without arguments the program lists its commands.
     let ran = nestwalk(&[""; 0]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     for verb in ["walk", "run", "fuzz", "wave"] {
@@ -461,7 +461,7 @@ fn help_names_every_verb_and_every_exit_code() {
         "run",
         "fuzz",
         "wave",
-        "0 all agree",
+        "0 everything agrees",
         "1 mismatch",
         "2 bad input",
         "3 the device",
@@ -470,7 +470,8 @@ fn help_names_every_verb_and_every_exit_code() {
     }
 }
 
-/// The exercise with the word that it does not give still missing, and an access that does not expect a fault.
+/// The exercise without the word that it leaves open, and with an access that does not expect a
+/// fault.
 fn with_a_hole() -> String {
     let text = text_of("exercise.toml");
     let fault = "expect.fault = { kind = \"memory\", stage = \"guest\", level = \"L2\" }\n";
@@ -515,7 +516,7 @@ fn a_walk_into_a_hole_that_is_meant_is_a_memory_fault() {
     }
 }
 
-/// A wrong expectation: exit code 1, both values named with the line, by golden model and device.
+/// A wrong expectation: exit code 1, and both values with the line, for golden model and device.
 #[track_caller]
 fn found_wrong(scenario: &str, place: &str, words: &str) {
     let folder = Folder::with(scenario);
@@ -569,7 +570,7 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
         (
             "expect.hpa = 0x229A0",
             "expect.hpa = 0x829A0",
-            "expected hPA 0x829A0, found hPA 0x229A0",
+            "expected hPA 0x829A0, observed hPA 0x229A0",
         ),
         (
             reads,
@@ -585,12 +586,12 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
         (
             "expect.hpa = 0x229A4",
             "expect.hpa = 0x529A4",
-            "expected hPA 0x529A4, found hPA 0x229A4",
+            "expected hPA 0x529A4, observed hPA 0x229A4",
         ),
         (
             "expect.hpa = 0x229A4",
             "expect.hpa = 0xA29A4",
-            "expected hPA 0xA29A4, found hPA 0x229A4",
+            "expected hPA 0xA29A4, observed hPA 0x229A4",
         ),
         (
             "expect.hpa = 0x229A4",
@@ -601,14 +602,14 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
         (
             "expect.accesses = 3",
             "expect.accesses = 2",
-            "expected 2 memory accesses, found 3",
+            "expected 2 memory accesses, observed 3",
         ),
         (
             "expect.accesses = 9",
             "expect.accesses = 8",
-            "expected 8 memory accesses, found 9",
+            "expected 8 memory accesses, observed 9",
         ),
-        // Where they lead to in the end.
+        // The results of the walks.
         (
             "expect.hpa = 0x11EAC",
             "expect.hpa = 0x51EAC",
@@ -624,7 +625,7 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
             "expect.hpa = 0x81EAC",
             "found hPA 0x11EAC",
         ),
-        // A gPA taken for an hPA.
+        // A gPA in place of an hPA.
         (
             "expect.hpa = 0x11EAC",
             "expect.hpa = 0x41EAC",
@@ -642,13 +643,13 @@ fn a_fault_where_a_translation_is_expected_is_found_wrong_and_the_reverse() {
         "expect.gpa = 0x41EAC\nexpect.hpa = 0x11EAC",
         "expect.fault = { kind = \"permission\" }",
     );
-    let words = "expected permission fault, found hPA 0x11EAC";
+    let words = "expected permission fault, observed hPA 0x11EAC";
     found_wrong(&replaced(&text, old, new), new, words);
 
     let text = text_of("classic32.toml");
     let old = "expect.fault = { kind = \"permission\", stage = \"guest\", level = \"L2\" }\nexpect.accesses = 6";
     let new = "expect.hpa = 0x00300010 # not permitted";
-    let words = "expected hPA 0x300010, found permission fault at guest L2";
+    let words = "expected hPA 0x300010, observed permission fault at guest L2";
     found_wrong(&replaced(&text, old, new), new, words);
 }
 
@@ -660,7 +661,7 @@ fn whether_the_tlb_answers_is_seen_by_run_alone() {
     assert_eq!(nestwalk(&["walk", folder.scenario()]).code, 0);
     let ran = nestwalk(&["run", folder.scenario()]);
     assert_eq!(ran.code, 1);
-    let words = "device: expected a walk's answer, found the TLB's answer";
+    let words = "device: expected the result of a walk, observed a TLB hit";
     assert!(ran.stdout.contains(words), "{}", ran.stdout);
     let json = nestwalk(&["run", folder.scenario(), "--json"]).json();
     assert_eq!(json["agree"], false);
@@ -906,7 +907,7 @@ fn fuzz_runs_on_the_device_that_is_named_and_refuses_one_that_there_is_not() {
     let ran = nestwalk(&[&campaign[..], &["--device", "handout_s1"]].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert!(ran.stdout.contains("--device handout_s1"), "{}", ran.stdout);
-    // One walk at a time: another campaign than with the devices that it draws.
+    // One walk at a time: the campaign differs from the one that draws its devices.
     let cycles = |ran: &Ran| ran.stdout.split_once(" cycles").unwrap().0.to_owned();
     assert_ne!(cycles(&ran), cycles(&nestwalk(&campaign)));
     let ran = nestwalk(&[&campaign[..], &["--device", "rv64"]].concat());

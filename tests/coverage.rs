@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage: what is counted is what has happened, sums are the same however they came about, what cannot be is never
-//! reached, and files and pages are as they should be.
+//! Coverage: counts are those of the events, sums do not depend on order, impossible bins are never
+//! hit, and files and pages have the right form.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -71,7 +71,7 @@ fn covered_by(scenario: &Scenario) -> Coverage {
     coverage
 }
 
-/// Holds the counts of a format's groups against those that are expected: there are no others.
+/// Compares the counts of a format's groups with the expected ones. There must be no others.
 #[track_caller]
 fn assert_counts(coverage: &Coverage, format: Format, groups: &[Id], expected: &[(Id, &str, u64)]) {
     for &(id, bin, times) in expected {
@@ -89,8 +89,8 @@ fn assert_counts(coverage: &Coverage, format: Format, groups: &[Id], expected: &
 fn the_exercise_reaches_just_the_bins_of_its_walks() {
     let scenario = parse::load(&scenario_file("exercise.toml")).unwrap();
     let coverage = covered_by(&scenario);
-    // Two walks of the host's table alone; a nested one that finds a hole at the guest's leaf, and one that finds the data, with
-    // eight reads; then a store that hits.
+    // Two walks of the host table alone; a nested walk that finds a hole at the guest leaf, and one
+    // that finds the data, with eight reads; then a store that hits.
     let expected = [
         (Id::Translation, "host table | load | off | 64 KiB", 2),
         (Id::Translation, "both tables | load | 64 KiB | 64 KiB", 1),
@@ -143,8 +143,8 @@ fn the_exercise_reaches_just_the_bins_of_its_walks() {
     assert_counts(&coverage, Format::Handout, &groups, &expected);
 }
 
-/// Loads of pages side by side, each after the one before has been answered, with a fence before some; Sv32 over Sv32x4, or Sv39
-/// over Sv39x4.
+/// Loads of neighbouring pages, each after the response to the one before, with a fence before some
+/// of them; Sv32 over Sv32x4, or Sv39 over Sv39x4.
 fn side_by_side(machine: Machine, fences: &[Option<Fence>]) -> Scenario {
     const GVA: u64 = 0x4000_0000;
     const GPA: u64 = 0x8000_0000;
@@ -192,7 +192,8 @@ fn walks_count_by_what_walk_caches_have_led_them_to_and_by_what_fences_have_left
     ));
     let mode = "V=1 sv39 over sv39x4";
     let led = |to: &str| format!("{mode} | {to}");
-    // The guest's tables lie side by side: the first walk, and the one after the second fence, are led to those below the root.
+    // The guest tables are neighbours. The first walk, and the one after the second fence, are led
+    // to the tables below the root.
     let [to_l1, to_l0] = ["L1", "L0"].map(|guest| {
         let to = format!("host cache to host L0 to read guest {guest}");
         led(&to)
@@ -270,7 +271,7 @@ fn a_read_follows_upon_a_word_at_once_only_with_the_read_bypass() {
             ..Machine::of(Format::Rv64)
         };
         let coverage = covered_by(&side_by_side(machine, &[None]));
-        // All 15 reads of the walk but its first.
+        // All 15 reads of the walk except the first.
         let expected = [(Id::NextRead, bin, 14)];
         assert_counts(&coverage, Format::Rv64, &[Id::NextRead], &expected);
     }
@@ -286,7 +287,7 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
         expected
     );
 
-    // The same scenarios on three machines, and the parts added up in another order.
+    // The same scenarios on three machines, and their parts added up in another order.
     let mut devices = Devices::default();
     let mut parts: Vec<Coverage> = (0..3)
         .map(|machine| {
@@ -320,7 +321,7 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
     parts.rotate_left(1);
     let mut sum = Coverage::default();
     for part in &parts {
-        // By way of a file.
+        // Through a file.
         let text = file::to_json(part);
         sum.merge(&file::parse(Path::new("part"), &text).unwrap())
             .unwrap();
@@ -343,7 +344,8 @@ fn nothing_that_is_held_impossible_is_ever_reached() {
     }
 }
 
-/// Reads HTML as far as this page uses it: every tag that is opened is closed, in order. Gives the values of each attribute named.
+/// Reads the HTML that this page uses: every tag that is opened is closed, in order. Returns the
+/// values of each named attribute.
 fn attributes(page: &str, names: &[&str]) -> Vec<(String, String)> {
     const EMPTY: [&str; 2] = ["meta", "!DOCTYPE"];
     let mut open: Vec<&str> = Vec::new();
@@ -516,7 +518,7 @@ fn what_is_no_coverage_is_refused_by_file_and_reason() {
         &["no bin \"0 | at random\""],
     );
     refused(&with("\"runs\"", "\"rums\""), &["rums"]);
-    // The same campaign twice.
+    // The same campaign occurs twice.
     refused(&text, &["shard 0/1", "twice"]);
     refused(
         &with("\"index\": 0", "\"index\": 1"),

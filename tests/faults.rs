@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Faults, on golden model and device: each kind at each entry of both tables with every field of it, which of two
-//! comes first, and what a hit says.
+//! Faults, on golden model and device: each kind at each entry of both tables with every field, the
+//! order of two faults, and the response of a hit.
 
 use std::collections::HashSet;
 
@@ -51,7 +51,7 @@ fn machines(format: Format) -> [Machine; 3] {
     ]
 }
 
-/// Where the walk of a nest stands at each of its eight entries.
+/// The position of the walk of a nest at each of its eight entries.
 fn positions(nest: &Nest) -> [Position; 8] {
     let [first, second, data] = nest.gpas().map(Gpa);
     let guest = |level| Position::Guest { level };
@@ -80,7 +80,7 @@ fn fault(kind: FaultKind, at: Position) -> Outcome {
     })
 }
 
-/// The answer with an hPA of the data's page.
+/// The response with an hPA of the data's page.
 fn translated(nest: &Nest, hpa: u64) -> Outcome {
     let geometry = nest.format.geometry();
     Ok(Translation {
@@ -96,7 +96,7 @@ fn one_access(machine: Machine, memory: &HostMemory, context: Context, op: Op) -
     scenario(machine, memory.clone(), &[context], vec![op])
 }
 
-/// Golden model and device both answer a single access with `outcome`, after `reads`.
+/// Golden model and device both respond to a single access with `outcome`, after `reads`.
 #[track_caller]
 fn holds(devices: &mut Devices, scenario: &Scenario, outcome: &Outcome, reads: &[Hpa], what: &str) {
     let [(answer, walked)] = &golden(scenario)[..] else {
@@ -138,7 +138,7 @@ impl Case {
         }
     }
 
-    /// With another word in the entry; none makes a hole.
+    /// A case with another word in the entry. None: a hole.
     fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u64>) -> Self {
         let mut case = Self::new(kind, entry, what, nest);
         let at = case.nest.entries()[entry];
@@ -149,10 +149,11 @@ impl Case {
         case
     }
 
-    /// How many entries are read.
+    /// The number of entries that are read.
     fn reads(&self) -> usize {
         match (self.kind, self.entry) {
-            // The entry's own address is wrong. A guest entry's is looked at before the host's table is.
+            // The address of the entry is wrong. The address of a guest entry is checked before the
+            // host table is walked for it.
             (FaultKind::Misaligned | FaultKind::Width, 2 | 5) => self.entry - 2,
             (FaultKind::Misaligned | FaultKind::Width, _) => self.entry,
             _ => self.entry + 1,
@@ -180,7 +181,7 @@ fn index(nest: &Nest, entry: usize) -> u64 {
     }
 }
 
-/// All that can be wrong with the address of an entry.
+/// All faults of the address of an entry.
 fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     let end = 1u64 << nest.width();
@@ -202,7 +203,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     cases
 }
 
-/// All that can be wrong with the content of an entry.
+/// All faults of the content of an entry.
 fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
     let word = nest.words()[entry];
     let is_leaf = matches!(entry, 1 | 4 | 5 | 7);
@@ -296,7 +297,7 @@ fn a_walk_reads_the_eight_entries_that_are_worked_out_by_hand() {
     }
 }
 
-/// The case holds on golden model and device, for every access, at the first time and at the second.
+/// Checks a case on golden model and device, for every access, the first time and the second time.
 fn case_holds(devices: &mut Devices, machine: Machine, case: &Case, first: usize) {
     let nest = &case.nest;
     let (context, gva) = match first {
@@ -333,8 +334,8 @@ fn every_kind_of_fault_names_its_entry_and_gpa_at_every_entry_of_a_nested_walk()
     let mut devices = Devices::default();
     for (format, seen) in [(Format::Handout, 38), (Format::Classic32, 30)] {
         let cases = every_case(format, 0);
-        // 8 entries can be a hole, past the end, or reserved; 6 misaligned (the host's root is one for three walks); 4 are
-        // leaves, which can be invalid or forbid.
+        // 8 entries can be a hole, beyond the width, or reserved; 6 misaligned (the host root is
+        // one for three walks); 4 are leaves, which can be invalid or deny the access.
         assert_eq!(kinds_and_entries(&cases).len(), seen);
         for machine in machines(format) {
             for case in &cases {
@@ -531,7 +532,7 @@ fn the_walks_own_reads_of_guest_tables_need_a_readable_host_leaf_and_no_more() {
     }
 }
 
-/// The answer to an access at an offset of the page, by the rights of both leaves.
+/// The response to an access at an offset of the page, by the rights of both leaves.
 fn by_rights(nest: &Nest, kind: Access, offset: u64) -> Outcome {
     let refused = |at| fault(FaultKind::Permission, at);
     if !nest.guest_rights.permit(kind) {
@@ -595,7 +596,8 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
             }
         }
     }
-    // For each format: an access hits after itself only where it is permitted; after another, also where it is not.
+    // For each format: an access hits after itself only if it is permitted. After another access it
+    // also hits if it is not.
     assert_eq!(hits.len(), 2 * (3 + 6 * 3));
 }
 
@@ -664,7 +666,7 @@ fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
     let mut devices = Devices::default();
     for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
-            // All that stands in the first entry is wrong; with the error it means nothing.
+            // Everything in the first entry is wrong. With the error it is ignored.
             let nest = Nest {
                 rights_mode: true,
                 ..Nest::new(format)
@@ -767,7 +769,8 @@ fn a_fault_takes_no_other_answer_with_it() {
                 ..nest.context()
             };
             let page = format.geometry().page_bytes();
-            // In turn: an entry that is a hole, a root that is misaligned (without any read), and what is well.
+            // In turn: an entry that is a hole, a root that is misaligned (without any read), and a
+            // sound entry.
             let ops: Vec<Op> = (0..60)
                 .map(|n| match n % 3 {
                     0 => access(0, Access::Load, nest.gva - page - n),

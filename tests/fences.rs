@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fences on the device: what each combination of operands forgets and keeps, at rest and in every cycle of a walk; and
-//! contexts that are told apart, in the TLB and in walks side by side.
+//! Fences on the device: what each combination of operands invalidates and keeps, at rest and in
+//! every cycle of a walk. Contexts are distinguished in the TLB and in concurrent walks.
 
 use std::collections::HashSet;
 
@@ -58,7 +58,7 @@ fn combinations(fence: Fence) -> Vec<Fence> {
     all
 }
 
-/// A page of the TLB: what a fence may name it by.
+/// A page of the TLB, with the operands by which a fence may match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tags {
     gva: u64,
@@ -68,7 +68,7 @@ struct Tags {
 }
 
 impl Tags {
-    /// Whether a fence names it, operand by operand.
+    /// Returns true if a fence matches it, operand by operand.
     fn named(&self, fence: &Fence, page_bytes: u64) -> bool {
         let same_page = |a: u64, b: u64| a / page_bytes == b / page_bytes;
         fence.gva.is_none_or(|gva| same_page(gva.0, self.gva))
@@ -78,8 +78,9 @@ impl Tags {
     }
 }
 
-/// 16 translations, one for each choice between two gVAs, two gPAs, two ASIDs and two VMIDs: their contexts, and memory
-/// for them. A gVA has one gPA with rights mode off and the other with it on, which are two guest tables.
+/// 16 translations, one for each choice of two gVAs, two gPAs, two ASIDs and two VMIDs: their
+/// contexts, and memory for them. A gVA has one gPA with rights mode off and another one with it
+/// on, in two guest tables.
 struct Sixteen {
     format: Format,
     memory: HostMemory,
@@ -99,7 +100,8 @@ impl Sixteen {
         let page = geometry.page_bytes();
         let mut memory = HostMemory::new(format);
         let mut put = |at: u64, word: u64| memory.write(Hpa(at), word | 0xF);
-        // The host maps every page below 4 to itself; the guest's tables are in page 0, and so are the host's.
+        // The host maps every page below 4 to itself. The guest tables are in page 0, and so are
+        // the host tables.
         for number in 0..4 {
             put(0x800 + 4 * number, number * page);
         }
@@ -144,7 +146,7 @@ impl Sixteen {
         }
     }
 
-    /// Which of the 16 still hit after a fence. Every answer is right.
+    /// The translations, of the 16, that still hit after a fence. Every response is right.
     fn left(&self, devices: &mut Devices, machine: Machine, fence: Fence) -> Vec<Tags> {
         let all = self
             .tags
@@ -294,11 +296,13 @@ impl Edit {
         }
     }
 
-    /// A fence with every operand, each of which names the translation, before the edit and after.
+    /// A fence with every operand, each of which matches the translation, before the edit and
+    /// after.
     fn fence(&self) -> Fence {
         Fence {
             gva: Some(Gva(self.nest.gva)),
-            // An edit of the guest's table leads to another gPA: what names the old one need not name the new.
+            // An edit of the guest table gives another gPA. A fence that matches the old gPA need
+            // not match the new one.
             gpa: match self.what {
                 "guest leaf" => None,
                 _ => Some(Gpa(self.nest.data)),
@@ -395,7 +399,7 @@ fn a_walk_that_a_fence_of_its_asid_and_vmid_overtakes_fills_nothing_and_is_asked
     for machine in machines() {
         let nest = Nest::new(machine.format);
         let page = machine.format.geometry().page_bytes();
-        // By address a walk under way cannot be told from others: it is enough that its ASID and VMID are named.
+        // The address of a walk in flight is not known: it is enough that its ASID and VMID match.
         for (gva, gpa) in [(nest.gva, nest.data), (nest.gva ^ page, nest.data ^ page)] {
             for (asid, vmid) in [
                 (nest.asid, nest.vmid),
@@ -462,7 +466,8 @@ fn an_equal_request_after_a_fence_does_not_share_the_walk_from_before_it() {
             let ran = device(&mut devices, &scenario);
             assert!(ran.fences[0] < ran.answers[0].answered);
             let merged: Vec<bool> = ran.answers.iter().map(|answer| answer.merged).collect();
-            // The requests from before it are asked again, and share the walk that the one after it has begun.
+            // The requests from before the fence are repeated, and share the walk that the request
+            // after it has begun.
             assert_eq!(merged, [true, true, false, true], "{machine:?}");
             let replays: Vec<usize> = ran.answers.iter().map(|a| a.replays).collect();
             assert_eq!(replays, [1, 1, 0, 0], "{machine:?}");
@@ -515,7 +520,7 @@ fn whatever_the_cycle_of_a_fence_no_request_after_it_is_given_what_was_there_bef
                 let what = format!("{machine:?}, {}: {fence}", edit.what);
                 assert_eq!(offsets, HashSet::from_iter(1..=31), "{what}");
                 assert_eq!(in_the_cycle_of_the_result, 1, "{what}");
-                // Early edits are seen by the walk under way, late ones not.
+                // The walk in flight sees early edits and does not see late ones.
                 assert_eq!(first_answers.len(), 2, "{what}");
             }
         }
@@ -566,7 +571,8 @@ fn a_request_is_taken_in_the_cycle_after_a_fence_and_what_was_not_named_hits_at_
             let answer = &ran.answers[1];
             assert_eq!(answer.hit, hit);
             assert_eq!(answer.accepted, ran.fences[0] + 1);
-            // Eight reads with data in the next cycle, and the look-up in the second level, as docs/ports.md has it.
+            // Eight reads with data in the next cycle, and the lookup in the L2 TLB, as in
+            // docs/ports.md.
             let second = 2 * u64::from(machine.tlb2.is_some());
             let cycles = match (hit, machine.read_bypass) {
                 (true, _) => 1,
@@ -611,7 +617,7 @@ fn walks_side_by_side_do_not_mix_their_contexts_whenever_the_second_begins() {
             host_only(&one),
             host_only(&two),
         ];
-        // What each context is asked for, and where that is.
+        // The requests of each context, and their addresses.
         let asked = [one.gva, two.gva, one.gpas()[2], two.gpas()[2]];
         let right =
             [&one, &two, &one, &two].map(|nest| translated(format, nest.gpas()[2], nest.hpa()));
@@ -648,13 +654,15 @@ fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_di
         let format = machine.format;
         let (one, mut two, mut memory) = two_nests(format);
         two.asid = one.asid;
-        // With the guest table off the same gVA is a gPA, which each host table maps elsewhere again.
+        // With the guest table off the same gVA is a gPA, which each host table maps to yet another
+        // page.
         let geometry = format.geometry();
         let page = geometry.page_bytes();
         let offset = geometry.offset(one.gva);
         for (number, nest) in [(4, &one), (5, &two)] {
             let root = nest.host_root + geometry.index(nest.gva, 1) * 4;
-            // The HANDOUT machine's table is there already: for its page 7, another entry than those in use.
+            // The table of the HANDOUT machine exists already: for its page 7, an entry other than
+            // those in use.
             let table = match memory.read(Hpa(root)) {
                 Ok(table) => table,
                 Err(_) => {

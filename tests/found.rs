@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenarios that once failed, of the device or of the bench: each says at its head what was wrong, and runs without a
-//! mismatch.
+//! Scenarios that once failed because of a bug in the device or in the testbench. Each file states
+//! the bug at its head, and now runs without a mismatch.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The handout's machine: the official answers of the exercise, on golden model and device.
+//! The handout's machine: the official results of the exercise, on golden model and device.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
 use nestwalk::bench;
@@ -43,14 +43,14 @@ fn query(guest_root: Option<u64>, gva: u64) -> Query {
     }
 }
 
-/// The golden walk: answer and steps.
+/// The golden walk: its outcome and steps.
 fn golden(query: &Query) -> (Outcome, Vec<Step>) {
     let mut steps = Vec::new();
     let found = golden::walk(Format::Handout, query, &mut snapshot(), &mut steps);
     (golden::answer(&found), steps)
 }
 
-/// The device's walk: answer and reads.
+/// The walk of the device: its outcome and reads.
 fn device(query: &Query) -> (Outcome, Vec<u64>) {
     let scenario = Scenario {
         title: String::new(),
@@ -132,7 +132,7 @@ fn gva_61eac_takes_the_eight_reads_in_order_and_nine_accesses() {
 
 #[test]
 fn base_and_index_are_added_not_joined() {
-    // 0x02038 | 0xC is 0x0203C, whose word leads to page 8.
+    // 0x02038 | 0xC is 0x0203C, whose word points at page 8.
     let (outcome, steps) = golden(&query(None, 0xB29A0));
     assert_eq!(steps[1].entry, 0x02038 + 0xC);
     assert_ne!(steps[1].entry, 0x02038 | 0xC);

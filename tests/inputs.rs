@@ -11,7 +11,7 @@ use nestwalk::mmu::{Context, Fence};
 use nestwalk::scenario::parse::{ParseError, parse};
 use nestwalk::scenario::{Op, Scenario, write};
 
-/// A scenario with one context, given by registers, and these lines besides.
+/// A scenario with one context, given by registers, and the given lines.
 fn by_registers(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> String {
     let images: Vec<String> = images
         .iter()
@@ -61,7 +61,7 @@ fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     ]
 }
 
-/// The same images with one bit of a register the other way.
+/// The same images with one bit of a register inverted.
 fn flipped(images: &[(Register, u64)], of: Register, bit: u32) -> Vec<(Register, u64)> {
     let flip = |&(register, image): &(Register, u64)| match register == of {
         true => (register, image ^ 1 << bit),
@@ -397,7 +397,7 @@ fn a_context_of_registers_is_for_accesses_that_they_translate_the_same() {
         &riscv("rv64", "csrs = {}", "hlvx = 0"),
         &["`hlvx` in context \"k\"", "V=1"],
     );
-    // The port takes any access in any context.
+    // The port accepts any access in any context.
     read(&riscv("rv64", "v = false", "hlvx = 0"));
 }
 
@@ -489,7 +489,7 @@ fn what_is_expected_of_the_device_and_of_gva_comes_back_from_a_file_as_it_is() {
 #[test]
 fn what_cannot_be_expected_of_the_device_is_refused() {
     for (expect, words) in [
-        ("{ device = {} }", &["`device` says nothing"][..]),
+        ("{ device = {} }", &["`device` has no key"][..]),
         ("{ device = { hit = true } }", &["unknown key `hit`"]),
         (
             "{ device = { device = { cause = 5 } } }",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! JSON documents: what is written is what `docs/json.md` says, and it says the truth about expectations.
+//! JSON documents: each document agrees with `docs/json.md`, and states the truth about
+//! expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,7 +34,7 @@ fn project(path: &str) -> String {
 
 /// A row of a table of the page.
 struct Row {
-    /// The type, as it stands there.
+    /// The type, as in the page.
     kind: String,
     /// The column "when" is empty.
     always: bool,
@@ -86,7 +87,7 @@ impl Page {
         }
     }
 
-    /// A document that says what it is.
+    /// Checks a document that states its schema.
     fn document(&mut self, name: &str, value: &Value) {
         let schema = value["schema"]
             .as_str()
@@ -96,7 +97,7 @@ impl Page {
         self.check(value, name, name);
     }
 
-    /// A value of a type of the page. `place` is where it stands.
+    /// Checks a value against a type of the page. `place` is its place in the document.
     fn check(&mut self, value: &Value, kind: &str, place: &str) {
         let fits = |one: &&str| match value {
             Value::Null => *one == "null",
@@ -198,7 +199,7 @@ fn small(scenario: &Scenario) -> Option<&'static Variant> {
     VARIANTS.iter().find(small).or(Some(own))
 }
 
-/// An error of a device: that there is none with so many TLB entries.
+/// An error of a device: there is none with so many TLB entries.
 fn no_device(scenario: &Scenario) -> DutError {
     let mut scenario = scenario.clone();
     scenario.machine.tlb_entries = 999;
@@ -267,7 +268,7 @@ fn failing(folder: &Folder, page: &mut Page) {
     page.check(&left, "found", "found");
 }
 
-/// What only a device shows that is wrong in a replay, or a model of coverage that is wrong.
+/// Fields for mismatches that only a device shows in a replay, and for a wrong model of coverage.
 const UNSEEN: [&str; 4] = [
     "bin.bin",
     "bin.group",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Places that the program writes to, and inputs that want too much: a verdict is never lost, nothing is replaced that should not be,
-//! and time and memory have limits.
+//! Outputs of the program, and inputs that request too much: a verdict is never lost, only the
+//! right files are replaced, and time and memory are limited.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -91,7 +91,8 @@ fn right() -> String {
     fs::read_to_string(scenario_file("exercise.toml")).unwrap()
 }
 
-/// Says that a test needs what is not there; not through the test harness, which would keep it to itself.
+/// Reports that a test lacks a prerequisite. It writes past the test harness, which would hide the
+/// message.
 fn skipped(test: &str, needs: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: it needs {needs}");
 }
@@ -100,7 +101,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-// --- A verdict is never lost --------------------------------------------------------------------------------------------
+// --- A verdict is never lost ---------------------------------------------------------------------
 
 #[test]
 fn a_verdict_is_printed_and_is_the_exit_code_whatever_cannot_be_written() {
@@ -120,7 +121,7 @@ fn a_verdict_is_printed_and_is_the_exit_code_whatever_cannot_be_written() {
             .matches("error: cannot write /dev/full: ")
             .count();
         assert_eq!(errors, options.len() / 2, "{}", ran.stderr);
-        // Without a mismatch the error is what there is to say.
+        // Without a mismatch the error decides.
         let ran = folder.run(&[&["run", "right.toml"], options].concat());
         assert_eq!(ran.code, 2, "{options:?}: {}", ran.stderr);
         assert!(
@@ -141,7 +142,7 @@ fn a_verdict_is_printed_and_is_the_exit_code_whatever_cannot_be_written() {
         "{}",
         ran.stderr
     );
-    // Nor where an error cannot be said.
+    // An error that cannot be reported does not change the verdict.
     let ran = folder.shell("\"$1\" run wrong.toml --junit /dev/full 2> /dev/full");
     assert_eq!(ran.code, 1);
     let ran = folder.shell("\"$1\" run wrong.toml > /dev/full 2> /dev/full");
@@ -170,7 +171,7 @@ fn a_mismatch_in_a_file_is_not_lost_to_an_error_behind_it_or_in_another_file() {
         );
         assert!(ran.stderr.contains("missing.trace: "), "{}", ran.stderr);
     }
-    // An access whose updates are cut off is no mismatch.
+    // An access whose updates are missing is not a mismatch.
     let cut = "H 1 64 0 0 1 1\n\
                C 1 0 1 8000000000080000 0 0 0 0 0 0 1 0 0 0 0\n\
                M 80000000 20000401\nM 80001000 20000801\nM 80002008 2000100f\n\
@@ -203,7 +204,7 @@ fn a_mismatch_in_a_file_is_not_lost_to_an_error_behind_it_or_in_another_file() {
     assert!(ran.stderr.contains("v.jsonl:2: "), "{}", ran.stderr);
 }
 
-// --- Places -------------------------------------------------------------------------------------------------------------
+// --- Places --------------------------------------------------------------------------------------
 
 #[test]
 fn a_link_is_followed_and_what_is_no_regular_file_is_written_into() {
@@ -299,7 +300,7 @@ fn a_fifo_that_nobody_reads_is_an_error_after_the_verdict() {
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("NOT AS EXPECTED"));
     assert!(
-        ran.stderr.contains("nobody has opened this FIFO"),
+        ran.stderr.contains("no process has opened this FIFO"),
         "{}",
         ran.stderr
     );
@@ -391,16 +392,20 @@ fn an_input_is_never_an_output_and_no_two_outputs_are_one() {
     ] {
         let ran = folder.run(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
-        assert!(ran.stderr.contains(" are one file, "), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(" are the same file, "),
+            "{}",
+            ran.stderr
+        );
     }
     assert_eq!(folder.names(), before);
     assert_eq!(texts(&before), contents);
-    // What standard output has been redirected into.
+    // The file into which standard output is redirected.
     let ran = folder.shell("\"$1\" run s.toml --json --junit x > x");
     assert_eq!(ran.code, 2);
     assert!(
         ran.stderr
-            .contains("standard output and --junit are one file"),
+            .contains("standard output and --junit are the same file"),
         "{}",
         ran.stderr
     );
@@ -430,7 +435,7 @@ fn a_wave_that_cannot_be_written_is_an_error_and_leaves_no_draft() {
     let folder = Folder::new();
     folder.write("s.toml", right());
     folder.write("wrong.toml", wrong());
-    // As on a full disk: a file may have no more than 5 or 8 KiB.
+    // This is like a full disk: a file may have no more than 5 or 8 KiB.
     for limit in [5, 8] {
         for (scenario, code) in [("s.toml", 2), ("wrong.toml", 1)] {
             let ran = folder.shell(&format!(
@@ -532,7 +537,7 @@ fn a_folder_that_may_not_be_searched_is_an_error_at_once() {
             "to be root",
         );
     }
-    // A copy where everybody comes.
+    // A copy in a folder that every user can read.
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = place.path().join("nestwalk");
@@ -567,7 +572,7 @@ fn a_folder_that_is_gone_is_an_error_at_once() {
     assert!(ran.stderr.contains("cannot write out: "), "{}", ran.stderr);
 }
 
-// --- Identities ---------------------------------------------------------------------------------------------------------
+// --- Identities ----------------------------------------------------------------------------------
 
 #[test]
 fn shards_of_campaigns_that_lean_toward_other_goals_are_not_merged() {
@@ -609,9 +614,9 @@ fn shards_of_campaigns_that_lean_toward_other_goals_are_not_merged() {
     }
 }
 
-// --- Limits -------------------------------------------------------------------------------------------------------------
+// --- Limits --------------------------------------------------------------------------------------
 
-/// Runs the program with 1 GiB of address space and 20 s: it refuses what it is given, by what it says.
+/// Runs the program with 1 GiB of address space and 20 s. It refuses its input with these words.
 #[track_caller]
 fn is_too_much(folder: &Folder, arguments: &str, words: &[&str]) {
     let ran = folder.shell(&format!("ulimit -v 1048576; timeout 20 \"$1\" {arguments}"));
@@ -749,7 +754,7 @@ fn numbers_of_shards_have_a_limit_and_threads_that_cannot_be_made_are_done_witho
     if !is_root() {
         return skipped("threads_that_cannot_be_made_are_done_without", "to be root");
     }
-    // As a user who may have one thread.
+    // This runs as a user who may have one thread.
     let user = tempfile::tempdir().unwrap();
     fs::set_permissions(user.path(), fs::Permissions::from_mode(0o777)).unwrap();
     fs::copy(cargo_bin!("nestwalk"), user.path().join("nestwalk")).unwrap();
@@ -793,9 +798,9 @@ const TRACE: &str = "H 1 64 0 0 0 1\n\
     M 80000000 20000401\nM 80001000 20000801\nM 80002008 200010cf\n\
     A 1 r 1008 =80004008 3\nE 1 3 0 0 1 0 0 0\n";
 
-// --- Interrupts ---------------------------------------------------------------------------------------------------------
+// --- Interrupts ----------------------------------------------------------------------------------
 
-/// Interrupts the program as soon as it says something, or is running: it ends in order.
+/// Interrupts the program as soon as it prints something, or runs. It ends in order.
 fn interrupted(folder: &Folder, arguments: &[&str]) -> Ran {
     let child = Command::new(cargo_bin!("nestwalk"))
         .current_dir(folder.0.path())
@@ -850,7 +855,7 @@ fn an_interrupt_ends_a_trace_a_wave_and_a_run_in_order() {
     }
 }
 
-// --- What is shown ------------------------------------------------------------------------------------------------------
+// --- What is shown -------------------------------------------------------------------------------
 
 #[test]
 fn no_control_character_of_an_input_reaches_a_terminal() {
@@ -896,7 +901,7 @@ fn a_command_in_a_report_works_as_it_stands() {
     let ran = folder.run(&["wave", "s p'a$ce.toml", "-o", "w o'w"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let line = ran.stdout.lines().last().unwrap();
-    let command = line.strip_prefix("open it: gtkwave ").unwrap();
+    let command = line.strip_prefix("open: gtkwave ").unwrap();
     let (files, _) = command.split_once("   (or:").unwrap();
     let ran = folder.shell(&format!("ls {files}"));
     assert_eq!(

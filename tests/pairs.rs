@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pairs of runs: what an access comes to depends on tables and context, and on nothing else. The same accesses are answered
-//! alike whatever the memory's latency, back-pressure and order, the number of walk slots, the size of the TLB, and
-//! whether it hits.
+//! Pairs of runs: the result of an access depends on tables and context, and on nothing else. The
+//! same accesses have the same results whatever the memory's latency, back-pressure and order, the
+//! number of walk slots, the size of the TLB, and its hits.
 //!
-//! The checks of a single run leave an implementation its freedom where the architecture has some. Here the scenarios are such that there
-//! is none: edits are waited for and fenced, tags stand for one set of tables each, no memory error is drawn, and accessed
-//! and dirty bits either fault or are set by one access at a time.
+//! The checks of a single run leave an implementation the freedom that the architecture has. The
+//! scenarios here leave none: edits wait for the earlier accesses and are followed by fences, tags
+//! stand for one set of tables each, no memory error is drawn, and accessed and dirty bits either
+//! fault or are set by one access at a time.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use nestwalk::stimulus::{self, Profile};
 const SCENARIOS: u64 = 24;
 const ACCESSES: u64 = 200;
 
-/// Who sets accessed and dirty bits.
+/// The agent that sets accessed and dirty bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     /// Software: a clear one faults.
@@ -29,7 +30,7 @@ enum Status {
     Svadu,
 }
 
-/// A scenario whose accesses have one right answer each.
+/// A scenario whose accesses have exactly one legal result each.
 fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     let mut scenario = stimulus::scenario(profile, 77, number, ACCESSES);
     let riscv = profile.format.is_riscv();
@@ -46,7 +47,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
             context.guest.adue = status == Status::Svadu;
             context.host.adue = status == Status::Svadu;
         }
-        // All that a TLB may take the tags for.
+        // Everything that the tags of a TLB may stand for.
         let (mut host_stage, mut guest_stage) = (context.host, context.guest);
         (host_stage.mxr, guest_stage.mxr) = (false, false);
         let host = (context.virt, host_stage, context.napot);
@@ -72,7 +73,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
             }
             Op::Timing(_) | Op::Reset | Op::WalkCaches(_) | Op::Hold { .. } => {}
             Op::Access(mut access) => {
-                // One that is not asked again has no answer.
+                // A speculative access may have no response.
                 access.speculative = false;
                 ops.push(Op::Access(access));
                 if status == Status::Svadu {
@@ -96,7 +97,7 @@ fn number_of<T: PartialEq>(seen: &mut Vec<T>, thing: T) -> u16 {
     place as u16
 }
 
-/// What each op came to.
+/// The result of each operation.
 #[derive(Default)]
 struct Answers {
     outcomes: BTreeMap<usize, Outcome>,
@@ -158,7 +159,7 @@ fn answers_are_the_same(format: Format, rights: bool, status: Status) {
         let mut first: Option<Answers> = None;
         let mut hits = Vec::new();
         for (machine, dut) in &mut devices {
-            // Machines that heed less of a context answer otherwise.
+            // Machines that ignore more of a context give other results.
             let is_served = |context: &Context| {
                 let heeded = Machine::of(format).heeded(context);
                 machine.serves(context) && machine.heeded(context) == heeded
@@ -192,7 +193,7 @@ fn answers_are_the_same(format: Format, rights: bool, status: Status) {
         hits.sort_unstable();
         spread += hits[hits.len() - 1] - hits[0];
     }
-    // Not because every run went alike.
+    // The runs must not agree merely because they are equal.
     assert!(spread > 0, "the TLB hits in every run alike");
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every parser of the program on mutated inputs: no panic, no abort, nothing that takes longer than 20 s or more than 1 GiB.
+//! Every parser of the program on mutated inputs: no panic, no abort, and nothing that takes longer
+//! than 20 s or more than 1 GiB.
 //!
-//! A parser runs in a process of its own, whose memory is limited, and which a watchdog ends; so an abort is seen as well. The inputs
-//! are a function of a seed. `cargo test` runs a few; `make fuzz-parsers` runs 120,000. Variables: `NESTWALK_FUZZ_INPUTS` (inputs in all), `NESTWALK_FUZZ_SEED`.
+//! A parser runs in a process of its own with limited memory, and a watchdog ends it. So an abort
+//! is detected as well. The inputs are a function of a seed. `cargo test` runs a few, and
+//! `make fuzz-parsers` runs 120,000. Variables: `NESTWALK_FUZZ_INPUTS` (number of inputs),
+//! `NESTWALK_FUZZ_SEED`.
 
 use std::env;
 use std::fmt::Display;
@@ -36,7 +39,7 @@ use nestwalk::{campaign::Devices, mmu::WalkCaches};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// Inputs in all where nothing else is asked for.
+/// The number of inputs by default.
 const FEW: u64 = 4000;
 /// The most time that an input may take.
 const MOST_TIME: Duration = Duration::from_secs(20);
@@ -49,7 +52,8 @@ struct Parser {
     /// Its part of all inputs.
     weight: u64,
     corpus: fn() -> Vec<Vec<u8>>,
-    /// `path` is a file with the input, in a folder of its own. Whether it was taken, or a part of it.
+    /// Feeds the input, in the file `path`, to the parser. The file is in a folder of its own.
+    /// Returns true if the input, or a part of it, was accepted.
     feed: fn(path: &Path, input: &[u8]) -> bool,
 }
 
@@ -110,7 +114,7 @@ const PARSERS: [Parser; 9] = [
     },
 ];
 
-// --- What is fed --------------------------------------------------------------------------------------------------------
+// --- What is fed ---------------------------------------------------------------------------------
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -167,7 +171,7 @@ fn traces() -> Vec<Vec<u8>> {
         all.push(zstd::encode_all(&head[..], 1).unwrap());
         all.push(head);
     }
-    // One that is whole.
+    // A complete trace.
     let whole = "H 1 64 1 1 1 1\n\
                  C 1 0 1 8000000000080000 0 0 0 0 0 0 0 0 0 0 0\n\
                  M 80000000 20000401\nM 80001000 20000801\nM 80002008 200010cf\n\
@@ -278,7 +282,7 @@ fn reports() -> Vec<Vec<u8>> {
     ]
 }
 
-// --- What it is fed to --------------------------------------------------------------------------------------------------
+// --- What it is fed to ---------------------------------------------------------------------------
 
 /// An error is made into what is shown of it.
 fn shown<T, E: Display>(result: Result<T, E>) -> Option<T> {
@@ -295,7 +299,7 @@ fn feed_scenario(path: &Path, _: &[u8]) -> bool {
     };
     let accesses = report::golden_accesses(&scenario);
     shown(report::reject_holes(&scenario, &accesses));
-    // Mappings of many pages are written as the words that they come to, which a file may have fewer of.
+    // Mappings of many pages are written as their words, of which a file may have fewer.
     if scenario.ops.len() > 10_000 || scenario.memory.blocks() > 2000 {
         return true;
     }
@@ -428,7 +432,7 @@ fn feed_report(path: &Path, input: &[u8]) -> bool {
     shown(String::from_utf8_lossy(input).parse::<Shard>()).is_some() || rtl.is_some()
 }
 
-// --- Mutations ----------------------------------------------------------------------------------------------------------
+// --- Mutations -----------------------------------------------------------------------------------
 
 struct Mutator {
     rng: Xoshiro256PlusPlus,
@@ -581,7 +585,7 @@ fn input(parser: &Parser, corpus: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8>
     Mutator { rng }.input(corpus)
 }
 
-// --- Processes ----------------------------------------------------------------------------------------------------------
+// --- Processes -----------------------------------------------------------------------------------
 
 fn variable(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().expect(name))
@@ -607,7 +611,7 @@ fn main() -> ExitCode {
             .expect(CHILD);
         return run(parser, seed, share(parser));
     }
-    // As the test harness does it: a filter that names something else, or a list.
+    // The arguments of the test harness: a filter that names another test, or a list.
     let arguments: Vec<String> = env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         println!("no_parser_panics_aborts_or_hangs: test");
@@ -716,7 +720,7 @@ fn run(parser: &Parser, seed: u64, count: u64) -> ExitCode {
         "{name}: {taken} of {count} inputs are taken; the slowest is number {}, {:.2?}",
         slowest.0, slowest.1
     );
-    // Mutations of which a parser takes none, or all, find nothing.
+    // Mutations of which a parser accepts none, or all, find nothing.
     let is_of_use = (1..count).contains(&taken) || count < 100;
     if !is_of_use {
         eprintln!("{name}: {taken} of {count} inputs are taken: the mutations are of no use");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Random campaigns: the same whoever runs them, on however many threads; written scenarios run the same; what the
-//! stimulus must reach, it reaches.
+//! Random campaigns: the result does not depend on the machine or the number of threads, written
+//! scenarios run the same, and the stimulus reaches what it must.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -65,7 +65,8 @@ fn a_campaign_without_a_seed_says_which_it_took_and_that_seed_makes_it_again() {
     let again = fuzz(profile, &["--count", "1500", "--seed", &seed, "--json"]);
     assert_eq!(first.stdout, again.stdout);
 
-    // In text, too: the first line is what to say to have it again, the second what came of it.
+    // The text too: the first line is the command that repeats the campaign, and the second its
+    // figures.
     let first = fuzz(profile, &["--count", "1500"]).stdout;
     let mut lines = first.lines();
     let line = lines.next().unwrap();
@@ -113,7 +114,7 @@ fn a_random_scenario_follows_from_profile_seed_number_and_length_alone() {
     }
 }
 
-/// Runs a scenario, and gives its figures and when each access was taken and answered, and how.
+/// Runs a scenario. Returns its figures, and the cycles and results of each access.
 fn recorded(devices: &mut Devices, scenario: &Scenario) -> (Stats, Recorder) {
     let mut recorder = Recorder::new(scenario);
     match run(devices.get(scenario).unwrap(), scenario, &mut recorder) {
@@ -150,12 +151,12 @@ fn a_random_scenario_that_is_written_and_read_runs_the_same_cycle_by_cycle() {
             variants.insert(scenario.machine.variant().unwrap().name);
         }
     }
-    // So that each device has been in it.
+    // Each device must have taken part.
     let all = VARIANTS.iter().filter(|v| v.is_for_campaigns());
     assert_eq!(variants.len(), all.count(), "{variants:?}");
 }
 
-/// What a campaign has reached.
+/// The results of a campaign.
 #[derive(Default)]
 struct Reached {
     faults: BTreeSet<String>,
@@ -231,7 +232,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Every fault that a profile of the handout's kind can have, by what the formats say.
+/// Every fault that a profile of the handout's formats can have, by the rules of the formats.
 fn possible_faults(profile: Profile) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let host = |level, purpose| Position::Host {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A reset in the middle of work: nothing that was asked before it is answered after it, and nothing is remembered.
+//! A reset while work is in flight: no request from before it has a response after it, and no state
+//! is kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,7 @@ use nestwalk::mmu::Outcome;
 use nestwalk::scenario::{Machine, Op, Scenario, parse};
 use nestwalk::stimulus::{self, Profile};
 
-/// Of each op that was answered, whether by the TLB.
+/// For each operation with a response, whether the TLB hit.
 #[derive(Default)]
 struct Hits(BTreeMap<usize, bool>);
 
@@ -21,7 +22,7 @@ impl Observer for Hits {
     }
 }
 
-/// A scenario in which one access of `file` is made as the list of ops says, in the place of each `None`.
+/// A scenario in which one access of `file` replaces each `None` in the list of operations.
 fn scenario(file: &str, ops: &[Option<Op>]) -> Scenario {
     let path = Path::new("scenarios").join(file);
     let mut scenario = parse::load(&path).unwrap();
@@ -59,7 +60,7 @@ fn the_tlb_is_empty_after_a_reset() {
 #[test]
 fn what_is_under_way_at_a_reset_is_not_answered_and_disturbs_nobody_after_it() {
     for file in ["exercise.toml", "sv39-kvm.toml"] {
-        // In every phase of a walk, its last answer on the port among them.
+        // Every phase of a walk, including its last response on the port.
         for cycles in 1..40 {
             let ops = [
                 None,
@@ -81,7 +82,7 @@ fn what_is_under_way_at_a_reset_is_not_answered_and_disturbs_nobody_after_it() {
     }
 }
 
-/// When each request was accepted and answered, by cycle.
+/// The cycles in which each request was accepted and had its response.
 #[derive(Default)]
 struct Cycles(Vec<(u64, usize, bool)>);
 

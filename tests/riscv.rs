@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What RISC-V's two stages do on the RTL, case by case: the time of a walk, updates of A and D, page sizes, fences.
+//! The two stages of RISC-V on the RTL, case by case: the time of a walk, updates of A and D, page
+//! sizes, fences.
 
 #[path = "common/riscv.rs"]
 mod rig;
@@ -31,7 +32,7 @@ fn host_leaf(hpa: u64) -> Entry {
     Entry::leaf(hpa, Rights::ALL).with_user(true)
 }
 
-/// One page of 4 KiB in either stage.
+/// One 4K page in each stage.
 fn small(format: Format, guest: u8, host: u8) -> Rig {
     let mut rig = Rig::new(format, guest, host);
     if host > 0 {
@@ -100,7 +101,8 @@ fn an_entry_of_the_tlb_covers_the_smaller_page_of_every_pair_of_sizes() {
                     (size(guest_level, guest_napot), size(host_level, host_napot));
                 let smaller = guest_size.min(host_size);
                 let mut rig = Rig::new(format, levels, levels);
-                // Where each stage's page is aligned to its size, and not to the next.
+                // The page of each stage is aligned to its own size, and not to the next larger
+                // one.
                 let high = if format == Format::Rv32 {
                     0x8000_0000
                 } else {
@@ -116,7 +118,7 @@ fn an_entry_of_the_tlb_covers_the_smaller_page_of_every_pair_of_sizes() {
                 };
                 let host = leaf(host_leaf(0), host_size, hpa, host_napot);
                 let guest = leaf(guest_leaf(0), guest_size, gpa_base, guest_napot);
-                // Guest tables first: their pages must not meet the large page.
+                // Guest tables come first: their pages must not fall into the large page.
                 rig.map_guest(gva, guest_level, guest);
                 rig.map_host(gpa, host_level, host);
                 let inside = gva ^ (1 << (smaller - 1));
@@ -243,7 +245,7 @@ fn a_page_is_not_global_because_the_leaf_was_that_its_update_has_not_found() {
         let of_leaf = seen.reads.iter().filter(|read| read.at == leaf);
         let lost = of_leaf.filter(|read| read.update.is_some()).count() > 1;
         match seen.answers[&5] {
-            // What is not global the fence has named.
+            // The fence has matched the pages that are not global.
             (_, _, _, false) => walked += usize::from(lost),
             (_, _, _, true) => {
                 assert!(!lost);
@@ -261,7 +263,7 @@ fn a_host_leaf_like_the_guests_leaf_before_it_is_updated_all_the_same() {
     let mut rig = Rig::new(Format::Rv64, 3, 3);
     let at = rig.map_guest(GVA, 0, guest_leaf(GPA));
     let frame = at.0 & !(PAGE - 1);
-    // One word is the guest's leaf, and the host's leaf of the table that it is in.
+    // One word is the guest leaf, and the host leaf of the table that it is in.
     let word = host_leaf(frame).with_dirty(false);
     let host = rig.map_host(TABLE, 0, word);
     assert_eq!(rig.map_guest(GVA, 0, word), at);
@@ -271,7 +273,7 @@ fn a_host_leaf_like_the_guests_leaf_before_it_is_updated_all_the_same() {
     context.guest.adue = true;
     context.host.adue = true;
     let mut scenario = rig.scenario(&[context], latency(3), vec![access(0, GVA, Access::Store)]);
-    // So that the host's leaf is read right after the guest's.
+    // The host leaf is read right after the guest leaf.
     scenario.machine.walk_caches.host = true;
     let seen = run(&scenario);
     let updates: Vec<(Hpa, Entry)> = seen
@@ -331,7 +333,8 @@ fn an_update_of_a_guest_entry_in_a_page_that_the_guest_may_not_write_is_a_store_
         }
     );
     let trap = fault.trap.unwrap();
-    // A load's: the access keeps its type, tinst says that the implicit access was a write.
+    // The trap of a load: the access keeps its type, and tinst states that the implicit access was
+    // a write.
     assert_eq!(
         (trap.cause, trap.tinst, trap.tval2),
         (21, 0x3020, gpa.0 >> 2)
@@ -363,7 +366,8 @@ fn the_guests_memory_type_goes_before_the_hosts() {
     }
 }
 
-/// Three pages that differ in what a fence can name, walked; then the fence; then which of them hit.
+/// Walks three pages that differ in what a fence can match, issues the fence, and returns the pages
+/// that then hit.
 fn hits_after(fence: Fence) -> Vec<&'static str> {
     let mut rig = Rig::new(Format::Rv64, 3, 3);
     // A host's page of 2 MiB that holds two pages of the guest, and another page.
@@ -480,7 +484,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
     for (fence, kept) in [
         (virt, vec!["outside"]),
         (vvma, vec!["other VMID", "outside"]),
-        // By ASID: not what is global.
+        // By ASID: global pages stay.
         (
             Fence {
                 asid: Some(1),
@@ -519,7 +523,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
             },
             but(&[]),
         ),
-        // All of the guest's page of 2 MiB, by an address in a part of it that was not used.
+        // All of the guest's 2M page, by an address in a part of it that was not used.
         (
             Fence {
                 gva: gva(0x1_0003_2000),
@@ -527,7 +531,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
             },
             but(&["splinter", "splinter further on"]),
         ),
-        // By gPA: all of the host's page of 2 MiB.
+        // By gPA: all of the host's 2M page.
         (
             Fence {
                 gpa: gpa(0x8020_8000),
@@ -604,7 +608,7 @@ fn a_fence_in_the_cycle_of_a_fill_that_it_does_not_name_leaves_it() {
             access(0, GVA, Access::Load),
         ];
         let mut scenario = rig.scenario(&[outside], latency(1), ops);
-        // With the RTL's assertions, which once took the fill for stale.
+        // The RTL's assertions are on. They once called the fill stale.
         scenario.machine.checked = true;
         scenario.machine.tlb_entries = 4;
         let seen = run(&scenario);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenario files of RISC-V: what is written is what was read, each mistake is shown where it is, and files of `scenarios/` hold on golden
-//! model and device.
+//! Scenario files of RISC-V: writing and reading agree, each mistake is shown at its place, and the
+//! files of `scenarios/` hold on golden model and device.
 
 #[path = "common/program.rs"]
 mod program;
@@ -127,7 +127,8 @@ fn the_examples_of_the_documentation_hold() {
 
 #[test]
 fn every_field_of_a_context_is_written_and_read() {
-    // Two values of each field, in every combination of flags: in two files, for the contexts of a file are limited.
+    // Two values of each field, in every combination of flags. There are two files, because the
+    // contexts of a file are limited.
     for half in 0..2 {
         written_and_read((half << 10)..(half + 1) << 10);
     }
@@ -586,7 +587,7 @@ fn ops_that_make_no_sense_are_refused() {
         let text = with_context("v = false").replace("wait = 1", op);
         refused(&text, place, words);
     }
-    // What is of RISC-V alone is unknown elsewhere.
+    // Keys of RISC-V are unknown in other formats.
     for (key, text) in [
         ("hlvx", "hlvx = 0"),
         ("cause", "load = 0\nexpect = { cause = 5 }"),
@@ -649,7 +650,7 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
     );
 }
 
-/// What `nestwalk walk` prints of the file of `scenarios/`.
+/// The output of `nestwalk walk` for the file of `scenarios/`.
 fn walked(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("scenarios")
@@ -770,7 +771,7 @@ fn a_wrong_expectation_is_found_on_both_sides() {
         (
             "cause = 13",
             "cause = 5",
-            "expected cause 5, found accessed-dirty fault at guest L0",
+            "expected cause 5, observed accessed-dirty fault at guest L0",
         ),
         (
             "tval2 = 0x2000_0402",
@@ -791,7 +792,7 @@ fn a_wrong_expectation_is_found_on_both_sides() {
         (
             "gpa = 0x8000_0000, hpa",
             "gpa = 0x8000_1000, hpa",
-            "expected gPA 0x80001000, found gPA 0x80000000",
+            "expected gPA 0x80001000, observed gPA 0x80000000",
         ),
     ] {
         assert!(text.contains(right), "{right}");
@@ -810,7 +811,8 @@ fn a_wrong_expectation_is_found_on_both_sides() {
 
 #[test]
 fn a_guests_tables_find_their_place_in_its_memory() {
-    // Of the 4 MiB of the virtual machine, its first page is mapped: the tables are behind it.
+    // Of the 4 MiB of the virtual machine, only the first page is mapped, and the tables are beyond
+    // it.
     let text = with_context("host = \"vm\"\nguest = \"init\"\npriv = \"u\"")
         .replace("tables = 0x8020_0000\n", "")
         .replace(

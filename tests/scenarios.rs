@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenario files: those that come with the project hold, each mistake in one is shown where it is, and what is
-//! written is what was read.
+//! Scenario files: the files of the project hold, each mistake is shown at its place, and writing
+//! and reading agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,8 @@ mod holding {
         files
     }
 
-    /// A TLB as large as it takes. With one access at a time it hits just where a device with room for all does.
+    /// A TLB of unlimited size. With one access at a time it hits exactly when a device with enough
+    /// room does.
     #[derive(Default)]
     struct Tlb(Vec<(Space, Gva, Mapping)>);
 
@@ -47,7 +48,8 @@ mod holding {
                 .retain(|(space, gva, mapping)| !fence.names(*space, &mapping.extent(*gva)));
         }
 
-        /// Whether an entry is of the page of 2^`size` bytes around the query's address, or of a part of it, or of more.
+        /// Returns true if an entry belongs to the page of 2^`size` bytes around the query's
+        /// address, or to a part of it, or covers it.
         fn meets(entry: &(Space, Gva, Mapping), query: &Query, size: u32, global: bool) -> bool {
             let (space, gva, mapping) = entry;
             let wanted = query.context.space();
@@ -64,7 +66,7 @@ mod holding {
             in_space == wanted && gva.0 >> size == query.gva.0 >> size
         }
 
-        /// What it has of the page that the query is in.
+        /// The entry for the page of the query.
         fn find(&self, query: &Query) -> Option<&Mapping> {
             let entry = self
                 .0
@@ -211,17 +213,17 @@ mod holding {
             (
                 "hpa = 0x11EAC",
                 "hpa = 0x11EA8",
-                "expected hPA 0x11EA8, found hPA 0x11EAC",
+                "expected hPA 0x11EA8, observed hPA 0x11EAC",
             ),
             (
                 "gpa = 0x41EAC",
                 "gpa = 0x41EA8",
-                "expected gPA 0x41EA8, found gPA 0x41EAC",
+                "expected gPA 0x41EA8, observed gPA 0x41EAC",
             ),
             (
                 "accesses = 9",
                 "accesses = 8",
-                "expected 8 memory accesses, found 9",
+                "expected 8 memory accesses, observed 9",
             ),
             (
                 "0x02008, 0x02040, 0x974D4, #",
@@ -231,7 +233,7 @@ mod holding {
             (
                 "expect.hit = false",
                 "expect.hit = true",
-                "expected the TLB's answer, found a walk's answer",
+                "expected a TLB hit, observed the result of a walk",
             ),
             (
                 "word = 0x41234, access = 6",
@@ -246,12 +248,12 @@ mod holding {
             (
                 "\"memory\", stage = \"guest\"",
                 "\"memory\", stage = \"host\"",
-                "expected memory fault at host L2, found memory fault at guest L2",
+                "expected memory fault at host L2, observed memory fault at guest L2",
             ),
             (
                 "kind = \"memory\"",
                 "kind = \"reserved\"",
-                "expected reserved fault at guest L2, found memory fault at guest L2",
+                "expected reserved fault at guest L2, observed memory fault at guest L2",
             ),
         ] {
             assert!(text.contains(right), "{right}");
@@ -294,8 +296,8 @@ mod holding {
         assert_eq!(
             missed,
             [
-                "expected reads of 0x02008, found nothing; read 1 is the first that differs",
-                "expected 9 memory accesses, found 1",
+                "expected reads of 0x02008, observed nothing; read 1 is the first that differs",
+                "expected 9 memory accesses, observed 1",
                 "expected a guest L1 entry at hPA 0x229A4 as access 3; read nothing",
             ]
         );
@@ -390,7 +392,7 @@ fn round_trip(scenario: &Scenario) -> String {
 }
 
 mod writing {
-    //! What `write` makes of a scenario.
+    //! The output of `write`.
 
     use super::*;
 
@@ -649,7 +651,7 @@ mod writing {
 }
 
 mod lowering {
-    //! What a file says, and what it is made of.
+    //! The scenario that a file describes.
 
     use super::*;
 
@@ -914,7 +916,8 @@ rights = true
             load = 0x00000
         "#;
         let scenario = parse(text, "test.toml").unwrap();
-        // The L1 table is at gPA 0x2FFFC to 0x3000B, then one for what is not mapped, then the L2 table.
+        // The L1 table is at gPA 0x2FFFC to 0x3000B, then comes the table for what is not mapped,
+        // then the L2 table.
         let word = |at| scenario.memory.read(Hpa(at)).unwrap();
         assert_eq!(word(0x7FFFC), 0x3001C);
         assert_eq!(word(0x80000), 0x3000C);
@@ -937,8 +940,8 @@ mod mistakes {
 
     use super::*;
 
-    /// Reads a text in which `@@` stands before the place of the mistake, and checks that the error is there and has
-    /// all of the words.
+    /// Reads a text in which `@@` marks the place of the mistake, and checks that the error is
+    /// there and has all of the words.
     #[track_caller]
     fn wrong(marked: &str, words: &[&str]) -> ParseError {
         let at = marked.find("@@").expect("a mark");
@@ -961,7 +964,7 @@ mod mistakes {
         error
     }
 
-    /// As [`wrong`], of what stands behind a proper head.
+    /// As [`wrong`], with a proper head before the text.
     #[track_caller]
     fn wrong_op(op: &str, words: &[&str]) {
         wrong(&format!("{HEAD}{op}"), words);
@@ -1214,7 +1217,7 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nload = @@\"0x1\"\n",
-            &["`load` cannot be a string", "numbers stand without quotes"],
+            &["`load` cannot be a string", "write numbers without quotes"],
         );
         wrong_op(
             "[[op]]\nfence = @@5\n",
@@ -1404,7 +1407,7 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nmap = @@{ from = 0x0, to = 0x0 }\n",
-            &["does not say of which table", "`host` or `guest`"],
+            &["names no table", "`host` or `guest`"],
         );
         wrong_op(
             "[[op]]\nwrite = @@{ at = 0x0 }\n",
@@ -1569,7 +1572,7 @@ load = 0x12345
             &HEAD.replacen("[[context]]", second, 1),
             &["guest table `p1`", "0x31010 is taken by guest table `p0`"],
         );
-        // By an op, on a word written by another.
+        // An operation on a word that another one has written.
         wrong_op(
             "[[op]]\nwrite = { at = 0x31034, word = 0x1 }\n\
              [[op]]\nmap = { guest = \"p0\", from = @@0x40000, to = 0x40000 }\n",
@@ -1613,7 +1616,7 @@ load = 0x12345
             &HEAD.replace("tables = 0x41000", "tables = @@0xFFFF8"),
             &["do not fit into 20 bits"],
         );
-        // All that the host maps is data.
+        // Everything that the host maps is data.
         let text = HEAD
             .replace("tables = 0x41000\n", "")
             .replace("name = \"p0\"", "name = @@\"p0\"");

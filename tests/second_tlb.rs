@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the second-level TLB answers and when, what a fence makes it forget, and what it must hold.
+//! The L2 TLB: its hits and their time, the entries that a fence invalidates, and the entries that
+//! it must contain.
 
 #[path = "common/riscv.rs"]
 mod rig;
@@ -18,8 +19,8 @@ fn variant(name: &str) -> &'static Variant {
     VARIANTS.iter().find(|v| v.name == name).unwrap()
 }
 
-/// A page that is looked at, aligned to every page size, and others, which are in other sets, as many as the first level has entries
-/// and one more.
+/// A page that is looked up, aligned to every page size, and other pages in other sets: one more
+/// than the first level has entries.
 const LOOKED_AT: u64 = 0x4000_0000;
 const OTHERS: [u64; 5] = [
     0x8000_1000,
@@ -57,7 +58,7 @@ fn load(gva: u64) -> [Op; 2] {
     [access(0, gva, Access::Load), Op::Drain]
 }
 
-/// Cycles of each access, and whether the TLB answered it. Each waits for the one before.
+/// The cycles of each access, and whether it hit the TLB. Each access waits for the one before.
 fn timed(rig: &Rig, machine: Machine, contexts: &[Context], ops: Vec<Op>) -> Vec<(u64, bool)> {
     let mut scenario = rig.scenario(contexts, Timing::default(), ops);
     scenario.machine = machine;
@@ -133,7 +134,8 @@ fn as_many_pages_as_it_has_room_for_are_walked_once() {
         rig.map_host(GPA + offset, 0, host_leaf(HPA + offset));
         rig.map_guest(LOOKED_AT + offset, 0, guest_leaf(GPA + offset));
     }
-    // In an order in which a first level of 32 entries has forgotten each before it comes again.
+    // The order is such that a first level of 32 entries has evicted each page before it is used
+    // again.
     let rounds = 5;
     let ops = (0..rounds * pages).flat_map(|n| load(LOOKED_AT + n % pages * PAGE));
     let machine = Machine::of_variant(variant);
@@ -146,7 +148,7 @@ fn as_many_pages_as_it_has_room_for_are_walked_once() {
 #[test]
 fn an_answer_counts_when_a_way_is_replaced() {
     let mut rig = rig_of(Format::Rv64, 3, 0, 0);
-    // Two pages beside the one that is looked at in its set of two.
+    // Two further pages in the set of two of the page that is looked up.
     let beside = [LOOKED_AT + 4 * PAGE, LOOKED_AT + 8 * PAGE];
     for gva in beside {
         let gpa = 0xC000_0000 + gva % (1 << 20);
@@ -168,7 +170,7 @@ fn an_answer_counts_when_a_way_is_replaced() {
         let seen = timed(&rig, machine, &[rig.context()], ops);
         seen.last().unwrap().1
     };
-    // The page that was filled first is replaced, unless it has answered since.
+    // The page that was filled first is evicted, unless it has hit since.
     assert!(!last(&[], LOOKED_AT));
     assert!(last(&[], beside[0]));
     assert!(last(&[LOOKED_AT], LOOKED_AT));
@@ -187,8 +189,8 @@ fn a_page_that_two_walks_have_filled_is_answered_by_one_of_them() {
     rig.map_host(moved, 0, host_leaf(HPA + 0x5_5000));
     rig.map_host(GPA, 0, host_leaf(HPA + 0x2_2000));
     let leaf = rig.map_guest(LOOKED_AT, 0, guest_leaf(GPA));
-    // The first walk has read the guest's leaf, its twelfth entry, and not the last; so the second, for another access, is a walk of its own
-    // and finds another page.
+    // The first walk has read the guest leaf, its twelfth entry, and not the last entry. So the
+    // second request, for another access, is a walk of its own and finds another page.
     let read = 12 * (latency + 1) + 4;
     let mut ops = vec![
         access(0, LOOKED_AT, Access::Load),
@@ -213,7 +215,8 @@ fn a_page_that_two_walks_have_filled_is_answered_by_one_of_them() {
     assert!([hpa(0), hpa(1)].contains(&hpa(last)));
 }
 
-/// What of a page is answered without a walk after a fence, at once and after some time: it has left the first level before.
+/// The parts of a page that hit after a fence, at once and after some time. The page has left the
+/// first level before.
 fn is_kept(rig: &Rig, variant: &Variant, fences: &[Fence], gva: u64) -> [bool; 2] {
     [0, 20].map(|wait| {
         let mut ops = out_of_the_first_level();
@@ -240,7 +243,7 @@ fn a_fence_forgets_what_it_names_at_once_and_keeps_the_rest() {
     let outside = Fence { virt: false, ..all };
     for (guest, host) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 1)] {
         let rig = rig_of(Format::Rv64, 3, guest, host);
-        // A page of the leaf's beside the one that was loaded, and the page behind the leaf.
+        // A page of the leaf next to the one that was loaded, and the page after the leaf.
         let [guest_end, host_end] = [guest, host].map(|level| 1 << page_size(Format::Rv64, level));
         for (fence, kept) in [
             (all, false),
@@ -297,7 +300,7 @@ fn fences_by_gva_one_after_the_other_keep_what_none_names() {
     let fences: Vec<Fence> = OTHERS.map(by).to_vec();
     let seen = is_kept(&rig, variant("rv64_l2"), &fences, LOOKED_AT);
     assert_eq!(seen, [true; 2]);
-    // However many there are, the one that names it counts.
+    // Whatever the number of fences, the one that matches the page counts.
     for place in 0..=fences.len() {
         let mut fences = fences.clone();
         fences.insert(place, by(LOOKED_AT));
@@ -321,7 +324,7 @@ fn a_fence_that_does_not_wait_for_the_one_before_loses_none_of_what_both_name() 
 
 #[test]
 fn a_second_level_that_holds_less_than_it_must_is_found_out() {
-    // The same device without a second level, said to have one: sets of two, and two superpages.
+    // The same device without an L2 TLB, declared to have one: sets of two, and two superpages.
     let small = variant("rv64_checked");
     let large = variant("rv64_l2");
     let others: Vec<u64> = OTHERS.to_vec();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the random scenarios of the RISC-V formats are about: everything that can happen turns up, and often.
+//! The random scenarios of the RISC-V formats: everything that can happen occurs, and often.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn count(format: Format) -> Counts {
     counts
 }
 
-/// Every fault that there can be, as `count` names it.
+/// Every possible fault, as `count` names it.
 fn possible(format: Format) -> Vec<String> {
     let levels = format.geometry().levels;
     let rv64 = format == Format::Rv64;
@@ -93,15 +93,16 @@ fn possible(format: Format) -> Vec<String> {
                     let possible = match kind {
                         FaultKind::Pointer => level == 0,
                         FaultKind::Misaligned => level > 0,
-                        // At the root, which is at one of three levels. On RV32 every address fits; on RV64 all that an
-                        // entry can say fits Sv57x4.
+                        // At the root, which is at one of three levels. On RV32 every address fits.
+                        // On RV64 every address of an entry fits Sv57x4.
                         FaultKind::Width if *purpose == " read" => {
                             rv64 && level + 3 >= levels && level + 1 < levels
                         }
                         FaultKind::Width => rv64 && level + 3 >= levels,
                         _ => true,
                     };
-                    // An update goes the way of the read before it, and differs from it at a leaf only.
+                    // An update takes the way of the read before it, and differs from it at a leaf
+                    // only.
                     let differs = matches!(kind, FaultKind::Permission | FaultKind::AccessedDirty);
                     if possible && (*purpose != " update" || (differs && level == 0)) {
                         all.push(format!("{place} L{level}{purpose}: {kind}"));

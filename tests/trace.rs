@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Recorded traces: what they say is held against the golden model and the device, and what they cannot say is refused.
+//! Recorded traces: they are compared with the golden model and the device, and a line with
+//! something that a trace cannot contain is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ fn run(files: &[impl AsRef<Path>], more: &[&str]) -> Ran {
     nestwalk(&arguments)
 }
 
-/// One address space: 0x1000 is mapped to 0x80003000 for loads and stores of supervisor mode, by three levels of tables.
+/// One address space: three levels of tables map 0x1000 to 0x80003000 for loads and stores of
+/// supervisor mode.
 const HEAD: &str = "\
 H 1 64 0 0 1 1
 C 1 0 1 8000500000080000 0 0 0 0 0 0 1 0 0 0 0
@@ -81,7 +83,7 @@ fn trace(lines: &str) -> Trace {
     Trace::of(&with_trailer(&format!("{HEAD}{lines}")))
 }
 
-/// All that a trace can have.
+/// A trace with every kind of record and field.
 const ALL: &str = "\
 A 1 w 1010 =80003010 3
 A 1 x 1000 !c 0 0 3
@@ -326,7 +328,7 @@ fn behind_a_fence_the_older_result_is_not_needed() {
         let ran = trace(&format!("{MOVED}{fence}\nA 1 r 1018 =80007018 3\n")).run(&[]);
         agrees(&ran);
     }
-    // Of another page, address space or kind of it.
+    // A fence for another page, address space or kind of address space.
     for fence in [
         "F sfence.vma 0 0 2000 -",
         "F sfence.vma 0 0 - 6",
@@ -400,12 +402,16 @@ fn a_wrong_line_is_refused() {
             7,
             "pa is 100000000000000; it is at most",
         ),
-        ("A 1 r 1000 =80003000 3 5\n", 7, "\"5\" behind an access"),
+        (
+            "A 1 r 1000 =80003000 3 5\n",
+            7,
+            "unknown mark \"5\" after an access",
+        ),
         ("A 1 r 1000 =80003000 3 ~x\n", 7, "pa behind ~ is \"x\""),
         (
             "A 1 r 0x1000 =80003000 3\n",
             7,
-            "va is \"0x1000\", which is no number",
+            "va is \"0x1000\", which is not a number",
         ),
         ("A 1 r 1ABC =80003000 3\n", 7, "va is \"1ABC\""),
         (
@@ -524,7 +530,7 @@ fn a_wrong_line_is_refused() {
     ] {
         refused(&trace(lines), line, what);
     }
-    // What the access does not go by may be anything.
+    // Registers that the access does not use may have any value.
     agrees(
         &trace("C 2 0 1 8000500000080000 f000000000000000 f000000000000001 0 0 0 0 0 0 0 0 0\n")
             .golden(),
@@ -558,7 +564,7 @@ fn a_trace_begins_with_its_header_and_ends_with_its_trailer() {
     refused(
         &Trace::of(&format!("{whole}A 1 r 1008 =80003008 3\n")),
         8,
-        "behind the trailer",
+        "after the trailer",
     );
     for (trailer, what) in [
         (
@@ -763,7 +769,7 @@ fn whole_recorded_traces_are_replayed() {
             assert!(file["file"].as_str().unwrap().ends_with(name), "{file}");
             assert_eq!(file["accesses"], accesses, "{name}");
             assert_eq!(file["mismatches"], 0, "{name}");
-            // On the device alone: the recorder's statistics lie beside the traces.
+            // On the device alone: the recorder's statistics lie next to the traces.
             if let Some(rate) = file.get("hit_rate") {
                 let reference = file["reference"]["hit_rate"].as_f64().unwrap();
                 assert!((rate.as_f64().unwrap() - reference).abs() < 0.2, "{file}");
@@ -772,7 +778,8 @@ fn whole_recorded_traces_are_replayed() {
     }
 }
 
-/// The traces of the folder that the environment variable `NESTWALK_TRACES` names. There are none if it is not set.
+/// The traces of the folder that the environment variable `NESTWALK_TRACES` names. There are none
+/// if it is not set.
 fn more_traces() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_TRACES") else {
         return Vec::new();

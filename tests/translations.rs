@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Translation vectors: golden model and RTL agree with them, a wrong expectation is found, and what is no vector is
-//! refused with its place.
+//! Translation vectors: golden model and RTL agree with them, a wrong expectation is found, and a
+//! line that is not a vector is refused with its place.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -27,8 +27,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of the folder that the environment variable `NESTWALK_VECTORS` names, without those that are equal to one
-/// of `known`. There are none if the variable is not set.
+/// The files of the folder that the environment variable `NESTWALK_VECTORS` names, without those
+/// that equal one of `known`. There are none if the variable is not set.
 fn more_files(known: &[PathBuf]) -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_VECTORS") else {
         return Vec::new();
@@ -93,7 +93,7 @@ fn check(file: &Written, more: &[&str]) -> Ran {
     nestwalk(&arguments)
 }
 
-/// What is refused, and where.
+/// Checks that a file is refused, at this line and with these words.
 #[track_caller]
 fn refused(bytes: impl AsRef<[u8]>, line: u64, words: &[&str]) {
     let file = written(bytes);
@@ -321,7 +321,7 @@ fn a_file_that_is_cut_off_is_refused_after_the_lines_that_are_whole() {
     let line: u64 = place.split(':').next().unwrap().parse().unwrap();
     assert!((100..560).contains(&line), "{}", ran.stderr);
     // Only the magic number of gzip.
-    refused([0x1F, 0x8B, 0x00], 1, &["cut off or damaged"]);
+    refused([0x1F, 0x8B, 0x00], 1, &["truncated or damaged"]);
 }
 
 #[test]

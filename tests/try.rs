@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `make try`: after an edit it tries every profile that the edited file belongs to (`tools/try.sh`).
+//! `make try`: after an edit it tries every profile that the edited file belongs to
+//! (`tools/try.sh`).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The devices that it builds and the campaigns that it runs, as `profile on device`, with stand-ins for cargo and the program.
+/// The devices that it builds and the campaigns that it runs, as `profile on device`, with
+/// stand-ins for cargo and the program.
 fn tried(variables: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();
     let script = |name: &str, text: &str| {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the walk caches spare, what a fence makes them forget, what they never keep, and what they must hold.
+//! The walk caches: the reads that they save, the entries that a fence invalidates, what they never
+//! hold, and what they must contain.
 
 #[path = "common/riscv.rs"]
 mod rig;
@@ -30,7 +31,7 @@ const GVA: u64 = 0x4000_0000;
 const GPA: u64 = 0x8000_0000;
 const HPA: u64 = 0x1_0000_0000;
 
-/// Pages of 4 KiB in both stages, one behind the other in all three spaces.
+/// 4K pages in both stages, contiguous in all three address spaces.
 fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     let mut rig = Rig::new(format, levels, levels);
     for page in 0..pages {
@@ -42,7 +43,8 @@ fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     rig
 }
 
-/// Reads of the last of some accesses, each of which waits for the one before; fences stand between them.
+/// The reads of the last of some accesses. Each access waits for the one before, and fences come
+/// between them.
 fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
     let count = |ops: Vec<Op>| {
         let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
@@ -85,7 +87,7 @@ fn uniform_accesses_over_16_mib_take_two_reads_a_walk_with_eight_entries_a_level
         let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
         scenario.machine = machine(format, WalkCaches::ALL);
         let seen = run(&scenario);
-        // One access at a time: the reads between two answers are those of one walk.
+        // One access at a time: the reads between two responses are those of one walk.
         let mut walks = Vec::new();
         let mut reads = seen.reads.iter().peekable();
         for (_, answered, _, hit) in seen.answers.values() {
@@ -117,7 +119,7 @@ fn each_walk_cache_spares_its_part_and_none_that_is_not_in_use_does() {
         (used(false, false, false), 15),
         // The guest leaf, and the data's whole walk.
         (used(true, false, false), 1 + 3),
-        // Of each of four translations the host leaf.
+        // The host leaf of each of four translations.
         (used(false, true, false), 3 + 4),
         // The guest's tables, and the data's whole walk.
         (used(false, false, true), 3 + 3),
@@ -141,7 +143,7 @@ fn each_look_up_of_a_walk_takes_one_cycle_and_there_is_none_where_the_host_stage
         guest: true,
         ..WalkCaches::default()
     };
-    // One before the walk's first entry; and one behind each guest entry, before the host stage.
+    // One before the walk's first entry, and one after each guest entry, before the host stage.
     for (host_levels, reads, looks) in [(3, 15, 1 + 3), (0, 3, 1)] {
         let mut rig = Rig::new(Format::Rv64, 3, host_levels);
         let leaf = |at| Entry::leaf(at, Rights::ALL);
@@ -169,10 +171,12 @@ fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
     const MIB: u64 = 1 << 20;
     let rig = contiguous(Format::Rv64, 3, 2);
     let fence = Fence::default();
-    // Of the guest's stage: the three guest tables are read again, by way of the nested TLB. Of everything: host tables that a walk has
-    // read itself it need not read again, and all guest tables are in one GiB.
+    // A fence of the guest stage: the three guest tables are read again, through the nested TLB. A
+    // fence of everything: host tables that the walk itself has read need not be read again, and
+    // all guest tables are in one GiB.
     let (nothing, guest, all) = (2, 4, (3 + 1) + (1 + 1) + (1 + 1) + 3);
-    // Of the host's stage, by a gPA that none of its tables is for: what lies anywhere in guest tables is forgotten, and their pages.
+    // A fence of the host stage, by a gPA that none of its tables is for: the entries for all guest
+    // tables, and for their pages, are invalidated.
     let tables = 3 * 2 + 1;
     for (fence, reads) in [
         (fence, all),
@@ -229,7 +233,7 @@ fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
             },
             guest,
         ),
-        // The table of the level above is forgotten, and not needed.
+        // The table of the level above is invalidated, and not needed.
         (
             Fence {
                 gva: Some(Gva(GVA + 4 * MIB)),
@@ -262,7 +266,7 @@ fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
             },
             nothing,
         ),
-        // The data's host tables are forgotten besides.
+        // The host tables of the data are invalidated too.
         (
             Fence {
                 gpa: Some(Gpa(GPA + MIB)),
@@ -306,7 +310,8 @@ fn what_was_not_valid_is_read_again_without_a_fence() {
     assert!(seen.answers[&4].2.is_ok());
 }
 
-/// Accesses, one after the other, to guest tables of level 0, some of them for the second time, by other pages.
+/// Accesses, one after the other, to guest tables of level 0, some of them for the second time, by
+/// other pages.
 fn tables_in_turn(tables: &[u64]) -> Scenario {
     const REACH: u64 = 2 << 20;
     let mut rig = Rig::new(Format::Rv64, 3, 3);
@@ -369,7 +374,7 @@ fn caches_that_hold_less_than_they_must_are_found_out() {
             ..Machine::of_variant(small)
         };
         run(&scenario);
-        // The same device, said to have more.
+        // The same device, declared to have more entries.
         scenario.machine.walk_cache_entries = ENTRIES;
         let mut device = Dut::new(small, 1).unwrap();
         match (bench::run(&mut device, &scenario, &mut ()), by) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waves: the FST file holds what the views name and what the run reports, cycle by cycle.
+//! Waves: the FST file holds the signals of the views and the events of the report, cycle by cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -28,12 +28,12 @@ use common::program::nestwalk;
 /// An FST file.
 struct Wave {
     waveform: Waveform,
-    /// By path.
+    /// The variables by path.
     vars: HashMap<String, VarRef>,
 }
 
-/// What the reader calls a signal that GTKWave calls `path`: an element of an array has a scope of its own, with nothing
-/// but its index for a name.
+/// The reader's name of a signal that GTKWave calls `path`: an element of an array has a scope of
+/// its own, whose name is the index.
 fn path_of(path: &str) -> String {
     match path.rsplit_once('.') {
         Some((scope, name)) => match name.find('[') {
@@ -103,7 +103,7 @@ impl Wave {
     }
 }
 
-/// The names of the files in a folder, hidden ones too.
+/// The names of the files in a folder, including hidden ones.
 fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .unwrap()
@@ -122,7 +122,8 @@ fn hex(value: &Value) -> u64 {
     u64::from_str_radix(digits, 16).unwrap()
 }
 
-/// The scenarios to look at, with their walk slots: the exercise, as it is and with 16 slots, and one of CLASSIC32.
+/// The scenarios to examine, with their walk slots: the exercise, as it is and with 16 slots, and
+/// one of CLASSIC32.
 fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
     let machine = "format = \"handout\"\n";
@@ -139,7 +140,7 @@ fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     .into()
 }
 
-/// What only the devices of RISC-V's formats show.
+/// Signals that only the devices of RISC-V's formats have.
 const OF_RISCV: [&str; 21] = [
     "req virtual",
     "req user",
@@ -164,8 +165,8 @@ const OF_RISCV: [&str; 21] = [
     "of virtual",
 ];
 
-/// Both views of a folder show the same signals, which are in its wave, each walk slot's among them. Gives what they are
-/// called.
+/// Both views of a folder show the same signals, which are in its wave, including those of each
+/// walk slot. Returns their labels.
 #[track_caller]
 fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
     let wave = Wave::open(&output.join("wave.fst"));
@@ -309,13 +310,13 @@ fn a_renewed_device_has_the_state_of_a_new_one_also_where_a_reset_changes_nothin
         let expected = at_start(&mut new, &after, folder.path());
         assert!(expected.len() > 100);
 
-        // What a campaign, the shrinker and the vectors do between two scenarios.
+        // Everything that a campaign, the shrinker and the vectors do between two scenarios.
         let mut devices = Devices::default();
         run(devices.get(&before).unwrap(), &before, &mut ()).unwrap();
         let renewed = devices.get(&after).unwrap();
         assert_eq!(at_start(renewed, &after, folder.path()), expected);
 
-        // The same device, reset and not renewed, is another one at the start.
+        // The same device, reset and not renewed, is in another state at the start.
         run(renewed, &before, &mut ()).unwrap();
         assert_ne!(at_start(renewed, &after, folder.path()), expected);
     }
@@ -470,7 +471,7 @@ fn a_slot_reads_and_waits_in_turn_for_each_entry_of_its_walk() {
                 .map(|cycle| wave.name(&path, cycle))
                 .collect();
             assert_eq!(states, expected, "{scenario}");
-            // The last of them is the cycle of the answer.
+            // The last cycle is that of the response.
             assert_eq!(device["answered"], accepted + expected.len() as u64 - 1);
         }
         assert_eq!(longest, 8, "{scenario}");

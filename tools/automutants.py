@@ -36,7 +36,7 @@ import mutate
 ROOT = mutate.ROOT
 WORK = ROOT / "target" / "automutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
-# What a build needs; what is unchanged keeps its time.
+# The inputs of a build. An unchanged file keeps its time.
 BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "golden", "rtl", "scenarios", "sim", "src", "tests", "tools")
 # Tests that count cycles and reads.
 COUNTING = ("timing", "walk_caches", "second_tlb", "riscv")
@@ -53,7 +53,7 @@ def fail(message: str) -> None:
     sys.exit(f"automutants: error: {message}")
 
 
-# --- The build -----------------------------------------------------------------------------------------
+# --- The build ------------------------------------------------------------------------------------
 
 
 def same(a: Path, b: Path) -> bool:
@@ -111,7 +111,7 @@ def build() -> tuple[Path, dict[str, Path], list[dict]]:
     return target / "release" / "nestwalk", {name: programs[name] for name in COUNTING}, mutate.listed(found)
 
 
-# --- A mutant ------------------------------------------------------------------------------------------
+# --- A mutant -------------------------------------------------------------------------------------
 
 
 class Bench:
@@ -218,7 +218,7 @@ class Bench:
         }
 
 
-# --- Which, and why not --------------------------------------------------------------------------------
+# --- Which, and why not ---------------------------------------------------------------------------
 
 
 def sample(mutants: list[dict], size: int) -> list[dict]:
@@ -253,7 +253,7 @@ def explanations() -> dict[tuple, str]:
     return reasons
 
 
-# --- What is printed -----------------------------------------------------------------------------------
+# --- What is printed ------------------------------------------------------------------------------
 
 
 def line(result: dict) -> str:

@@ -5,8 +5,9 @@
     tools/check_docs.py            check every page that Git tracks, or would track
     tools/check_docs.py PAGE...    check these pages
 
-A line may be longer in a block of code, in a table, and if it is one word that cannot be broken. A
-link within the repository must name a file that exists, and an anchor must be a heading of its page.
+A line may be longer in a block of code, in a table, and if it is one word that cannot be broken.
+A link within the repository must name a file that exists, and an anchor must be a heading of its
+page.
 Exit codes: 0 nothing found, 1 something found, 2 bad usage.
 """
 

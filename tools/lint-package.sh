@@ -79,7 +79,7 @@ for parameter in Format=3 TlbEntries=8 WalkSlots=2 MissEntries=6 IdWidth=6 AsidW
     set -- "$@" "--${parameter%=*}" "${parameter#*=}"
 done
 core parameters "$@"
-# Every parameter of nested_mmu.sv has come to Verilator.
+# Every parameter of nested_mmu.sv has reached Verilator.
 sed -n 's/^  parameter .* \([A-Za-z0-9][A-Za-z0-9]*\) *= .*/\1/p' "$project/rtl/nested_mmu.sv" >parameters.txt
 [ "$(wc -l <parameters.txt)" -ge 16 ] || fail "no parameters found in rtl/nested_mmu.sv"
 while read -r parameter; do

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Verilator's lint over the RTL with every warning on, under each parameter set of
+# Runs Verilator's lint over the RTL with every warning on, under each parameter set of
 # tools/rtl-params. There is no waiver file: a warning is an error.
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ while read -r set; do
         result=FAILED
         failed=1
     fi
-    # Without the statistics that newer versions print.
+    # Removes the statistics that newer versions print.
     printf '%s\n' "$out" | sed '/^$/d; /^- /d' >&2
     echo "lint: $set: $result"
 done <tools/rtl-params

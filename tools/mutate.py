@@ -131,11 +131,12 @@ class Finder:
         self.bodies: set[tuple[str, int, int]] = set()
         self.where = ""
         self.within = ""
-        # What the code at hand drives: read there, it would be a latch or a combinational loop, which lint refuses.
+        # Variables that the current code drives. To read one would be a latch or a combinational
+        # loop, which lint refuses.
         self.driven: set[str] = set()
         self.loop_variables: set[str] = set()
 
-    # --- Places ------------------------------------------------------------------------------------
+    # --- Places -----------------------------------------------------------------------------------
 
     def span(self, node) -> tuple[str, int, int]:
         """File, and offsets of a node in it."""
@@ -158,12 +159,12 @@ class Finder:
         before = one_line(self.sources[file][start:end])
         if one_line(after) == before:
             return
-        # Of two operators that do the same, the first names it.
+        # If two operators give the same mutant, the first one counts.
         key = (file, start, end, one_line(after))
         if key not in self.mutants:
             self.mutants[key] = Mutant(file, start, end, operator, before, after, self.where, self.within, statement)
 
-    # --- Declarations ------------------------------------------------------------------------------
+    # --- Declarations -----------------------------------------------------------------------------
 
     def scope(self, scope, where: str) -> None:
         for member in scope:
@@ -217,7 +218,7 @@ class Finder:
         file, start, _ = self.span(statements[0])
         self.bodies.add((file, start, self.span(statements[-1])[2]))
 
-    # --- Statements --------------------------------------------------------------------------------
+    # --- Statements -------------------------------------------------------------------------------
 
     def procedure(self, body, defined: set[str]) -> None:
         """`defined`: what has a value; grows."""
@@ -285,8 +286,8 @@ class Finder:
                 value = value.operand
             value = value.right
         if statement is not None:
-            # Where nothing else gives the target a value, the deletion is a latch or an undefined variable, and those are
-            # refused by lint.
+            # If no other statement gives the target a value, the deletion is a latch or an undefined
+            # variable, which lint refuses.
             parts = re.split(r"[.\[]", target)
             heads = {".".join(parts[: i + 1]) for i in range(len(parts))}
             if assignment.isNonBlocking or heads & defined:
@@ -296,7 +297,7 @@ class Finder:
         self.expression(value)
         self.driven = set()
 
-    # --- Expressions -------------------------------------------------------------------------------
+    # --- Expressions ------------------------------------------------------------------------------
 
     def condition(self, value) -> None:
         """What decides: an `if`, a `?:`."""
@@ -397,7 +398,7 @@ class Finder:
     def drop_of(self, value) -> None:
         """Each operand of a && or || alone is left out, and a plain one negated."""
         for dropped, kept in ((value.left, value.right), (value.right, value.left)):
-            # Of a longer chain the left part is left out operand by operand.
+            # The left part of a longer chain is left out operand by operand.
             if dropped is value.left and self.same_chain(dropped, value.op):
                 continue
             if self.is_parameter(dropped):
@@ -526,7 +527,7 @@ def find() -> Found:
         sources[file] = path.read_text()
         if not sources[file].isascii():
             sys.exit(f"mutate: error: {path} is not ASCII: offsets in it are of bytes")
-        # What is included comes with what includes it.
+        # An included file is read with the file that includes it.
         if path.suffix == ".sv":
             compilation.addSyntaxTree(syntax.SyntaxTree.fromFile(str(path), manager, bag))
     tops = "".join(

@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the nextpnr-ecp5 that `tools/setup.sh --with-nextpnr` has installed; $NESTWALK_NEXTPNR names
-# another folder to take it from. It is WebAssembly, as Yosys is (tools/yosys.sh), and runs in what
-# is installed with that.
+# Runs the nextpnr-ecp5 that `tools/setup.sh --with-nextpnr` has installed. $NESTWALK_NEXTPNR names
+# another folder. It is WebAssembly, like Yosys (tools/yosys.sh), and uses the same runtime.
 set -eu
 
 tools=$(cd "$(dirname "$0")/.." && pwd)/.tools

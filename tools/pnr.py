@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Places and routes configurations of nested_mmu on an ECP5, and prints area and clock as Markdown.
 
-Yosys (`synth_ecp5`) and nextpnr; LFE5U-85F, speed grade 6, the slowest. The MMU stands in tools/synth/pnr_top.sv,
-which gives every path of its ports a register at both ends. The clock is nextpnr's estimate after routing.
+Yosys (`synth_ecp5`) and nextpnr; LFE5U-85F, speed grade 6, the slowest. The MMU is instantiated in
+tools/synth/pnr_top.sv, which gives every path of its ports a register at both ends. The clock is
+nextpnr's estimate after routing.
 
 Results are kept as those of tools/synth.py are, and also written to target/pnr.json.
-Exit codes: 0 all done, 1 it is not synthesized or does not fit, 2 bad usage or a tool that is missing.
+Exit codes: 0 everything done, 1 the RTL cannot be synthesized or does not fit, 2 bad usage or a
+missing tool.
 """
 
 import json
@@ -21,7 +23,7 @@ from synth import ROOT, Config, Process
 
 WRAPPER = Path("tools/synth/pnr_top.sv")
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
-# What it is asked to reach, in MHz: it tries no harder once it has.
+# The requested clock in MHz. The router stops improving when it has reached it.
 ASKED = 100
 
 CONFIGS = [Config("mmu", format) for format in ("handout", "classic32", "rv32", "rv64")]
@@ -81,7 +83,7 @@ def main():
     print(synth.heading("", "LUT4", "flip-flops", "MHz", "from", "to", "cells on the longest path", "logic, ns", "routing, ns"))
     for name, seeds in runs.items():
         clocks = [run["mhz"] for run in seeds]
-        # Of the run in the middle, or the slower one of the two there.
+        # The run with the median clock, or the slower one of the middle two.
         middle = min(seeds, key=lambda run: abs(run["mhz"] - statistics.median_low(clocks)))
         print(synth.row(f"`{name}`", f"{middle['lut4']:,}", f"{middle['flip_flops']:,}", f"{middle['mhz']:.1f}",
                         f"{min(clocks):.1f}", f"{max(clocks):.1f}", middle["cells"], f"{middle['logic_ns']:.1f}",

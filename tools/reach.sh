@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs one campaign in rounds, each of which leans toward what those before have not reached, until every reachable bin of the
-# profile's format is reached.
+# Runs one campaign in rounds, until every reachable bin of the profile's format has been hit. Each
+# round is biased towards the bins that the earlier rounds did not hit.
 #
-# usage: tools/reach.sh PROFILE [ROUNDS]      default: 24 rounds. SEED, COUNT: of the first round (default 1 and 1000000)
+# usage: tools/reach.sh PROFILE [ROUNDS]      default: 24 rounds
+#   SEED, COUNT   seed and accesses of the first round (default 1 and 1000000)
 #
-# It leaves the coverage of each round in out/reach/PROFILE. Exit code 0: all is reached; 1: not yet, and the report says what.
+# The coverage of each round is in out/reach/PROFILE. Exit code 0: every bin was hit; 1: some were
+# not, and the report names them.
 set -eu
 
 cd "$(dirname "$0")/.."

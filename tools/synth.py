@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Area and depth of the MMU: LUT6, flip-flops and LUT levels of each configuration below, as Markdown and JSON.
+"""Area and depth of the MMU by configuration, as Markdown and JSON: LUT6, flip-flops, LUT levels.
 
-Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`, which knows no device: no carry
-chain, no wide multiplexer, no memory but what is in a module of its own (ram_1r1w), counted in bits. LUT6 are its $lut
-cells, of whatever number of inputs; flip-flops its *DFF* cells, one bit each; levels the LUTs on the longest path from an
-input, a flip-flop or a memory to an output, a flip-flop or a memory (`ltp -noff`).
+Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`. This mapping
+knows no device: no carry chain, no wide multiplexer, and no memory except the module ram_1r1w,
+counted in bits. LUT6 counts the $lut cells, whatever number of inputs they use. Flip-flops counts the
+*DFF* cells, one bit each. Levels counts the LUTs on the longest path from an input, a flip-flop or a
+memory to an output, a flip-flop or a memory (`ltp -noff`).
 
-Each configuration is a process of its own. What it came to is kept in target/synth under a hash of the RTL, the
-commands and the pins of Yosys, so that nothing is measured twice. The result is also written to target/synth.json.
-Exit codes: 0 all measured, 1 the RTL is not synthesized, 2 bad usage or a tool that is missing.
+Each configuration is a process of its own. Its result is kept in target/synth under a hash of the
+RTL, the commands and the pins of Yosys, so nothing is measured twice. The results are also written
+to target/synth.json.
+Exit codes: 0 everything measured, 1 the RTL cannot be synthesized, 2 bad usage or a missing tool.
 """
 
 import argparse
@@ -63,8 +65,8 @@ class Config:
         return " ".join(f"-G {name}={value}" for name, value in given.items())
 
 
-# Other MMUs, through the same flow: Sv39 over Sv39x4 only, one walk at a time, ASID of 16 and VMID of 14 bits. Of
-# each measure the smaller and the larger of the two.
+# Other MMUs, measured with the same flow: Sv39 over Sv39x4 only, one walk at a time, an ASID of 16
+# bits and a VMID of 14. Each measure has the smaller and the larger of the two.
 PEERS = {
     "walker": {"lut6": (660, 726), "flip_flops": (292, 368), "levels": (8, 9)},
     "tlb": {"lut6": (3938, 4100), "flip_flops": (3135, 3231), "levels": (8, 9)},
@@ -96,7 +98,8 @@ def whole_with(more):
     return Config("mmu", "rv64", more=more)
 
 
-# The tables: title, kind, rows. `peers`: these stand below; `slots`, `tlb`: what one more adds is told; `memory`: there is one.
+# The tables: title, kind, rows. `peers`: the peers follow; `slots`, `tlb`: the increment per step
+# is shown; `memory`: there is a memory.
 TABLES = [
     ("The walker alone, one slot", "peers", kinds("walker")),
     ("The TLB alone, 16 entries", "peers", kinds("tlb")),
@@ -107,7 +110,7 @@ TABLES = [
     ("The whole by TLB, rv64, one slot", "tlb", [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
 ]
 
-# What the area is made of: the modules, each mapped by itself.
+# The modules of this configuration are mapped one by one.
 BREAKDOWN = Config("mmu", "rv64")
 
 
@@ -136,7 +139,7 @@ class Process:
             cls.running.discard(process)
         if process.returncode:
             errors = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines()[-1:]
-            # Not having a tool is no finding about the RTL.
+            # A missing tool is not a finding about the RTL.
             raise Failure(f"{what}: {errors[0] if errors else f'{command[0]} failed without a word'}",
                           2 if process.returncode == 2 else 1)
 
@@ -172,7 +175,7 @@ def progress(text=""):
 def ask_yosys(what, script, asked):
     """What Yosys answers to the commands of `asked`, one by one, after a script."""
     OUT.mkdir(parents=True, exist_ok=True)
-    # Through files: what it says after it has run ABC is lost on a pipe.
+    # Through files: the output after ABC has run is lost on a pipe.
     with tempfile.TemporaryDirectory(dir=OUT) as folder:
         answers = [Path(folder) / str(n) for n in range(len(asked))]
         tees = [f"tee -o {file.relative_to(ROOT)} {command}" for file, command in zip(answers, asked)]

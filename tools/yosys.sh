@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the Yosys that `tools/setup.sh --with-yosys` has installed; $NESTWALK_YOSYS names another
-# folder to take it from. It is WebAssembly: it sees files by relative paths, has no /tmp, and
-# keeps its compiled form, which takes half a minute to make, beside its packages.
+# Runs the Yosys that `tools/setup.sh --with-yosys` has installed. $NESTWALK_YOSYS names another
+# folder. It is WebAssembly: it opens files by relative paths, has no /tmp, and keeps its compiled
+# form next to its packages. To make that form takes half a minute.
 set -eu
 
 home=${NESTWALK_YOSYS:-$(cd "$(dirname "$0")/.." && pwd)/.tools/yosys}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A translation to test on, whose entries are words of their own, and what golden model and device make of it.
+//! A translation to test on, whose entries are words of their own, and the results of golden model
+//! and device.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
 use nestwalk::bench::{Observer, Read, run};
@@ -13,12 +14,13 @@ use nestwalk::mmu::{Access, Context, Fence, Outcome, Rights};
 use nestwalk::report::{Recorder, golden_accesses, text};
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
-/// A nested translation of one gVA. Its walk reads eight entries, each a word of its own: of [`Nest::entries`], in
-/// the order of the walk, 0 and 1 are the host's L1 and L2 entries for 2, the guest's L1 entry; 3 and 4 those for 5, the
-/// guest's L2 entry; 6 and 7 those for the data.
+/// A nested translation of one gVA. Its walk reads eight entries, each a word of its own: of
+/// [`Nest::entries`], in the order of the walk, 0 and 1 are the host's L1 and L2 entries for 2, the
+/// guest's L1 entry; 3 and 4 those for 5, the guest's L2 entry; 6 and 7 those for the data.
 ///
-/// Fields may be changed before the rest is asked for. No table is aligned to its size. An address that cannot be is put
-/// where a walker ends up that wraps it, or drops its lowest bits: there it would find all that it needs.
+/// Fields may be changed before the rest is asked for. No table is aligned to its size. An address
+/// that cannot be is put where a walker ends up that wraps it, or drops its lowest bits: there it
+/// would find all that it needs.
 #[derive(Clone)]
 pub struct Nest {
     pub format: Format,
@@ -26,7 +28,7 @@ pub struct Nest {
     pub host_root: u64,
     /// The host's L2 tables: for the guest's L1 entry, for its L2 entry, for the data.
     pub host_tables: [u64; 3],
-    /// Where the host maps those three, pages.
+    /// The pages to which the host maps these three.
     pub host_pages: [u64; 3],
     pub host_rights: [Rights; 3],
     pub guest_root: u64,
@@ -72,17 +74,18 @@ impl Nest {
         }
     }
 
-    /// As wide as every address of the format.
+    /// The width of every address of the format.
     pub fn width(&self) -> u32 {
         self.format.geometry().gpa_width
     }
 
-    /// Where a walker ends up that wraps an address, or drops its lowest bits.
+    /// The address that a wrong walker reads if it wraps an address, or drops its lowest bits.
     fn decoy(&self, address: u64) -> u64 {
         address & ((1 << self.width()) - 1) & !3
     }
 
-    /// What the host's table is walked for: the gPAs of the guest's L1 entry, of its L2 entry, and of the data.
+    /// The gPAs that the host table is walked for: those of the guest's L1 entry, of its L2 entry,
+    /// and of the data.
     pub fn gpas(&self) -> [u64; 3] {
         let geometry = self.format.geometry();
         let entry = |base: u64, level| self.decoy(base + geometry.index(self.gva, level) * 4);
@@ -98,7 +101,7 @@ impl Nest {
         self.host_pages[2] + self.format.geometry().offset(self.gva)
     }
 
-    /// Where the eight entries are.
+    /// The addresses of the eight entries.
     pub fn entries(&self) -> [Hpa; 8] {
         let geometry = self.format.geometry();
         let gpas = self.gpas();
@@ -124,7 +127,7 @@ impl Nest {
         leaf(page, rights) | (0x5A50 & status)
     }
 
-    /// What the eight entries hold.
+    /// The words of the eight entries.
     pub fn words(&self) -> [u64; 8] {
         let host_leaf = |n: usize| self.leaf(self.host_pages[n], self.host_rights[n]);
         [
@@ -197,12 +200,12 @@ pub fn access(context: usize, access: Access, gva: u64) -> Op {
     })
 }
 
-/// What came of an access on the device.
+/// The result of an access on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub outcome: Outcome,
     pub hit: bool,
-    /// It was given to a walk that was under way.
+    /// The request was coalesced.
     pub merged: bool,
     /// The reads of its walk.
     pub reads: Vec<Hpa>,
@@ -211,16 +214,16 @@ pub struct Answer {
     pub first_accepted: u64,
     pub accepted: u64,
     pub answered: u64,
-    /// How many replays there were.
+    /// The number of replays.
     #[allow(dead_code)]
     pub replays: usize,
 }
 
-/// What a device did.
+/// The run of a device.
 pub struct Ran {
-    /// By access.
+    /// The results, by access.
     pub answers: Vec<Answer>,
-    /// The cycles in which fences were taken.
+    /// The cycles in which fences were accepted.
     #[allow(dead_code)] // Not every test has any.
     pub fences: Vec<u64>,
     /// The cycles in which the results of walks were given, and whether the TLB took them.
@@ -298,7 +301,7 @@ pub fn device(devices: &mut Devices, scenario: &Scenario) -> Ran {
     }
 }
 
-/// What the golden model answers to each access, without a TLB, and what it reads.
+/// The outcome of each access on the golden model, without a TLB, and its reads.
 pub fn golden(scenario: &Scenario) -> Vec<(Outcome, Vec<Hpa>)> {
     golden_accesses(scenario)
         .iter()

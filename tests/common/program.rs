@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 
 use assert_cmd::cargo::cargo_bin_cmd;
 
-/// What came of a run of the program.
+/// The result of a run of the program.
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -20,7 +20,7 @@ impl Ran {
     }
 }
 
-/// Runs `nestwalk`. Whatever it is asked, it does not panic.
+/// Runs `nestwalk`. It must not panic, whatever the arguments are.
 pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
     let output = cargo_bin_cmd!("nestwalk").args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

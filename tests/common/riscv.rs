@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A RISC-V machine of one virtual machine with one guest, each of whose pages is built when it is first mapped.
+//! A RISC-V machine with one virtual machine and one guest. Each page of its tables is built when
+//! it is first mapped.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ pub struct Rig {
     pub memory: HostMemory,
     pub guest: Tables,
     pub host: Tables,
-    /// Where entries lie in memory, in the order in which they were made.
+    /// The next free page of host memory.
     next_frame: u64,
     next_gpa: u64,
 }
@@ -127,7 +128,7 @@ impl Rig {
         at
     }
 
-    /// Where the word of a guest's table is.
+    /// The address of the word of a guest table.
     fn locate(&self, gpa: u64) -> Hpa {
         let levels = u32::from(self.host.levels);
         if levels == 0 {
@@ -146,7 +147,8 @@ impl Rig {
         Hpa(table + gpa % PAGE)
     }
 
-    /// Supervisor mode in the virtual machine, without SUM, MXR, and hardware updates; Svpbmt and Svnapot are there on RV64.
+    /// Supervisor mode in the virtual machine, without SUM, MXR and hardware updates. Svpbmt and
+    /// Svnapot are available on RV64.
     pub fn context(&self) -> Context {
         let rv64 = self.format == Format::Rv64;
         let stage = |tables: &Tables| StageControl {
@@ -200,10 +202,10 @@ pub fn access(context: usize, gva: u64, access: Access) -> Op {
     })
 }
 
-/// What a run showed, by op.
+/// The observations of a run, by operation.
 #[derive(Default)]
 pub struct Seen {
-    /// Cycle of acceptance and of the answer, the answer, and whether the TLB gave it.
+    /// The cycles of acceptance and of the response, the response, and whether the TLB hit.
     pub answers: BTreeMap<usize, (u64, u64, Outcome, bool)>,
     accepted: BTreeMap<usize, u64>,
     pub reads: Vec<nestwalk::bench::Read>,
@@ -229,7 +231,7 @@ impl nestwalk::bench::Observer for Seen {
     }
 }
 
-/// What a scenario shows on its device, all of whose checks must hold.
+/// The observations of a scenario on its device. All checks must hold.
 pub fn run(scenario: &Scenario) -> Seen {
     let mut seen = Seen::default();
     let mut device = Devices::make(scenario).unwrap();

@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Submits a campaign to Slurm: a job array, a task for each shard, and a job that puts their results together.
+# Submits a campaign to Slurm: a job array with one task for each shard, and a job that merges their
+# results.
 #
 # usage: tools/slurm/submit.sh [--wait] SHARDS FOLDER OPTION...
-#   SHARDS   how many tasks
+#   SHARDS   the number of tasks
 #   FOLDER   a new folder, seen by all nodes, for results, logs and failures
-#   OPTION   options of `nestwalk fuzz`: --seed, and mostly --profile and --count
-#   --wait   come back when all is over; the exit code is then that of `nestwalk merge`
+#   OPTION   options of `nestwalk fuzz`: --seed, and usually --profile and --count
+#   --wait   return when everything has ended; the exit code is then that of `nestwalk merge`
 #
 #   NESTWALK       the program, seen by all nodes (default: the one that `make build` has built)
-#   SBATCH_...     as sbatch takes them: SBATCH_PARTITION, SBATCH_TIMELIMIT, SBATCH_ACCOUNT
+#   SBATCH_...     variables of sbatch: SBATCH_PARTITION, SBATCH_TIMELIMIT, SBATCH_ACCOUNT
 set -eu
 
 fail() {
@@ -37,7 +38,7 @@ esac
 program=${NESTWALK:-${CARGO_TARGET_DIR:-$root/target}/release/nestwalk}
 [ -x "$program" ] || fail "there is no program $program: \`make build\` makes it, or NESTWALK names another"
 command -v sbatch >/dev/null || fail "there is no sbatch on PATH: this is for machines with Slurm"
-# What an earlier campaign left would be merged with it.
+# The results of an earlier campaign would be merged with those of this one.
 mkdir -p "$(dirname "$folder")" && mkdir "$folder" || fail "the folder has to be a new one: $folder"
 folder=$(cd "$folder" && pwd)
 

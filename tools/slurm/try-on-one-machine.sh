@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Starts a Slurm of this one machine, runs a campaign of 8 shards on it as a job array, and compares what is merged with a run without
-# shards, byte for byte. Slurm and its munge live in a folder of their own and on ports of their own, and are stopped at the end;
-# nothing of the system is changed. Needs: slurmctld, slurmd, munged (Debian: slurm-wlm and munge), and no cluster.
+# Starts a Slurm of this one machine, runs a campaign of 8 shards on it as a job array, and compares
+# the merged results with those of a run without shards, byte for byte. Slurm and its munge use a
+# folder and ports of their own, and are stopped at the end. Nothing of the system is changed. Needs
+# slurmctld, slurmd and munged (Debian: slurm-wlm and munge), and no cluster.
 #
-# usage: tools/slurm/try-on-one-machine.sh [OPTION...]      options of `nestwalk fuzz` (default: --profile rv64 --seed 1 --count 100000)
+# usage: tools/slurm/try-on-one-machine.sh [OPTION...]
+#   OPTION           options of `nestwalk fuzz` (default: --profile rv64 --seed 1 --count 100000)
 #   NESTWALK         the program (default: the one that `make build` has built)
-#   NESTWALK_SHARDS  how many shards (default 8)
+#   NESTWALK_SHARDS  number of shards (default 8)
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -43,7 +45,8 @@ start() {
     pids="$! $pids"
 }
 
-# Whoever asks waits: COMMAND succeeds within some seconds, or it is an error.
+# until_works COMMAND: repeats COMMAND until it succeeds. It is an error if it does not within some
+# seconds.
 until_works() {
     left=100
     until "$@" >/dev/null 2>&1; do
