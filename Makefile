@@ -2,21 +2,25 @@
 # The commands of the project; `make` lists them. GNU make.
 
 CARGO ?= cargo
-# A cargo whose build script prints a line on standard error for each model of the RTL that it compiles (build.rs).
+# A cargo whose build script prints a line on standard error for each model of the RTL that it
+# compiles (build.rs).
 cargo_says := NESTWALK_PROGRESS=9 $(CARGO)
 says := 9>&2
 target := $(or $(CARGO_TARGET_DIR),target)
 nestwalk := $(target)/release/nestwalk
 
 .DEFAULT_GOAL := help
-# The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
+# The checks of `test` run in order, cheap ones first. cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc build synth pnr \
+  cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read \
+  cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick \
+  formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: ## look for Rust, a C++ compiler and Verilator; install into .tools what can be
+setup: ## find Rust, a C++ compiler and Verilator; install what is missing into .tools
 	@tools/setup.sh
 
 setup-all:
@@ -31,7 +35,7 @@ setup-fusesoc:
 build: setup ## build the release binary
 	$(cargo_says) build --release --locked $(says)
 
-try: setup ## after an edit: build and fuzz what the edited files belong to (file=rtl/tlb.sv; profile=rv64, device=rv64_s1: that one alone)
+try: setup ## after an edit: build and fuzz its devices (file=, profile= or device= select)
 	@CARGO='$(CARGO)' file='$(file)' profile='$(profile)' device='$(device)' tools/try.sh
 
 cosim: build ## build, then run the co-simulation: a scenario and two fuzz campaigns
@@ -40,9 +44,9 @@ cosim: build ## build, then run the co-simulation: a scenario and two fuzz campa
 	$(nestwalk) fuzz --profile classic32 --seed 1 --count 100000
 	@echo
 	@echo 'Rust and RTL agree on all of the above. From here:'
-	@echo '  README.md, docs/                what it is and how it works'
+	@echo '  README.md, docs/                what nestwalk is and how it works'
 	@echo '  $(nestwalk) walk    one translation, step by step'
-	@echo '  $(nestwalk) wave    the same as waves'
+	@echo '  $(nestwalk) wave    the same as a wave'
 	@echo '  make test                       every check'
 
 fmt-check: ## check the format of the Rust code
@@ -60,10 +64,10 @@ lint: setup ## lint the RTL with Verilator
 lint-package: setup-fusesoc ## lint the RTL by its file list and its FuseSoC core, from another folder
 	@tools/lint-package.sh
 
-licence: ## check that every source file names its licence
+licence: ## check that every source file has an SPDX line
 	@tools/spdx.py
 
-pages: ## check the Markdown pages: line width, links, and tables against docs/measurements
+pages: ## check the Markdown pages: line width, links, tables against docs/measurements
 	@tools/check_docs.py
 	@tools/render_tables.py --check
 	@tests/pages.py
@@ -74,14 +78,14 @@ rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 synth: setup-all ## area and depth of the RTL, by configuration (Yosys, LUT6; long)
 	@tools/synth.py
 
-pnr: ## place and route on an ECP5, with the clock that it reaches (nextpnr; SEEDS=n: placements of each; long)
+pnr: ## place and route on an ECP5, with its clock (nextpnr; SEEDS=n placements of each; long)
 	@tools/setup.sh --with-nextpnr
 	@tools/pnr.py $(if $(SEEDS),--seeds $(SEEDS))
 
 cargo-test: setup
 	$(cargo_says) test --release --locked $(says)
 
-# Long enough to find nearly every planted bug; `make soak` is the long one.
+# Long enough to find nearly every planted bug. `make soak` is the long campaign.
 test_count ?= 400000
 
 campaigns: build
@@ -94,31 +98,31 @@ setup-test:
 
 test: setup-formal fmt-check licence setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
 
-# Mutated inputs in all.
+# The number of mutated inputs.
 fuzz_inputs ?= 120000
 
-fuzz-parsers: setup ## feed mutated inputs to every parser (fuzz_inputs=n, NESTWALK_FUZZ_SEED=n): no panic, abort, hang, or more than 1 GiB
+fuzz-parsers: setup ## feed mutated inputs to every parser (fuzz_inputs=n, NESTWALK_FUZZ_SEED=n)
 	NESTWALK_FUZZ_INPUTS=$(fuzz_inputs) $(CARGO) test --release --locked --test parsers
 
-bench: setup ## measure the bench beside a hand-written C++ harness, and the golden model
+bench: setup ## measure the testbench against a hand-written C++ harness, and the golden model
 	$(CARGO) bench --locked --features cpp-harness --bench throughput
 	$(CARGO) bench --locked --features cpp-harness --bench golden
 
 soak: build ## the long campaign: more than 200 million cycles, no mismatch, no memory growth
 	@tools/soak.sh
 
-slurm: build ## run a campaign as a job array on a Slurm of this machine, and compare it with one run
+slurm: build ## run a campaign as a job array on a Slurm of this machine, and compare with one run
 	@tools/setup.sh --with-slurm
 	@tools/slurm/try-on-one-machine.sh
 
-mutants: setup ## plant the bugs of tests/mutants, one by one, and look whether each is found (long)
+mutants: setup ## plant the bugs of tests/mutants, one by one, and check that each is found (long)
 	@tools/mutants.sh
 
-# Accesses of each profile: as many as reach every line and branch, and most of the functional bins.
+# Accesses of each profile: enough to hit every line and branch, and most of the functional bins.
 coverage_count ?= 200000
 coverage_out := out/coverage
 
-coverage: setup ## count what campaigns of all profiles reach, of the functions and of the RTL's code, into out/coverage (long)
+coverage: setup ## functional and code coverage of campaigns of all profiles, in out/coverage (long)
 	NESTWALK_COVERAGE=1 CARGO_TARGET_DIR=$(target)/coverage $(CARGO) build --release --locked
 	rm -rf $(coverage_out)
 	mkdir -p $(coverage_out)/runs
@@ -129,20 +133,20 @@ coverage: setup ## count what campaigns of all profiles reach, of the functions 
 	$(target)/coverage/release/nestwalk cover $(coverage_out)/runs/*.json $(coverage_out)/runs/*.dat \
 	  --waivers tests/coverage-waivers.toml -o $(coverage_out)
 
-reach: build ## run campaigns in rounds until every reachable bin of functional coverage is reached
+reach: build ## run campaigns in rounds until every reachable bin was hit
 	for profile in rv32 rv64; do tools/reach.sh $$profile || exit; done
 
-automutants: ## plant small bugs all over the RTL, one by one, and look whether each is found (ALL=1: every one; long)
+automutants: ## plant generated bugs, and check that each is found (ALL=1: all of them; long)
 	@tools/setup.sh --with-mutation
 	@tools/automutants.py $(if $(ALL),--all)
 
-formal: setup-formal ## prove the properties of formal/; FORMAL=--list: what there is, FORMAL=JOB: one of it
+formal: setup-formal ## prove the properties of formal/ (FORMAL=--list: the jobs, FORMAL=JOB: one)
 	@formal/run.py $(FORMAL)
 
 formal-quick: setup-formal
 	@formal/run.py --quick
 
-formal-mutants: setup-formal ## plant bugs, and look whether the proofs find them
+formal-mutants: setup-formal ## plant bugs, and check that the proofs find them
 	@formal/run.py --mutants
 
 clean: ## remove what was built
