@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "docs" / "measurements"
 TABLE = re.compile(r"^<!-- table: ([\w-]+) -->\n(.*?)^<!-- end -->$", re.M | re.S)
 WHOLE = re.compile(r"\d{4,}")
-NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?( %)?")
+NUMBER = re.compile(r"[-+]?[\d.,]+( %)?(( and| to| /) [\d.,]+)*")
 
 
 class Failure(Exception):
@@ -61,7 +62,7 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing, list what differs")
     arguments = parser.parse_args()
-    data = {path.stem: path for path in sorted((ROOT / "docs" / "measurements").glob("*.csv"))}
+    data = {path.stem: path for path in sorted(DATA.glob("*.csv"))}
     used = set()
     stale = []
 

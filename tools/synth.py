@@ -10,16 +10,19 @@ memory to an output, a flip-flop or a memory (`ltp -noff`).
 
 Each configuration is a process of its own. Its result is kept in target/synth under a hash of the
 RTL, the commands and the pins of Yosys, so nothing is measured twice. The results are also written
-to target/synth.json.
+to target/synth.json. A measurement of every configuration of rtl/ also writes docs/measurements/;
+tools/render_tables.py renders the tables of the page.
 Exit codes: 0 everything measured, 1 the RTL cannot be synthesized, 2 bad usage or a missing tool.
 """
 
 import argparse
 import concurrent.futures
 import contextlib
+import csv
 import dataclasses
 import fnmatch
 import hashlib
+import io
 import json
 import os
 import re
@@ -29,6 +32,8 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+
+import render_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "synth"
@@ -98,16 +103,20 @@ def whole_with(more):
     return Config("mmu", "rv64", more=more)
 
 
-# The tables: title, kind, rows. `peers`: the peers follow; `slots`, `tlb`: the increment per step
-# is shown; `memory`: there is a memory.
+# The tables: name of the data file, title, kind, rows. `peers`: the peers follow; `slots`, `tlb`: the
+# increment per step is shown; `memory`: there is a memory.
 TABLES = [
-    ("The walker alone, one slot", "peers", kinds("walker")),
-    ("The TLB alone, 16 entries", "peers", kinds("tlb")),
-    ("The whole, one slot, TLB of 16", "", kinds("mmu")),
-    ("The whole by slots, rv64, TLB of 16", "slots", [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
-    ("The whole by walk caches, rv64, one slot, TLB of 16", "", [Config("mmu", "rv64"), *map(whole_with, CACHES)]),
-    ("The whole by second-level TLB, rv64, one slot, TLB of 16", "memory", [Config("mmu", "rv64"), *map(whole_with, SECOND)]),
-    ("The whole by TLB, rv64, one slot", "tlb", [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
+    ("synth-walker", "The walker alone, one slot", "peers", kinds("walker")),
+    ("synth-tlb", "The TLB alone, 16 entries", "peers", kinds("tlb")),
+    ("synth-whole", "The whole, one slot, TLB of 16 entries", "", kinds("mmu")),
+    ("synth-slots", "The whole by slots, rv64, TLB of 16 entries", "slots",
+     [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
+    ("synth-walk-caches", "The whole by walk caches, rv64, one slot, TLB of 16 entries", "",
+     [Config("mmu", "rv64"), *map(whole_with, CACHES)]),
+    ("synth-l2-tlb", "The whole by L2 TLB, rv64, one slot, TLB of 16 entries", "memory",
+     [Config("mmu", "rv64"), *map(whole_with, SECOND)]),
+    ("synth-tlb-entries", "The whole by TLB, rv64, one slot", "tlb",
+     [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
 ]
 
 # The modules of this configuration are mapped one by one.
@@ -295,38 +304,54 @@ def heading(*cells):
     return row(*cells) + "\n" + row(*(["---"] + ["---:"] * (len(cells) - 1)))
 
 
-def markdown(results, modules):
-    """The tables, as docs/synthesis.md has them."""
-    lines = []
-    for title, kind, configs in TABLES:
+def tables(results, modules):
+    """The tables of docs/synthesis.md: name of the data file, title, rows with the titles first."""
+    for name, title, kind, configs in TABLES:
         configs = [config for config in configs if config in results]
         if not configs:
             continue
         steps = kind in ("slots", "tlb")
-        lines += ["", f"### {title}", ""]
-        lines += [heading("", "LUT6", "flip-flops", "levels", *(["memory bits"] * (kind == "memory")),
-                          *(["LUT6 more each", "flip-flops more each"] * steps))]
+        rows = [["configuration", "LUT6", "flip-flops", "levels", *(["memory bits"] * (kind == "memory")),
+                 *(["LUT6 per step", "flip-flops per step"] * steps)]]
         before = None
         for config in configs:
             got = results[config]
-            cells = [f"`{config.name}`", f"{got['lut6']:,}", f"{got['flip_flops']:,}", got["levels"]]
+            cells = [f"`{config.name}`", got["lut6"], got["flip_flops"], got["levels"]]
             if kind == "memory":
-                cells.append(f"{got['memory_bits']:,}")
+                cells.append(got["memory_bits"])
             if steps:
                 more = getattr(config, kind) - getattr(before, kind) if before else 0
-                cells += [f"{(got[what] - results[before][what]) / more:,.0f}" if before else ""
+                cells += [f"{(got[what] - results[before][what]) / more:.0f}" if before else ""
                           for what in ("lut6", "flip_flops")]
-            lines.append(row(*cells))
+            rows.append(cells)
             before = config
         if kind == "peers":
             peer = PEERS[configs[0].part]
-            lines.append(row("two peers, Sv39 only", *(f"{low:,} and {high:,}" for low, high in peer.values())))
+            rows.append(["two peers, Sv39 only", *(f"{low:,} and {high:,}" for low, high in peer.values())])
+        yield name, title, rows
     if modules:
-        lines += ["", f"### Modules of `{BREAKDOWN.name}`, each mapped by itself", "",
-                  heading("", "instances", "LUT6", "flip-flops")]
-        for name, part in sorted(modules.items(), key=lambda item: -item[1]["lut6"]):
-            lines.append(row(f"`{name}`", part["instances"], f"{part['lut6']:,}", f"{part['flip_flops']:,}"))
-    return "\n".join(lines[1:])
+        parts = sorted(modules.items(), key=lambda item: -item[1]["lut6"])
+        rows = [["module", "instances", "LUT6", "flip-flops"],
+                *([f"`{name}`", part["instances"], part["lut6"], part["flip_flops"]] for name, part in parts)]
+        yield "synth-modules", f"The modules of `{BREAKDOWN.name}`, each mapped by itself", rows
+
+
+def markdown(results, modules):
+    """The tables as Markdown."""
+    texts = []
+    for _, title, rows in tables(results, modules):
+        cells = [[str(cell) for cell in row] for row in rows]
+        texts.append(f"### {title}\n\n{render_tables.markdown(cells)}")
+    return "\n".join(texts).rstrip("\n")
+
+
+def write_measurements(results, modules):
+    """Writes the data files from which tools/render_tables.py renders the tables of the page."""
+    for name, title, rows in tables(results, modules):
+        text = io.StringIO(f"# make synth: {title}\n", newline="")
+        text.seek(0, io.SEEK_END)
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_whole(render_tables.DATA / f"{name}.csv", text.getvalue())
 
 
 def options_of(what, known, *more):
@@ -350,7 +375,7 @@ def options_of(what, known, *more):
 
 
 def main():
-    known = {config.name: config for _, _, configs in TABLES for config in configs}
+    known = {config.name: config for *_, configs in TABLES for config in configs}
     options = options_of(__doc__.split("\n\n")[0], known, ("--jobs", 1, "processes side by side"))
     if options.list:
         print("\n".join(known))
@@ -379,6 +404,8 @@ def main():
     }, indent=2)
     if not options.config:
         write_whole(ROOT / "target" / "synth.json", report + "\n")
+        if rtl.folder == Path("rtl"):
+            write_measurements(results, modules)
     print(report if options.json else markdown(results, modules))
     return 0
 
