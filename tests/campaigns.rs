@@ -269,7 +269,7 @@ fn merge_reports_the_first_failure_and_names_the_later_ones() {
     assert!(ran.stdout.contains(&text), "{}", ran.stdout);
     assert!(
         ran.stdout
-            .contains(&format!("its folder is handout-5-{first}, "))
+            .contains(&format!("its bundle is handout-5-{first}, "))
     );
     for later in failed.keys() {
         let line = format!("scenario {later}: MISMATCH in cycle ");
@@ -289,7 +289,7 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
     let campaign = ["--profile", "handout", "--seed", "7", "--count", "2000"];
     let files = folder.shards(4, &campaign);
 
-    folder.refuses(&files[1..3], &["of 4 shards", "missing: 0, 3"]);
+    folder.refuses(&files[1..3], &["missing shards, of 4: 0, 3"]);
     let mut doubled = files.clone();
     folder.fuzz(
         "second.json",
@@ -335,7 +335,10 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
         folder.fuzz("foreign.json", &[arguments, &["--shard", shard]].concat());
         let mut all = files.clone();
         all[3] = folder.path("foreign.json");
-        folder.refuses(&all, &["foreign.json is of another campaign than", what]);
+        folder.refuses(
+            &all,
+            &["foreign.json belongs to another campaign than", what],
+        );
     }
 
     // Another build, and another generator.
@@ -354,7 +357,7 @@ fn files_that_are_not_the_shards_of_one_campaign_are_refused() {
         .unwrap();
         let mut all = files.clone();
         all[3] = folder.path("other.json");
-        folder.refuses(&all, &["other.json is of another campaign than", what]);
+        folder.refuses(&all, &["other.json belongs to another campaign than", what]);
     }
     let nowhere = folder.path("nowhere.json");
     folder.refuses(&[nowhere], &["cannot read", "nowhere.json"]);
@@ -380,7 +383,7 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         (text[..text.len() / 2].to_owned(), "is not a results file"),
         (
             with("\"nestwalk_results\": 3", "\"nestwalk_results\": 2"),
-            "is of version 2",
+            "has version 2",
         ),
         (
             with("\"interrupted\": false", "\"interrupted\": true"),
@@ -563,15 +566,15 @@ fn variables_that_are_missing_or_do_not_fit_together_are_an_error() {
     // With --array=0,3,7 the array has gaps.
     says(
         &slurm("3", "0", "7", "1", "3"),
-        &["SLURM_ARRAY_TASK_ID=3 is no task of an array without gaps from 0 to 7"],
+        &["SLURM_ARRAY_TASK_ID=3 is not a task of an array without gaps from 0 to 7"],
     );
     says(
         &slurm("8", "0", "7", "1", "8"),
-        &["SLURM_ARRAY_TASK_ID=8 is no task"],
+        &["SLURM_ARRAY_TASK_ID=8 is not a task"],
     );
     says(
         &slurm("3", "0", "6", "2", "4"),
-        &["SLURM_ARRAY_TASK_ID=3 is no task"],
+        &["SLURM_ARRAY_TASK_ID=3 is not a task"],
     );
     says(&slurm("0", "0", "7", "0", "8"), &["in steps of 0"]);
     says(

@@ -147,7 +147,7 @@ fn a_scenario_that_is_cut_off_is_refused_where_it_ends() {
     ] {
         let cut = cut_after(&text, end);
         let last_line = cut.rsplit('\n').next().unwrap();
-        refused(&cut, last_line, &["not TOML", "cut off"]);
+        refused(&cut, last_line, &["not TOML", "truncated"]);
     }
     // A file that is truncated between two lines is still TOML.
     let cut = cut_after(&text, "fence = \"all\"\n") + "\n[[op]]\n";
@@ -332,7 +332,7 @@ fn what_is_out_of_range_is_refused_with_the_range() {
         (
             memory,
             "[memory]\nlatency = [9, 3]\n[[memory.image]]\nat = 0x02000",
-            ["9 at least, but 3 at most", "9 to 1000"],
+            ["the least `latency` is 9, but the most is 3", "9 to 1000"],
         ),
         (
             memory,
@@ -358,7 +358,7 @@ fn what_is_out_of_range_is_refused_with_the_range() {
         refused(&replaced(&text, old, new), place, &words);
     }
     let beyond = replaced(&text, "at = 0xA299C", "at = 0xFFFF0");
-    let words = ["reach past the machine's memory", "an hPA has 20 bits"];
+    let words = ["exceed the machine's memory", "an hPA has 20 bits"];
     refused(&beyond, "words = [0x8A624", &words);
 }
 
@@ -596,7 +596,7 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
         (
             "expect.hpa = 0x229A4",
             "expect.hpa = 0x829A4",
-            "found hPA 0x229A4",
+            "observed hPA 0x229A4",
         ),
         // The number of accesses with one level, or without the data.
         (
@@ -618,18 +618,18 @@ fn the_answers_that_the_exercises_decoys_lead_to_are_found_wrong() {
         (
             "expect.hpa = 0x11EAC",
             "expect.hpa = 0xA1EAC",
-            "found hPA 0x11EAC",
+            "observed hPA 0x11EAC",
         ),
         (
             "expect.hpa = 0x11EAC",
             "expect.hpa = 0x81EAC",
-            "found hPA 0x11EAC",
+            "observed hPA 0x11EAC",
         ),
         // A gPA in place of an hPA.
         (
             "expect.hpa = 0x11EAC",
             "expect.hpa = 0x41EAC",
-            "found hPA 0x11EAC",
+            "observed hPA 0x11EAC",
         ),
     ] {
         found_wrong(&replaced(&text, old, new), new, words);

@@ -356,7 +356,7 @@ fn extensions_of_rv64_are_none_of_rv32() {
     for key in ["svnapot", "pbmte", "g_pbmte"] {
         refused(
             &riscv("rv32", &format!("{key} = true"), "load = 0"),
-            &[key, "of RV64"],
+            &[key, "to RV64"],
         );
         read(&riscv("rv32", &format!("{key} = false"), "load = 0"));
         read(&riscv("rv64", &format!("{key} = true"), "load = 0"));
@@ -367,7 +367,7 @@ fn extensions_of_rv64_are_none_of_rv32() {
              map = [{{ from = 0x1000, to = 0x2000, pbmt = \"{pbmt}\" }}]\n[[context]]\nname = \"k\"\nv = false\nguest = \"g\"\n[[op]]\nload = 0x1000\n"
         )
     };
-    refused(&mapping("nc"), &["\"nc\"", "Svpbmt is of RV64"]);
+    refused(&mapping("nc"), &["\"nc\"", "Svpbmt belongs to RV64"]);
     read(&mapping("pma"));
 }
 

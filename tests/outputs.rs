@@ -920,7 +920,8 @@ fn a_bundles_scenario_on_other_rtl_says_so() {
     folder.write("report.json", report("0123456789abcdef"));
     let ran = folder.run(&["run", "scenario.toml"]);
     assert!(
-        ran.stdout.contains("is of RTL 0123456789abcdef; it ran on"),
+        ran.stdout
+            .contains("found with RTL 0123456789abcdef; this program"),
         "{}",
         ran.stdout
     );

@@ -544,7 +544,7 @@ fn ops_that_make_no_sense_are_refused() {
         (
             "fence = { hfence_gvma = {}, virt = true }",
             "virt",
-            &["beside `hfence_gvma`"],
+            &["next to `hfence_gvma`"],
         ),
         (
             "fence = { hfence_gvma = {}, sfence_vma = {} }",
@@ -582,7 +582,7 @@ fn ops_that_make_no_sense_are_refused() {
             "0x8000_0000",
             &["would overlap"],
         ),
-        ("fence = \"owed\"", "\"owed\"", &["no fence is owed"]),
+        ("fence = \"owed\"", "\"owed\"", &["no fence obligation"]),
     ] {
         let text = with_context("v = false").replace("wait = 1", op);
         refused(&text, place, words);

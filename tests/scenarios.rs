@@ -1007,17 +1007,20 @@ load = 0x12345
     fn a_file_that_has_been_cut_off_ends_too_early() {
         wrong(
             "title = \"test\"\n[machine]\nformat = \"hand@@",
-            &["not TOML", "cut off"],
+            &["not TOML", "truncated"],
         );
         wrong(
             "title = \"test\"\n[memory]\ntables = { from = 0x0, byt@@",
-            &["not TOML", "`}`", "cut off"],
+            &["not TOML", "`}`", "truncated"],
         );
         wrong(
             "title = \"test\"\n[[memory.image]]\nwords = [\n  0x1, 0x2,@@\n",
             &["not TOML", "`]`"],
         );
-        wrong("title = \"test\"\n[mach@@", &["not TOML", "`]`", "cut off"]);
+        wrong(
+            "title = \"test\"\n[mach@@",
+            &["not TOML", "`]`", "truncated"],
+        );
         wrong("title@@", &["not TOML", "`=`"]);
         wrong(
             &machine("[[context]]\nname = \"a\"\nhost = 0x2000@@\n"),
@@ -1277,11 +1280,11 @@ load = 0x12345
         wrong(&machine("[memory]\nlatency = @@0\n"), &["1 to 1000"]);
         wrong(
             &machine("[memory]\nlatency = [5, @@4]\n"),
-            &["5 at least, but 4 at most"],
+            &["the least `latency` is 5, but the most is 4"],
         );
         wrong(
             &machine("[memory]\nlatency = @@[1, 2, 3]\n"),
-            &["not of two"],
+            &["does not have two numbers"],
         );
         wrong(&machine("[memory]\nerrors = @@1001\n"), &["0 to 1000"]);
         wrong(
@@ -1311,7 +1314,7 @@ load = 0x12345
         );
         wrong(
             &machine("[[memory.image]]\nat = 0xFFFFC\nwords = @@[1, 2]\n"),
-            &["reach past the machine's memory", "20 bits"],
+            &["exceed the machine's memory", "20 bits"],
         );
         wrong(
             &machine("[[memory.image]]\nat = 0x0\nwords = [1]\nrepeat = @@0\n"),
@@ -1323,7 +1326,10 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nmap = { host = \"vm0\", from = @@0xE0000, to = 0x0, pages = 3 }\n",
-            &["3 pages from gPA 0xE0000", "there are 2 from here on"],
+            &[
+                "3 pages from gPA 0xE0000",
+                "the address space has 2 from here on",
+            ],
         );
         wrong_op(
             "[[op]]\nmap = { host = \"vm0\", from = 0x0, to = @@0xE0000, pages = 3 }\n",
@@ -1411,11 +1417,11 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nwrite = @@{ at = 0x0 }\n",
-            &["does not say what", "`hole` = true"],
+            &["neither `word` nor `hole`", "`hole` = true"],
         );
         wrong_op(
             "[[op]]\nfence = @@{}\n",
-            &["nothing in particular", "fence = \"all\""],
+            &["without an operand", "fence = \"all\""],
         );
         wrong_op("[[op]]\nmemory = @@{}\n", &["`memory` changes nothing"]);
         wrong_op(
@@ -1468,7 +1474,7 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nwrite = { at = 0x0, hole = @@false }\n",
-            &["says nothing"],
+            &["has no effect"],
         );
         wrong_op(
             "[[op]]\nmap = { host = \"vm0\", @@guest = \"p0\", from = 0x0, to = 0x0 }\n",
@@ -1493,7 +1499,7 @@ load = 0x12345
         wrong(
             &machine("slots = @@3\n"),
             &[
-                "no handout machine with slots = 3, tlb = 16",
+                "no handout device with slots = 3, tlb = 16",
                 "slots = 1, tlb = 16",
                 "tlb = 4, checked = true",
             ],
@@ -1679,11 +1685,11 @@ load = 0x12345
     fn a_fence_that_is_owed_needs_somebody_who_owes_it() {
         wrong_op(
             "[[op]]\nfence = @@\"owed\"\n",
-            &["no fence is owed", "`map`"],
+            &["no fence obligation", "`map`"],
         );
         wrong_op(
             "[[op]]\nwrite = { at = 0x0, word = 0 }\n[[op]]\nfence = \"all\"\n[[op]]\nfence = @@\"owed\"\n",
-            &["no fence is owed"],
+            &["no fence obligation"],
         );
     }
 

@@ -391,7 +391,7 @@ fn a_wrong_line_is_refused() {
         ("A 1 r 1000 !d 0 3\n", 7, "the access has no field reads"),
         ("A 1 z 1000 =80003000 3\n", 7, "unknown access type \"z\""),
         ("A 1 r 1000 80003000 3\n", 7, "the result is \"80003000\""),
-        ("A 1 r 1000 !2 0 0 3\n", 7, "cause 2 is no exception"),
+        ("A 1 r 1000 !2 0 0 3\n", 7, "cause 2 is not an exception"),
         (
             "A 1 r 1000 !d 0 10000 3\n",
             7,
@@ -423,7 +423,7 @@ fn a_wrong_line_is_refused() {
         (
             "A 2 r 1000 =80003000 3\n",
             7,
-            "context 2 is not defined; 1 are",
+            "context 2 is not defined; number of defined contexts: 1",
         ),
         ("A 0 r 1000 =80003000 3\n", 7, "context 0 is not defined"),
         (
@@ -432,8 +432,8 @@ fn a_wrong_line_is_refused() {
             "the word has no field value: M addr value",
         ),
         ("M 80000000 1 2\n", 7, "the word ends before \"2\""),
-        ("M 80000004 1\n", 7, "80000004 is no address of a word"),
-        ("M 100000000000000 1\n", 7, "is no address of a word"),
+        ("M 80000004 1\n", 7, "80000004 is not the address of a word"),
+        ("M 100000000000000 1\n", 7, "is not the address of a word"),
         ("F sfence 0 0 - -\n", 7, "unknown fence \"sfence\""),
         (
             "F sfence.vma 0 0 -\n",
@@ -525,7 +525,7 @@ fn a_wrong_line_is_refused() {
         (
             "C 2 0 1 0 0 0 0 0 0 0 0 1 0 0 0\n",
             7,
-            "m_pbmte is 1, but by the header there is no Svpbmt",
+            "m_pbmte is 1, but the header has no Svpbmt",
         ),
     ] {
         refused(&trace(lines), line, what);
@@ -552,7 +552,7 @@ fn a_trace_begins_with_its_header_and_ends_with_its_trailer() {
     refused(
         &Trace::of("H 1 64 0 0 0 0\nC 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0\n"),
         2,
-        "no H extension",
+        "the header has no H extension",
     );
     refused(&Trace::of(HEAD), 7, "the file ends without its trailer");
     refused(
@@ -569,28 +569,28 @@ fn a_trace_begins_with_its_header_and_ends_with_its_trailer() {
     for (trailer, what) in [
         (
             "E 2 3 0 0 1 0 0 0\n",
-            "the trailer counts 2 A lines; there are 1",
+            "the trailer counts 2 A lines; the file has 1",
         ),
         (
             "E 1 1f 0 0 1 0 0 0\n",
-            "the trailer counts 1f M lines; there are 3",
+            "the trailer counts 1f M lines; the file has 3",
         ),
         (
             "E 1 3 1 0 1 0 0 0\n",
-            "the trailer counts 1 W lines; there are 0",
+            "the trailer counts 1 W lines; the file has 0",
         ),
         (
             "E 1 3 0 1 1 0 0 0\n",
-            "the trailer counts 1 F lines; there are 0",
+            "the trailer counts 1 F lines; the file has 0",
         ),
         (
             "E 1 3 0 0 0 0 0 0\n",
-            "the trailer counts 0 C lines; there are 1",
+            "the trailer counts 0 C lines; the file has 1",
         ),
     ] {
         refused(&Trace::of(&format!("{HEAD}{trailer}")), 7, what);
     }
-    refused(&Trace::of(&"x".repeat(100_000)), 1, "this is no trace");
+    refused(&Trace::of(&"x".repeat(100_000)), 1, "this is not a trace");
     refused(
         &Trace::file(
             "t.trace",

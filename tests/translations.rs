@@ -270,7 +270,11 @@ fn what_is_no_vector_is_refused_with_its_place() {
         &["access.size", "3 bytes"],
     );
     let trap = with("expect", "tval2", "0".into());
-    refused(trap, 2, &["expect.tval2", "of a trap", "expect.ok is true"]);
+    refused(
+        trap,
+        2,
+        &["expect.tval2", "belongs to a trap", "expect.ok is true"],
+    );
     let kind = with("access", "kind", "hsx".into());
     refused(kind, 2, &["access.kind", "\"hsx\"", "hlvx"]);
     let kind = with("access", "type", "amo".into());

@@ -144,10 +144,7 @@ pub enum Problem {
     #[error("unknown mark {0:?} after an access: the marks are ~pa and ~!")]
     BadMark(String),
     /// A context that an access names.
-    #[error(
-        "context {number:x} is not defined; the trace has defined {defined:x} contexts, numbered \
-         from 1"
-    )]
+    #[error("context {number:x} is not defined; number of defined contexts: {defined:x}")]
     UndefinedContext {
         /// Its number.
         number: u64,
@@ -175,7 +172,7 @@ pub enum Problem {
     )]
     BadHostRoot(u64),
     /// A context uses an extension that the header does not have.
-    #[error("{field} is 1, but the header does not have {extension}")]
+    #[error("{field} is 1, but the header has no {extension}")]
     NoExtension {
         /// The field.
         field: &'static str,
