@@ -454,7 +454,7 @@ fn a_wrong_line_is_refused() {
         (
             "F hfence.gvma 1 0 - -\n",
             7,
-            "hfence.gvma with v 1: it traps",
+            "hfence.gvma with v 1: the instruction traps",
         ),
         (
             "F hfence.gvma 0 0 4000000000000000 -\n",
