@@ -3,19 +3,19 @@
 
 use std::collections::VecDeque;
 
-use super::held::Held;
 use super::model::{
-    BESIDE, CacheMet, Form, Id, Mode, Model, Place, SWITCHES, WalkCache, used_index,
+    BESIDE, CacheMet, Form, Id, Mode, Model, Place, SWITCHES, cache_kind, cache_of, used_index,
 };
 use super::situations::Situations;
-use crate::addr::Gva;
+use crate::addr::Gpa;
 use crate::bench::{Beside, Observer, Read, Walked};
 use crate::dut::{Done, Miss, WalkStep};
 use crate::format::{Format, riscv};
-use crate::golden::{self, Mapping, Meaning, Step};
+use crate::golden::occupancy::page_walk_cache::{RecentEntries, SwitchedOff};
+use crate::golden::occupancy::{PageWalkCache, RecentPages};
+use crate::golden::{Mapping, Meaning, Step};
 use crate::mmu::{
-    Access, Context, Extent, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Space,
-    WalkCaches,
+    Access, Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Space, WalkCaches,
 };
 use crate::scenario::{Held as HeldPort, Op, Scenario};
 
@@ -86,14 +86,15 @@ pub struct Watch<'a> {
     requests: VecDeque<Request>,
     /// Walks that have not ended.
     walks: Vec<Walk>,
-    tlb: Tlb,
+    /// The pages that the TLB certainly contains.
+    tlb: RecentPages,
     /// Slots of the reads that memory has not answered, the oldest first.
     reads: VecDeque<u8>,
     /// The context of the last request.
     context: Option<usize>,
     steps: Steps,
-    /// What walk caches hold, if any is in use.
-    held: Option<Held>,
+    /// The entries of page-walk caches, if any is in use.
+    walk_caches: Option<RecentEntries>,
     /// For each slot, when its walk was given a word that it has not gone on from.
     words: [Option<u64>; 16],
     /// The walk caches that are in use, and those that are at any time.
@@ -129,28 +130,6 @@ struct Walk {
     overtaken: bool,
 }
 
-/// An entry of the TLB.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    space: Space,
-    mapping: Mapping,
-    /// The gVA that was walked for.
-    gva: u64,
-}
-
-/// The entries that the device's TLB surely holds: those used last. A tree pseudo-LRU of n entries keeps the log2(n)+1 used last, whatever
-/// came before them; and while all that was ever filled fits, nothing is replaced.
-#[derive(Debug)]
-struct Tlb {
-    riscv: bool,
-    smallest: u32,
-    capacity: usize,
-    /// The last used first; none where it is not known which.
-    entries: Vec<Option<Entry>>,
-    /// Entries of contexts without and with [`Context::virt`] may be there that are not among these.
-    others: [bool; 2],
-}
-
 /// What a walk's steps have shown so far.
 #[derive(Debug, Default)]
 struct Steps {
@@ -178,104 +157,6 @@ struct Taken {
     found_page: bool,
 }
 
-impl Tlb {
-    fn new(scenario: &Scenario) -> Self {
-        let format = scenario.machine.format;
-        Self {
-            riscv: format.is_riscv(),
-            smallest: format.geometry().offset_width,
-            capacity: scenario.machine.tlb_entries as usize,
-            entries: Vec::new(),
-            others: [false; 2],
-        }
-    }
-
-    /// Of the space, what a look-up compares: outside virtual machines there is no VMID, and a global page has no ASID.
-    fn tag(space: Space, global: bool) -> Space {
-        Space {
-            asid: if global { 0 } else { space.asid },
-            vmid: if space.virt { space.vmid } else { 0 },
-            ..space
-        }
-    }
-
-    fn covers(entry: &Entry, gva: u64) -> bool {
-        entry.gva >> entry.mapping.page_size == gva >> entry.mapping.page_size
-    }
-
-    fn known(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().flatten()
-    }
-
-    fn find(&self, space: Space, gva: u64) -> Option<usize> {
-        self.entries.iter().position(|entry| {
-            entry.is_some_and(|entry| {
-                let global = entry.mapping.global;
-                Self::covers(&entry, gva)
-                    && Self::tag(entry.space, global) == Self::tag(space, global)
-            })
-        })
-    }
-
-    fn fill(&mut self, new: Entry) {
-        self.entries.retain(|old| {
-            old.is_none_or(|old| {
-                let global = new.mapping.global || old.mapping.global;
-                let size = new.mapping.page_size.max(old.mapping.page_size);
-                old.gva >> size != new.gva >> size
-                    || Self::tag(old.space, global) != Self::tag(new.space, global)
-            })
-        });
-        if self.entries.len() >= self.capacity {
-            self.forget();
-        }
-        self.use_now(Some(new));
-    }
-
-    /// From now on something may be replaced: what was used last is all that is known.
-    fn forget(&mut self) {
-        let kept = self.capacity.ilog2() as usize + 1;
-        for entry in self.entries.drain(kept.min(self.entries.len())..) {
-            match entry {
-                Some(entry) => self.others[usize::from(entry.space.virt)] = true,
-                None => self.others = [self.riscv, true],
-            }
-        }
-    }
-
-    /// An entry is used that was not among those known, or is moved to their front.
-    fn use_now(&mut self, entry: Option<Entry>) {
-        self.entries.insert(0, entry);
-        if self.others != [false; 2] {
-            self.forget();
-        }
-    }
-
-    fn fence(&mut self, fence: &Fence) {
-        // A fill in this very cycle finds no room that the fence makes.
-        if self.entries.len() >= self.capacity {
-            self.forget();
-        }
-        self.entries.retain(|entry| {
-            entry.is_none_or(|entry| !fence.names(entry.space, &Self::extent(&entry)))
-        });
-        let everything = Fence {
-            virt: fence.virt,
-            ..Fence::default()
-        };
-        if *fence == everything {
-            self.others[usize::from(fence.virt)] = false;
-        }
-        if self.others == [false; 2] {
-            self.entries.retain(Option::is_some);
-        }
-    }
-
-    fn extent(entry: &Entry) -> Extent {
-        entry.mapping.extent(Gva(entry.gva))
-    }
-}
-
 impl<'a> Watch<'a> {
     /// Counts into `bins`, which are of the scenario's format.
     pub fn new(scenario: &'a Scenario, bins: &'a mut Bins) -> Self {
@@ -293,11 +174,11 @@ impl<'a> Watch<'a> {
             bins,
             requests: VecDeque::new(),
             walks: Vec::new(),
-            tlb: Tlb::new(scenario),
+            tlb: Self::empty_tlb(scenario),
             reads: VecDeque::new(),
             context: None,
             steps: Steps::default(),
-            held: Self::empty_caches(scenario),
+            walk_caches: Self::empty_caches(scenario),
             words: [None; 16],
             used: scenario.machine.walk_caches,
             ever: scenario.walk_caches_ever(),
@@ -305,11 +186,17 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn empty_caches(scenario: &Scenario) -> Option<Held> {
+    fn empty_tlb(scenario: &Scenario) -> RecentPages {
+        let machine = &scenario.machine;
+        RecentPages::new(machine.format, machine.tlb_entries)
+    }
+
+    fn empty_caches(scenario: &Scenario) -> Option<RecentEntries> {
         let machine = &scenario.machine;
         let geometry = machine.format.geometry();
-        let held = || Held::new(geometry, machine.walk_cache_entries, machine.walk_caches);
-        scenario.walk_caches_ever().any().then(held)
+        let entries = machine.walk_cache_entries;
+        let empty = || RecentEntries::new(geometry, entries, machine.walk_caches);
+        scenario.walk_caches_ever().any().then(empty)
     }
 
     #[inline]
@@ -351,12 +238,12 @@ impl<'a> Watch<'a> {
     fn beside(&mut self, query: &Query) {
         let space = query.context.space();
         let mut seen = [false; BESIDE.len()];
-        for entry in self.tlb.known() {
+        for entry in self.tlb.must_contain() {
             let (other, global) = (entry.space, entry.mapping.global);
-            let covers = Tlb::covers(entry, query.gva.0);
+            let covers = entry.covers(query.gva);
             let size = entry.mapping.page_size;
             // A neighbour: one bit of the page number is another.
-            let neighbour = ((entry.gva ^ query.gva.0) >> size).is_power_of_two();
+            let neighbour = ((entry.gva.0 ^ query.gva.0) >> size).is_power_of_two();
             if !covers && !neighbour {
                 continue;
             }
@@ -544,7 +431,7 @@ impl Watch<'_> {
         let (used, ever) = (self.used, self.ever);
         let times = steps.passes.len().min(3);
         self.hit(Id::WalkCaches, &[used_index(used), times]);
-        let Some(mut held) = self.held.take() else {
+        let Some(mut caches) = self.walk_caches.take() else {
             return;
         };
         let overtaken =
@@ -554,25 +441,31 @@ impl Watch<'_> {
         let mut global = false;
         for (number, taken) in steps.entries.iter().enumerate() {
             let place = Place::of(&taken.at);
-            let address = match taken.at {
-                Position::Guest { .. } => query.gva.0,
-                Position::Host { gpa, .. } => gpa.0,
+            // The guest cache is looked up by the gVA.
+            let gpa = match taken.at {
+                Position::Guest { .. } => Gpa::default(),
+                Position::Host { gpa, .. } => gpa,
             };
             if let Some((_, step)) = passes.next_if(|(passed, _)| *passed == number)
-                && let Some(cache) = WalkCache::of(step.pass, place)
+                && let Some(cache) = cache_of(step.pass, place)
             {
                 global |= step.global;
                 self.passed_over(query, step, place);
-                let address = match cache {
-                    WalkCache::Nested => step.gpa.0,
-                    _ => address,
+                let gpa = match cache {
+                    PageWalkCache::Nested => step.gpa,
+                    _ => gpa,
                 };
-                if let Some(since) = held.led_after_switch(cache, query, address) {
+                let (spared, switched_off) = caches.on_hit(cache, query, gpa, step.global);
+                let since = match switched_off {
+                    None => None,
+                    Some(SwitchedOff::Since) => Some(2),
+                    Some(SwitchedOff::WhenRead) => Some(3),
+                };
+                if let Some(since) = since {
                     self.hit(Id::CacheSwitch, &[step.pass as usize - 1, since]);
                 }
-                let spared = held.pass(cache, query, address, step.global);
                 for (at, by) in CacheMet::SPARED.iter().enumerate() {
-                    if spared & by.bit() != 0 {
+                    if by.is_in(Some(spared)) {
                         let cache = cache.index(&self.format.geometry());
                         self.hit(Id::PassAfter, &[cache, at]);
                     }
@@ -583,24 +476,28 @@ impl Watch<'_> {
             if !overtaken {
                 let context = &query.context;
                 let (cache, is_used, levels) = match taken.at {
-                    Position::Guest { level } => {
-                        (WalkCache::Guest { level }, ever.guest, context.guest.levels)
-                    }
-                    Position::Host { level, .. } => {
-                        (WalkCache::Host { level }, ever.host, context.host.levels)
-                    }
+                    Position::Guest { level } => (
+                        PageWalkCache::Guest { level },
+                        ever.guest,
+                        context.guest.levels,
+                    ),
+                    Position::Host { level, .. } => (
+                        PageWalkCache::Host { level },
+                        ever.host,
+                        context.host.levels,
+                    ),
                 };
                 let is_root = place.level() + 1 == u32::from(levels);
                 if is_used && taken.is_read && !is_root {
-                    held.fill(cache, query, address, global);
+                    caches.on_fill(cache, query, gpa, global);
                 }
                 if ever.nested && taken.found_page {
-                    held.fill(WalkCache::Nested, query, address, false);
+                    caches.on_fill(PageWalkCache::Nested, query, gpa, false);
                 }
             }
             global |= taken.global;
         }
-        self.held = Some(held);
+        self.walk_caches = Some(caches);
         self.pass_ends(query.access, found, steps, led, overtaken);
     }
 
@@ -647,24 +544,24 @@ impl Watch<'_> {
     }
 
     fn cache_fence(&mut self, form: usize, fence: &Fence) {
-        let Some(mut held) = self.held.take() else {
+        let Some(mut caches) = self.walk_caches.take() else {
             return;
         };
         let is_idle = self.walks.iter().all(|walk| walk.ended);
-        for (at, (cache, met)) in held.fence(fence).into_iter().enumerate() {
-            let is_used = cache.is_of(self.used);
-            if !is_used && met & CacheMet::Named.bit() != 0 {
-                self.hit(Id::CacheSwitch, &[cache.kind(), 4]);
+        for (at, (cache, effects)) in caches.on_fence(fence).into_iter().enumerate() {
+            let is_used = cache.is_in(self.used);
+            if !is_used && CacheMet::Named.is_in(effects) {
+                self.hit(Id::CacheSwitch, &[cache_kind(cache), 4]);
             }
             for (number, how) in CacheMet::ALL.into_iter().enumerate() {
                 // What a walk under way has read may be there already.
                 let is_known = how != CacheMet::Nothing || is_idle;
-                if is_used && is_known && met & how.bit() != 0 {
+                if is_used && is_known && how.is_in(effects) {
                     self.hit(Id::CacheFence, &[form, at, number]);
                 }
             }
         }
-        self.held = Some(held);
+        self.walk_caches = Some(caches);
     }
 }
 
@@ -715,8 +612,8 @@ impl Observer for Watch<'_> {
                 self.hit(Id::CacheSwitch, &[kind, usize::from(!now)]);
             }
         }
-        if let Some(held) = &mut self.held {
-            held.use_now(used);
+        if let Some(caches) = &mut self.walk_caches {
+            caches.on_switch(used);
         }
     }
 
@@ -746,7 +643,6 @@ impl Observer for Watch<'_> {
         self.situations.accepted(self.bins, id, &query, driven);
         self.switched(context);
         self.beside(&query);
-        let space = query.context.space();
         let mut request = Request {
             op,
             id,
@@ -755,18 +651,16 @@ impl Observer for Watch<'_> {
             part: None,
             denied: false,
         };
-        if let Some(at) = self.tlb.find(space, query.gva.0)
-            && let Some(entry) = self.tlb.entries[at]
-        {
-            if golden::answer_from(self.format, &query, &entry.mapping).is_none() {
+        if let Some(entry) = self.tlb.find(&query).copied() {
+            if entry.answer(self.format, &query).is_none() {
                 request.denied = true;
             } else {
-                let other = (entry.gva ^ query.gva.0) >> self.tlb.smallest != 0;
+                let smallest = self.format.geometry().offset_width;
+                let other = (entry.gva.0 ^ query.gva.0) >> smallest != 0;
                 request.part = self
                     .sizes(entry.space, &entry.mapping)
                     .map(|[guest, host]| [guest, host, usize::from(other)]);
-                self.tlb.entries.remove(at);
-                self.tlb.use_now(Some(entry));
+                self.tlb.on_hit(&query);
             }
         }
         self.requests.push_back(request);
@@ -797,7 +691,7 @@ impl Observer for Watch<'_> {
         }
         match request.part {
             Some(part) if hit => self.hit(Id::Part, &part),
-            None if hit => self.tlb.use_now(None),
+            None if hit => self.tlb.on_unknown_hit(),
             _ => {}
         }
         if request.by_second
@@ -826,21 +720,21 @@ impl Observer for Watch<'_> {
         self.requests.clear();
         self.walks.clear();
         self.reads.clear();
-        self.tlb = Tlb::new(self.scenario);
+        self.tlb = Self::empty_tlb(self.scenario);
         self.context = None;
-        self.held = Self::empty_caches(self.scenario);
+        self.walk_caches = Self::empty_caches(self.scenario);
         self.words = [None; 16];
         self.situations.reset();
-        if let Some(held) = &mut self.held {
-            held.use_now(self.used);
+        if let Some(caches) = &mut self.walk_caches {
+            caches.on_switch(self.used);
         }
     }
 
     fn fenced(&mut self, _: u64, _: usize, fence: &Fence) {
         let form = Form::index(self.format, fence);
         let mut met = [false; super::model::EFFECTS.len()];
-        for entry in self.tlb.known() {
-            let extent = Tlb::extent(entry);
+        for entry in self.tlb.must_contain() {
+            let extent = entry.extent();
             let named = |fence: &Fence| fence.names(entry.space, &extent);
             let without = |change: fn(&mut Fence)| {
                 let mut other = *fence;
@@ -867,13 +761,11 @@ impl Observer for Watch<'_> {
         for walk in self.walks.iter().filter(|walk| !walk.ended) {
             met[if fence.names_space(walk.space) { 7 } else { 8 }] = true;
         }
-        met[9] = self.tlb.entries.is_empty()
-            && self.tlb.others == [false; 2]
-            && self.walks.iter().all(|walk| walk.ended);
+        met[9] = self.tlb.is_empty() && self.walks.iter().all(|walk| walk.ended);
         for (at, _) in met.iter().enumerate().filter(|(_, met)| **met) {
             self.hit(Id::Fence, &[form, at]);
         }
-        self.tlb.fence(fence);
+        self.tlb.on_fence(fence);
         self.situations.fenced(self.bins, fence);
         self.cache_fence(form, fence);
         for walk in &mut self.walks {
@@ -953,9 +845,7 @@ impl Observer for Watch<'_> {
         if let Some(request) = request {
             request.by_second = true;
         }
-        // The first level has taken an entry, which one is told by the answer only, and may have replaced any of its own.
-        self.tlb.use_now(None);
-        self.tlb.forget();
+        self.tlb.on_l2_hit();
     }
 
     fn given(&mut self, _: u64, done: &Done) {
@@ -987,7 +877,7 @@ impl Observer for Watch<'_> {
         if self.format.is_riscv() {
             self.riscv_step(query, step);
         }
-        if self.held.is_some() && step.hpa.is_some() {
+        if self.walk_caches.is_some() && step.hpa.is_some() {
             self.steps.entries.push(Taken::of(step));
         }
         let Some(word) = step.word else {
@@ -1054,11 +944,7 @@ impl Observer for Watch<'_> {
             self.hit(Id::MemoryType, &types);
         }
         if *fill {
-            self.tlb.fill(Entry {
-                space,
-                mapping: *mapping,
-                gva: query.gva.0,
-            });
+            self.tlb.on_fill(query, mapping);
         }
     }
 }
@@ -1070,107 +956,3 @@ const _: () = assert!(
         && Access::Fetch as usize == 2
         && Access::LoadExecute as usize == 3
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::addr::{Gpa, Hpa};
-    use crate::golden::Leaf;
-    use crate::mmu::{MemoryType, Rights};
-
-    fn tlb(capacity: usize) -> Tlb {
-        Tlb {
-            riscv: true,
-            smallest: 12,
-            capacity,
-            entries: Vec::new(),
-            others: [false; 2],
-        }
-    }
-
-    fn entry(virt: bool, page: u64, page_size: u32) -> Entry {
-        let leaf = Leaf {
-            rights: Rights::ALL,
-            user: true,
-            dirty: true,
-            page_size,
-        };
-        Entry {
-            space: Space {
-                virt,
-                guest_levels: 3,
-                host_levels: 0,
-                rights: false,
-                asid: 1,
-                vmid: 2,
-            },
-            mapping: Mapping {
-                gpa: Gpa(page << 12),
-                hpa: Hpa(page << 12),
-                guest: leaf,
-                host: leaf,
-                global: false,
-                memory_type: MemoryType::Pma,
-                page_size,
-            },
-            gva: page << 12,
-        }
-    }
-
-    fn pages(tlb: &Tlb) -> Vec<u64> {
-        tlb.known().map(|entry| entry.gva >> 12).collect()
-    }
-
-    #[test]
-    fn all_is_known_while_it_fits_and_then_what_was_used_last() {
-        let mut tlb = tlb(4);
-        for page in 0..4 {
-            tlb.fill(entry(true, page, 12));
-        }
-        assert_eq!(pages(&tlb), [3, 2, 1, 0]);
-        tlb.fill(entry(true, 4, 12));
-        assert_eq!(pages(&tlb), [4, 3, 2]);
-        // A hit of another entry, which may be any: it is among the last three now.
-        tlb.use_now(None);
-        assert_eq!(pages(&tlb), [4, 3]);
-        tlb.fill(entry(true, 5, 12));
-        assert_eq!(pages(&tlb), [5, 4]);
-    }
-
-    #[test]
-    fn a_fence_of_everything_makes_all_known_again() {
-        let mut tlb = tlb(4);
-        for page in 0..6 {
-            tlb.fill(entry(page % 2 == 0, page, 12));
-        }
-        assert_eq!(tlb.others, [true; 2]);
-        let everything = |virt| Fence {
-            virt,
-            ..Fence::default()
-        };
-        tlb.fence(&everything(true));
-        assert_eq!(pages(&tlb), [5, 3]);
-        assert_eq!(tlb.others, [true, false]);
-        tlb.fence(&everything(false));
-        assert!(tlb.entries.is_empty());
-        for page in 0..4 {
-            tlb.fill(entry(true, page, 12));
-        }
-        assert_eq!(pages(&tlb), [3, 2, 1, 0]);
-    }
-
-    #[test]
-    fn a_fill_takes_the_place_of_what_it_overlaps() {
-        let mut tlb = tlb(4);
-        for page in 0..3 {
-            tlb.fill(entry(true, page, 12));
-        }
-        tlb.fill(entry(false, 1, 12));
-        tlb.fill(entry(true, 0x100, 21));
-        assert_eq!(pages(&tlb), [0x100, 1]);
-        let space = entry(true, 0, 12).space;
-        assert_eq!(tlb.find(space, 0x1F_F000), Some(0));
-        assert_eq!(tlb.find(space, 0x20_0000), None);
-        assert_eq!(tlb.find(Space { asid: 9, ..space }, 0x1000), None);
-    }
-}

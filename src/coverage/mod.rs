@@ -7,7 +7,6 @@
 
 mod collect;
 pub mod file;
-mod held;
 pub mod html;
 pub mod model;
 pub mod rtl;

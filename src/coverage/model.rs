@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 
 use crate::dut::Pass;
 use crate::dut::variants::{VARIANTS, Variant};
+use crate::format::Format;
 use crate::format::riscv::{NAPOT_PAGE_SIZE, level_choices, mode_name};
-use crate::format::{Format, Geometry};
+use crate::golden::occupancy::PageWalkCache;
+use crate::golden::occupancy::page_walk_cache::{FenceEffect, FenceEffects};
 use crate::mmu::{
     Access, Context, FaultKind, Fence, MemoryType, Position, Purpose, Rights, Stage, WalkCaches,
 };
@@ -117,83 +119,31 @@ impl Place {
     }
 }
 
-/// A walk cache: each level has one of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WalkCache {
-    /// Guest tables.
-    Guest {
-        /// The level of the tables.
-        level: u32,
-    },
-    /// Host tables.
-    Host {
-        /// The level of the tables.
-        level: u32,
-    },
-    /// Pages of guest tables.
-    Nested,
+/// Returns the kind of a page-walk cache on its axis: guest, host, or the nested TLB.
+pub fn cache_kind(cache: PageWalkCache) -> usize {
+    match cache {
+        PageWalkCache::Guest { .. } => 0,
+        PageWalkCache::Host { .. } => 1,
+        PageWalkCache::Nested => 2,
+    }
 }
 
-impl WalkCache {
-    /// Those of a format, in the order of the axis. No pointer leads to a root, so there are none of its level.
-    pub fn all(geometry: &Geometry) -> impl Iterator<Item = Self> + use<> {
-        let levels = 0..geometry.levels - 1;
-        let guest = levels.clone().map(|level| Self::Guest { level });
-        let host = levels.map(|level| Self::Host { level });
-        guest.chain(host).chain(std::iter::once(Self::Nested))
+/// Returns the page-walk cache that has led to an entry.
+pub fn cache_of(pass: Pass, place: Place) -> Option<PageWalkCache> {
+    let level = place.level();
+    match pass {
+        Pass::None => None,
+        Pass::Guest => Some(PageWalkCache::Guest { level }),
+        Pass::Host => Some(PageWalkCache::Host { level }),
+        Pass::Nested => Some(PageWalkCache::Nested),
     }
+}
 
-    /// Where it is on its axis.
-    pub fn index(self, geometry: &Geometry) -> usize {
-        let tables = geometry.levels - 1;
-        let index = match self {
-            Self::Guest { level } => level,
-            Self::Host { level } => tables + level,
-            Self::Nested => 2 * tables,
-        };
-        index as usize
-    }
-
-    /// log2 of the bytes that an entry is for.
-    pub fn reach(self, geometry: &Geometry) -> u32 {
-        geometry.offset_width
-            + match self {
-                Self::Guest { level } | Self::Host { level } => (level + 1) * geometry.index_width,
-                Self::Nested => 0,
-            }
-    }
-
-    /// Its kind: that of guest tables, of host tables, or the nested TLB.
-    pub fn kind(self) -> usize {
-        match self {
-            Self::Guest { .. } => 0,
-            Self::Host { .. } => 1,
-            Self::Nested => 2,
-        }
-    }
-
-    /// Whether it is in use.
-    pub fn is_of(self, used: WalkCaches) -> bool {
-        [used.guest, used.host, used.nested][self.kind()]
-    }
-
-    /// That which has led to an entry.
-    pub fn of(pass: Pass, place: Place) -> Option<Self> {
-        let level = place.level();
-        match pass {
-            Pass::None => None,
-            Pass::Guest => Some(Self::Guest { level }),
-            Pass::Host => Some(Self::Host { level }),
-            Pass::Nested => Some(Self::Nested),
-        }
-    }
-
-    fn describe(self, format: Format) -> String {
-        match self {
-            Self::Guest { level } => format!("guest {}", format.level_name(level)),
-            Self::Host { level } => format!("host {}", format.level_name(level)),
-            Self::Nested => "nested".to_owned(),
-        }
+fn cache_name(cache: PageWalkCache, format: Format) -> String {
+    match cache {
+        PageWalkCache::Guest { level } => format!("guest {}", format.level_name(level)),
+        PageWalkCache::Host { level } => format!("host {}", format.level_name(level)),
+        PageWalkCache::Nested => "nested".to_owned(),
     }
 }
 
@@ -1023,8 +973,8 @@ impl Model {
             },
         );
         let caches = |model: &Model| {
-            let all = WalkCache::all(&model.format.geometry());
-            Axis::new("cache", all.map(|cache| cache.describe(model.format)))
+            let all = PageWalkCache::all(&model.format.geometry());
+            Axis::new("cache", all.map(|cache| cache_name(cache, model.format)))
         };
         let cache = caches(self);
         self.add(
@@ -1036,11 +986,12 @@ impl Model {
                 Axis::new("spared", CacheMet::SPARED.map(CacheMet::name)),
             ],
             |model, at| {
-                let cache = WalkCache::all(&model.format.geometry()).nth(at[0]);
+                let cache = PageWalkCache::all(&model.format.geometry()).nth(at[0]);
                 match (cache, CacheMet::SPARED[at[1]]) {
-                    (Some(WalkCache::Guest { .. } | WalkCache::Nested), CacheMet::ByGpa) => {
-                        Impossible(ANY_GPA)
-                    }
+                    (
+                        Some(PageWalkCache::Guest { .. } | PageWalkCache::Nested),
+                        CacheMet::ByGpa,
+                    ) => Impossible(ANY_GPA),
                     _ => Reachable,
                 }
             },
@@ -1356,9 +1307,25 @@ impl CacheMet {
         Self::ByVmid,
     ];
 
-    /// As a set of one.
-    pub fn bit(self) -> u16 {
-        1 << self as u16
+    /// Whether a fence has met it, by the fence's effects on a cache; none if the cache was empty.
+    pub fn is_in(self, effects: Option<FenceEffects>) -> bool {
+        match (effects, self.effect()) {
+            (Some(effects), Some(effect)) => effects.contains(effect),
+            (effects, effect) => effects.is_none() && effect.is_none(),
+        }
+    }
+
+    fn effect(self) -> Option<FenceEffect> {
+        match self {
+            Self::Named => Some(FenceEffect::Invalidated),
+            Self::NamedGlobal => Some(FenceEffect::InvalidatedGlobal),
+            Self::OtherV => Some(FenceEffect::OtherV),
+            Self::ByGva => Some(FenceEffect::SparedByGva),
+            Self::ByGpa => Some(FenceEffect::SparedByGpa),
+            Self::ByAsid => Some(FenceEffect::SparedByAsid),
+            Self::ByVmid => Some(FenceEffect::SparedByVmid),
+            Self::Nothing => None,
+        }
     }
 
     fn name(self) -> &'static str {
@@ -1916,9 +1883,9 @@ fn walk_caches(model: &Model, at: &[usize]) -> Rule {
 fn cache_fence(model: &Model, at: &[usize]) -> Rule {
     let form = forms(model.format)[at[0]];
     let geometry = model.format.geometry();
-    let cache = WalkCache::all(&geometry).nth(at[1]);
-    let is_guest = matches!(cache, Some(WalkCache::Guest { .. }));
-    let is_table = !matches!(cache, Some(WalkCache::Nested));
+    let cache = PageWalkCache::all(&geometry).nth(at[1]);
+    let is_guest = matches!(cache, Some(PageWalkCache::Guest { .. }));
+    let is_table = !matches!(cache, Some(PageWalkCache::Nested));
     let met = CacheMet::ALL[at[2]];
     const NO_OPERAND: &str = "the fence has no such operand";
     const NO_HOST: &str = "outside virtual machines there is no stage of the host's";
@@ -1996,18 +1963,22 @@ mod tests {
     fn walk_caches_and_what_fences_meet_in_them_stand_where_their_numbers_say() {
         for format in [Format::Rv32, Format::Rv64] {
             let geometry = format.geometry();
-            for (index, cache) in WalkCache::all(&geometry).enumerate() {
+            for (index, cache) in PageWalkCache::all(&geometry).enumerate() {
                 assert_eq!(cache.index(&geometry), index, "{format} {cache:?}");
             }
             let model = Model::of(format);
             for (index, &(pass, place)) in model.passes.iter().enumerate() {
                 assert_eq!(model.pass(pass, place), Some(index), "{format} {place:?}");
-                let cache = WalkCache::of(pass, place).unwrap();
-                assert!(WalkCache::all(&geometry).any(|known| known == cache));
+                let cache = cache_of(pass, place).unwrap();
+                assert!(PageWalkCache::all(&geometry).any(|known| known == cache));
             }
         }
         for (index, met) in CacheMet::ALL.into_iter().enumerate() {
-            assert_eq!(met.bit(), 1 << index);
+            assert_eq!(met as usize, index);
+            let is_nothing = met == CacheMet::Nothing;
+            assert_eq!(met.effect().is_none(), is_nothing, "{met:?}");
+            assert_eq!(met.is_in(None), is_nothing, "{met:?}");
+            assert!(!met.is_in(Some(FenceEffects::default())), "{met:?}");
         }
         assert_eq!(used_name(used_index(WalkCaches::ALL)), "guest host nested");
         assert_eq!(used_name(used_index(WalkCaches::default())), "none");

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 
 use super::collect::Bins;
 use super::model::{Id, SINCE_RESET, TWINS, WALK_STATES, WalkState};
-use crate::addr::{Gva, Hpa};
+use crate::addr::Hpa;
 use crate::bench::{Read, Walked};
 use crate::dut::{Done, Miss, Next, WalkStep};
 use crate::format::Format;
-use crate::golden::{self, EntryMemory, Mapping};
-use crate::mmu::{Context, Fence, Query, Space};
+use crate::golden::occupancy::FilledPage;
+use crate::golden::{self, EntryMemory};
+use crate::mmu::{Context, Fence, Query};
 use crate::scenario::Scenario;
 
 /// Fills that are remembered.
@@ -39,14 +40,6 @@ struct Walk {
     last: usize,
 }
 
-/// A page that the TLB has taken.
-#[derive(Clone, Copy, Debug)]
-struct Filled {
-    space: Space,
-    mapping: Mapping,
-    gva: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct Situations {
     format: Format,
@@ -62,10 +55,10 @@ pub(super) struct Situations {
     /// Sets of the second-level TLB, if there is one.
     sets: Option<u64>,
     /// The last fills of smallest pages first, and when the last was.
-    filled: VecDeque<Filled>,
+    filled: VecDeque<FilledPage>,
     filled_at: Option<(u64, u64)>,
     /// What has come back from it.
-    back: VecDeque<Filled>,
+    back: VecDeque<FilledPage>,
 }
 
 /// Memory that only tells whether it was asked.
@@ -342,15 +335,13 @@ impl Situations {
         let smallest = self.smallest;
         let elsewhere =
             |one: u64, other: Option<u64>| other.is_some_and(|o| o >> smallest != one >> smallest);
-        let extent = |page: &Filled| page.mapping.extent(Gva(page.gva));
         for page in &self.back {
-            let is_named = fence.names(page.space, &extent(page));
+            let is_named = page.is_matched_by(fence);
             let mut without_asid = *fence;
             without_asid.asid = None;
-            let is_spared = fence.asid.is_some()
-                && page.mapping.global
-                && without_asid.names(page.space, &extent(page));
-            if is_named && elsewhere(page.gva, fence.gva.map(|gva| gva.0)) {
+            let is_spared =
+                fence.asid.is_some() && page.mapping.global && page.is_matched_by(&without_asid);
+            if is_named && elsewhere(page.gva.0, fence.gva.map(|gva| gva.0)) {
                 bins.hit(Id::SecondAgain, &[0]);
             }
             if is_named && elsewhere(page.mapping.gpa.0, fence.gpa.map(|gpa| gpa.0)) {
@@ -360,10 +351,8 @@ impl Situations {
                 bins.hit(Id::SecondAgain, &[2]);
             }
         }
-        self.back
-            .retain(|page| !fence.names(page.space, &extent(page)));
-        self.filled
-            .retain(|page| !fence.names(page.space, &extent(page)));
+        self.back.retain(|page| !page.is_matched_by(fence));
+        self.filled.retain(|page| !page.is_matched_by(fence));
     }
 
     pub fn walked(&mut self, walked: &Walked, cycle: u64) {
@@ -376,11 +365,8 @@ impl Situations {
             let gva = walked.query.gva.0;
             self.filled_at = Some((self.set_of(gva), cycle));
             self.filled.truncate(MOST_FILLED - 1);
-            self.filled.push_front(Filled {
-                space: walked.query.context.space(),
-                mapping,
-                gva,
-            });
+            self.filled
+                .push_front(FilledPage::new(&walked.query, &mapping));
         }
     }
 
@@ -395,25 +381,16 @@ impl Situations {
         {
             bins.hit(Id::SecondAgain, &[3]);
         }
-        let page = self.page(query.gva.0);
-        let space = query.context.space();
-        let found = self.filled.iter().position(|filled| {
-            let is_page = self.page(filled.gva) == page;
-            let mut tags = filled.space;
-            if filled.mapping.global {
-                tags.asid = space.asid;
-            }
-            if !space.virt {
-                tags.vmid = space.vmid;
-            }
-            is_page && tags == space
-        });
+        let found = self.filled.iter().position(|filled| filled.is_for(&query));
         let Some(at) = found else {
             return;
         };
         let set = self.set_of(query.gva.0);
         let others = self.filled.iter().take(at);
-        match others.filter(|other| self.set_of(other.gva) == set).count() {
+        match others
+            .filter(|other| self.set_of(other.gva.0) == set)
+            .count()
+        {
             0 => {}
             1 => bins.hit(Id::SecondAgain, &[4]),
             _ => bins.hit(Id::SecondAgain, &[5]),

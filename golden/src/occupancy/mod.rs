@@ -39,7 +39,7 @@ pub use history::Absence;
 pub use l2_tlb::L2Tlb;
 pub use page::{Page, PageKind};
 pub use page_walk_cache::{PageWalkCache, PageWalkCaches};
-pub use recent_pages::RecentPages;
+pub use recent_pages::{FilledPage, RecentPages};
 pub use tlb::Tlb;
 
 use crate::mmu::Fence;

@@ -9,12 +9,12 @@ use super::page::{Page, PageKind};
 use super::tree_plru_others;
 use crate::addr::Gva;
 use crate::format::Format;
-use crate::mmu::{Extent, Fence, Query, Space};
-use crate::walk::Mapping;
+use crate::mmu::{Extent, Fence, Outcome, Query, Space};
+use crate::walk::{self, Mapping};
 
-/// An entry of the TLB.
+/// A page that a walk has filled a TLB with.
 #[derive(Clone, Copy, Debug)]
-pub struct RecentPage {
+pub struct FilledPage {
     page: Page,
     /// The address space that was walked for, with the parts that the tag does not have.
     pub space: Space,
@@ -24,8 +24,8 @@ pub struct RecentPage {
     pub mapping: Mapping,
 }
 
-impl RecentPage {
-    /// Makes the entry that a walk for a query fills.
+impl FilledPage {
+    /// Makes the page that a walk for a query has found.
     pub fn new(query: &Query, mapping: &Mapping) -> Self {
         Self {
             page: Page::new(query, PageKind::of(mapping)),
@@ -35,10 +35,27 @@ impl RecentPage {
         }
     }
 
+    /// Whether the page is for a query, by address and address space. It may refuse the access.
+    #[inline]
+    pub fn is_for(&self, query: &Query) -> bool {
+        self.covers(query.gva) && self.page.contains(query)
+    }
+
+    /// Whether a fence matches the page.
+    pub fn is_matched_by(&self, fence: &Fence) -> bool {
+        fence.names(self.space, &self.extent())
+    }
+
     /// Whether a gVA is in the page, whatever its address space.
+    #[inline]
     pub fn covers(&self, gva: Gva) -> bool {
         let size = self.mapping.page_size;
         self.gva.0 >> size == gva.0 >> size
+    }
+
+    /// Returns the answer to a query that the page is for; none where it refuses the access.
+    pub fn answer(&self, format: Format, query: &Query) -> Option<Outcome> {
+        walk::answer_from(format, query, &self.mapping)
     }
 
     /// Returns the part of the mapping that fences compare.
@@ -54,7 +71,7 @@ pub struct RecentPages {
     /// The machine has address spaces of V=0.
     has_native: bool,
     /// The last used first; none where it is not known which entry was used.
-    entries: Vec<Option<RecentPage>>,
+    entries: Vec<Option<FilledPage>>,
     /// The TLB may contain entries of V=0, and of V=1, that are not among these.
     others: [bool; 2],
 }
@@ -71,7 +88,7 @@ impl RecentPages {
     }
 
     /// Returns the entries that are certainly there, the last used first.
-    pub fn must_contain(&self) -> impl Iterator<Item = &RecentPage> {
+    pub fn must_contain(&self) -> impl Iterator<Item = &FilledPage> {
         self.entries.iter().flatten()
     }
 
@@ -81,13 +98,13 @@ impl RecentPages {
     }
 
     /// Returns the entry that is for a query, if it is certainly there. It may refuse the access.
-    pub fn find(&self, query: &Query) -> Option<&RecentPage> {
-        self.must_contain().find(|entry| entry.page.contains(query))
+    pub fn find(&self, query: &Query) -> Option<&FilledPage> {
+        self.must_contain().find(|entry| entry.is_for(query))
     }
 
     /// A walk has filled the TLB: the page takes the place of what it overlaps.
     pub fn on_fill(&mut self, query: &Query, mapping: &Mapping) {
-        let new = RecentPage::new(query, mapping);
+        let new = FilledPage::new(query, mapping);
         self.entries
             .retain(|old| old.is_none_or(|old| !old.page.overlaps(&new.page)));
         if self.entries.len() >= self.capacity {
@@ -98,8 +115,7 @@ impl RecentPages {
 
     /// The entry that is for a query has answered it.
     pub fn on_hit(&mut self, query: &Query) {
-        let is_it =
-            |entry: &Option<RecentPage>| entry.is_some_and(|entry| entry.page.contains(query));
+        let is_it = |entry: &Option<FilledPage>| entry.is_some_and(|entry| entry.is_for(query));
         if let Some(at) = self.entries.iter().position(is_it) {
             let entry = self.entries.remove(at);
             self.push(entry);
@@ -125,7 +141,7 @@ impl RecentPages {
             self.keep_recent();
         }
         self.entries
-            .retain(|entry| entry.is_none_or(|entry| !fence.names(entry.space, &entry.extent())));
+            .retain(|entry| entry.is_none_or(|entry| !entry.is_matched_by(fence)));
         if fence.matches_everything() {
             self.others[usize::from(fence.virt)] = false;
         }
@@ -146,7 +162,7 @@ impl RecentPages {
     }
 
     /// An entry is used: it stands first.
-    fn push(&mut self, entry: Option<RecentPage>) {
+    fn push(&mut self, entry: Option<FilledPage>) {
         self.entries.insert(0, entry);
         if self.others != [false; 2] {
             self.keep_recent();
