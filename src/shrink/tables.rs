@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shrinker;
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::format::riscv::{Entry, level_choices};
+use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, handout};
 use crate::golden::Meaning;
 use crate::memory::HostMemory;
@@ -477,7 +477,8 @@ fn sign_extend(address: u64, width: u32) -> u64 {
 
 /// The next mode with fewer levels, if there is one.
 fn next_fewer(format: Format, levels: u8) -> Option<u8> {
-    let fewer = level_choices(format)
+    let fewer = format
+        .level_choices()
         .iter()
         .filter(|&&n| 0 < n && n < levels);
     fewer.max().copied()

@@ -16,7 +16,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::coverage::{Goal, Id};
+use crate::coverage::{Goal, Situation};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Fence, Query, WalkCaches};
@@ -442,19 +442,15 @@ struct Ops<'a> {
 
 impl Ops<'_> {
     fn fill(&mut self, goals: &[Goal]) {
-        let situations: Vec<Id> = goals
-            .iter()
-            .filter_map(Goal::situation)
-            .map(|situation| situation.id)
-            .collect();
+        let situations: Vec<Situation> = goals.iter().filter_map(Goal::situation).collect();
         while self.left > 0 {
             if !situations.is_empty() && self.draw.percent(weights::LEAN) {
                 match *self.draw.of(&situations) {
-                    Id::FenceWalk | Id::FencePlace => self.fence_at(),
-                    Id::Twin => self.twins(),
-                    Id::Wait => self.hold(),
-                    Id::ErrorWord => self.errors(),
-                    _ => {
+                    Situation::FenceWalk(_) | Situation::FencePlace(_) => self.fence_at(),
+                    Situation::Twin(_) => self.twins(),
+                    Situation::Wait(_) => self.hold(),
+                    Situation::ErrorWord(_) => self.errors(),
+                    Situation::CacheSwitch(_) | Situation::SecondAgain(_) => {
                         let (context, page) = self.page();
                         self.use_page(context, page);
                     }

@@ -81,7 +81,7 @@ impl RecentPages {
     pub fn new(format: Format, entries: u32) -> Self {
         Self {
             capacity: entries as usize,
-            has_native: format.is_riscv(),
+            has_native: format.has_native_contexts(),
             entries: Vec::new(),
             others: [false; 2],
         }

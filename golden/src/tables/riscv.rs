@@ -39,7 +39,7 @@ use super::{
     put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, level_choices, mode_name};
+use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
 use crate::format::{Format, fits};
 use crate::mmu::{Fence, MemoryType, Rights, Stage};
 
@@ -137,7 +137,7 @@ impl Tree {
         levels: u8,
         allocate: impl FnOnce() -> Result<u64, TableError>,
     ) -> Result<(Self, Words), TableError> {
-        if levels == 0 || !level_choices(format).contains(&levels) {
+        if levels == 0 || !format.level_choices().contains(&levels) {
             return Err(TableError::Levels { levels });
         }
         let tree = Self {

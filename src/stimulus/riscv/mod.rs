@@ -12,7 +12,7 @@ mod world;
 use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::{Goal, Mode, Place, Situation, WalkGoal, WalkOutcome};
+use crate::coverage::{Goal, Mode, Situation, WalkGoal, WalkOutcome, WalkPosition};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::memory::HostMemory;
@@ -903,12 +903,12 @@ impl Ops<'_> {
         query: &Query,
         context: usize,
         kind: FaultKind,
-        at: Place,
+        at: WalkPosition,
         race: bool,
     ) -> bool {
         let of_update = matches!(
             at,
-            Place::Host {
+            WalkPosition::Host {
                 purpose: Purpose::GuestUpdate(_),
                 ..
             }
@@ -922,7 +922,7 @@ impl Ops<'_> {
             true => When::Meanwhile,
             false => When::Before,
         };
-        let is_there = |position| Place::of(&position) == at;
+        let is_there = |position| WalkPosition::of(&position) == at;
         let end = |_: &mut Draw, _| Some(End::Fault(kind));
         let aimed = self.image.aim(self.draw, query, when, is_there, end);
         let gva = query.gva.0;

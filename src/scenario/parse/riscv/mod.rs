@@ -13,14 +13,15 @@ pub(super) use ops::fence;
 use super::error::Result;
 use super::reader::{Field, one_of};
 use crate::format::Format;
-use crate::format::riscv::{level_choices, mode_name};
+use crate::format::riscv::mode_name;
 use crate::mmu::{MemoryType, Stage};
 use crate::scenario::size_name;
 use crate::tables::riscv::level_of_size;
 
 /// Levels of a mode of the stage, by its name.
 fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
-    let modes: Vec<(&str, u8)> = level_choices(format)
+    let modes: Vec<(&str, u8)> = format
+        .level_choices()
         .iter()
         .filter_map(|&levels| Some((mode_name(stage, levels)?, levels)))
         .collect();
@@ -30,7 +31,7 @@ fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
     };
     let of_other_xlen = (2..=5).find(|&levels| {
         mode_name(stage, levels).is_some_and(|name| field.is_text(name))
-            && !level_choices(format).contains(&levels)
+            && !format.level_choices().contains(&levels)
     });
     if let Some(levels) = of_other_xlen {
         let name = mode_name(stage, levels).unwrap_or_default();
