@@ -6,7 +6,10 @@
 //! to words and root registers, so that a run needs no more than stands here.
 
 pub mod expect;
+mod formats;
+mod handout;
 pub mod parse;
+mod riscv;
 pub mod write;
 
 use std::ops::RangeInclusive;
@@ -75,7 +78,7 @@ pub struct Machine {
 impl Machine {
     /// The default device of a format.
     pub fn of(format: Format) -> Self {
-        let (tlb_entries, walk_cache_entries) = if format.is_riscv() { (32, 2) } else { (16, 0) };
+        let (tlb_entries, walk_cache_entries) = formats::of(format).default_sizes();
         Self {
             format,
             slots: 4,
@@ -131,14 +134,11 @@ impl Machine {
     /// alignment, and, without Svadu, what asks for A and D to be set.
     pub fn heeded(&self, context: &Context) -> Context {
         let mut heeded = *context;
-        if self.format.is_riscv() {
-            let geometry = self.format.geometry();
-            let table = geometry.table_bytes();
-            heeded.guest.root.0 &= !(table - 1);
-            heeded.host.root.0 &= !((table << geometry.host_root_extra) - 1);
-            heeded.guest.adue &= self.svadu;
-            heeded.host.adue &= self.svadu;
-        }
+        let [guest, host] = self.format.root_masks();
+        heeded.guest.root.0 &= guest;
+        heeded.host.root.0 &= host;
+        heeded.guest.adue &= self.svadu;
+        heeded.host.adue &= self.svadu;
         heeded
     }
 }

@@ -35,6 +35,8 @@ pub(super) const HANDOUT: Facts = Facts {
     vmid_width: VMID_WIDTH,
     root_masks: [u64::MAX; 2],
     native_contexts: false,
+    privileges: false,
+    traps: false,
     updates_entries: false,
     superpages: false,
     global_pages: false,

@@ -138,6 +138,10 @@ struct Facts {
     root_masks: [u64; 2],
     /// See [`Format::has_native_contexts`].
     native_contexts: bool,
+    /// See [`Format::has_privileges`].
+    privileges: bool,
+    /// See [`Format::has_traps`].
+    traps: bool,
     /// See [`Format::updates_entries`].
     updates_entries: bool,
     /// See [`Format::has_superpages`].
@@ -213,6 +217,17 @@ impl Format {
     /// Whether there are contexts outside virtual machines (V=0), and fences of them.
     pub const fn has_native_contexts(self) -> bool {
         self.facts().native_contexts
+    }
+
+    /// Whether the context of a request has a privilege with its switches (user mode, SUM, MXR); else
+    /// it has rights mode.
+    pub const fn has_privileges(self) -> bool {
+        self.facts().privileges
+    }
+
+    /// Whether a fault has what the trap registers of a hart get.
+    pub const fn has_traps(self) -> bool {
+        self.facts().traps
     }
 
     /// Whether a walk updates entries: it sets accessed and dirty bits.

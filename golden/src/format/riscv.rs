@@ -92,6 +92,8 @@ pub(super) const RV64: Facts = Facts {
     vmid_width: VMID_WIDTH,
     root_masks: root_masks(&RV64_GEOMETRY),
     native_contexts: true,
+    privileges: true,
+    traps: true,
     updates_entries: true,
     superpages: true,
     global_pages: true,

@@ -7,17 +7,18 @@
 //! not waited for, so they disturb one another. How often stands in [`weights`].
 
 mod situations;
+mod words;
 mod world;
 
-use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
+use super::aim::{Aimed, Edit, End, Image, When, Window};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
 use crate::coverage::{Goal, Mode, Situation, WalkGoal, WalkOutcome, WalkPosition};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
-use crate::memory::HostMemory;
 use crate::mmu::{Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage};
-use crate::scenario::{AccessOp, Machine, NamedContext, Op, Timing};
+use crate::scenario::{AccessOp, Machine, Op, Timing};
+use words::draw_rights;
 use world::{Wanted, World};
 
 /// How often things happen. Percentages unless stated.
@@ -146,13 +147,25 @@ pub mod weights {
 /// Pages that are tried for a goal.
 const GOAL_TRIES: u32 = 6;
 
-/// What of a scenario is of RISC-V: memory, contexts and ops.
-pub(super) fn draw(
-    machine: Machine,
-    draw: &mut Draw,
-    accesses: u64,
-    goals: &[Goal],
-) -> (HostMemory, Vec<NamedContext>, Vec<Op>) {
+/// The RISC-V formats.
+pub(super) struct Riscv;
+
+impl super::formats::StimulusFormat for Riscv {
+    fn draw(&self, wanted: &super::Wanted<'_>, draw: &mut Draw) -> super::Parts {
+        self::draw(wanted.machine, draw, wanted.accesses, wanted.goals)
+    }
+
+    fn can_lean(&self) -> bool {
+        true
+    }
+
+    fn words(&self) -> &'static dyn super::formats::Words {
+        &words::RiscvWords
+    }
+}
+
+/// Draws the memory, the contexts and the ops of a scenario.
+fn draw(machine: Machine, draw: &mut Draw, accesses: u64, goals: &[Goal]) -> super::Parts {
     let walks: Vec<WalkGoal> = goals.iter().filter_map(Goal::walk).collect();
     let situations: Vec<Situation> = goals.iter().filter_map(Goal::situation).collect();
     // Walks of one mode at a time: its tables are what the machine is made for.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::weights;
+use super::words::draw_rights;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::coverage::Mode;
 use crate::coverage::axes::ContextField;
@@ -15,7 +16,6 @@ use crate::memory::HostMemory;
 use crate::mmu::{Context, Rights, Stage, StageControl};
 use crate::scenario::{Machine, NamedContext};
 use crate::stimulus::Draw;
-use crate::stimulus::aim::draw_rights;
 
 const PAGE: u32 = 12;
 pub(super) const NAPOT: u32 = 16;
