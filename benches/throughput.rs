@@ -28,7 +28,8 @@ use nestwalk::format::Format;
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{Access, Context, Rights};
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
-use nestwalk::tables::{GuestRoom, GuestTable, HostTable, TableError, TableFrames};
+use nestwalk::tables::handout::{GuestTable, HostTable};
+use nestwalk::tables::{GuestRoom, TableError, TableFrames};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
-use crate::coverage::{Bins, Coverage, Goal, InOrder, Run, Watch};
+use crate::coverage::{Bins, Coverage, CoverageCollector, Goal, InOrder, Run};
 use crate::dut::variants::Variant;
 use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::fnv::fnv1a;
@@ -268,7 +268,11 @@ impl Campaign {
                 let result = match &mut bins {
                     None => run(device, &scenario, &mut ()),
                     Some(bins) => {
-                        let result = run(device, &scenario, &mut Watch::new(&scenario, bins));
+                        let result = run(
+                            device,
+                            &scenario,
+                            &mut CoverageCollector::new(&scenario, bins),
+                        );
                         let mut covered = covered.lock().unwrap_or_else(|e| e.into_inner());
                         covered.add(place, bins.take(), result.is_err());
                         result

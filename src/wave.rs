@@ -141,8 +141,8 @@ fn signal(label: &str, path: &str, width: Option<u32>, radix: Radix) -> Signal {
 /// The groups of signals in a view of a scenario's device.
 fn groups(scenario: &Scenario) -> Vec<Group> {
     use Radix::{Bit, Decimal, Hex, Name};
-    let riscv = scenario.machine.format.is_riscv();
-    let geometry = scenario.machine.format.geometry();
+    let format = scenario.machine.format;
+    let geometry = format.geometry();
     let slots = scenario.machine.slots;
     let width_of = |n: u32| Some((n.max(2) - 1).ilog2() + 1);
     let most_levels = geometry.levels.min(scenario.machine.max_levels);
@@ -159,8 +159,8 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         name: name.to_owned(),
         signals,
     };
-    // Signals that only one family of formats has.
-    let only = |of_it: bool, signals: Vec<Signal>| if of_it { signals } else { Vec::new() };
+    // Signals that the format may lack.
+    let only = |has: bool, signals: Vec<Signal>| if has { signals } else { Vec::new() };
 
     let mut groups = vec![
         group(
@@ -174,11 +174,11 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
                     signal("req gVA", "req_gva_i", gva, Hex),
                 ],
                 only(
-                    !riscv,
+                    !format.has_privileges(),
                     vec![signal("req rights mode", "req_rights_i", None, Bit)],
                 ),
                 only(
-                    riscv,
+                    format.has_privileges(),
                     vec![
                         signal("req virtual", "req_virt_i", None, Bit),
                         signal("req user", "req_user_i", None, Bit),
@@ -216,7 +216,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
                     signal("rsp hPA", "rsp_hpa_o", hpa, Hex),
                 ],
                 only(
-                    riscv,
+                    format.has_superpages(),
                     vec![
                         signal("rsp page size (log2)", "rsp_page_size_o", Some(6), Decimal),
                         signal("rsp memory type", "rsp_attributes_o", Some(2), Decimal),
@@ -241,7 +241,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
                     ),
                 ],
                 only(
-                    riscv,
+                    format.has_traps(),
                     vec![
                         signal("trap cause", "rsp_trap_cause_o", Some(6), Decimal),
                         signal("trap GVA", "rsp_trap_gva_o", None, Bit),
@@ -268,7 +268,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
                     signal(&label("purpose"), &of("purpose"), purpose, Name),
                 ],
                 only(
-                    riscv,
+                    format.updates_entries(),
                     vec![signal(&label("update"), &of("update"), None, Bit)],
                 ),
                 vec![
@@ -292,7 +292,7 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
                     signal("read hPA", "mem_req_hpa_o", hpa, Hex),
                 ],
                 only(
-                    riscv,
+                    format.updates_entries(),
                     vec![
                         signal("update", "mem_req_update_o", None, Bit),
                         signal("update of", "mem_req_expected_o", pte, Hex),
@@ -326,7 +326,10 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
             "fence",
             [
                 vec![signal("fence valid", "fence_valid_i", None, Bit)],
-                only(riscv, vec![signal("of virtual", "fence_virt_i", None, Bit)]),
+                only(
+                    format.has_native_contexts(),
+                    vec![signal("of virtual", "fence_virt_i", None, Bit)],
+                ),
                 vec![
                     signal("by gVA", "fence_use_gva_i", None, Bit),
                     signal("by gPA", "fence_use_gpa_i", None, Bit),

@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicBool;
 
 use nestwalk::bench::run;
 use nestwalk::campaign::{Campaign, Devices};
-use nestwalk::coverage::model::{Id, Model};
-use nestwalk::coverage::{Bins, Coverage, Run, Watch, file, html};
+use nestwalk::coverage::model::Model;
+use nestwalk::coverage::{Bins, Coverage, CoverageCollector, Id, Run, file, html};
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
@@ -63,7 +63,7 @@ fn covered_by(scenario: &Scenario) -> Coverage {
     run(
         devices.get(scenario).unwrap(),
         scenario,
-        &mut Watch::new(scenario, &mut bins),
+        &mut CoverageCollector::new(scenario, &mut bins),
     )
     .unwrap();
     let mut coverage = Coverage::default();
@@ -308,7 +308,12 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
             for number in (machine..10).step_by(3) {
                 let scenario = whole.scenario(number);
                 let device = devices.get(&scenario).unwrap();
-                let stats = run(device, &scenario, &mut Watch::new(&scenario, &mut bins)).unwrap();
+                let stats = run(
+                    device,
+                    &scenario,
+                    &mut CoverageCollector::new(&scenario, &mut bins),
+                )
+                .unwrap();
                 part.add(&bins.take());
                 of_part.scenarios += 1;
                 of_part.accesses += stats.accesses;
@@ -407,6 +412,25 @@ fn the_page_needs_nothing_but_itself_and_each_cell_opens_what_there_is() {
     assert_eq!(unique, wanted);
     // 3 x 3 cells for the formats of two levels, 6 x 6 for the one of five.
     assert_eq!(ids.len(), 3 * 9 + 36);
+}
+
+#[test]
+fn a_cell_of_the_page_counts_the_entries_of_its_own_place_alone() {
+    // In the handout's formats nothing is read to update a guest entry.
+    let profile = Profile::ALL[0];
+    let coverage = covered(&campaign(profile, 1_000, 2));
+    let page = html::page(&coverage, None);
+    let seen: u64 = attributes(&page, &["aria-label"])
+        .iter()
+        .filter_map(|(_, label)| label.split_once(" seen"))
+        .filter(|(cell, _)| !cell.starts_with("translations"))
+        .map(|(cell, _)| cell.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    let hits = |id| {
+        let group = Model::of(profile.format).group(id).unwrap();
+        coverage.group(profile.format, group).iter().sum::<u64>()
+    };
+    assert_eq!(seen, hits(Id::Fault) + hits(Id::Use));
 }
 
 /// A folder with a coverage file of a short campaign in it.

@@ -33,9 +33,12 @@ enum Status {
 /// A scenario whose accesses have exactly one legal result each.
 fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     let mut scenario = stimulus::scenario(profile, 77, number, ACCESSES);
-    let riscv = profile.format.is_riscv();
+    let format = profile.format;
     // The G bit makes one space's pages those of others.
-    let not_global = |word: u64| if riscv { word & !(1 << 5) } else { word };
+    let not_global = |word: u64| match format.has_global_pages() {
+        true => word & !(1 << 5),
+        false => word,
+    };
     for (at, word) in scenario.memory.words() {
         scenario.memory.write(at, not_global(word));
     }
@@ -43,7 +46,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     let mut guests = Vec::new();
     for named in &mut scenario.contexts {
         let context = &mut named.context;
-        if riscv {
+        if format.updates_entries() {
             context.guest.adue = status == Status::Svadu;
             context.host.adue = status == Status::Svadu;
         }
@@ -62,7 +65,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
                 let word = word.map(not_global);
                 ops.extend([Op::Drain, Op::Write { at, word }]);
                 for virt in [true, false] {
-                    if virt || riscv {
+                    if virt || format.has_native_contexts() {
                         let fence = Fence {
                             virt,
                             ..Fence::default()

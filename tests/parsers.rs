@@ -24,7 +24,7 @@ use nestwalk::bench::Stats;
 use nestwalk::bundle;
 use nestwalk::campaign::{Campaign, Outcome};
 use nestwalk::coverage::rtl::{self, CodeCoverage};
-use nestwalk::coverage::{Bins, Coverage, InOrder, Run, Watch, file, html, text};
+use nestwalk::coverage::{Bins, Coverage, CoverageCollector, InOrder, Run, file, html, text};
 use nestwalk::format::Format;
 use nestwalk::golden::answer;
 use nestwalk::report;
@@ -232,7 +232,7 @@ fn coverage() -> Vec<Vec<u8>> {
             let scenario = campaign.scenario(0);
             let mut bins = Bins::new(profile.format);
             let mut dut = Devices::make(&scenario).unwrap();
-            let mut watch = Watch::new(&scenario, &mut bins);
+            let mut watch = CoverageCollector::new(&scenario, &mut bins);
             nestwalk::bench::run(&mut dut, &scenario, &mut watch).unwrap();
             let mut sum = InOrder::new(profile.format);
             sum.add(0, bins.take(), false);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
-use nestwalk::format::Format;
+use nestwalk::format::{Family, Format};
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{Access, Context, Fence, MemoryType, Purpose, Stage, StageControl};
 use nestwalk::scenario::parse::{load, parse};
@@ -27,7 +27,7 @@ fn files() -> Vec<PathBuf> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-        .filter(|path| load(path).unwrap().machine.format.is_riscv())
+        .filter(|path| load(path).unwrap().machine.format.family() == Family::Riscv)
         .collect();
     files.sort();
     files

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
 use nestwalk::format::Format;
+use nestwalk::golden::occupancy::RecentPages;
 use nestwalk::golden::{self, Mapping, Overlay, Step};
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{
-    Access, Context, Fault, FaultKind, Fence, MemoryType, Outcome, Purpose, Query, Space, Stage,
+    Access, Context, Fault, FaultKind, Fence, MemoryType, Outcome, Purpose, Query, Stage,
     WalkCaches,
 };
 use nestwalk::scenario::parse::{LoadError, ParseError, load, parse};
@@ -37,56 +38,17 @@ mod holding {
         files
     }
 
-    /// A TLB of unlimited size. With one access at a time it hits exactly when a device with enough
-    /// room does.
-    #[derive(Default)]
-    struct Tlb(Vec<(Space, Gva, Mapping)>);
-
-    impl Tlb {
-        fn fence(&mut self, fence: &Fence) {
-            self.0
-                .retain(|(space, gva, mapping)| !fence.names(*space, &mapping.extent(*gva)));
-        }
-
-        /// Returns true if an entry belongs to the page of 2^`size` bytes around the query's
-        /// address, or to a part of it, or covers it.
-        fn meets(entry: &(Space, Gva, Mapping), query: &Query, size: u32, global: bool) -> bool {
-            let (space, gva, mapping) = entry;
-            let wanted = query.context.space();
-            let size = size.max(mapping.page_size);
-            let in_space = Space {
-                asid: if global || mapping.global {
-                    wanted.asid
-                } else {
-                    space.asid
-                },
-                vmid: if space.virt { space.vmid } else { wanted.vmid },
-                ..*space
-            };
-            in_space == wanted && gva.0 >> size == query.gva.0 >> size
-        }
-
-        /// The entry for the page of the query.
-        fn find(&self, query: &Query) -> Option<&Mapping> {
-            let entry = self
-                .0
-                .iter()
-                .find(|entry| Self::meets(entry, query, 0, false));
-            entry.map(|(_, _, mapping)| mapping)
-        }
-
-        fn fill(&mut self, query: &Query, mapping: Mapping) {
-            let (size, global) = (mapping.page_size, mapping.global);
-            self.0
-                .retain(|entry| !Self::meets(entry, query, size, global));
-            self.0.push((query.context.space(), query.gva, mapping));
-        }
+    /// A TLB with room for everything. With one access at a time it hits just where a device with
+    /// room for all does.
+    fn empty_tlb(format: Format) -> RecentPages {
+        RecentPages::new(format, u32::MAX)
     }
 
     /// Everything that an access in the scenario expects and does not get.
     fn differences(scenario: &Scenario) -> Vec<String> {
         let mut memory = scenario.memory.clone();
-        let mut tlb = Tlb::default();
+        let format = scenario.machine.format;
+        let mut tlb = empty_tlb(format);
         let mut differences = Vec::new();
         for op in &scenario.ops {
             match op {
@@ -99,8 +61,8 @@ mod holding {
                     Some(word) => memory.write(*at, *word),
                     None => memory.remove(*at),
                 },
-                Op::Fence(fence) => tlb.fence(fence),
-                Op::Reset => tlb = Tlb::default(),
+                Op::Fence(fence) => tlb.on_fence(fence),
+                Op::Reset => tlb = empty_tlb(format),
                 Op::Timing(_) | Op::Wait(_) | Op::Drain | Op::Hold { .. } | Op::WalkCaches(_) => {}
             }
         }
@@ -111,7 +73,7 @@ mod holding {
         scenario: &Scenario,
         op: &AccessOp,
         memory: &mut HostMemory,
-        tlb: &mut Tlb,
+        tlb: &mut RecentPages,
     ) -> Vec<String> {
         let format = scenario.machine.format;
         let query = Query {
@@ -140,7 +102,7 @@ mod holding {
 
         let remembered = tlb
             .find(&query)
-            .and_then(|mapping| golden::answer_from(format, &query, mapping));
+            .and_then(|page| page.answer(format, &query));
         let outcome = remembered.unwrap_or_else(|| golden::answer(&found));
         let reads: Vec<(Hpa, Option<u64>)> = steps
             .iter()
@@ -158,7 +120,7 @@ mod holding {
         if let Ok(mapping) = found
             && query.context.guest.levels + query.context.host.levels > 0
         {
-            tlb.fill(&query, mapping);
+            tlb.on_fill(&query, &mapping);
         }
         differences
     }

@@ -70,11 +70,13 @@
 //! - [`memory`]: host physical memory; a read of a word that was never written is an error.
 //! - [`tables`]: builds guest and host tables from mappings.
 //! - [`walk`](mod@walk): the walk itself.
+//! - [`occupancy`](mod@occupancy): what TLBs and page-walk caches may and must contain.
 
 pub mod addr;
 pub mod format;
 pub mod memory;
 pub mod mmu;
+pub mod occupancy;
 pub mod tables;
 pub mod walk;
 

@@ -65,6 +65,15 @@ impl Rights {
         execute: true,
     };
 
+    /// Each combination of rights; read is the lowest bit of its number.
+    pub fn every() -> impl Iterator<Item = Self> {
+        (0..8).map(|bits| Self {
+            read: bits & 1 != 0,
+            write: bits & 2 != 0,
+            execute: bits & 4 != 0,
+        })
+    }
+
     /// Whether `access` is permitted.
     pub const fn permit(self, access: Access) -> bool {
         match access {

@@ -23,7 +23,7 @@ use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
 use crate::shrink::confirm;
-use crate::stimulus::Profile;
+use crate::stimulus::{self, Profile};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -294,7 +294,7 @@ fn lean(args: &Args) -> Result<Option<Lean>, CliError> {
     if args.lean.is_empty() {
         return Ok(None);
     }
-    if !args.profile.format.is_riscv() {
+    if !stimulus::can_lean(args.profile.format) {
         return Err(CliError::NoLeaning(args.profile));
     }
     let files: Vec<_> = args

@@ -5,12 +5,18 @@
 
 use std::fmt::Write;
 
-use super::model::{Group, Id, Model, Place, Rule, bytes};
+use super::axes::{EntryKind, PageSize, WalkPosition, bytes};
+use super::covergroup::{Axis, AxisValue, Covergroup, Registered, Rule};
+use super::groups::entry::Entry;
+use super::groups::entry_use::Use;
+use super::groups::fault::Fault;
+use super::groups::translation::Translation;
+use super::model::{Group, Model};
 use super::rtl::{Kind, Report};
 use super::text::reasons;
-use super::{Coverage, Summary};
+use super::{Coverage, Mode, Summary};
 use crate::format::Format;
-use crate::mmu::{FaultKind, Purpose};
+use crate::mmu::{Access, FaultKind, Purpose};
 
 /// Bins of a list that are named; how many more there are is said.
 const LISTED: usize = 200;
@@ -173,9 +179,12 @@ impl Counts {
         }
     }
 
-    fn add(&mut self, row: usize, column: usize, count: u64) {
-        let cell = &mut self.counts[row * self.columns.len() + column];
-        *cell = cell.saturating_add(count);
+    /// Adds to a cell, by the numbers of its values on their axes.
+    fn add(&mut self, row: Option<usize>, column: Option<usize>, count: u64) {
+        if let (Some(row), Some(column)) = (row, column) {
+            let cell = &mut self.counts[row * self.columns.len() + column];
+            *cell = cell.saturating_add(count);
+        }
     }
 
     fn write(&self, out: &mut String) {
@@ -226,10 +235,25 @@ struct Cell {
     missing: Vec<String>,
 }
 
+impl Cell {
+    /// Counts a bin among those of the cell.
+    fn add<G: Covergroup>(&mut self, model: &Model, bin: G, rule: Rule, count: u64) {
+        if rule != Rule::Reachable {
+            return;
+        }
+        self.summary.reachable += 1;
+        self.summary.reached += u64::from(count > 0);
+        if count == 0 {
+            self.missing
+                .push(format!("{}: {}", G::NAME, model.bin_name(bin)));
+        }
+    }
+}
+
 /// The walk grid: guest levels by host levels, and the host's walk for the data; the last column is the guest's own entry, and its end what
 /// was found.
 fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
-    let format = model.format;
+    let format = model.format();
     let levels = format.geometry().levels;
     let _ = write!(
         out,
@@ -258,7 +282,7 @@ fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
                 };
                 let places = purposes
                     .into_iter()
-                    .map(|purpose| Place::Host { level, purpose });
+                    .map(|purpose| WalkPosition::Host { level, purpose });
                 entry_cell(coverage, model, title, &places.collect::<Vec<_>>())
             })
             .collect();
@@ -267,7 +291,7 @@ fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
                 coverage,
                 model,
                 format!("the guest {} entry", format.level_name(level)),
-                &[Place::Guest { level }],
+                &[WalkPosition::Guest { level }],
             ),
             None => data_cell(coverage, model),
         });
@@ -350,33 +374,31 @@ fn missing(out: &mut String, names: &[String]) {
     out.push_str("</ul>\n</details>\n");
 }
 
-fn entry_cell(coverage: &Coverage, model: &Model, title: String, places: &[Place]) -> Cell {
-    let format = model.format;
-    let geometry = format.geometry();
-    let accesses: Vec<String> = model.accesses.iter().map(|a| a.name().to_owned()).collect();
-    let kinds = || FaultKind::ALL.map(|kind| kind.name().to_owned()).to_vec();
-    let purposes = places.iter().map(|place| match place {
-        Place::Guest { .. } => "of the guest's stage".to_owned(),
-        Place::Host { purpose, .. } => match purpose {
+fn entry_cell(coverage: &Coverage, model: &Model, title: String, entries: &[WalkPosition]) -> Cell {
+    let (format, domain) = (model.format(), &model.domain);
+    let labels = |axis: Axis| axis.values;
+    let accesses = || labels(Axis::of::<Access>("access", domain));
+    let kinds = || labels(Axis::of::<FaultKind>("fault", domain));
+    let purposes = entries.iter().map(|entry| match entry {
+        WalkPosition::Guest { .. } => "of the guest's stage".to_owned(),
+        WalkPosition::Host { purpose, .. } => match purpose {
             Purpose::GuestEntry(_) => "to read".to_owned(),
             Purpose::GuestUpdate(_) => "to update".to_owned(),
             Purpose::Data => "for the data".to_owned(),
         },
     });
-    let modes = &model.groups[0].axes[0].values;
-    let level = places.first().map_or(0, |place| place.level());
-    let page = bytes(geometry.offset_width + level * geometry.index_width);
-    let found = vec![
-        "pointer".to_owned(),
-        format!("page of {page}"),
-        "NAPOT page of 64 KiB".to_owned(),
-    ];
+    let level = entries.first().map_or(0, |entry| entry.level());
+    let found = EntryKind::ALL.iter().map(|kind| match kind {
+        EntryKind::Pointer => "pointer".to_owned(),
+        EntryKind::Leaf => format!("page of {}", bytes(domain.geometry.page_size(level))),
+        EntryKind::NapotLeaf => "NAPOT page of 64 KiB".to_owned(),
+    });
     let mut fault_purpose = Counts::new("fault, by purpose", kinds(), purposes.collect());
-    let mut fault_access = Counts::new("fault, by access", kinds(), accesses.clone());
-    let mut entry_access = Counts::new("entry, by access", found, accesses);
+    let mut fault_access = Counts::new("fault, by access", kinds(), accesses());
+    let mut entry_access = Counts::new("entry, by access", found.collect(), accesses());
     let mut by_mode = Counts::new(
         "mode",
-        modes.clone(),
+        labels(Axis::of::<Mode>("mode", domain)),
         vec!["entries".to_owned(), "faults".to_owned()],
     );
     let mut cell = Cell {
@@ -386,37 +408,35 @@ fn entry_cell(coverage: &Coverage, model: &Model, title: String, places: &[Place
         tables: Vec::new(),
         missing: Vec::new(),
     };
-    let numbers: Vec<usize> = places.iter().map(|&place| model.place(place)).collect();
-    for (id, axis) in [(Id::Fault, 3), (Id::Entry, 1), (Id::Use, 0)] {
-        let Some(group) = model.group(id) else {
-            continue;
-        };
-        for (bin, &count) in coverage.group(format, group).iter().enumerate() {
-            let at = group.coordinates(bin);
-            let Some(place) = numbers.iter().position(|&number| number == at[axis]) else {
-                continue;
-            };
-            if group.rules[bin] == Rule::Reachable {
-                cell.summary.reachable += 1;
-                cell.summary.reached += u64::from(count > 0);
-                if count == 0 {
-                    cell.missing
-                        .push(format!("{}: {}", group.name, group.bin_name(bin)));
-                }
-            }
-            match id {
-                Id::Fault => {
-                    cell.seen += count;
-                    fault_purpose.add(at[2], place, count);
-                    fault_access.add(at[2], at[1], count);
-                    by_mode.add(at[0], 1, count);
-                }
-                Id::Entry => by_mode.add(at[0], 0, count),
-                _ => {
-                    cell.seen += count;
-                    entry_access.add(at[1], at[2], count);
-                }
-            }
+    let of = |entry: WalkPosition| entries.iter().position(|&other| other == entry);
+    for (bin, rule, count) in coverage.bins::<Fault>(format) {
+        if let Some(purpose) = of(bin.entry) {
+            cell.add(model, bin, rule, count);
+            cell.seen += count;
+            fault_purpose.add(bin.kind.position(domain), Some(purpose), count);
+            fault_access.add(
+                bin.kind.position(domain),
+                bin.access.position(domain),
+                count,
+            );
+            by_mode.add(bin.mode.position(domain), Some(1), count);
+        }
+    }
+    for (bin, rule, count) in coverage.bins::<Entry>(format) {
+        if of(bin.entry).is_some() {
+            cell.add(model, bin, rule, count);
+            by_mode.add(bin.mode.position(domain), Some(0), count);
+        }
+    }
+    for (bin, rule, count) in coverage.bins::<Use>(format) {
+        if of(bin.entry).is_some() {
+            cell.add(model, bin, rule, count);
+            cell.seen += count;
+            entry_access.add(
+                bin.kind.position(domain),
+                bin.access.position(domain),
+                count,
+            );
         }
     }
     cell.tables = vec![fault_purpose, fault_access, entry_access, by_mode];
@@ -424,22 +444,16 @@ fn entry_cell(coverage: &Coverage, model: &Model, title: String, places: &[Place
 }
 
 fn data_cell(coverage: &Coverage, model: &Model) -> Cell {
-    let sizes = |name: &str| -> Vec<String> {
-        let sizes = model.sizes.iter();
-        sizes
-            .map(|size| {
-                size.map_or(format!("{name} off"), |size| {
-                    format!("{name} {}", bytes(size))
-                })
-            })
-            .collect()
+    let (format, domain) = (model.format(), &model.domain);
+    let sizes = |stage: &str| -> Vec<String> {
+        let sizes = Axis::of::<PageSize>("page", domain).values;
+        sizes.iter().map(|size| format!("{stage} {size}")).collect()
     };
-    let accesses = model.accesses.iter().map(|a| a.name().to_owned()).collect();
     let mut pages = Counts::new("pages", sizes("guest"), sizes("host"));
     let mut by_mode = Counts::new(
         "mode, by access",
-        model.groups[0].axes[0].values.clone(),
-        accesses,
+        Axis::of::<Mode>("mode", domain).values,
+        Axis::of::<Access>("access", domain).values,
     );
     let mut cell = Cell {
         title: "translations".to_owned(),
@@ -448,23 +462,30 @@ fn data_cell(coverage: &Coverage, model: &Model) -> Cell {
         tables: Vec::new(),
         missing: Vec::new(),
     };
-    if let Some(group) = model.group(Id::Translation) {
-        cell.summary = coverage.summary(model.format, group);
-        for (bin, &count) in coverage.group(model.format, group).iter().enumerate() {
-            let at = group.coordinates(bin);
-            cell.seen += count;
-            pages.add(at[2], at[3], count);
-            by_mode.add(at[0], at[1], count);
-        }
-        let empty = coverage.empty_bins(model.format, group);
+    if let Some(group) = model.group(Translation::ID) {
+        cell.summary = coverage.summary(format, group);
+        let empty = coverage.empty_bins(format, group);
         cell.missing = empty.into_iter().map(|bin| group.bin_name(bin)).collect();
+    }
+    for (bin, _, count) in coverage.bins::<Translation>(format) {
+        cell.seen += count;
+        pages.add(
+            bin.guest_page.position(domain),
+            bin.host_page.position(domain),
+            count,
+        );
+        by_mode.add(
+            bin.mode.position(domain),
+            bin.access.position(domain),
+            count,
+        );
     }
     cell.tables = vec![pages, by_mode];
     cell
 }
 
 fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group) {
-    let summary = coverage.summary(model.format, group);
+    let summary = coverage.summary(model.format(), group);
     let _ = writeln!(
         out,
         "<details>\n<summary><b>{}</b><span>{} of {}</span> {}</summary>\n<p>{}.</p>",
@@ -474,7 +495,7 @@ fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group)
         meter(&summary),
         escape(group.about)
     );
-    for (bin, &count) in coverage.group(model.format, group).iter().enumerate() {
+    for (bin, &count) in coverage.group(model.format(), group).iter().enumerate() {
         if let (Rule::Impossible(why), true) = (group.rules[bin], count > 0) {
             let _ = writeln!(
                 out,
@@ -486,7 +507,7 @@ fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group)
         }
     }
     // The counts of each value of each axis, all others taken together; of small groups each bin.
-    let counts = coverage.group(model.format, group);
+    let counts = coverage.group(model.format(), group);
     if let [rows, columns] = group.axes.as_slice() {
         let mut table = Counts::new(rows.name, rows.values.clone(), columns.values.clone());
         table.counts.copy_from_slice(counts);
@@ -496,12 +517,12 @@ fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group)
             let mut table =
                 Counts::new(values.name, values.values.clone(), vec!["hits".to_owned()]);
             for (bin, &count) in counts.iter().enumerate() {
-                table.add(group.coordinates(bin)[axis], 0, count);
+                table.add(Some(group.coordinates(bin)[axis]), Some(0), count);
             }
             table.write(out);
         }
     }
-    let empty = coverage.empty_bins(model.format, group);
+    let empty = coverage.empty_bins(model.format(), group);
     let names: Vec<String> = empty.into_iter().map(|bin| group.bin_name(bin)).collect();
     missing(out, &names);
     out.push_str("</details>\n");

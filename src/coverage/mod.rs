@@ -1,30 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Functional coverage: what the runs have reached of all that a format can do.
 //!
-//! [`model`] says what there is to reach, [`Watch`] counts it during a run, and [`Coverage`] is the sum of many runs, by whomever they
-//! were made: the sum is the same in any order. [`file`](mod@file) is how it is kept, [`text`] and [`html`] how it is shown.
-//! [`rtl`] is the coverage of the RTL's code, which Verilator counts.
+//! - [`groups`] has the covergroups, one file each: axes, impossible bins, sampling rule.
+//!   [`covergroup`] says what a covergroup is, [`axes`] has the axes that several share, and
+//!   [`events`] what they sample.
+//! - [`CoverageCollector`] observes a run and gives its events to the covergroups, which count into
+//!   [`Bins`].
+//! - [`Coverage`] is the sum of many runs, by whomever they were made: the sum is the same in any
+//!   order. [`model`] numbers the bins, [`file`](mod@file) reads and writes them, [`text`] and
+//!   [`html`] show them.
+//! - [`goal`] tells the generator what no run has reached.
+//! - `handout` and `riscv` have what covergroups ask of a format; `formats` registers them.
+//! - [`rtl`] is the coverage of the RTL's code, which Verilator counts.
 
+pub mod axes;
+mod bins;
 mod collect;
+pub mod covergroup;
+mod domain;
+pub mod events;
 pub mod file;
-mod held;
+mod formats;
+pub mod goal;
+pub mod groups;
+mod handout;
 pub mod html;
 pub mod model;
+mod riscv;
 pub mod rtl;
-mod situations;
+mod slots;
+mod steps;
 pub mod text;
+mod walks;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use collect::{Bins, Hits, Watch};
-use model::{Group, Model, Rule};
-pub use model::{Id, Mode, Place};
+pub use axes::{Mode, WalkPosition};
+pub use bins::{Bins, Hits, Sampling};
+pub use collect::CoverageCollector;
+use covergroup::{Covergroup, Rule};
+pub use domain::Domain;
+pub use goal::{Goal, Situation, WalkGoal, WalkOutcome};
+pub use groups::Id;
+use model::{Group, Model};
+pub use slots::{LastEntry, Slots, WalkState};
+pub use steps::UpdateOutcome;
+pub use walks::WalkInFlight;
 
 use crate::campaign::Shape;
 use crate::format::Format;
-use crate::mmu::{Access, FaultKind};
 use crate::shard::Shard;
 
 /// Which runs coverage is of.
@@ -198,6 +224,20 @@ impl Coverage {
             .map_or(&[], |counts| &counts[group.start..][..group.rules.len()])
     }
 
+    /// The bins of a covergroup, with their rules and counts, in order; none if the format does
+    /// not have it.
+    pub fn bins<G: Covergroup>(&self, format: Format) -> impl Iterator<Item = (G, Rule, u64)> {
+        let model = Model::of(format);
+        model.group(G::ID).into_iter().flat_map(move |group| {
+            let counts = self.group(format, group).iter().copied();
+            let bins = G::all(&model.domain).into_iter();
+            let rules = group.rules.iter().copied();
+            bins.zip(rules)
+                .zip(counts)
+                .map(|((bin, rule), count)| (bin, rule, count))
+        })
+    }
+
     /// The figures of a group.
     pub fn summary(&self, format: Format, group: &Group) -> Summary {
         let mut summary = Summary::default();
@@ -248,23 +288,20 @@ impl Coverage {
         found
     }
 
-    /// What the generator should aim for: the outcomes of walks and the situations that nothing has reached yet. All of them, of a
-    /// format that nothing has run of.
+    /// The goals of the bins that no run has hit, of a format.
     pub fn empty_goals(&self, format: Format) -> Vec<Goal> {
         let model = Model::of(format);
-        let mut goals = Vec::new();
-        for id in [Id::Fault, Id::Translation].iter().chain(&Id::SITUATIONS) {
-            let Some(group) = model.group(*id) else {
-                continue;
-            };
+        let mut empty = Vec::new();
+        for group in &model.groups {
             let counts = self.group(format, group);
-            for (bin, rule) in group.rules.iter().enumerate() {
-                if *rule == Rule::Reachable && counts.get(bin).is_none_or(|&count| count == 0) {
-                    goals.push(Goal::of_bin(model, *id, &group.coordinates(bin)));
+            let goals = model.goals(group).into_iter().enumerate();
+            for (bin, goal) in goals.filter(|&(bin, _)| group.rules[bin] == Rule::Reachable) {
+                if counts.get(bin).is_none_or(|&count| count == 0) {
+                    empty.extend(goal);
                 }
             }
         }
-        goals
+        empty
     }
 }
 
@@ -298,121 +335,6 @@ impl Summary {
             return 100.0;
         }
         (self.reached * 1000 / self.reachable) as f64 / 10.0
-    }
-}
-
-/// What the generator may aim for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Goal {
-    /// An outcome of a walk.
-    Walk(WalkGoal),
-    /// That something happens at a certain time.
-    Situation(Situation),
-}
-
-/// A bin of one of the groups [`Id::SITUATIONS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Situation {
-    /// The group.
-    pub id: Id,
-    /// The value of each axis, by number; 0 behind the last axis.
-    pub at: [u8; 3],
-}
-
-/// An outcome of a walk: a bin of the groups of faults and of translations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WalkGoal {
-    /// The format.
-    pub format: Format,
-    /// The mode.
-    pub mode: Mode,
-    /// The access.
-    pub access: Access,
-    /// What the walk should come to.
-    pub outcome: WalkOutcome,
-}
-
-/// What a walk should come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WalkOutcome {
-    /// A translation, by pages of these sizes (log2 of the bytes); none for a stage that is off.
-    Translation {
-        /// The guest's.
-        guest_size: Option<u32>,
-        /// The host's.
-        host_size: Option<u32>,
-    },
-    /// A fault.
-    Fault {
-        /// Which.
-        kind: FaultKind,
-        /// At which entry.
-        at: Place,
-        /// Only an edit between two reads of the entry makes it: it was read for the same gPA, and was right, before.
-        race: bool,
-    },
-}
-
-impl Goal {
-    /// The outcome of a walk, if it is one.
-    pub fn walk(&self) -> Option<WalkGoal> {
-        match self {
-            Goal::Walk(goal) => Some(*goal),
-            Goal::Situation(_) => None,
-        }
-    }
-
-    /// The situation, if it is one.
-    pub fn situation(&self) -> Option<Situation> {
-        match self {
-            Goal::Walk(_) => None,
-            Goal::Situation(situation) => Some(*situation),
-        }
-    }
-
-    fn of_bin(model: &Model, id: Id, at: &[usize]) -> Self {
-        if Id::SITUATIONS.contains(&id) {
-            let value = |axis: usize| at.get(axis).map_or(0, |&value| value as u8);
-            let at = [value(0), value(1), value(2)];
-            return Goal::Situation(Situation { id, at });
-        }
-        Goal::Walk(WalkGoal::of_bin(model, id, at))
-    }
-}
-
-impl WalkGoal {
-    fn of_bin(model: &Model, id: Id, at: &[usize]) -> Self {
-        use crate::mmu::Purpose;
-        let outcome = if id == Id::Translation {
-            WalkOutcome::Translation {
-                guest_size: model.sizes[at[2]],
-                host_size: model.sizes[at[3]],
-            }
-        } else {
-            let (kind, place) = (FaultKind::ALL[at[2]], model.places[at[3]]);
-            let again = matches!(
-                place,
-                Place::Host {
-                    purpose: Purpose::GuestUpdate(_),
-                    ..
-                }
-            );
-            let by_rights = matches!(
-                kind,
-                FaultKind::Memory | FaultKind::Permission | FaultKind::AccessedDirty
-            );
-            WalkOutcome::Fault {
-                kind,
-                at: place,
-                race: again && !by_rights,
-            }
-        };
-        Self {
-            format: model.format,
-            mode: model.modes[at[0]],
-            access: model.accesses[at[1]],
-            outcome,
-        }
     }
 }
 
@@ -558,9 +480,19 @@ mod tests {
         let model = Model::of(Format::Rv64);
         let none = Coverage::default();
         let goals = none.empty_goals(Format::Rv64);
-        let reachable: usize = [Id::Fault, Id::Translation]
+        let groups = [
+            Id::Fault,
+            Id::Translation,
+            Id::FenceWalk,
+            Id::FencePlace,
+            Id::Twin,
+            Id::Wait,
+            Id::ErrorWord,
+            Id::CacheSwitch,
+            Id::SecondAgain,
+        ];
+        let reachable: usize = groups
             .iter()
-            .chain(&Id::SITUATIONS)
             .map(|&id| {
                 let rules = &model.group(id).unwrap().rules;
                 rules

@@ -8,7 +8,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::Coverage;
-use super::model::{Model, Rule};
+use super::covergroup::Rule;
+use super::model::Model;
 use crate::format::Format;
 
 /// The runs, then each format: its groups, what is not reached yet (of each group at most `most` bins), and what cannot be, and

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::{Expect, ExpectEntry, ExpectFault};
+use super::{Expect, ExpectEntry, ExpectFault, formats};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::golden::{Mapping, Step, answer};
@@ -130,8 +130,7 @@ impl Expect {
             };
             differences.push(expected(name(!hit), name(hit)));
         }
-        // Only the RISC-V formats return it.
-        if format.is_riscv()
+        if formats::of(format).answers_with_gpa()
             && let (Some(gpa), Ok(found)) = (self.gpa, outcome)
             && found.gpa != gpa
         {

@@ -7,7 +7,10 @@
 //! run needs only this structure.
 
 pub mod expect;
+mod formats;
+mod handout;
 pub mod parse;
+mod riscv;
 pub mod write;
 
 use std::ops::RangeInclusive;
@@ -76,7 +79,7 @@ pub struct Machine {
 impl Machine {
     /// The default device of a format.
     pub fn of(format: Format) -> Self {
-        let (tlb_entries, walk_cache_entries) = if format.is_riscv() { (32, 2) } else { (16, 0) };
+        let (tlb_entries, walk_cache_entries) = formats::of(format).default_sizes();
         Self {
             format,
             slots: 4,
@@ -133,14 +136,11 @@ impl Machine {
     /// to set A and D.
     pub fn heeded(&self, context: &Context) -> Context {
         let mut heeded = *context;
-        if self.format.is_riscv() {
-            let geometry = self.format.geometry();
-            let table = geometry.table_bytes();
-            heeded.guest.root.0 &= !(table - 1);
-            heeded.host.root.0 &= !((table << geometry.host_root_extra) - 1);
-            heeded.guest.adue &= self.svadu;
-            heeded.host.adue &= self.svadu;
-        }
+        let [guest, host] = self.format.root_masks();
+        heeded.guest.root.0 &= guest;
+        heeded.host.root.0 &= host;
+        heeded.guest.adue &= self.svadu;
+        heeded.host.adue &= self.svadu;
         heeded
     }
 }

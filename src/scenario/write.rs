@@ -10,14 +10,13 @@ use std::ops::RangeInclusive;
 
 use super::{
     AccessOp, Expect, ExpectEntry, ExpectFault, Holes, Machine, Op, Scenario, Timing, access_key,
-    size_name,
+    formats, size_name,
 };
 use crate::addr::Hpa;
 use crate::dut::variants::SecondTlb;
 use crate::format::Format;
-use crate::format::riscv::mode_name;
 use crate::memory::Region;
-use crate::mmu::{Context, Fence, Purpose, Stage};
+use crate::mmu::{Fence, Purpose};
 
 /// Words on a line.
 const LINE_WORDS: usize = 8;
@@ -42,13 +41,13 @@ pub fn to_toml_with_header(scenario: &Scenario, header: &str) -> String {
     writer.out
 }
 
-struct Writer {
-    out: String,
+pub(super) struct Writer {
+    pub(super) out: String,
     format: Format,
 }
 
-/// A number in hexadecimal digits, with their number.
-struct Hex(u64, usize);
+/// In hexadecimal digits of one width.
+pub(super) struct Hex(pub(super) u64, pub(super) usize);
 
 impl fmt::Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +55,7 @@ impl fmt::Display for Hex {
     }
 }
 
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
@@ -77,8 +76,8 @@ fn inline(pairs: &[Option<String>]) -> String {
 }
 
 impl Writer {
-    fn address(&self, address: u64) -> Hex {
-        // All kinds of address have the same number of digits in a file, so that columns line up.
+    pub(super) fn address(&self, address: u64) -> Hex {
+        // All three kinds of address have the same number of digits in a file, which lets columns line up.
         let geometry = self.format.geometry();
         let width = geometry
             .gva_width
@@ -88,13 +87,10 @@ impl Writer {
     }
 
     fn word(&self, word: u64) -> Hex {
-        match self.format {
-            Format::Handout | Format::Classic32 => self.address(word),
-            Format::Rv32 | Format::Rv64 => Hex(word, 2 * self.word_bytes() as usize),
-        }
+        formats::of(self.format).word(self, word)
     }
 
-    fn word_bytes(&self) -> u64 {
+    pub(super) fn word_bytes(&self) -> u64 {
         self.format.geometry().pte_bytes()
     }
 
@@ -111,7 +107,7 @@ impl Writer {
         writeln!(self.out, "format = {}", string(machine.format.name()))?;
         writeln!(self.out, "slots = {}", machine.slots)?;
         writeln!(self.out, "tlb = {}", machine.tlb_entries)?;
-        if self.format.is_riscv() {
+        if self.format.has_walk_caches() {
             let used: Vec<_> = machine.walk_caches.names().map(string).collect();
             let entries = machine.walk_cache_entries;
             writeln!(self.out, "walk_cache_entries = {entries}")?;
@@ -151,17 +147,7 @@ impl Writer {
         for named in &scenario.contexts {
             let context = &named.context;
             writeln!(self.out, "\n[[context]]\nname = {}", string(&named.name))?;
-            if self.format.is_riscv() {
-                self.riscv_context(context)?;
-                continue;
-            }
-            writeln!(self.out, "host = {}", self.address(context.host.root.0))?;
-            if let Some(root) = context.guest_root() {
-                writeln!(self.out, "guest = {}", self.address(root.0))?;
-            }
-            writeln!(self.out, "rights = {}", context.rights)?;
-            writeln!(self.out, "asid = {}", context.asid)?;
-            writeln!(self.out, "vmid = {}", context.vmid)?;
+            formats::of(self.format).write_context(self, context)?;
         }
         let mut timing = &scenario.timing;
         for op in &scenario.ops {
@@ -196,50 +182,6 @@ impl Writer {
                     let used: Vec<_> = used.names().map(string).collect();
                     writeln!(self.out, "walk_caches = [{}]", used.join(", "))?;
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a context with all of its fields. A field that is off, false or 0 is written only if
-    /// readers look for it.
-    fn riscv_context(&mut self, context: &Context) -> fmt::Result {
-        let Context {
-            virt, guest, host, ..
-        } = context;
-        let mode = |stage, levels| string(mode_name(stage, levels).unwrap_or("bare"));
-        writeln!(self.out, "v = {virt}")?;
-        let privilege = if context.user { "u" } else { "s" };
-        writeln!(self.out, "priv = {}", string(privilege))?;
-        writeln!(self.out, "mode = {}", mode(Stage::Guest, guest.levels))?;
-        if guest.levels > 0 || guest.root.0 != 0 {
-            writeln!(self.out, "root = {}", self.address(guest.root.0))?;
-        }
-        if *virt || host.root.0 != 0 {
-            writeln!(self.out, "g_mode = {}", mode(Stage::Host, host.levels))?;
-        }
-        if host.levels > 0 || host.root.0 != 0 {
-            writeln!(self.out, "g_root = {}", self.address(host.root.0))?;
-        }
-        writeln!(self.out, "asid = {}", context.asid)?;
-        if *virt || context.vmid != 0 {
-            writeln!(self.out, "vmid = {}", context.vmid)?;
-        }
-        // `mxr` applies to both stages, unless `g_mxr` is given.
-        let both = guest.mxr && (host.mxr || !virt);
-        for (key, set) in [
-            ("sum", context.sum),
-            ("mxr", both),
-            ("vs_mxr", guest.mxr && !both),
-            ("g_mxr", host.mxr && !(both && *virt)),
-            ("adue", guest.adue),
-            ("g_adue", host.adue),
-            ("pbmte", guest.pbmte),
-            ("g_pbmte", host.pbmte),
-            ("svnapot", context.napot),
-        ] {
-            if set {
-                writeln!(self.out, "{key} = true")?;
             }
         }
         Ok(())
@@ -432,11 +374,11 @@ impl Writer {
     }
 
     fn fence(&mut self, fence: &Fence) -> fmt::Result {
-        let what = if !self.format.is_riscv() && *fence == Fence::default() {
+        let what = if !self.format.has_native_contexts() && *fence == Fence::default() {
             string("all")
         } else {
             inline(&[
-                (self.format.is_riscv()).then(|| format!("virt = {}", fence.virt)),
+                (self.format.has_native_contexts()).then(|| format!("virt = {}", fence.virt)),
                 fence
                     .gva
                     .map(|gva| format!("gva = {}", self.address(gva.0))),

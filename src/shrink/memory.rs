@@ -3,12 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Shrinker;
+use super::{Shrinker, formats};
 use crate::addr::Hpa;
 use crate::bench::{Failure, Observer, Read};
-use crate::format::handout;
-use crate::format::riscv::Entry;
-use crate::mmu::Rights;
 use crate::report::golden_beside;
 use crate::scenario::{Op, Scenario};
 
@@ -49,7 +46,7 @@ impl Shrinker<'_> {
         if words.len() > FEW_WORDS {
             return;
         }
-        let plain = plain_changes(self.scenario.machine.format.is_riscv());
+        let plain = formats::of(self.scenario.machine.format).plain_words();
         for change in plain {
             let all = self.attempt(|s| {
                 for (at, word) in s.memory.words() {
@@ -95,36 +92,4 @@ fn keep_words(scenario: &mut Scenario, keep: &dyn Fn(Hpa) -> bool) {
         }
     }
     scenario.memory = memory;
-}
-
-type Change = fn(u64, &Scenario) -> u64;
-
-/// What makes an entry plainer, whatever is irrelevant for a failure.
-fn plain_changes(riscv: bool) -> &'static [Change] {
-    if !riscv {
-        // Of a leaf. To a pointer it does harm, and then the failure is gone.
-        return &[|word, scenario| {
-            let page = word & !(scenario.machine.format.geometry().page_bytes() - 1);
-            match scenario.contexts.iter().any(|c| c.context.rights) {
-                true => handout::leaf(page, Rights::ALL),
-                false => page,
-            }
-        }];
-    }
-    const OF_LEAF: fn(u64, fn(Entry) -> Entry) -> u64 = |word, change| {
-        let entry = Entry(word);
-        match entry.valid() && !entry.is_pointer() {
-            true => change(entry).0,
-            false => word,
-        }
-    };
-    &[
-        |word, _| Entry(word).with_rsw(0).0,
-        |word, _| Entry(word).with_global(false).0,
-        |word, _| OF_LEAF(word, |e| e.with_pbmt(0)),
-        |word, _| OF_LEAF(word, |e| e.with_accessed(true).with_dirty(true)),
-        |word, _| OF_LEAF(word, |e| e.with_rights(Rights::ALL)),
-        // What is not valid says nothing else.
-        |word, _| if Entry(word).valid() { word } else { 0 },
-    ]
 }

@@ -15,8 +15,11 @@
 mod alike;
 mod confirm;
 mod contexts;
+mod formats;
+mod handout;
 mod memory;
 mod ops;
+mod riscv;
 mod tables;
 #[cfg(test)]
 mod tests;

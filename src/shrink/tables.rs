@@ -7,31 +7,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shrinker;
+use super::formats::{self, ShrinkFormat};
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::format::riscv::{Entry, level_choices};
-use crate::format::{Format, Geometry, handout};
-use crate::golden::Meaning;
+use crate::format::{Format, Geometry};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Position, Purpose, Stage};
 use crate::report::golden_accesses;
 use crate::scenario::{Op, Scenario};
 
-/// Where moved tables and pages begin.
-const LOW: u64 = 0x4000;
-/// log2 of the bytes that a root of the host's stage is aligned to.
-const ROOT_SHIFT: u32 = 14;
+/// log2 of the bytes of the largest block that goes among the small ones.
+const SMALL: u32 = 14;
 
 impl Shrinker<'_> {
     /// Both stages, one after the other; then low addresses.
     pub(super) fn simplify_tables(&mut self) {
-        let riscv = self.scenario.machine.format.is_riscv();
+        let rules = formats::of(self.scenario.machine.format);
         self.lower_addresses();
-        self.switch_off(riscv);
-        if riscv {
+        self.switch_off(rules);
+        if !rules.fewer_levels().is_empty() {
             let mut changed = true;
             while changed && self.budget > 0 {
                 changed = false;
-                for change in [fewer_guest_levels, fewer_host_levels] {
+                for change in rules.fewer_levels() {
                     let candidate = change(&self.scenario);
                     changed |= candidate.is_some_and(|candidate| self.try_it(candidate));
                 }
@@ -54,20 +51,15 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The handout's machine always has its host's stage.
-    fn switch_off(&mut self, riscv: bool) {
-        let changes: &[fn(&Scenario) -> Option<Scenario>] = match riscv {
-            true => &[guest_off, host_off],
-            false => &[guest_off],
-        };
-        for change in changes {
+    fn switch_off(&mut self, rules: &dyn ShrinkFormat) {
+        for change in rules.stages_off() {
             if let Some(candidate) = change(&self.scenario)
                 && self.try_it(candidate)
             {
                 self.drop_words();
             }
         }
-        if !riscv {
+        if !self.scenario.machine.format.has_native_contexts() {
             return;
         }
         self.attempt(|s| {
@@ -121,34 +113,6 @@ fn roles(scenario: &Scenario) -> BTreeMap<Hpa, Role> {
     roles
 }
 
-/// The address in an entry: of a table, or of a page.
-fn address(format: Format, level: u32, word: u64) -> Option<u64> {
-    if !format.is_riscv() {
-        let entry = handout::Entry::new(word, format.geometry().hpa_width, &format.geometry());
-        return Some(if level > 0 {
-            entry.table()
-        } else {
-            entry.page()
-        });
-    }
-    let entry = Entry(word);
-    let encoding = if entry.napot() { 0xFFFF } else { 0 };
-    entry.valid().then(|| entry.address() & !encoding)
-}
-
-/// The entry with another address.
-fn with_address(format: Format, level: u32, word: u64, address: u64) -> u64 {
-    let Some(old) = self::address(format, level, word) else {
-        return word;
-    };
-    if format.is_riscv() {
-        let encoding = Entry(word).address() ^ old;
-        Entry(word).with_address(address | encoding).0
-    } else {
-        word ^ old ^ address
-    }
-}
-
 /// A page, or a table, of host memory, and where it goes.
 #[derive(Clone, Copy)]
 struct Block {
@@ -162,13 +126,14 @@ struct Block {
 /// ties together. In host memory, pages go to the lowest place there is.
 pub(super) struct Renaming {
     format: Format,
+    rules: &'static dyn ShrinkFormat,
     geometry: Geometry,
     /// By level: what an index becomes.
     indices: Vec<BTreeMap<u64, u64>>,
     /// The low bits of an index of level 0 that stay, where a page is larger than its level says.
     fixed: u64,
     blocks: Vec<Block>,
-    /// Host tables of the handout's formats, which may begin anywhere.
+    /// Host tables that may begin anywhere.
     tables: BTreeMap<u64, u64>,
     roles: BTreeMap<Hpa, Role>,
 }
@@ -177,6 +142,7 @@ impl Renaming {
     pub fn new(scenario: &Scenario, zero_stays: bool) -> Self {
         let format = scenario.machine.format;
         let geometry = format.geometry();
+        let rules = formats::of(format);
         let roles = roles(scenario);
         let mut pages: Vec<(u64, u32)> = Vec::new();
         let mut tables: BTreeSet<u64> = BTreeSet::new();
@@ -188,17 +154,16 @@ impl Renaming {
         for named in &scenario.contexts {
             let Context { guest, host, .. } = named.context;
             if host.levels > 0 {
-                if format.is_riscv() {
-                    pages.push((host.root.0, ROOT_SHIFT));
-                } else {
-                    tables.insert(host.root.0);
+                match rules.root_size() {
+                    Some(size) => pages.push((host.root.0, size)),
+                    None => _ = tables.insert(host.root.0),
                 }
                 guests.extend((guest.levels > 0).then_some(guest.root.0));
             } else if guest.levels > 0 {
                 pages.push((guest.root.0, page_shift));
             }
         }
-        let mut napot = false;
+        let mut fixed = 0;
         let words = scenario.memory.words().into_iter();
         let edits = scenario.ops.iter().filter_map(|op| match op {
             Op::Write { at, word } => Some((*at, (*word)?)),
@@ -208,25 +173,17 @@ impl Renaming {
             let Some(role) = roles.get(&at) else { continue };
             straddles |= role.stage == Stage::Guest
                 && geometry.offset(role.base) + geometry.table_bytes() > geometry.page_bytes();
-            let Some(address) = address(format, role.level, word) else {
+            let Some(target) = rules.target(format, role.level, word) else {
                 continue;
             };
-            let is_leaf = match format.is_riscv() {
-                true => !Entry(word).is_pointer(),
-                false => role.level == 0,
-            };
-            napot |= format.is_riscv() && Entry(word).napot();
-            let size = match is_leaf {
-                true if format.is_riscv() && Entry(word).napot() => 16,
-                true => page_shift + role.level * geometry.index_width,
-                false => page_shift,
-            };
+            fixed |= target.fixed;
             if role.stage == Stage::Guest && !role.native {
-                guests.push(address);
-            } else if is_leaf || format.is_riscv() {
-                pages.push((address, size));
+                guests.push(target.address);
             } else {
-                tables.insert(address);
+                match target.size {
+                    Some(size) => pages.push((target.address, size)),
+                    None => _ = tables.insert(target.address),
+                }
             }
         }
         for access in golden_accesses(scenario) {
@@ -244,7 +201,6 @@ impl Renaming {
             }
         }
 
-        let fixed = if napot { 0xF } else { 0 };
         let indices = (0..geometry.levels)
             .map(|level| {
                 let fixed = if level == 0 { fixed } else { 0 };
@@ -262,6 +218,7 @@ impl Renaming {
             .collect();
         let mut renaming = Self {
             format,
+            rules,
             geometry,
             indices,
             fixed,
@@ -293,10 +250,10 @@ impl Renaming {
                 blocks.push((start, size));
             }
         }
-        blocks.sort_by_key(|&(_, size)| size > ROOT_SHIFT);
-        let mut next = match self.format.is_riscv() {
-            true => LOW,
-            false => self.tables.len() as u64 * bytes,
+        blocks.sort_by_key(|&(_, size)| size > SMALL);
+        let mut next = match self.rules.lowest_page() {
+            Some(lowest) => lowest,
+            None => self.tables.len() as u64 * bytes,
         };
         for (at, size) in blocks {
             let new = next.div_ceil(1 << size) << size;
@@ -331,7 +288,7 @@ impl Renaming {
     /// Of a gVA, which a number of levels may want to be canonical.
     fn gva(&self, gva: u64, levels: u8) -> u64 {
         let width = self.geometry.offset_width + u32::from(levels) * self.geometry.index_width;
-        if self.format != Format::Rv64 || levels == 0 {
+        if levels == 0 || width == self.geometry.gva_width {
             return self.guest(gva);
         }
         let low = (1 << width) - 1;
@@ -375,15 +332,15 @@ impl Renaming {
         let Some(role) = self.roles.get(&at) else {
             return word;
         };
-        let Some(old) = address(self.format, role.level, word) else {
+        let Some(old) = self.rules.target(self.format, role.level, word) else {
             return word;
         };
-        let new = match role.stage == Stage::Host || role.native {
-            true if role.level > 0 && !self.format.is_riscv() => self.host_table(old),
-            true => self.host(old),
-            false => self.guest(old),
+        let new = match (role.stage == Stage::Host || role.native, old.size) {
+            (true, None) => self.host_table(old.address),
+            (true, Some(_)) => self.host(old.address),
+            (false, _) => self.guest(old.address),
         };
-        with_address(self.format, role.level, word, new)
+        self.rules.with_address(word, old.address, new)
     }
 
     /// Where a word goes.
@@ -470,124 +427,13 @@ impl Renaming {
     }
 }
 
-fn sign_extend(address: u64, width: u32) -> u64 {
+pub(super) fn sign_extend(address: u64, width: u32) -> u64 {
     let unused = 64 - width;
     ((address << unused) as i64 >> unused) as u64
 }
 
-/// The next mode with fewer levels, if there is one.
-fn next_fewer(format: Format, levels: u8) -> Option<u8> {
-    let fewer = level_choices(format)
-        .iter()
-        .filter(|&&n| 0 < n && n < levels);
-    fewer.max().copied()
-}
-
-/// The guest's stages with the most levels begin at the table below the root.
-fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
-    let format = scenario.machine.format;
-    let geometry = format.geometry();
-    let most = scenario
-        .contexts
-        .iter()
-        .map(|c| c.context.guest.levels)
-        .max()?;
-    let fewer = next_fewer(format, most)?;
-    let mut roots: BTreeMap<usize, Gpa> = BTreeMap::new();
-    for access in golden_accesses(scenario) {
-        let below = access.steps.iter().find_map(|step| match step.meaning {
-            Meaning::GuestTable(table) if step.at.level() == u32::from(fewer) => Some(table),
-            _ => None,
-        });
-        if let Some(below) = below {
-            roots.entry(access.access.context).or_insert(below);
-        }
-    }
-    let mut new = scenario.clone();
-    let width = geometry.offset_width + u32::from(fewer) * geometry.index_width;
-    for (index, named) in new.contexts.iter_mut().enumerate() {
-        let guest = &mut named.context.guest;
-        if guest.levels == most {
-            guest.levels = fewer;
-            guest.root = roots.get(&index).copied().unwrap_or(guest.root);
-        }
-    }
-    for op in &mut new.ops {
-        match op {
-            Op::Access(access)
-                if scenario.contexts[access.context].context.guest.levels == most =>
-            {
-                access.gva = Gva(sign_extend(access.gva.0, width));
-            }
-            Op::Fence(fence) => {
-                fence.gva = fence.gva.map(|gva| Gva(sign_extend(gva.0, width)));
-            }
-            _ => {}
-        }
-    }
-    Some(new)
-}
-
-/// The host's stages with the most levels begin at the tables below the root, the first four of which make the new one.
-fn fewer_host_levels(scenario: &Scenario) -> Option<Scenario> {
-    let format = scenario.machine.format;
-    let geometry = format.geometry();
-    let most = scenario
-        .contexts
-        .iter()
-        .map(|c| c.context.host.levels)
-        .max()?;
-    let fewer = next_fewer(format, most)?;
-    let (bytes, table_bytes) = (geometry.pte_bytes(), geometry.table_bytes());
-    let words = scenario.memory.words();
-    let mut next = ((words.last()?.0.0 >> ROOT_SHIFT) + 1) << ROOT_SHIFT;
-    if next >> geometry.hpa_width != 0 {
-        return None;
-    }
-    let mut new = scenario.clone();
-    let mut roots: BTreeMap<Hpa, Hpa> = BTreeMap::new();
-    let mut moved: BTreeMap<u64, u64> = BTreeMap::new();
-    for named in &mut new.contexts {
-        let host = &mut named.context.host;
-        if host.levels != most {
-            continue;
-        }
-        let root = *roots.entry(host.root).or_insert_with(|| {
-            let root = Hpa(next);
-            next += 1 << ROOT_SHIFT;
-            for index in 0..1 << geometry.host_root_extra {
-                let entry = scenario.memory.read(Hpa(host.root.0 + index * bytes));
-                if let Ok(word) = entry
-                    && Entry(word).valid()
-                    && Entry(word).is_pointer()
-                {
-                    moved.insert(Entry(word).address(), root.0 + index * table_bytes);
-                }
-            }
-            root
-        });
-        host.levels = fewer;
-        host.root = root;
-    }
-    let place = |at: Hpa| {
-        let new = moved.get(&(at.0 / table_bytes * table_bytes))?;
-        Some(Hpa(new + at.0 % table_bytes))
-    };
-    for (at, word) in words {
-        if let Some(place) = place(at) {
-            new.memory.write(place, word);
-        }
-    }
-    for op in &mut new.ops {
-        if let Op::Write { at, .. } = op {
-            *at = place(*at).unwrap_or(*at);
-        }
-    }
-    Some(new)
-}
-
 /// No guest's stage: accesses are to the gPAs that it made.
-fn guest_off(scenario: &Scenario) -> Option<Scenario> {
+pub(super) fn guest_off(scenario: &Scenario) -> Option<Scenario> {
     let mut new = scenario.clone();
     for access in golden_accesses(scenario) {
         if access.query.context.guest.levels == 0 {
@@ -615,7 +461,7 @@ fn guest_off(scenario: &Scenario) -> Option<Scenario> {
 }
 
 /// No host's stage: guest tables lie where the guest says.
-fn host_off(scenario: &Scenario) -> Option<Scenario> {
+pub(super) fn host_off(scenario: &Scenario) -> Option<Scenario> {
     if !scenario.memory.regions().is_empty() {
         return None;
     }

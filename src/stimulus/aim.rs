@@ -6,13 +6,12 @@
 //! is checked with the golden model before it is used. Suitable words are easy to draw, so a few
 //! tries take the place of a solver.
 
-use super::Draw;
+use super::{Draw, formats};
 use crate::addr::Hpa;
-use crate::format::riscv::Entry;
-use crate::format::{Format, Geometry, handout};
+use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
 use crate::memory::HostMemory;
-use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, Rights, Stage};
+use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, Stage};
 
 /// Words that are tried for one goal.
 const TRIES: u32 = 10;
@@ -105,7 +104,6 @@ impl EntryMemory for Racing<'_> {
 /// Memory as the device will find it, without the effects of what is still in flight.
 pub(super) struct Image {
     format: Format,
-    geometry: Geometry,
     memory: HostMemory,
     /// The steps of the last look.
     steps: Vec<Step>,
@@ -115,7 +113,6 @@ impl Image {
     pub fn new(format: Format, memory: &HostMemory) -> Self {
         Self {
             format,
-            geometry: format.geometry(),
             memory: memory.clone(),
             steps: Vec::new(),
         }
@@ -235,18 +232,15 @@ impl Image {
     /// An edit that may bring the walk to an end at a step.
     fn draw_edit(&self, draw: &mut Draw, end: End, index: usize) -> Option<Edit> {
         let step = self.steps[index];
+        let words = formats::of(self.format).words();
         let word = match end {
             End::Fault(FaultKind::Memory) => None,
-            End::Fault(kind)
-                if kind == FaultKind::Width
-                    || kind == FaultKind::Misaligned && !self.format.is_riscv() =>
-            {
+            End::Fault(kind) if words.is_of_address(kind) => {
                 let parent = self.steps[parent(&self.steps, index)?];
-                let word = self.lead_astray(draw, kind, &parent, &step)?;
+                let word = words.lead_astray(self.format, draw, kind, &parent, &step)?;
                 return self.edit(&parent, Some(word));
             }
-            end if self.format.is_riscv() => Some(self.riscv_word(draw, end, &step)?),
-            end => Some(self.handout_word(draw, end, &step)?),
+            end => Some(words.word(self.format, draw, end, &step)?),
         };
         self.edit(&step, word)
     }
@@ -274,160 +268,6 @@ impl Image {
             .rposition(|step| step.hpa == Some(at))?;
         Some(Window { first, second })
     }
-
-    fn word_mask(&self) -> u64 {
-        u64::MAX >> (64 - self.geometry.pte_width)
-    }
-
-    /// A word for the parent of `step`, which makes the address of `step` faulty.
-    fn lead_astray(
-        &self,
-        draw: &mut Draw,
-        kind: FaultKind,
-        parent: &Step,
-        step: &Step,
-    ) -> Option<u64> {
-        let word = parent.word?;
-        if self.format.is_riscv() {
-            // A page number with a bit beyond the host's width, high or low.
-            let bit = draw.below(u64::from(self.geometry.hpa_width) - 12);
-            return Some(word | 1 << (10 + bit));
-        }
-        if kind == FaultKind::Misaligned {
-            return Some(word | 1 << draw.below(2));
-        }
-        // A table so high that the entry lies past the end.
-        let width = match step.at.stage() {
-            Stage::Guest => self.geometry.gpa_width,
-            Stage::Host => self.geometry.hpa_width,
-        };
-        let entries = 1 + draw.below(step.index.max(1));
-        Some((1 << width) - entries * self.geometry.pte_bytes())
-    }
-
-    fn handout_word(&self, draw: &mut Draw, end: End, step: &Step) -> Option<u64> {
-        let word = step.word?;
-        let width = match step.at.stage() {
-            Stage::Guest => self.geometry.gpa_width,
-            Stage::Host => self.geometry.hpa_width,
-        };
-        let unused = u64::from(self.geometry.pte_width - width);
-        let reserved = |draw: &mut Draw| match unused {
-            0 => 0,
-            unused => 1 << (u64::from(width) + draw.below(unused)),
-        };
-        match end {
-            End::Fault(FaultKind::Reserved) => Some(word | reserved(draw)),
-            // The entry is not valid, whatever its other bits are.
-            End::Fault(FaultKind::Invalid) => {
-                let odd = if draw.percent(50) { reserved(draw) } else { 0 };
-                Some((word & !1) | odd)
-            }
-            End::Fault(FaultKind::Permission) => {
-                let rights = Rights {
-                    read: draw.percent(50),
-                    write: draw.percent(50),
-                    execute: draw.percent(50),
-                };
-                Some(word & !0xF | handout::leaf(0, rights))
-            }
-            _ => None,
-        }
-    }
-
-    fn riscv_word(&self, draw: &mut Draw, end: End, step: &Step) -> Option<u64> {
-        let is64 = self.format == Format::Rv64;
-        let entry = Entry(step.word?);
-        let level = step.at.level();
-        let size = self.geometry.offset_width + level * self.geometry.index_width;
-        // The leaf that the entry could be, if it is a pointer.
-        let leaf = if entry.is_pointer() || !entry.valid() {
-            Entry::leaf(entry.address() >> size << size, Rights::ALL).with_user(draw.percent(80))
-        } else {
-            entry
-        };
-        let word = match end {
-            End::Update | End::Fault(FaultKind::AccessedDirty) => {
-                let bits = draw.below(3);
-                leaf.with_accessed(bits == 0).with_dirty(bits == 1).0
-            }
-            End::Fault(FaultKind::Invalid) if draw.percent(60) => {
-                // Any value of the other bits.
-                let any = if draw.percent(50) { draw.bits() } else { 0 };
-                Entry(entry.0 ^ (any & (u64::MAX << 10)))
-                    .with_valid(false)
-                    .0
-            }
-            End::Fault(FaultKind::Invalid) => {
-                let any = if draw.percent(50) { draw.bits() } else { 0 };
-                let only_write = Rights {
-                    read: false,
-                    write: true,
-                    execute: draw.percent(50),
-                };
-                Entry(entry.0 ^ (any & (u64::MAX << 10)))
-                    .with_rights(only_write)
-                    .0
-            }
-            End::Fault(FaultKind::Reserved) if entry.is_pointer() => match draw.below(7) {
-                0 => entry.with_accessed(true).0,
-                1 => entry.with_dirty(true).0,
-                2 => entry.with_user(true).0,
-                3 if is64 => entry.with_pbmt(1 + draw.below(3) as u8).0,
-                4 if is64 => entry.0 | 1 << 63,
-                _ if is64 => entry.0 | 1 << (54 + draw.below(7)),
-                _ => entry.with_accessed(true).with_user(true).0,
-            },
-            End::Fault(FaultKind::Reserved) => match draw.below(7) {
-                // A pointer with a bit that only a leaf has.
-                which if which == 6 || !is64 => {
-                    let pointer = Entry::pointer(entry.address());
-                    let bit = draw.below(3);
-                    (pointer.with_user(bit == 0))
-                        .with_accessed(bit == 1)
-                        .with_dirty(bit == 2)
-                        .0
-                }
-                0 => entry.with_pbmt(3).0,
-                1 => entry.with_pbmt(1 + draw.below(2) as u8).0,
-                // A NAPOT encoding that there is not, or not here.
-                2 => entry.with_napot_64k().with_address(draw.bits()).0 | 1 << 63,
-                3 => entry.with_napot_64k().0,
-                _ => entry.0 | 1 << (54 + draw.below(7)),
-            },
-            End::Fault(FaultKind::Misaligned) => {
-                let low = u64::from(level * self.geometry.index_width);
-                if low == 0 {
-                    return None;
-                }
-                leaf.0 ^ 1 << (10 + draw.below(low))
-            }
-            End::Fault(FaultKind::Permission) => {
-                leaf.with_rights(draw_rights(draw))
-                    .with_user(leaf.user() ^ draw.percent(40))
-                    .0
-            }
-            End::Fault(FaultKind::Pointer) => Entry::pointer(entry.address()).0,
-            End::Fault(_) => return None,
-        };
-        Some(word & self.word_mask())
-    }
-}
-
-/// Rights of a RISC-V leaf: none of the reserved ones, and not those of a pointer.
-pub(super) fn draw_rights(draw: &mut Draw) -> Rights {
-    let rights = |read, write, execute| Rights {
-        read,
-        write,
-        execute,
-    };
-    *draw.of(&[
-        rights(true, false, false),
-        rights(true, true, false),
-        rights(false, false, true),
-        rights(true, false, true),
-        Rights::ALL,
-    ])
 }
 
 /// Returns true if two positions are equal except for the gPA.

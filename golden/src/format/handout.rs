@@ -10,8 +10,56 @@
 
 use bitvec::prelude::*;
 
-use super::{Geometry, fits};
-use crate::mmu::Rights;
+use super::{Facts, Family, Geometry, LevelNames, fits};
+use crate::mmu::{ASID_WIDTH, Access, Rights, VMID_WIDTH};
+
+/// The machine of the handout.
+pub(super) const HANDOUT: Facts = Facts {
+    name: "handout",
+    family: Family::Handout,
+    geometry: Geometry {
+        gva_width: 20,
+        gpa_width: 20,
+        hpa_width: 20,
+        pte_width: 32,
+        offset_width: 16,
+        index_width: 2,
+        levels: 2,
+        host_root_extra: 0,
+    },
+    // The handout has L1 over L2.
+    level_names: LevelNames::RootIsOne,
+    level_choices: &[],
+    accesses: &Access::ALL,
+    asid_width: ASID_WIDTH,
+    vmid_width: VMID_WIDTH,
+    root_masks: [u64::MAX; 2],
+    native_contexts: false,
+    privileges: false,
+    traps: false,
+    updates_entries: false,
+    superpages: false,
+    global_pages: false,
+    memory_types: false,
+    napot_pages: false,
+    walk_caches: false,
+};
+
+/// The same rules on the classic 32-bit geometry.
+pub(super) const CLASSIC32: Facts = Facts {
+    name: "classic32",
+    geometry: Geometry {
+        gva_width: 32,
+        gpa_width: 32,
+        hpa_width: 32,
+        pte_width: 32,
+        offset_width: 12,
+        index_width: 10,
+        levels: 2,
+        host_root_extra: 0,
+    },
+    ..HANDOUT
+};
 
 /// A table entry of either kind, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The paging formats: level geometry and the fields of a table entry.
+//! The paging formats: their facts, their level geometry and the fields of a table entry.
+//!
+//! [`handout`] and [`riscv`] stand side by side. Each states the facts of its formats; a format is
+//! registered in [`Format`].
 
 pub mod handout;
 pub mod riscv;
@@ -9,7 +12,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::mmu::{ASID_WIDTH, VMID_WIDTH};
+use crate::mmu::Access;
 
 /// A paging format, as the RTL parameter `Format` selects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -77,6 +80,11 @@ impl Geometry {
         address & (self.page_bytes() - 1)
     }
 
+    /// log2 of the bytes that a leaf of `level` is for.
+    pub const fn page_size(&self, level: u32) -> u32 {
+        self.offset_width + level * self.index_width
+    }
+
     /// The level that a walk starts at.
     pub const fn root_level(&self) -> u32 {
         self.levels - 1
@@ -86,6 +94,66 @@ impl Geometry {
 /// Whether `value` fits into `width` bits.
 pub const fn fits(value: u64, width: u32) -> bool {
     width >= 64 || value >> width == 0
+}
+
+/// The rules that formats follow: what an entry means, and what a walk does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// The rules of the 6.823 handout.
+    Handout,
+    /// The RISC-V privileged specification.
+    Riscv,
+}
+
+/// How a format names levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LevelNames {
+    /// The root is L1, and the leaf's level has the highest number.
+    RootIsOne,
+    /// The leaf's level is L0.
+    LeafIsZero,
+}
+
+/// The facts of a format for which code asks that serves every format. Each format states its own
+/// beside the layout of its entries.
+#[derive(Debug)]
+struct Facts {
+    /// See [`Format::name`].
+    name: &'static str,
+    /// See [`Format::family`].
+    family: Family,
+    /// See [`Format::geometry`].
+    geometry: Geometry,
+    /// See [`Format::level_name`].
+    level_names: LevelNames,
+    /// See [`Format::level_choices`].
+    level_choices: &'static [u8],
+    /// See [`Format::accesses`].
+    accesses: &'static [Access],
+    /// See [`Format::asid_width`].
+    asid_width: u32,
+    /// See [`Format::vmid_width`].
+    vmid_width: u32,
+    /// See [`Format::root_masks`].
+    root_masks: [u64; 2],
+    /// See [`Format::has_native_contexts`].
+    native_contexts: bool,
+    /// See [`Format::has_privileges`].
+    privileges: bool,
+    /// See [`Format::has_traps`].
+    traps: bool,
+    /// See [`Format::updates_entries`].
+    updates_entries: bool,
+    /// See [`Format::has_superpages`].
+    superpages: bool,
+    /// See [`Format::has_global_pages`].
+    global_pages: bool,
+    /// See [`Format::has_memory_types`].
+    memory_types: bool,
+    /// See [`Format::has_napot_pages`].
+    napot_pages: bool,
+    /// See [`Format::has_walk_caches`].
+    walk_caches: bool,
 }
 
 impl Format {
@@ -100,92 +168,113 @@ impl Format {
     /// The handout's format, and the others with its rules.
     pub const HANDOUT_KIND: [Format; 2] = [Format::Handout, Format::Classic32];
 
-    /// The format's row of the geometry table.
+    /// The format's facts. Formats are registered here.
+    const fn facts(self) -> &'static Facts {
+        match self {
+            Format::Handout => &handout::HANDOUT,
+            Format::Classic32 => &handout::CLASSIC32,
+            Format::Rv32 => &riscv::RV32,
+            Format::Rv64 => &riscv::RV64,
+        }
+    }
+
+    /// The rules that the format follows.
+    pub const fn family(self) -> Family {
+        self.facts().family
+    }
+
+    /// The format's widths and levels.
     pub const fn geometry(self) -> Geometry {
-        match self {
-            Format::Handout => Geometry {
-                gva_width: 20,
-                gpa_width: 20,
-                hpa_width: 20,
-                pte_width: 32,
-                offset_width: 16,
-                index_width: 2,
-                levels: 2,
-                host_root_extra: 0,
-            },
-            Format::Classic32 => Geometry {
-                gva_width: 32,
-                gpa_width: 32,
-                hpa_width: 32,
-                pte_width: 32,
-                offset_width: 12,
-                index_width: 10,
-                levels: 2,
-                host_root_extra: 0,
-            },
-            Format::Rv32 => Geometry {
-                gva_width: 32,
-                gpa_width: 34,
-                hpa_width: 34,
-                pte_width: 32,
-                offset_width: 12,
-                index_width: 10,
-                levels: 2,
-                host_root_extra: 2,
-            },
-            Format::Rv64 => Geometry {
-                gva_width: 64,
-                // A gVA that is taken for a gPA may be as wide as that, and faults.
-                gpa_width: 64,
-                hpa_width: 56,
-                pte_width: 64,
-                offset_width: 12,
-                index_width: 9,
-                levels: 5,
-                host_root_extra: 2,
-            },
-        }
+        self.facts().geometry
     }
 
-    /// Bits of an ASID. Of RISC-V that is ASIDMAX (privileged specification, "Supervisor Address
-    /// Translation and Protection (satp) Register"): a register of RV32 has no more.
+    /// The accesses of a request.
+    pub const fn accesses(self) -> &'static [Access] {
+        self.facts().accesses
+    }
+
+    /// The numbers of levels that a stage may have, 0 for off. Empty where they are fixed.
+    pub const fn level_choices(self) -> &'static [u8] {
+        self.facts().level_choices
+    }
+
+    /// Bits of an ASID.
     pub const fn asid_width(self) -> u32 {
-        match self {
-            Format::Rv32 => 9,
-            Format::Handout | Format::Classic32 | Format::Rv64 => ASID_WIDTH,
-        }
+        self.facts().asid_width
     }
 
-    /// Bits of a VMID. Of RISC-V that is VMIDMAX (privileged specification, "Hypervisor Guest
-    /// Address Translation and Protection (hgatp) Register"): a register of RV32 has no more.
+    /// Bits of a VMID.
     pub const fn vmid_width(self) -> u32 {
-        match self {
-            Format::Rv32 => 7,
-            Format::Handout | Format::Classic32 | Format::Rv64 => VMID_WIDTH,
-        }
+        self.facts().vmid_width
+    }
+
+    /// The bits of the guest's and of the host's root that mean something. A device ignores the
+    /// others.
+    pub const fn root_masks(self) -> [u64; 2] {
+        self.facts().root_masks
+    }
+
+    /// Whether there are contexts outside virtual machines (V=0), and fences of them.
+    pub const fn has_native_contexts(self) -> bool {
+        self.facts().native_contexts
+    }
+
+    /// Whether the context of a request has a privilege with its switches (user mode, SUM, MXR); else
+    /// it has rights mode.
+    pub const fn has_privileges(self) -> bool {
+        self.facts().privileges
+    }
+
+    /// Whether a fault has what the trap registers of a hart get.
+    pub const fn has_traps(self) -> bool {
+        self.facts().traps
+    }
+
+    /// Whether a walk updates entries: it sets accessed and dirty bits.
+    pub const fn updates_entries(self) -> bool {
+        self.facts().updates_entries
+    }
+
+    /// Whether an entry above level 0 may be a leaf.
+    pub const fn has_superpages(self) -> bool {
+        self.facts().superpages
+    }
+
+    /// Whether entries of the guest's stage may be the same under every ASID.
+    pub const fn has_global_pages(self) -> bool {
+        self.facts().global_pages
+    }
+
+    /// Whether leaves have memory types (Svpbmt).
+    pub const fn has_memory_types(self) -> bool {
+        self.facts().memory_types
+    }
+
+    /// Whether there are NAPOT pages (Svnapot).
+    pub const fn has_napot_pages(self) -> bool {
+        self.facts().napot_pages
+    }
+
+    /// Whether a device may have page-walk caches.
+    pub const fn has_walk_caches(self) -> bool {
+        self.facts().walk_caches
     }
 
     /// Whether the format is one of RISC-V, else of the handout's kind.
     pub const fn is_riscv(self) -> bool {
-        matches!(self, Format::Rv32 | Format::Rv64)
+        matches!(self.family(), Family::Riscv)
     }
 
     /// Its name in scenarios and on the command line.
     pub const fn name(self) -> &'static str {
-        match self {
-            Format::Handout => "handout",
-            Format::Classic32 => "classic32",
-            Format::Rv32 => "rv32",
-            Format::Rv64 => "rv64",
-        }
+        self.facts().name
     }
 
-    /// What the format calls `level`, which counts down to the leaf's, 0: the handout has L1 over L2, the RISC-V specification counts
-    /// as here.
+    /// The format's name of `level`, which counts down to the leaf's, 0.
     pub fn level_name(self, level: u32) -> String {
-        match self {
-            Format::Handout | Format::Classic32 => format!("L{}", self.geometry().levels - level),
-            Format::Rv32 | Format::Rv64 => format!("L{level}"),
+        match self.facts().level_names {
+            LevelNames::RootIsOne => format!("L{}", self.geometry().levels - level),
+            LevelNames::LeafIsZero => format!("L{level}"),
         }
     }
 

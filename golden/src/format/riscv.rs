@@ -19,9 +19,9 @@
 
 pub mod registers;
 
-use super::Format;
+use super::{Facts, Family, Format, Geometry, LevelNames};
 use crate::addr::{Gpa, Hpa};
-use crate::mmu::{Access, Context, Rights, Stage, StageControl};
+use crate::mmu::{ASID_WIDTH, Access, Context, Rights, Stage, StageControl, VMID_WIDTH};
 use registers::{Refused, Register};
 
 const V: u64 = 1 << 0;
@@ -46,6 +46,79 @@ const PAGE_SHIFT: u32 = 12;
 pub const NAPOT_PAGE_SIZE: u32 = 16;
 /// PPN\[3:0\] of a NAPOT page of 64 KiB.
 const NAPOT_64K: u64 = 0b1000;
+
+/// Sv32 over Sv32x4.
+pub(super) const RV32: Facts = Facts {
+    name: "rv32",
+    geometry: RV32_GEOMETRY,
+    level_choices: &[0, 2],
+    // ASIDMAX of a register of RV32 ("Supervisor Address Translation and Protection (satp)
+    // Register"), and its VMIDMAX ("Hypervisor Guest Address Translation and Protection (hgatp)
+    // Register").
+    asid_width: 9,
+    vmid_width: 7,
+    root_masks: root_masks(&RV32_GEOMETRY),
+    memory_types: false,
+    napot_pages: false,
+    ..RV64
+};
+
+const RV32_GEOMETRY: Geometry = Geometry {
+    gva_width: 32,
+    gpa_width: 34,
+    hpa_width: 34,
+    pte_width: 32,
+    offset_width: PAGE_SHIFT,
+    index_width: 10,
+    levels: 2,
+    host_root_extra: 2,
+};
+
+/// Sv39, Sv48 and Sv57 over Sv39x4, Sv48x4 and Sv57x4.
+pub(super) const RV64: Facts = Facts {
+    name: "rv64",
+    family: Family::Riscv,
+    geometry: RV64_GEOMETRY,
+    // The specification counts down to the leaf's level, 0.
+    level_names: LevelNames::LeafIsZero,
+    level_choices: &[0, 3, 4, 5],
+    accesses: &[
+        Access::Load,
+        Access::Store,
+        Access::Fetch,
+        Access::LoadExecute,
+    ],
+    asid_width: ASID_WIDTH,
+    vmid_width: VMID_WIDTH,
+    root_masks: root_masks(&RV64_GEOMETRY),
+    native_contexts: true,
+    privileges: true,
+    traps: true,
+    updates_entries: true,
+    superpages: true,
+    global_pages: true,
+    memory_types: true,
+    napot_pages: true,
+    walk_caches: true,
+};
+
+const RV64_GEOMETRY: Geometry = Geometry {
+    gva_width: 64,
+    // A gVA that is taken for a gPA may be as wide as that, and faults.
+    gpa_width: 64,
+    hpa_width: 56,
+    pte_width: 64,
+    offset_width: PAGE_SHIFT,
+    index_width: 9,
+    levels: 5,
+    host_root_extra: 2,
+};
+
+/// A root register holds a page number, and the root of the G-stage is 16 KiB.
+const fn root_masks(geometry: &Geometry) -> [u64; 2] {
+    let table = geometry.table_bytes();
+    [!(table - 1), !((table << geometry.host_root_extra) - 1)]
+}
 
 /// A table entry ("Sv32: Addressing and Memory Protection", and the same of Sv39).
 ///
@@ -201,15 +274,6 @@ impl Entry {
     /// As a NAPOT page of 64 KiB. RV64 only.
     pub const fn with_napot_64k(self) -> Self {
         Self(self.0 & !(0xF << PPN_SHIFT) | NAPOT_64K << PPN_SHIFT | N)
-    }
-}
-
-/// The numbers of levels that a stage of the format may have; 0 is off (Bare). None in the handout's formats, where they are fixed.
-pub const fn level_choices(format: Format) -> &'static [u8] {
-    match format {
-        Format::Handout | Format::Classic32 => &[],
-        Format::Rv32 => &[0, 2],
-        Format::Rv64 => &[0, 3, 4, 5],
     }
 }
 
@@ -631,7 +695,7 @@ mod tests {
     #[test]
     fn modes_have_names_and_encodings() {
         for xlen in [Xlen::X32, Xlen::X64] {
-            for &levels in level_choices(xlen.format()) {
+            for &levels in xlen.format().level_choices() {
                 let mode = mode_of_levels(xlen, levels).unwrap();
                 assert_eq!(levels_of_mode(xlen, mode), Some(levels));
                 for stage in [Stage::Guest, Stage::Host] {

@@ -36,10 +36,10 @@ use std::collections::BTreeMap;
 
 use super::{
     Address, FenceOwed, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
-    put_host_words,
+    put_guest_words, put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, level_choices, mode_name};
+use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
 use crate::format::{Format, fits};
 use crate::mmu::{Fence, MemoryType, Rights, Stage};
 
@@ -137,7 +137,7 @@ impl Tree {
         levels: u8,
         allocate: impl FnOnce() -> Result<u64, TableError>,
     ) -> Result<(Self, Words), TableError> {
-        if levels == 0 || !level_choices(format).contains(&levels) {
+        if levels == 0 || !format.level_choices().contains(&levels) {
             return Err(TableError::Levels { levels });
         }
         let tree = Self {
@@ -568,7 +568,7 @@ impl GuestTable {
             Address::Gpa(Gpa(root)).must_be_multiple_of(format.geometry().page_bytes())?;
             Ok(root)
         })?;
-        super::put_guest_words(memory, host, words)?;
+        put_guest_words(memory, host, words)?;
         Ok(Self { tree, room })
     }
 
@@ -604,7 +604,7 @@ impl GuestTable {
             size: page.size,
         };
         let (words, global) = (self.tree).set(from_address, leaf, || self.room.take(format))?;
-        super::put_guest_words(memory, host, words)?;
+        put_guest_words(memory, host, words)?;
         Ok(Self::owed(from, global))
     }
 
@@ -620,7 +620,7 @@ impl GuestTable {
         from: Gva,
     ) -> Result<FenceOwed, TableError> {
         let (words, leaf) = self.tree.clear(Address::Gva(from))?;
-        super::put_guest_words(memory, host, words)?;
+        put_guest_words(memory, host, words)?;
         Ok(Self::owed(from, leaf.entry.global()))
     }
 

@@ -9,7 +9,7 @@ mod handout;
 pub mod riscv;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::format::Format;
+use crate::format::{Family, Format};
 use crate::memory::HostMemory;
 use crate::mmu::{
     Extent, Fault, FaultKind, MemoryType, Outcome, Position, Query, Rights, Translation,
@@ -220,9 +220,9 @@ pub fn walk<M: EntryMemory, L: StepLog>(
     memory: &mut M,
     log: &mut L,
 ) -> Result<Mapping, Fault> {
-    match format {
-        Format::Handout | Format::Classic32 => handout::walk(format, query, memory, log),
-        Format::Rv32 | Format::Rv64 => riscv::walk(format, query, memory, log),
+    match format.family() {
+        Family::Handout => handout::walk(format, query, memory, log),
+        Family::Riscv => riscv::walk(format, query, memory, log),
     }
 }
 
@@ -239,10 +239,8 @@ pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
 /// The answer that an MMU owes to `query` for a mapping that it remembers, which covers the query's address: that of a walk which finds
 /// the same leaves. None where it must walk: on RISC-V, when the mapping does not permit the access.
 pub fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
-    match format {
-        Format::Handout | Format::Classic32 => {
-            Some(handout::answer_from(format, query, remembered))
-        }
-        Format::Rv32 | Format::Rv64 => riscv::answer_from(query, remembered).map(Ok),
+    match format.family() {
+        Family::Handout => Some(handout::answer_from(format, query, remembered)),
+        Family::Riscv => riscv::answer_from(query, remembered).map(Ok),
     }
 }

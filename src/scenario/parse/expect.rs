@@ -3,7 +3,7 @@
 
 use super::error::{Problem, Result};
 use super::reader::{Field, Table, one_of};
-use super::riscv;
+use super::{formats, riscv};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
 use crate::mmu::{FaultKind, Purpose, Stage};
@@ -32,9 +32,7 @@ pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
 fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
     let mut known = vec!["hpa", "gpa", "reads", "accesses", "fault", "entries"];
     known.extend(also);
-    if format.is_riscv() {
-        known.extend(["cause", "tval2", "tinst", "gva", "page", "memory_type"]);
-    }
+    known.extend(formats::of(format).expect_keys());
     table.only(&known)?;
     let mut expect = Expect {
         hpa: hpa(table, "hpa", format)?,
@@ -127,7 +125,7 @@ fn gpa(table: &Table<'_>, key: &'static str, format: Format) -> Result<Option<Gp
 fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
     let table = field.table("`fault`")?;
     let mut known = vec!["kind", "stage", "level", "gpa", "for"];
-    if format.is_riscv() {
+    if format.updates_entries() {
         known.push("update");
     }
     table.only(&known)?;

@@ -6,6 +6,8 @@
 
 mod error;
 mod expect;
+mod formats;
+mod handout;
 mod head;
 mod layout;
 mod limits;
@@ -108,17 +110,11 @@ fn read(text: &str) -> Result<Scenario> {
     let one_at_a_time = head::requests(&file, &mut timing)?;
 
     let mut layout = Layout::new(machine.format, &memory, &lines)?;
-    layout.lay_hosts(&file)?;
-    layout.lay_guests(&file)?;
-    let (contexts, by_registers): (Vec<_>, Vec<_>) = match machine.format.is_riscv() {
-        true => riscv::contexts(&file, &machine, &layout)?
-            .into_iter()
-            .unzip(),
-        false => head::contexts(&file, machine.format, &layout)?
-            .into_iter()
-            .map(|context| (context, None))
-            .unzip(),
-    };
+    let rules = formats::of(machine.format);
+    rules.lay_hosts(&mut layout, &file)?;
+    rules.lay_guests(&mut layout, &file)?;
+    let contexts = rules.contexts(&file, &machine, &layout)?;
+    let (contexts, by_registers): (Vec<_>, Vec<_>) = contexts.into_iter().unzip();
     let at_start = layout.take_memory();
 
     let ops = ops::Lowering::new(

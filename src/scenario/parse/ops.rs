@@ -3,16 +3,16 @@
 
 use super::error::{Lines, Problem, Result, Span};
 use super::expect;
+use super::formats::{self, FileFormat};
 use super::head::{memory_timing, request_timing, walk_caches};
-use super::layout::{Kind, Layout, Mapping};
+use super::layout::{Kind, Layout};
 use super::limits::{self, MOST_OWED, MOST_WAIT};
 use super::reader::{Field, Table, one_of};
 use super::riscv;
-use crate::addr::{Gpa, Gva, Hpa};
+use crate::addr::{Gva, Hpa};
 use crate::format::Format;
-use crate::mmu::{ASID_WIDTH, Access, Context, Fence, VMID_WIDTH};
+use crate::mmu::{Access, Fence};
 use crate::scenario::{AccessOp, Held, Machine, NamedContext, Op, Timing, access_key};
-use crate::tables::FenceOwed;
 
 const ACTIONS: [&str; 15] = [
     "load",
@@ -44,6 +44,7 @@ pub(super) const MOST_PAGE_FENCES: u64 = 32;
 pub(super) struct Lowering<'a> {
     lines: &'a Lines,
     pub(super) format: Format,
+    rules: &'static dyn FileFormat,
     machine: Machine,
     pub(super) contexts: &'a [NamedContext],
     /// For each context, the registers that it is given by.
@@ -73,6 +74,7 @@ impl<'a> Lowering<'a> {
         Self {
             lines,
             format: machine.format,
+            rules: formats::of(machine.format),
             machine,
             contexts,
             by_registers,
@@ -107,12 +109,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn op(&mut self, table: &Table<'a>) -> Result<()> {
-        let riscv = self.format.is_riscv();
         let mut known: Vec<&str> = [&ACTIONS[..], &MODIFIERS].concat();
-        known.retain(|&key| riscv || !matches!(key, "hlvx" | "walk_caches"));
-        if riscv {
-            riscv::not_there::refuse(table, riscv::not_there::ACCESS)?;
-        }
+        known.retain(|&key| match key {
+            "hlvx" => self.format.accesses().contains(&Access::LoadExecute),
+            "walk_caches" => self.format.has_walk_caches(),
+            _ => true,
+        });
+        self.rules.refuse_op(table)?;
         table.only(&known)?;
         let (action, field) = the_action(table)?;
         let access = Access::ALL
@@ -196,10 +199,8 @@ impl<'a> Lowering<'a> {
             Some(name) => self.context(&name)?,
             None => self.current,
         };
-        if self.format.is_riscv() {
-            let given = self.by_registers[context].as_ref();
-            riscv::fits_access(access, &self.contexts[context], given, field)?;
-        }
+        let given = self.by_registers[context].as_ref();
+        riscv::fits_access(access, &self.contexts[context], given, field)?;
         let expect = table
             .get("expect")
             .map(|field| expect::expect(&field, self.format))
@@ -250,61 +251,19 @@ impl<'a> Lowering<'a> {
             }
             return Ok(());
         }
-        if self.format.is_riscv() && field.is_table() {
-            self.ops.push(Op::Fence(riscv::fence(field, self.format)?));
-            return Ok(());
-        }
-        let expected = match self.format.is_riscv() {
-            true => {
-                "\"all\", \"owed\" or an instruction, like { hfence_gvma = { gpa = ..., vmid = ... \
-                 } }"
-            }
-            false => "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }",
-        };
-        if !field.is_table() {
-            return Err(field.wrong_kind(expected));
-        }
-        let table = field.table("`fence`")?;
-        table.only(&["gva", "gpa", "asid", "vmid"])?;
-        if table.keys().is_empty() {
-            return Err(field
-                .wrong("a fence without an operand", expected)
-                .help("a fence of everything is: fence = \"all\""));
-        }
-        let geometry = self.format.geometry();
-        let number = |key, width: u32| {
-            table
-                .get(key)
-                .map(|field| field.number_u16(((1u32 << width) - 1) as u16))
-                .transpose()
-        };
-        let fence = Fence {
-            virt: true,
-            gva: table
-                .get("gva")
-                .map(|field| field.address("gVA", geometry.gva_width))
-                .transpose()?
-                .map(Gva),
-            gpa: table
-                .get("gpa")
-                .map(|field| field.address("gPA", geometry.gpa_width))
-                .transpose()?
-                .map(Gpa),
-            asid: number("asid", ASID_WIDTH)?,
-            vmid: number("vmid", VMID_WIDTH)?,
-        };
-        self.ops.push(Op::Fence(fence));
+        self.ops
+            .push(Op::Fence(self.rules.fence(field, self.format)?));
         Ok(())
     }
 
-    /// The fences that invalidate everything: inside virtual machines, and in RISC-V also outside
-    /// them.
+    /// The fences that match everything: of virtual machines, and of all outside them if the format
+    /// has such contexts.
     fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
         let outside = Fence {
             virt: false,
             ..Fence::default()
         };
-        let outside = self.format.is_riscv().then_some(outside);
+        let outside = self.format.has_native_contexts().then_some(outside);
         [Fence::default()].into_iter().chain(outside)
     }
 
@@ -347,26 +306,9 @@ impl<'a> Lowering<'a> {
 
     /// `map` and `unmap`.
     fn edit(&mut self, field: &Field<'a>, map: bool) -> Result<()> {
-        let (name, known) = if self.format.is_riscv() && map {
-            (
-                "`map`",
-                &[
-                    "guest", "host", "from", "to", "size", "pages", "rights", "u", "g", "a", "d",
-                    "pbmt",
-                ][..],
-            )
-        } else if map {
-            (
-                "`map`",
-                &["guest", "host", "from", "to", "pages", "rights"][..],
-            )
-        } else if self.format.is_riscv() {
-            ("`unmap`", &["guest", "host", "from", "size", "pages"][..])
-        } else {
-            ("`unmap`", &["guest", "host", "from", "pages"][..])
-        };
+        let name = if map { "`map`" } else { "`unmap`" };
         let table = field.table(name)?;
-        table.only(known)?;
+        table.only(self.rules.edit_keys(map))?;
         let (kind, of) = match (table.get("host"), table.get("guest")) {
             (Some(host), None) => (Kind::Host, host),
             (None, Some(guest)) => (Kind::Guest, guest),
@@ -381,11 +323,7 @@ impl<'a> Lowering<'a> {
                     .label("`host` or `guest` is missing, with a name"));
             }
         };
-        if self.format.is_riscv() {
-            self.edit_riscv(&table, kind, &of, map)?;
-        } else {
-            self.edit_handout(&table, kind, &of, map)?;
-        }
+        self.rules.edit(self, &table, kind, &of, map)?;
         let written = self.layout.take_written();
         self.ops
             .extend(written.into_iter().map(|(at, word)| Op::Write {
@@ -404,92 +342,7 @@ impl<'a> Lowering<'a> {
         spent.edit(pages.min(MOST_PAGE_FENCES), contexts, tables, place)
     }
 
-    fn edit_handout(
-        &mut self,
-        table: &Table<'a>,
-        kind: Kind,
-        of: &Field<'_>,
-        map: bool,
-    ) -> Result<()> {
-        let table_name = of.string("the name of a table, in quotes")?;
-        let index = match kind {
-            Kind::Host => self.layout.host_index(of, table_name)?,
-            Kind::Guest => self.layout.guest_index(of, table_name)?,
-        };
-        if !map {
-            self.must_have_rights_mode(kind, index, of)?;
-        }
-        let mapping = Mapping::read(table, kind, map, self.format)?;
-        self.spend(mapping.pages, &mapping.span)?;
-        let owed = match kind {
-            Kind::Host => self.layout.map_host(index, &mapping)?,
-            Kind::Guest => self.layout.map_guest(index, &mapping)?,
-        };
-        if mapping.pages > MOST_PAGE_FENCES {
-            for owed in owed.into_iter().take(1) {
-                self.owe_of(kind, index, owed.of_every_page());
-            }
-        } else {
-            for owed in owed {
-                self.owe_of(kind, index, owed);
-            }
-        }
-        Ok(())
-    }
-
-    /// Contexts that translate through a table.
-    fn users(&self, kind: Kind, index: usize) -> impl Iterator<Item = &'a NamedContext> {
-        let (host_root, guest_root) = match kind {
-            Kind::Host => (self.layout.host(index).root(), None),
-            Kind::Guest => (
-                self.layout.root_of_guests_host(index),
-                Some(self.layout.guest(index).root()),
-            ),
-        };
-        self.contexts.iter().filter(move |context| {
-            context.context.host.root == host_root
-                && (guest_root.is_none() || context.context.guest_root() == guest_root)
-        })
-    }
-
-    fn must_have_rights_mode(&self, kind: Kind, index: usize, of: &Field<'_>) -> Result<()> {
-        match self.users(kind, index).find(|user| !user.context.rights) {
-            None => Ok(()),
-            Some(user) => Err(Problem::at(
-                &of.span,
-                format!("`unmap`, but context `{}` has no rights mode", user.name),
-            )
-            .label("used by that context")
-            .help(
-                "with `rights` = false no entry is ever invalid, and one that is 0 means page 0: set `rights` = true in \
-                 the context, or `map` the page to another",
-            )),
-        }
-    }
-
-    /// Adds the fence obligations of a change of a table, for the contexts that use the table.
-    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
-        let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
-        for context in users {
-            let owed = owed.of_vmid(context.vmid);
-            let owed = match kind {
-                Kind::Guest => owed.of_asid(context.asid),
-                // The pages of a guest table that is known by its root register alone are not
-                // known.
-                Kind::Host if self.has_unknown_guest(&context) => owed.of_every_page(),
-                Kind::Host => owed,
-            };
-            self.owe(owed.fence());
-        }
-    }
-
-    fn has_unknown_guest(&self, context: &Context) -> bool {
-        context
-            .guest_root()
-            .is_some_and(|root| !self.layout.knows_guest(context.host.root, root))
-    }
-
-    /// Adds a fence obligation, unless another one covers it.
+    /// Adds to what is owed, unless that is owed already.
     pub(super) fn owe(&mut self, fence: Fence) {
         if !self.owed.iter().any(|owed| covers(owed, &fence)) {
             self.owed.retain(|owed| !covers(&fence, owed));

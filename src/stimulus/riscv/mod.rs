@@ -9,17 +9,18 @@
 //! their frequencies.
 
 mod situations;
+mod words;
 mod world;
 
-use super::aim::{Aimed, Edit, End, Image, When, Window, draw_rights};
+use super::aim::{Aimed, Edit, End, Image, When, Window};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::{Goal, Mode, Place, Situation, WalkGoal, WalkOutcome};
+use crate::coverage::{Goal, Mode, Situation, WalkGoal, WalkOutcome, WalkPosition};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
-use crate::memory::HostMemory;
 use crate::mmu::{Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage};
-use crate::scenario::{AccessOp, Machine, NamedContext, Op, Timing};
+use crate::scenario::{AccessOp, Machine, Op, Timing};
+use words::draw_rights;
 use world::{Wanted, World};
 
 /// Frequencies of events. Percentages unless stated.
@@ -151,13 +152,25 @@ pub mod weights {
 /// Pages that are tried for a goal.
 const GOAL_TRIES: u32 = 6;
 
-/// Draws the RISC-V part of a scenario: memory, contexts and operations.
-pub(super) fn draw(
-    machine: Machine,
-    draw: &mut Draw,
-    accesses: u64,
-    goals: &[Goal],
-) -> (HostMemory, Vec<NamedContext>, Vec<Op>) {
+/// The RISC-V formats.
+pub(super) struct Riscv;
+
+impl super::formats::StimulusFormat for Riscv {
+    fn draw(&self, wanted: &super::Wanted<'_>, draw: &mut Draw) -> super::Parts {
+        self::draw(wanted.machine, draw, wanted.accesses, wanted.goals)
+    }
+
+    fn can_lean(&self) -> bool {
+        true
+    }
+
+    fn words(&self) -> &'static dyn super::formats::Words {
+        &words::RiscvWords
+    }
+}
+
+/// Draws the memory, the contexts and the ops of a scenario.
+fn draw(machine: Machine, draw: &mut Draw, accesses: u64, goals: &[Goal]) -> super::Parts {
     let walks: Vec<WalkGoal> = goals.iter().filter_map(Goal::walk).collect();
     let situations: Vec<Situation> = goals.iter().filter_map(Goal::situation).collect();
     // Walks of one mode at a time: its tables are what the machine is made for.
@@ -914,12 +927,12 @@ impl Ops<'_> {
         query: &Query,
         context: usize,
         kind: FaultKind,
-        at: Place,
+        at: WalkPosition,
         race: bool,
     ) -> bool {
         let of_update = matches!(
             at,
-            Place::Host {
+            WalkPosition::Host {
                 purpose: Purpose::GuestUpdate(_),
                 ..
             }
@@ -934,7 +947,7 @@ impl Ops<'_> {
             true => When::Meanwhile,
             false => When::Before,
         };
-        let is_there = |position| Place::of(&position) == at;
+        let is_there = |position| WalkPosition::of(&position) == at;
         let end = |_: &mut Draw, _| Some(End::Fault(kind));
         let aimed = self.image.aim(self.draw, query, when, is_there, end);
         let gva = query.gva.0;

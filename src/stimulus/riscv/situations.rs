@@ -5,11 +5,13 @@
 
 use super::super::aim::Edit;
 use super::super::{draw_hold, draw_timing, slow_timing};
-use super::world::{Field, Wanted};
+use super::world::Wanted;
 use super::{Ops, all_of, back, weights};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::model::{WALK_STATES, WalkState, forms};
-use crate::coverage::{Id, Situation};
+use crate::coverage::axes::Operands;
+use crate::coverage::groups::fence_walk::Matched;
+use crate::coverage::groups::twin::TwinField;
+use crate::coverage::{Situation, WalkState};
 use crate::mmu::{Access, Fence, Query, WalkCaches};
 use crate::scenario::{Held, Op, Timing};
 
@@ -19,9 +21,9 @@ const PAGE_TRIES: u32 = 12;
 /// A fence in a certain cycle that is wanted.
 #[derive(Clone, Copy, Default)]
 pub(super) struct FenceAt {
-    /// The form, by its number.
-    form: Option<usize>,
-    /// The state of the walk that the fence meets.
+    /// Its operands.
+    operands: Option<Operands>,
+    /// The state of the walk that it is to meet.
     state: Option<WalkState>,
     /// The fence matches the walk.
     named: Option<bool>,
@@ -30,24 +32,23 @@ pub(super) struct FenceAt {
 impl Ops<'_> {
     /// An episode of the kind that a bin is about.
     pub(super) fn toward_a_situation(&mut self, situation: &Situation) {
-        let at = |axis: usize| usize::from(situation.at[axis]);
-        match situation.id {
-            Id::FenceWalk => self.fence_at(Some(FenceAt {
-                form: Some(at(0)),
-                state: WALK_STATES.get(at(1)).copied(),
-                named: Some(at(2) == 0),
+        match situation {
+            Situation::FenceWalk(bin) => self.fence_at(Some(FenceAt {
+                operands: Some(bin.operands),
+                state: Some(bin.state),
+                named: Some(bin.matched == Matched::Named),
             })),
-            Id::FencePlace => self.fence_at(Some(FenceAt {
-                state: WALK_STATES.get(at(0)).copied(),
+            Situation::FencePlace(bin) => self.fence_at(Some(FenceAt {
+                state: Some(bin.state),
                 named: Some(true),
                 ..FenceAt::default()
             })),
-            Id::Twin => self.twins(Field::ALL.get(at(0)).copied()),
-            Id::Wait => self.hold(Held::ALL.get(at(0)).copied()),
-            Id::ErrorWord => self.errors(),
-            Id::CacheSwitch if self.world.has_walk_caches() => self.switch_caches(),
-            Id::SecondAgain if self.world.second_sets().is_some() => self.come_back(),
-            _ => self.roam(),
+            Situation::Twin(bin) => self.twins(Some(bin.field)),
+            Situation::Wait(bin) => self.hold(Some(bin.port)),
+            Situation::ErrorWord(_) => self.errors(),
+            Situation::CacheSwitch(_) if self.world.has_walk_caches() => self.switch_caches(),
+            Situation::SecondAgain(_) if self.world.second_sets().is_some() => self.come_back(),
+            Situation::CacheSwitch(_) | Situation::SecondAgain(_) => self.roam(),
         }
     }
 
@@ -153,12 +154,10 @@ impl Ops<'_> {
 
     /// A page of the kind of address space that a wanted fence can meet so.
     fn page_for(&mut self, wanted: &FenceAt) -> (usize, Wanted) {
-        let forms = forms(self.world.format);
-        let form = wanted.form.and_then(|form| forms.get(form));
-        let wants_virt = match (form, wanted.named) {
-            (Some(form), Some(true)) => Some(form.virt),
-            // With neither tag, a near miss is a fence of the other kind of address space.
-            (Some(form), Some(false)) if !form.asid && !form.vmid => Some(!form.virt),
+        let wants_virt = match (wanted.operands, wanted.named) {
+            (Some(operands), Some(true)) => Some(operands.virt),
+            // With neither tag it leaves alone what is of the other kind.
+            (Some(operands), Some(false)) if operands.has_no_tag() => Some(!operands.virt),
             _ => None,
         };
         let mut found = self.page();
@@ -211,32 +210,29 @@ impl Ops<'_> {
             Some(named) => !named,
             None => self.near_miss(),
         };
-        let Some(form) = wanted.form.and_then(|form| {
-            let forms = forms(self.world.format);
-            forms.get(form).copied()
-        }) else {
+        let Some(operands) = wanted.operands else {
             return self.draw_fence(context, gva, mapping, miss);
         };
         let tags = query.context;
         let gpa = mapping.map_or(gva, |mapping| mapping.gpa.0);
         let format = self.world.format;
-        let off_asid = miss && (!form.vmid || self.draw.percent(50));
+        let off_asid = miss && (!operands.vmid || self.draw.percent(50));
         Fence {
-            virt: form.virt,
-            gva: form.gva.then(|| Gva(self.operand(gva, 12, false))),
-            gpa: form.gpa.then(|| Gpa(self.operand(gpa, 12, false))),
-            asid: form
+            virt: operands.virt,
+            gva: operands.gva.then(|| Gva(self.operand(gva, 12, false))),
+            gpa: operands.gpa.then(|| Gpa(self.operand(gpa, 12, false))),
+            asid: operands
                 .asid
                 .then(|| self.tag(tags.asid, format.asid_width(), off_asid)),
-            vmid: form
+            vmid: operands
                 .vmid
                 .then(|| self.tag(tags.vmid, format.vmid_width(), miss && !off_asid)),
         }
     }
 
-    /// One page under contexts that differ in one field only, in quick succession: over one walk if
-    /// it lasts, and over its TLB entry.
-    pub(super) fn twins(&mut self, field: Option<Field>) {
+    /// One page under contexts that differ in one field only, in quick succession: over one walk where it lasts, and over what the TLB
+    /// has of it.
+    pub(super) fn twins(&mut self, field: Option<TwinField>) {
         let fitting: Vec<_> = (self.world.twins.iter())
             .filter(|(of, _, differ)| {
                 field.is_none_or(|field| field == *differ) && !self.world.pages[*of].is_empty()

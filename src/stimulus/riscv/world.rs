@@ -5,15 +5,17 @@
 use std::collections::BTreeMap;
 
 use super::weights;
+use super::words::draw_rights;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::coverage::Mode;
+use crate::coverage::axes::ContextField;
+use crate::coverage::groups::twin::TwinField;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Rights, Stage, StageControl};
 use crate::scenario::{Machine, NamedContext};
 use crate::stimulus::Draw;
-use crate::stimulus::aim::draw_rights;
 
 const PAGE: u32 = 12;
 pub(super) const NAPOT: u32 = 16;
@@ -84,7 +86,7 @@ pub(super) struct World {
     pub pages: Vec<Vec<Wanted>>,
     pub entries: Vec<Word>,
     /// Contexts that differ in one field only.
-    pub twins: Vec<(usize, usize, Field)>,
+    pub twins: Vec<(usize, usize, TwinField)>,
     switches: Switches,
     /// The address of the next host table.
     next_frame: u64,
@@ -552,12 +554,16 @@ impl World {
 
     /// A context that differs in one field only from one of those that there are.
     fn add_twin(&mut self, draw: &mut Draw) {
-        let field = *draw.of(&Field::ALL);
+        let fields: Vec<_> = TwinField::ALL
+            .into_iter()
+            .filter(|&field| field != TwinField::Field(ContextField::RightsMode))
+            .collect();
+        let field = *draw.of(&fields);
         self.add_twin_in(draw, field);
     }
 
-    /// Adds a context that differs in this field only.
-    pub fn add_twin_in(&mut self, draw: &mut Draw, field: Field) {
+    /// The same, of a field.
+    pub fn add_twin_in(&mut self, draw: &mut Draw, field: TwinField) {
         let of = draw.below(self.contexts.len() as u64) as usize;
         let mut context = self.contexts[of].context;
         self.change(draw, &mut context, field);
@@ -569,46 +575,51 @@ impl World {
         self.twins.push((of, twin, field));
     }
 
-    /// Changes one field of a context. If there is no other value, the context stays as it is.
-    fn change(&self, draw: &mut Draw, context: &mut Context, field: Field) {
+    /// Changes one field of a context. It stays as it is where there is nothing to change it to.
+    fn change(&self, draw: &mut Draw, context: &mut Context, field: TwinField) {
         let is64 = self.format == Format::Rv64;
         let root_of = |draw: &mut Draw| {
             self.contexts[draw.below(self.contexts.len() as u64) as usize].context
         };
+        let field = match field {
+            TwinField::Field(field) => field,
+            TwinField::GuestRootBits => return context.guest.root.0 ^= 1 << draw.below(12),
+            TwinField::HostRootBits => return context.host.root.0 ^= 1 << draw.below(14),
+        };
         match field {
-            // Outside virtual machines there is no host stage.
-            Field::Virt => context.virt ^= context.host.levels == 0,
-            Field::GuestMode if context.guest.levels > 0 => {
+            // Outside virtual machines there is no stage of the host's.
+            ContextField::Virt => context.virt ^= context.host.levels == 0,
+            ContextField::GuestMode if context.guest.levels > 0 => {
                 context.guest.levels = self.draw_levels(draw) as u8;
             }
-            Field::HostMode if context.host.levels > 0 => {
+            ContextField::HostMode if context.host.levels > 0 => {
                 context.host.levels = self.draw_levels(draw) as u8;
             }
-            Field::GuestMode | Field::HostMode => {}
-            Field::GuestRoot => {
+            ContextField::GuestMode | ContextField::HostMode => {}
+            ContextField::GuestRoot => {
                 let page = self.geometry.table_bytes() - 1;
                 let root = root_of(draw).guest.root.0 & !page;
                 context.guest.root.0 = root | context.guest.root.0 & page;
             }
-            Field::HostRoot if context.virt => {
+            ContextField::HostRoot if context.virt => {
                 let page = (self.geometry.table_bytes() << self.geometry.host_root_extra) - 1;
                 let root = root_of(draw).host.root.0 & !page;
                 context.host.root.0 = root | context.host.root.0 & page;
             }
-            Field::HostRoot => {}
-            Field::Asid => context.asid ^= 1 << draw.below(self.format.asid_width().into()),
-            Field::Vmid => context.vmid ^= 1 << draw.below(self.format.vmid_width().into()),
-            Field::User => context.user ^= true,
-            Field::Sum => context.sum ^= true,
-            Field::GuestMxr => context.guest.mxr ^= true,
-            Field::HostMxr => context.host.mxr ^= true,
-            Field::GuestAdue => context.guest.adue ^= true,
-            Field::HostAdue => context.host.adue ^= true,
-            Field::GuestPbmte => context.guest.pbmte ^= is64,
-            Field::HostPbmte => context.host.pbmte ^= is64,
-            Field::Napot => context.napot ^= is64,
-            Field::GuestRootBits => context.guest.root.0 ^= 1 << draw.below(12),
-            Field::HostRootBits => context.host.root.0 ^= 1 << draw.below(14),
+            ContextField::HostRoot => {}
+            ContextField::Asid => context.asid ^= 1 << draw.below(self.format.asid_width().into()),
+            ContextField::Vmid => context.vmid ^= 1 << draw.below(self.format.vmid_width().into()),
+            ContextField::User => context.user ^= true,
+            ContextField::Sum => context.sum ^= true,
+            ContextField::GuestMxr => context.guest.mxr ^= true,
+            ContextField::HostMxr => context.host.mxr ^= true,
+            ContextField::GuestAdue => context.guest.adue ^= true,
+            ContextField::HostAdue => context.host.adue ^= true,
+            ContextField::GuestPbmte => context.guest.pbmte ^= is64,
+            ContextField::HostPbmte => context.host.pbmte ^= is64,
+            ContextField::Napot => context.napot ^= is64,
+            // RISC-V has no rights mode.
+            ContextField::RightsMode => {}
         }
     }
 
@@ -761,55 +772,6 @@ impl World {
         };
         tables(one) == tables(other)
     }
-}
-
-/// A single field in which two contexts may differ. The order is that of
-/// [`crate::coverage::model::TWINS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    Virt,
-    GuestMode,
-    HostMode,
-    GuestRoot,
-    HostRoot,
-    Asid,
-    Vmid,
-    User,
-    Sum,
-    GuestMxr,
-    HostMxr,
-    GuestAdue,
-    HostAdue,
-    GuestPbmte,
-    HostPbmte,
-    Napot,
-    /// Below the alignment of the register, where they mean nothing.
-    GuestRootBits,
-    HostRootBits,
-}
-
-impl Field {
-    /// Each, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
-        Self::Virt,
-        Self::GuestMode,
-        Self::HostMode,
-        Self::GuestRoot,
-        Self::HostRoot,
-        Self::Asid,
-        Self::Vmid,
-        Self::User,
-        Self::Sum,
-        Self::GuestMxr,
-        Self::HostMxr,
-        Self::GuestAdue,
-        Self::HostAdue,
-        Self::GuestPbmte,
-        Self::HostPbmte,
-        Self::Napot,
-        Self::GuestRootBits,
-        Self::HostRootBits,
-    ];
 }
 
 /// The bits of a leaf.

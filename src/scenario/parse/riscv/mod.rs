@@ -1,26 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The parts of a scenario file that differ for the formats of RISC-V: contexts, tables, fences.
+//! What a scenario file has for the RISC-V formats: contexts, tables, fences.
 
 mod context;
 mod layout;
-pub(super) mod not_there;
+mod not_there;
 mod ops;
 
-pub(super) use context::{ByRegisters, contexts, fits_access};
+pub(super) use context::{ByRegisters, fits_access};
 pub(super) use layout::Tables;
-pub(super) use ops::fence;
 
 use super::error::Result;
-use super::reader::{Field, one_of};
+use super::formats::{Contexts, FileFormat};
+use super::layout::{Kind, Layout};
+use super::ops::Lowering;
+use super::reader::{Field, Table, one_of};
 use crate::format::Format;
-use crate::format::riscv::{level_choices, mode_name};
-use crate::mmu::{MemoryType, Stage};
-use crate::scenario::size_name;
+use crate::format::riscv::mode_name;
+use crate::mmu::{Fence, MemoryType, Stage};
+use crate::scenario::{Machine, size_name};
 use crate::tables::riscv::level_of_size;
+
+/// The RISC-V formats.
+pub(super) struct Riscv;
+
+impl FileFormat for Riscv {
+    fn lay_hosts<'a>(&self, layout: &mut Layout<'a>, file: &Table<'a>) -> Result<()> {
+        layout.lay_riscv_hosts(file)
+    }
+
+    fn lay_guests<'a>(&self, layout: &mut Layout<'a>, file: &Table<'a>) -> Result<()> {
+        layout.lay_riscv_guests(file)
+    }
+
+    fn contexts(
+        &self,
+        file: &Table<'_>,
+        machine: &Machine,
+        layout: &Layout<'_>,
+    ) -> Result<Contexts> {
+        context::contexts(file, machine, layout)
+    }
+
+    fn refuse_op(&self, table: &Table<'_>) -> Result<()> {
+        not_there::refuse(table, not_there::ACCESS)
+    }
+
+    fn fence(&self, field: &Field<'_>, format: Format) -> Result<Fence> {
+        ops::fence(field, format)
+    }
+
+    fn edit_keys(&self, map: bool) -> &'static [&'static str] {
+        match map {
+            true => &[
+                "guest", "host", "from", "to", "size", "pages", "rights", "u", "g", "a", "d",
+                "pbmt",
+            ],
+            false => &["guest", "host", "from", "size", "pages"],
+        }
+    }
+
+    fn edit<'a>(
+        &self,
+        lowering: &mut Lowering<'a>,
+        table: &Table<'a>,
+        kind: Kind,
+        of: &Field<'_>,
+        map: bool,
+    ) -> Result<()> {
+        lowering.edit_riscv(table, kind, of, map)
+    }
+
+    fn expect_keys(&self) -> &'static [&'static str] {
+        &["cause", "tval2", "tinst", "gva", "page", "memory_type"]
+    }
+}
 
 /// Levels of a mode of the stage, by its name.
 fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
-    let modes: Vec<(&str, u8)> = level_choices(format)
+    let modes: Vec<(&str, u8)> = format
+        .level_choices()
         .iter()
         .filter_map(|&levels| Some((mode_name(stage, levels)?, levels)))
         .collect();
@@ -30,7 +88,7 @@ fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
     };
     let of_other_xlen = (2..=5).find(|&levels| {
         mode_name(stage, levels).is_some_and(|name| field.is_text(name))
-            && !level_choices(format).contains(&levels)
+            && !format.level_choices().contains(&levels)
     });
     if let Some(levels) = of_other_xlen {
         let name = mode_name(stage, levels).unwrap_or_default();

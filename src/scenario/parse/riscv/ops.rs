@@ -15,7 +15,12 @@ const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
 
 /// A fence that is a table: by its instruction, whose operands are what registers hold, or by the
 /// operands that the port has.
-pub(in super::super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
+pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
+    if !field.is_table() {
+        return Err(field.wrong_kind(
+            "\"all\", \"owed\" or an instruction, like { hfence_gvma = { gpa = ..., vmid = ... } }",
+        ));
+    }
     let table = field.table("`fence`")?;
     let operands = ["virt", "gva", "gpa", "asid", "vmid"];
     table.only(&[&INSTRUCTIONS[..], &operands].concat())?;

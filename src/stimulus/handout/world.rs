@@ -2,7 +2,7 @@
 //! The tables of a random scenario: some virtual machines, some guests in each, and contexts that
 //! use them.
 
-use super::{Draw, Profile, weights};
+use super::super::{Draw, Profile, weights};
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Geometry;
 use crate::format::handout::{leaf, pointer};

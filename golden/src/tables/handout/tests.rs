@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 use super::*;
+use crate::memory::HostMemory;
 
 fn walk(
     format: Format,

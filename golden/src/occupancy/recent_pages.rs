@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The pages that a TLB certainly contains, in the order of their use.
+//!
+//! [`super::Tlb`] judges answers. This model lists entries, for readers that count what a request or
+//! a fence meets: those that are certainly there. `docs/ports.md`, "TLB": while all that was ever filled fits, nothing is replaced; else a tree pseudo-LRU of n
+//! entries keeps the log2(n) + 1 that were used last, whatever came before them.
+
+use super::page::{Page, PageKind};
+use super::tree_plru_others;
+use crate::addr::Gva;
+use crate::format::Format;
+use crate::mmu::{Extent, Fence, Outcome, Query, Space};
+use crate::walk::{self, Mapping};
+
+/// A page that a walk has filled a TLB with.
+#[derive(Clone, Copy, Debug)]
+pub struct FilledPage {
+    page: Page,
+    /// The address space that was walked for, with the parts that the tag does not have.
+    pub space: Space,
+    /// The gVA that was walked for.
+    pub gva: Gva,
+    /// The mapping of that gVA.
+    pub mapping: Mapping,
+}
+
+impl FilledPage {
+    /// Makes the page that a walk for a query has found.
+    pub fn new(query: &Query, mapping: &Mapping) -> Self {
+        Self {
+            page: Page::new(query, PageKind::of(mapping)),
+            space: query.context.space(),
+            gva: query.gva,
+            mapping: *mapping,
+        }
+    }
+
+    /// Whether the page is for a query, by address and address space. It may refuse the access.
+    #[inline]
+    pub fn is_for(&self, query: &Query) -> bool {
+        self.covers(query.gva) && self.page.contains(query)
+    }
+
+    /// Whether a fence matches the page.
+    pub fn is_matched_by(&self, fence: &Fence) -> bool {
+        fence.names(self.space, &self.extent())
+    }
+
+    /// Whether a gVA is in the page, whatever its address space.
+    #[inline]
+    pub fn covers(&self, gva: Gva) -> bool {
+        let size = self.mapping.page_size;
+        self.gva.0 >> size == gva.0 >> size
+    }
+
+    /// Returns the answer to a query that the page is for; none where it refuses the access.
+    pub fn answer(&self, format: Format, query: &Query) -> Option<Outcome> {
+        walk::answer_from(format, query, &self.mapping)
+    }
+
+    /// Returns the part of the mapping that fences compare.
+    pub fn extent(&self) -> Extent {
+        self.mapping.extent(self.gva)
+    }
+}
+
+/// The entries that a TLB certainly contains, the last used first.
+#[derive(Debug)]
+pub struct RecentPages {
+    capacity: usize,
+    /// The machine has address spaces of V=0.
+    has_native: bool,
+    /// The last used first; none where it is not known which entry was used.
+    entries: Vec<Option<FilledPage>>,
+    /// The TLB may contain entries of V=0, and of V=1, that are not among these.
+    others: [bool; 2],
+}
+
+impl RecentPages {
+    /// Makes an empty TLB of so many entries.
+    pub fn new(format: Format, entries: u32) -> Self {
+        Self {
+            capacity: entries as usize,
+            has_native: format.has_native_contexts(),
+            entries: Vec::new(),
+            others: [false; 2],
+        }
+    }
+
+    /// Returns the entries that are certainly there, the last used first.
+    pub fn must_contain(&self) -> impl Iterator<Item = &FilledPage> {
+        self.entries.iter().flatten()
+    }
+
+    /// Whether the TLB is certainly empty.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.others == [false; 2]
+    }
+
+    /// Returns the entry that is for a query, if it is certainly there. It may refuse the access.
+    pub fn find(&self, query: &Query) -> Option<&FilledPage> {
+        self.must_contain().find(|entry| entry.is_for(query))
+    }
+
+    /// A walk has filled the TLB: the page takes the place of what it overlaps.
+    pub fn on_fill(&mut self, query: &Query, mapping: &Mapping) {
+        let new = FilledPage::new(query, mapping);
+        self.entries
+            .retain(|old| old.is_none_or(|old| !old.page.overlaps(&new.page)));
+        if self.entries.len() >= self.capacity {
+            self.keep_recent();
+        }
+        self.push(Some(new));
+    }
+
+    /// The entry that is for a query has answered it.
+    pub fn on_hit(&mut self, query: &Query) {
+        let is_it = |entry: &Option<FilledPage>| entry.is_some_and(|entry| entry.is_for(query));
+        if let Some(at) = self.entries.iter().position(is_it) {
+            let entry = self.entries.remove(at);
+            self.push(entry);
+        }
+    }
+
+    /// An entry that is not among those known has answered a request.
+    pub fn on_unknown_hit(&mut self) {
+        self.push(None);
+    }
+
+    /// The L2 TLB has answered a request. The TLB has been filled with an entry that only the
+    /// response tells, and may have replaced any of its own.
+    pub fn on_l2_hit(&mut self) {
+        self.push(None);
+        self.keep_recent();
+    }
+
+    /// A fence has been accepted.
+    pub fn on_fence(&mut self, fence: &Fence) {
+        // A fill in the fence's own cycle finds no room that the fence makes.
+        if self.entries.len() >= self.capacity {
+            self.keep_recent();
+        }
+        self.entries
+            .retain(|entry| entry.is_none_or(|entry| !entry.is_matched_by(fence)));
+        if fence.matches_everything() {
+            self.others[usize::from(fence.virt)] = false;
+        }
+        if self.others == [false; 2] {
+            self.entries.retain(Option::is_some);
+        }
+    }
+
+    /// From now on something may be replaced: only what was used last is certain.
+    fn keep_recent(&mut self) {
+        let kept = tree_plru_others(self.capacity as u32) as usize + 1;
+        for entry in self.entries.drain(kept.min(self.entries.len())..) {
+            match entry {
+                Some(entry) => self.others[usize::from(entry.space.virt)] = true,
+                None => self.others = [self.has_native, true],
+            }
+        }
+    }
+
+    /// An entry is used: it stands first.
+    fn push(&mut self, entry: Option<FilledPage>) {
+        self.entries.insert(0, entry);
+        if self.others != [false; 2] {
+            self.keep_recent();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::occupancy::test_support::{mapping, native, query};
+
+    fn tlb(capacity: u32) -> RecentPages {
+        RecentPages::new(Format::Rv64, capacity)
+    }
+
+    fn fill(tlb: &mut RecentPages, virt: bool, page: u64, size: u32) {
+        let gva = page << 12;
+        let query = if virt { query(gva) } else { native(gva) };
+        tlb.on_fill(&query, &mapping(gva, size, size));
+    }
+
+    fn pages(tlb: &RecentPages) -> Vec<u64> {
+        tlb.must_contain().map(|entry| entry.gva.0 >> 12).collect()
+    }
+
+    #[test]
+    fn all_pages_are_certain_while_they_fit_and_then_the_last_used() {
+        let mut tlb = tlb(4);
+        for page in 0..4 {
+            fill(&mut tlb, true, page, 12);
+        }
+        assert_eq!(pages(&tlb), [3, 2, 1, 0]);
+        fill(&mut tlb, true, 4, 12);
+        assert_eq!(pages(&tlb), [4, 3, 2]);
+        // A hit of another entry, which may be any, is among the last three now.
+        tlb.on_unknown_hit();
+        assert_eq!(pages(&tlb), [4, 3]);
+        fill(&mut tlb, true, 5, 12);
+        assert_eq!(pages(&tlb), [5, 4]);
+    }
+
+    #[test]
+    fn a_hit_moves_its_page_to_the_front() {
+        let mut tlb = tlb(4);
+        for page in 0..3 {
+            fill(&mut tlb, true, page, 12);
+        }
+        assert!(tlb.find(&query(0)).is_some());
+        tlb.on_hit(&query(0));
+        assert_eq!(pages(&tlb), [0, 2, 1]);
+        tlb.on_hit(&query(7 << 12));
+        assert_eq!(pages(&tlb), [0, 2, 1]);
+    }
+
+    #[test]
+    fn a_hit_of_the_l2_tlb_may_replace_all_but_the_last_used() {
+        let mut tlb = tlb(4);
+        for page in 0..4 {
+            fill(&mut tlb, true, page, 12);
+        }
+        tlb.on_l2_hit();
+        assert_eq!(pages(&tlb), [3, 2]);
+    }
+
+    #[test]
+    fn a_fence_of_everything_makes_all_pages_certain_again() {
+        let mut tlb = tlb(4);
+        for page in 0..6 {
+            fill(&mut tlb, page % 2 == 0, page, 12);
+        }
+        assert_eq!(tlb.others, [true; 2]);
+        let everything = |virt| Fence {
+            virt,
+            ..Fence::default()
+        };
+        tlb.on_fence(&everything(true));
+        assert_eq!(pages(&tlb), [5, 3]);
+        assert_eq!(tlb.others, [true, false]);
+        tlb.on_fence(&everything(false));
+        assert!(tlb.is_empty());
+        for page in 0..4 {
+            fill(&mut tlb, true, page, 12);
+        }
+        assert_eq!(pages(&tlb), [3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn a_fence_keeps_what_it_does_not_match_as_far_as_a_fill_beside_it_can_not_replace_it() {
+        let mut tlb = tlb(4);
+        for page in 0..4 {
+            fill(&mut tlb, true, page, 12);
+        }
+        tlb.on_fence(&Fence {
+            gva: Some(Gva(2 << 12)),
+            ..Fence::default()
+        });
+        // The TLB was full: page 0 may have been replaced in the fence's cycle.
+        assert_eq!(pages(&tlb), [3, 1]);
+    }
+
+    #[test]
+    fn a_fill_takes_the_place_of_what_it_overlaps() {
+        let mut tlb = tlb(4);
+        for page in 0..3 {
+            fill(&mut tlb, true, page, 12);
+        }
+        fill(&mut tlb, false, 1, 12);
+        fill(&mut tlb, true, 0x100, 21);
+        assert_eq!(pages(&tlb), [0x100, 1]);
+        let found = tlb.find(&query(0x1F_F000)).unwrap();
+        assert!(found.covers(Gva(0)) && !found.covers(Gva(0x20_0000)));
+        assert!(tlb.find(&query(0x20_0000)).is_none());
+        let mut other = query(0x1000);
+        other.context.asid = 9;
+        assert!(tlb.find(&other).is_none());
+    }
+}

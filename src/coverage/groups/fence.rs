@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `fence`: fences, and how they meet the TLB and the walks.
+
+use crate::coverage::axes::Operands;
+use crate::coverage::bins::Sampling;
+use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
+use crate::coverage::events::FenceTaken;
+use crate::coverage::formats::{self, Feature};
+use crate::format::Format;
+use crate::golden::occupancy::FilledPage;
+use crate::mmu;
+
+axis! {
+    /// How a fence meets the TLB and the walks. An operand spares an entry if all others match it.
+    pub enum Met {
+        /// It matches an entry.
+        Named = "an entry it names",
+        /// An entry is of the other V.
+        OtherV = "an entry of the other V",
+        /// Only its gVA does not match an entry.
+        ByGva = "an entry spared by gVA",
+        /// Only its gPA does not match an entry.
+        ByGpa = "an entry spared by gPA",
+        /// Only its ASID does not match an entry.
+        ByAsid = "an entry spared by ASID",
+        /// An entry is global, and the fence has an ASID.
+        AsGlobal = "an entry spared as global",
+        /// Only its VMID does not match an entry.
+        ByVmid = "an entry spared by VMID",
+        /// It matches a walk in flight.
+        WalkOvertaken = "a walk it overtakes",
+        /// It does not match a walk in flight.
+        WalkLeftAlone = "a walk it leaves alone",
+        /// The TLB is empty, and no walk is in flight.
+        Nothing = "nothing",
+    }
+}
+
+covergroup! {
+    "fence":
+    "fences by their operands, and what they met. What spares an entry does so alone: every other operand names it";
+    /// The device accepts a fence.
+    pub struct Fence {
+        operands: Operands = "operands",
+        met: Met = "met",
+    }
+}
+
+impl Covergroup for Fence {
+    type Memory = ();
+
+    fn rule(self, format: Format) -> Rule {
+        const NO_OPERAND: &str = "the fence has no such operand";
+        let rules = formats::of(format);
+        let Operands {
+            virt,
+            gva,
+            gpa,
+            asid,
+            vmid,
+        } = self.operands;
+        let operand = |is_used: bool| (!is_used).then_some(NO_OPERAND);
+        Rule::unless(match self.met {
+            Met::Named | Met::WalkOvertaken | Met::Nothing => None,
+            Met::OtherV => rules.lacks(Feature::NativeContexts),
+            Met::ByGva => operand(gva),
+            Met::ByGpa => operand(gpa),
+            Met::ByAsid => operand(asid),
+            Met::AsGlobal => operand(asid).or(rules.lacks(Feature::GlobalPages)),
+            Met::ByVmid => {
+                let outside = (!virt).then_some("outside virtual machines there is no VMID");
+                operand(vmid).or(outside)
+            }
+            Met::WalkLeftAlone => {
+                let is_of_all = !format.has_native_contexts() && self.operands.has_no_tag();
+                is_of_all.then_some("the fence overtakes every walk")
+            }
+        })
+        .and(|| rules.fence(self.operands))
+    }
+
+    fn on_fence(_: &mut (), taken: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+        let fence = taken.fence;
+        let mut seen = 0_u16;
+        for entry in taken.tlb.must_contain() {
+            if let Some(met) = meets(fence, entry) {
+                seen |= 1 << met as u16;
+            }
+        }
+        let walks = || taken.walks.iter().filter(|walk| !walk.ended);
+        for walk in walks() {
+            let met = match fence.names_space(walk.space) {
+                true => Met::WalkOvertaken,
+                false => Met::WalkLeftAlone,
+            };
+            seen |= 1 << met as u16;
+        }
+        if taken.tlb.is_empty() && walks().next().is_none() {
+            seen |= 1 << Met::Nothing as u16;
+        }
+        let operands = Operands::of(fence);
+        for &met in Met::ALL {
+            if seen >> met as u16 & 1 != 0 {
+                out.hit(Self { operands, met });
+            }
+        }
+    }
+}
+
+/// How a fence meets an entry; none if several operands spare it.
+fn meets(fence: &mmu::Fence, entry: &FilledPage) -> Option<Met> {
+    let without = |change: fn(&mut mmu::Fence)| {
+        let mut other = *fence;
+        change(&mut other);
+        entry.is_matched_by(&other)
+    };
+    if entry.is_matched_by(fence) {
+        Some(Met::Named)
+    } else if fence.virt != entry.space.virt {
+        Some(Met::OtherV)
+    } else if without(|fence| fence.gva = None) {
+        Some(Met::ByGva)
+    } else if without(|fence| fence.gpa = None) {
+        Some(Met::ByGpa)
+    } else if without(|fence| fence.asid = None) {
+        Some(match entry.mapping.global {
+            true => Met::AsGlobal,
+            false => Met::ByAsid,
+        })
+    } else if without(|fence| fence.vmid = None) {
+        Some(Met::ByVmid)
+    } else {
+        None
+    }
+}

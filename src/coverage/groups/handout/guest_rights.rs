@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `guest-rights` of the handout's formats: what the guest's leaf permits.
+
+use super::checked_rights;
+use crate::coverage::axes::LeafStage;
+use crate::coverage::bins::Sampling;
+use crate::coverage::covergroup::{Covergroup, covergroup};
+use crate::coverage::events::WalkStep;
+use crate::format::{Family, Format};
+use crate::mmu::{Access, Rights};
+
+covergroup! {
+    "guest-rights":
+    "rights mode: leaves of the guest that have been held against an access";
+    /// The rights of the guest's leaf are checked.
+    pub struct GuestRights {
+        leaf: Rights = "leaf",
+        access: Access = "access",
+    }
+}
+
+impl Covergroup for GuestRights {
+    type Memory = ();
+
+    #[inline]
+    fn is_of(format: Format) -> bool {
+        format.family() == Family::Handout
+    }
+
+    #[inline]
+    fn on_step(_: &mut (), step: &WalkStep<'_>, out: &mut Sampling<'_>) {
+        if LeafStage::of(step.entry) == LeafStage::Guest
+            && let Some(leaf) = checked_rights(step, out.machine.format)
+        {
+            out.hit(Self {
+                leaf,
+                access: step.query.access,
+            });
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `guest-rights` of RISC-V: what a leaf of the guest's stage permits.
+
+use super::checked_leaf;
+use crate::coverage::axes::{Mxr, PageOwner, WalkPosition};
+use crate::coverage::bins::Sampling;
+use crate::coverage::covergroup::{Covergroup, axis, covergroup};
+use crate::coverage::events::WalkStep;
+use crate::format::{Family, Format};
+use crate::mmu::{Access, Rights};
+
+axis! {
+    /// The privilege of a request.
+    pub enum Who {
+        /// User mode.
+        User = "user",
+        /// Supervisor mode, SUM is 0.
+        Supervisor = "supervisor",
+        /// Supervisor mode, SUM is 1.
+        SupervisorWithSum = "supervisor with SUM",
+    }
+}
+
+covergroup! {
+    "guest-rights":
+    "leaves of the guest's stage that have been held against an access";
+    /// The rights of a leaf of the guest's stage are checked.
+    pub struct GuestRights {
+        leaf: Rights = "leaf",
+        page: PageOwner = "page",
+        who: Who = "who",
+        mxr: Mxr = "MXR",
+        access: Access = "access",
+    }
+}
+
+impl Covergroup for GuestRights {
+    type Memory = ();
+
+    #[inline]
+    fn is_of(format: Format) -> bool {
+        format.family() == Family::Riscv
+    }
+
+    #[inline]
+    fn on_step(_: &mut (), step: &WalkStep<'_>, out: &mut Sampling<'_>) {
+        let context = &step.query.context;
+        if let Some(leaf) = checked_leaf(step)
+            && let WalkPosition::Guest { .. } = step.entry
+        {
+            out.hit(Self {
+                leaf: leaf.rights(),
+                page: leaf.user().into(),
+                who: match (context.user, context.sum) {
+                    (true, _) => Who::User,
+                    (false, false) => Who::Supervisor,
+                    (false, true) => Who::SupervisorWithSum,
+                },
+                mxr: context.guest.mxr.into(),
+                access: step.query.access,
+            });
+        }
+    }
+}

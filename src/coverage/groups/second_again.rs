@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `second-again`: pages that come back from the second-level TLB.
+
+use crate::coverage::axes::has_l2_tlb;
+use crate::coverage::bins::Sampling;
+use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
+use crate::coverage::events::{FenceTaken, FinishedWalk, L2Hit};
+use crate::coverage::goal::{Goal, Situation};
+use crate::format::Format;
+use crate::golden::occupancy::FilledPage;
+use crate::mmu::Fence;
+use crate::scenario::Machine;
+use std::collections::VecDeque;
+
+/// Fills that are remembered.
+const MOST_FILLED: usize = 64;
+/// Pages that came back, and are remembered.
+const MOST_BACK: usize = 8;
+/// Cycles between a fill and an L2 hit that is beside the fill.
+const BESIDE: u64 = 3;
+
+axis! {
+    /// What happens to a page that comes back from the second-level TLB.
+    pub enum Then {
+        /// A fence matches it by its gVA, which is in another part of the page.
+        FencedByGva = "a fence names it by the gVA of another piece",
+        /// A fence matches it by its gPA, which is in another part of the page.
+        FencedByGpa = "a fence names it by the gPA of another piece",
+        /// A fence has an ASID, and the page is global.
+        SparedAsGlobal = "a fence by ASID spares it as global",
+        /// It comes back within three cycles of a fill of its set.
+        BesideFill = "it comes beside a fill of its set",
+        /// Its set was filled once since.
+        AfterOne = "it comes after 1 other fill of its set",
+        /// Its set was filled twice or more since.
+        AfterMore = "it comes after 2 or more other fills of its set",
+    }
+}
+
+covergroup! {
+    "second-again":
+    "pages that the second-level TLB has given back to the first, and what then";
+    /// A page comes back from the second-level TLB.
+    pub struct SecondAgain {
+        then: Then = "and",
+    }
+}
+
+/// The pages of the smallest size that the TLB was filled with.
+#[derive(Debug, Default)]
+pub struct Pages {
+    /// The last fills, the newest first.
+    filled: VecDeque<FilledPage>,
+    /// The set and the cycle of the last fill.
+    filled_at: Option<(u64, u64)>,
+    /// The pages that came back from the second-level TLB, the newest first.
+    back: VecDeque<FilledPage>,
+}
+
+/// The numbers of pages and sets of a device with a second-level TLB.
+#[derive(Clone, Copy)]
+struct Sets {
+    smallest: u32,
+    sets: u64,
+}
+
+impl Sets {
+    fn of(machine: &Machine) -> Option<Self> {
+        Some(Self {
+            smallest: machine.format.geometry().offset_width,
+            sets: machine.tlb2?.sets.into(),
+        })
+    }
+
+    fn page(self, address: u64) -> u64 {
+        address >> self.smallest
+    }
+
+    fn set(self, gva: u64) -> u64 {
+        self.page(gva) % self.sets
+    }
+}
+
+impl Covergroup for SecondAgain {
+    type Memory = Pages;
+
+    fn is_of(format: Format) -> bool {
+        has_l2_tlb(format)
+    }
+
+    fn rule(self, format: Format) -> Rule {
+        let is_plain = !format.has_superpages() && !format.has_global_pages();
+        Rule::unless(match self.then {
+            Then::FencedByGva | Then::FencedByGpa | Then::SparedAsGlobal => {
+                is_plain.then_some("all pages are of one size, and none is global")
+            }
+            Then::BesideFill | Then::AfterOne | Then::AfterMore => None,
+        })
+    }
+
+    fn goal(self, _: Format) -> Option<Goal> {
+        Some(Goal::Situation(Situation::SecondAgain(self)))
+    }
+
+    fn on_fence(pages: &mut Pages, taken: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+        let Some(sets) = Sets::of(out.machine) else {
+            return;
+        };
+        let fence = taken.fence;
+        let is_elsewhere = |address: u64, operand: Option<u64>| {
+            operand.is_some_and(|operand| sets.page(operand) != sets.page(address))
+        };
+        for page in &pages.back {
+            let is_matched = page.is_matched_by(fence);
+            if is_matched && is_elsewhere(page.gva.0, fence.gva.map(|gva| gva.0)) {
+                out.hit(Self {
+                    then: Then::FencedByGva,
+                });
+            }
+            if is_matched && is_elsewhere(page.mapping.gpa.0, fence.gpa.map(|gpa| gpa.0)) {
+                out.hit(Self {
+                    then: Then::FencedByGpa,
+                });
+            }
+            let without_asid = Fence {
+                asid: None,
+                ..*fence
+            };
+            let is_spared =
+                fence.asid.is_some() && page.mapping.global && page.is_matched_by(&without_asid);
+            if !is_matched && is_spared {
+                out.hit(Self {
+                    then: Then::SparedAsGlobal,
+                });
+            }
+        }
+        pages.back.retain(|page| !page.is_matched_by(fence));
+        pages.filled.retain(|page| !page.is_matched_by(fence));
+    }
+
+    fn on_walk_end(pages: &mut Pages, walk: &FinishedWalk<'_>, out: &mut Sampling<'_>) {
+        if let (true, Ok(mapping)) = (walk.fill, walk.found)
+            && let Some(sets) = Sets::of(out.machine)
+            && mapping.page_size == sets.smallest
+        {
+            pages.filled_at = Some((sets.set(walk.query.gva.0), walk.cycle));
+            pages.filled.truncate(MOST_FILLED - 1);
+            pages
+                .filled
+                .push_front(FilledPage::new(walk.query, mapping));
+        }
+    }
+
+    fn on_l2_hit(pages: &mut Pages, hit: &L2Hit<'_>, out: &mut Sampling<'_>) {
+        let Some(sets) = Sets::of(out.machine) else {
+            return;
+        };
+        let gva = hit.query.gva.0;
+        let set = sets.set(gva);
+        if let Some((of_fill, filled)) = pages.filled_at
+            && of_fill == set
+            && hit.cycle - filled <= BESIDE
+        {
+            out.hit(Self {
+                then: Then::BesideFill,
+            });
+        }
+        let space = hit.query.context.space();
+        let is_page = |filled: &FilledPage| {
+            let mut tags = filled.space;
+            if filled.mapping.global {
+                tags.asid = space.asid;
+            }
+            if !space.virt {
+                tags.vmid = space.vmid;
+            }
+            sets.page(filled.gva.0) == sets.page(gva) && tags == space
+        };
+        let Some(at) = pages.filled.iter().position(is_page) else {
+            return;
+        };
+        let newer = pages.filled.iter().take(at);
+        match newer.filter(|other| sets.set(other.gva.0) == set).count() {
+            0 => {}
+            1 => out.hit(Self {
+                then: Then::AfterOne,
+            }),
+            _ => out.hit(Self {
+                then: Then::AfterMore,
+            }),
+        }
+        pages.back.truncate(MOST_BACK - 1);
+        pages.back.push_front(pages.filled[at]);
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a scenario asks of a format, and where formats are registered for it.
+
+use std::fmt;
+
+use super::handout::Handout;
+use super::riscv::Riscv;
+use super::write::{Hex, Writer};
+use crate::format::{Family, Format};
+use crate::mmu::Context;
+
+/// What a scenario asks of a format.
+pub(super) trait ScenarioFormat: Sync {
+    /// The TLB entries of the default device, and the entries of each of its page-walk caches.
+    fn default_sizes(&self) -> (u32, u32);
+
+    /// Whether a response has the gPA on the way.
+    fn answers_with_gpa(&self) -> bool;
+
+    /// A word of memory as a file has it.
+    fn word(&self, writer: &Writer, word: u64) -> Hex;
+
+    /// Writes the fields of a `[[context]]`.
+    fn write_context(&self, writer: &mut Writer, context: &Context) -> fmt::Result;
+}
+
+/// The rules of a format.
+pub(super) fn of(format: Format) -> &'static dyn ScenarioFormat {
+    match format.family() {
+        Family::Handout => &Handout,
+        Family::Riscv => &Riscv,
+    }
+}
