@@ -46,7 +46,7 @@ pub(super) struct Writer {
     format: Format,
 }
 
-/// In hexadecimal digits of one width.
+/// A number in hexadecimal digits, with their number.
 pub(super) struct Hex(pub(super) u64, pub(super) usize);
 
 impl fmt::Display for Hex {
@@ -77,7 +77,7 @@ fn inline(pairs: &[Option<String>]) -> String {
 
 impl Writer {
     pub(super) fn address(&self, address: u64) -> Hex {
-        // All three kinds of address have the same number of digits in a file, which lets columns line up.
+        // All kinds of address have the same number of digits in a file, so that columns line up.
         let geometry = self.format.geometry();
         let width = geometry
             .gva_width

@@ -334,11 +334,12 @@ struct Wanted<'a> {
     machine: Machine,
     /// The number of its accesses.
     accesses: u64,
-    /// What it leans toward.
+    /// Bias of the stimulus.
     goals: &'a [Goal],
 }
 
-/// The default device in half of the scenarios, one with a second-level TLB in a part of the rest, each other one else. Goals are of any mode, and may want updates.
+/// Draws the device: the default device in half of the scenarios, one with an L2 TLB in a part of
+/// the rest, else any other. Goals are of any mode, and may need updates.
 fn draw_machine(
     format: Format,
     draw: &mut Draw,

@@ -127,7 +127,7 @@ impl TableMemory for Ledger {
     }
 }
 
-/// Which of the two kinds of table.
+/// The kind of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Host,
@@ -155,7 +155,7 @@ pub(super) fn rights(field: &Field<'_>) -> Result<Rights> {
     Ok(rights)
 }
 
-/// All tables that are given as mappings, and the memory that they are in.
+/// All tables that are given as mappings, and the memory that holds them.
 pub(super) struct Layout<'a> {
     pub(super) format: Format,
     pub(super) ledger: Ledger,

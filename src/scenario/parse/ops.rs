@@ -342,7 +342,7 @@ impl<'a> Lowering<'a> {
         spent.edit(pages.min(MOST_PAGE_FENCES), contexts, tables, place)
     }
 
-    /// Adds to what is owed, unless that is owed already.
+    /// Adds a fence obligation, unless another one covers it.
     pub(super) fn owe(&mut self, fence: Fence) {
         if !self.owed.iter().any(|owed| covers(owed, &fence)) {
             self.owed.retain(|owed| !covers(&fence, owed));

@@ -200,7 +200,7 @@ impl Ops<'_> {
         let (context, page) = self.page();
         let access = self.access_kind();
         for _ in 0..2 + self.draw.below(8) {
-            // Now and then one that differs in nothing but the access.
+            // Sometimes an access that differs only in its kind.
             let access = if self.draw.percent(10) {
                 self.access_kind()
             } else {
@@ -211,7 +211,8 @@ impl Ops<'_> {
         }
     }
 
-    /// One word is changed so that an access ends in a fault of a drawn class, at a drawn entry of its walk.
+    /// Changes one word so that an access ends with a fault of a drawn class, at a drawn entry of
+    /// its walk.
     fn fault(&mut self) {
         let (context, page) = self.page();
         let query = Query {
@@ -242,7 +243,7 @@ impl Ops<'_> {
         }
     }
 
-    /// A fence that names a page, mostly and not only.
+    /// A fence that usually matches a page.
     fn fence_page(&mut self, context: usize, page: u64) {
         let space = self.world.contexts[context].context.space();
         let gva = self.in_page(page);
@@ -259,7 +260,7 @@ impl Ops<'_> {
     fn overtake(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind();
-        // That there is a walk.
+        // This makes sure that there is a walk.
         self.fence_page(context, page);
         let gva = self.in_page(page);
         self.push_access(context, gva, access);
@@ -278,7 +279,8 @@ impl Ops<'_> {
         }
     }
 
-    /// A fence in a certain cycle of a walk: of one without delays by its own time, or of one that is held there.
+    /// A fence in a chosen cycle of a walk: of a walk without delays by its own time, or of one
+    /// that is held there.
     fn fence_at(&mut self) {
         let (context, page) = self.page();
         let access = self.access_kind();
@@ -290,7 +292,7 @@ impl Ops<'_> {
                 latency: latency as u32..=latency as u32,
                 ..Timing::default()
             }),
-            // That there is a walk.
+            // This makes sure that there is a walk.
             Op::Fence(Fence::default()),
         ]);
         for _ in 0..=self.draw.below(3) {
@@ -319,7 +321,7 @@ impl Ops<'_> {
             self.ops.push(Op::Fence(fence));
         }
         if self.draw.percent(35) {
-            // A walk that still follows what has been forgotten goes astray.
+            // A walk that still follows an invalidated entry gives a wrong result.
             self.edit();
         }
         for _ in 0..=self.draw.below(3) {
@@ -413,7 +415,7 @@ impl Ops<'_> {
             [] => page,
             pages => *self.draw.of(pages),
         };
-        // Mostly what names a page in use, now and then its neighbour.
+        // Usually a value that matches a page in use, sometimes its neighbour.
         let mut other = |value: u16, width: u32| {
             if self.draw.percent(15) {
                 value ^ (1 << self.draw.below(width.into()))

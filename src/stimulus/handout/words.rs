@@ -53,7 +53,7 @@ impl Words for HandoutWords {
         };
         match end {
             End::Fault(FaultKind::Reserved) => Some(word | reserved(draw)),
-            // Whatever else it says: it is not valid.
+            // The entry is not valid, whatever its other bits are.
             End::Fault(FaultKind::Invalid) => {
                 let odd = if draw.percent(50) { reserved(draw) } else { 0 };
                 Some((word & !1) | odd)

@@ -156,7 +156,7 @@ impl Ops<'_> {
     fn page_for(&mut self, wanted: &FenceAt) -> (usize, Wanted) {
         let wants_virt = match (wanted.operands, wanted.named) {
             (Some(operands), Some(true)) => Some(operands.virt),
-            // With neither tag it leaves alone what is of the other kind.
+            // With neither tag, a near miss is a fence of the other kind of address space.
             (Some(operands), Some(false)) if operands.has_no_tag() => Some(!operands.virt),
             _ => None,
         };
@@ -230,8 +230,8 @@ impl Ops<'_> {
         }
     }
 
-    /// One page under contexts that differ in one field only, in quick succession: over one walk where it lasts, and over what the TLB
-    /// has of it.
+    /// One page under contexts that differ in one field only, in quick succession: over one walk if
+    /// it lasts, and over its TLB entry.
     pub(super) fn twins(&mut self, field: Option<TwinField>) {
         let fitting: Vec<_> = (self.world.twins.iter())
             .filter(|(of, _, differ)| {

@@ -25,7 +25,7 @@ impl Words for RiscvWords {
         parent: &Step,
         _: &Step,
     ) -> Option<u64> {
-        // A page number with a bit past the host's width, high and low ones alike.
+        // A page number with a bit beyond the host's width, high or low.
         let word = parent.word?;
         let bit = draw.below(u64::from(format.geometry().hpa_width) - 12);
         Some(word | 1 << (10 + bit))
@@ -37,7 +37,7 @@ impl Words for RiscvWords {
         let entry = Entry(step.word?);
         let level = step.at.level();
         let size = geometry.page_size(level);
-        // As a leaf that it could be here, where it is a pointer.
+        // The leaf that the entry could be, if it is a pointer.
         let leaf = if entry.is_pointer() || !entry.valid() {
             Entry::leaf(entry.address() >> size << size, Rights::ALL).with_user(draw.percent(80))
         } else {
@@ -49,7 +49,7 @@ impl Words for RiscvWords {
                 leaf.with_accessed(bits == 0).with_dirty(bits == 1).0
             }
             End::Fault(FaultKind::Invalid) if draw.percent(60) => {
-                // Whatever else it says.
+                // Any value of the other bits.
                 let any = if draw.percent(50) { draw.bits() } else { 0 };
                 Entry(entry.0 ^ (any & (u64::MAX << 10)))
                     .with_valid(false)

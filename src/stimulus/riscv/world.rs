@@ -562,7 +562,7 @@ impl World {
         self.add_twin_in(draw, field);
     }
 
-    /// The same, of a field.
+    /// Adds a context that differs in this field only.
     pub fn add_twin_in(&mut self, draw: &mut Draw, field: TwinField) {
         let of = draw.below(self.contexts.len() as u64) as usize;
         let mut context = self.contexts[of].context;
@@ -575,7 +575,7 @@ impl World {
         self.twins.push((of, twin, field));
     }
 
-    /// Changes one field of a context. It stays as it is where there is nothing to change it to.
+    /// Changes one field of a context. If there is no other value, the context stays as it is.
     fn change(&self, draw: &mut Draw, context: &mut Context, field: TwinField) {
         let is64 = self.format == Format::Rv64;
         let root_of = |draw: &mut Draw| {
@@ -587,7 +587,7 @@ impl World {
             TwinField::HostRootBits => return context.host.root.0 ^= 1 << draw.below(14),
         };
         match field {
-            // Outside virtual machines there is no stage of the host's.
+            // Outside virtual machines there is no host stage.
             ContextField::Virt => context.virt ^= context.host.levels == 0,
             ContextField::GuestMode if context.guest.levels > 0 => {
                 context.guest.levels = self.draw_levels(draw) as u8;

@@ -17,7 +17,7 @@ use crate::tables::{FenceOwed, GuestMemory, GuestRoom};
 /// Some pages that one item of a `map` list, or an op, is about.
 pub(in super::super) struct Mapping {
     pub(in super::super) from: u64,
-    /// None to unmap.
+    /// None: the page is unmapped.
     pub(in super::super) to: Option<u64>,
     pub(in super::super) pages: u64,
     pub(in super::super) rights: Rights,
@@ -48,9 +48,13 @@ impl Mapping {
             if end_of(start, pages, page, width).is_some() {
                 return Ok(());
             }
-            let message = format!("{pages} pages from {kind} 0x{start:05X} on reach past the last");
+            let message =
+                format!("{pages} pages from {kind} 0x{start:05X} on exceed the last page");
             let left = ((1 << width) - start) / page;
-            Err(field.wrong(message, format!("there are {left} from here on")))
+            Err(field.wrong(
+                message,
+                format!("the address space has {left} from here on"),
+            ))
         };
         must_fit(&from_field, from_kind, from, from_width)?;
         let mut mapping = Self {
@@ -102,7 +106,7 @@ impl Mapping {
         Ok(list)
     }
 
-    /// Where each page is mapped from and to.
+    /// The source and the target of each page.
     fn each(&self, format: Format) -> impl Iterator<Item = (u64, Option<u64>)> {
         let page = format.geometry().page_bytes();
         let (from, to) = (self.from, self.to);
@@ -136,7 +140,7 @@ struct Guest<'a> {
     owner: usize,
 }
 
-/// Where a guest table lives.
+/// The memory that holds a guest table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum GuestsHost {
     Table(usize),
@@ -167,7 +171,7 @@ impl<'a> Layout<'a> {
             let Some(frames) = &mut self.frames else {
                 return Err(
                     Problem::at(place, format!("no room for host table `{name}`")).help(
-                        "say where host tables go: in [memory], tables = { from = 0x0, bytes = 0x1000 }",
+                        "give their area: in [memory], tables = { from = 0x0, bytes = 0x1000 }",
                     ),
                 );
             };
@@ -187,7 +191,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// `[[guest]]`: first those that say where they want to be.
+    /// Lays out `[[guest]]`: first the guests with a given address.
     pub(in super::super) fn lay_handout_guests(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         let mut plans = Vec::new();
@@ -266,10 +270,10 @@ impl<'a> Layout<'a> {
         let tables = match (table.get("tables"), host) {
             (Some(field), _) => Some(field),
             (None, GuestsHost::Table(_)) => None,
-            // Of a host table known by its root, it is not known what is free.
+            // The free pages of a host table that is known by its root alone are not known.
             (None, GuestsHost::Root(_)) => Some(table.require(
                 "tables",
-                "the gPA where its tables start, as its host is given by a register",
+                "the gPA of its tables, because its host is given by a register",
             )?),
         };
         let place = match &tables {
@@ -293,7 +297,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Pages that the host maps, that no guest maps something to, and that have no guest table in them.
+    /// Pages that the host maps, that no guest maps to, and that hold no guest table.
     fn free_pages(&self, host: GuestsHost, targets: &[(GuestsHost, Gpa)]) -> GuestRoom {
         let GuestsHost::Table(index) = host else {
             return GuestRoom::from_iter([]);
@@ -318,12 +322,12 @@ impl<'a> Layout<'a> {
                 (taken.contains(&frame), page)
             })
             .collect();
-        // Where nothing else is, if there is such a page.
+        // Pages that nothing else uses come first.
         pages.sort_unstable();
         pages.into_iter().map(|(_, page)| page).collect()
     }
 
-    /// Maps, or unmaps, in a host table; what is owed, page by page.
+    /// Maps or unmaps in a host table. Returns the fence obligations, page by page.
     pub(in super::super) fn map_handout_host(
         &mut self,
         index: usize,
@@ -347,7 +351,7 @@ impl<'a> Layout<'a> {
         Ok(owed)
     }
 
-    /// Maps, or unmaps, in a guest table; what is owed, page by page.
+    /// Maps or unmaps in a guest table. Returns the fence obligations, page by page.
     pub(in super::super) fn map_handout_guest(
         &mut self,
         index: usize,
@@ -391,7 +395,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Whether a guest table that is given as mappings has its root there.
+    /// Returns true if a guest table that is given as mappings has this root.
     pub(in super::super) fn knows_handout_guest(&self, host_root: Hpa, guest_root: Gpa) -> bool {
         (0..self.handout.guests.len()).any(|guest| {
             self.handout_guest(guest).root() == guest_root

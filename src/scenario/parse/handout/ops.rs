@@ -23,7 +23,7 @@ pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     table.only(&["gva", "gpa", "asid", "vmid"])?;
     if table.keys().is_empty() {
         return Err(field
-            .wrong("a fence of nothing in particular", EXPECTED)
+            .wrong("a fence without an operand", EXPECTED)
             .help("a fence of everything is: fence = \"all\""));
     }
     let geometry = format.geometry();
@@ -115,14 +115,15 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// What a change of a table owes to the contexts that use it.
+    /// Adds the fence obligations of a change of a table, for the contexts that use the table.
     fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
         let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
         for context in users {
             let owed = owed.of_vmid(context.vmid);
             let owed = match kind {
                 Kind::Guest => owed.of_asid(context.asid),
-                // Of a guest table that only a register tells of, it is not known which pages it lies in.
+                // The pages of a guest table that is known by its root register alone are not
+                // known.
                 Kind::Host if self.has_unknown_guest(&context) => owed.of_every_page(),
                 Kind::Host => owed,
             };
