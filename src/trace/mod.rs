@@ -32,7 +32,7 @@ pub struct Difference {
     /// The value in the trace.
     pub expected: String,
     /// The observed value.
-    pub got: String,
+    pub observed: String,
 }
 
 /// The differences of a replay.
@@ -46,13 +46,13 @@ pub struct Differences {
 
 impl Differences {
     #[cold]
-    fn add(&mut self, line: u64, expected: impl Into<String>, got: impl Into<String>) {
+    fn add(&mut self, line: u64, expected: impl Into<String>, observed: impl Into<String>) {
         self.count += 1;
         if self.first.len() < KEPT {
             self.first.push(Difference {
                 line,
                 expected: expected.into(),
-                got: got.into(),
+                observed: observed.into(),
             });
         }
     }

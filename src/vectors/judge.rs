@@ -73,16 +73,16 @@ pub struct Difference {
     /// The value in the vector.
     pub expected: String,
     /// The observed value.
-    pub got: String,
+    pub observed: String,
 }
 
 impl Difference {
     /// A difference in a field, with both values.
-    pub fn new(field: Field, expected: impl ToString, got: impl ToString) -> Self {
+    pub fn new(field: Field, expected: impl ToString, observed: impl ToString) -> Self {
         Self {
             field,
             expected: expected.to_string(),
-            got: got.to_string(),
+            observed: observed.to_string(),
         }
     }
 }
