@@ -24,6 +24,9 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import mutant  # noqa: E402
+
 FORMATS = {"HANDOUT": 0, "CLASSIC32": 1, "RV32": 2, "RV64": 3}
 RTL = [f"rtl/{line}" for line in (ROOT / "rtl/nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
 
@@ -345,14 +348,15 @@ def table(results, as_json):
     return good
 
 
-def plant(patch, out):
-    """A copy of rtl/ with a planted bug."""
-    tree = out / "mutants" / patch.stem
+def plant(name, out):
+    """Makes a copy of rtl/ with a planted bug."""
+    tree = out / "mutants" / name
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(ROOT / "rtl", tree / "rtl")
-    done = subprocess.run(["patch", "-s", "-p1", "-d", str(tree)], stdin=patch.open(), capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failure(f"{patch.name} does not apply to rtl/; make it anew")
+    try:
+        mutant.plant(mutant.load(mutant.path_of(name)), tree)
+    except mutant.MutantError as error:
+        raise Failure(str(error)) from error
     return str((tree / "rtl").relative_to(ROOT))
 
 
@@ -364,7 +368,7 @@ def mutants(chosen, out, workers, limit):
     for name, job in MUTANTS.items():
         if job not in known:
             continue
-        rtl = plant(ROOT / "tests/mutants" / f"{name}.patch", out)
+        rtl = plant(name, out)
         for _, rows, seconds, _ in prove([known[job]], rtl, out / "mutants" / name, workers, limit, False):
             fails = [n for n, _, _, result in rows if result in ("FAILS", "NOT PROVED")]
             good &= bool(fails)
