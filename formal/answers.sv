@@ -13,8 +13,11 @@ module answers
   parameter int unsigned TlbEntries  = 2,
   parameter int unsigned WalkSlots   = 2,
   parameter int unsigned MissEntries = 3,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, 2, 2, 2),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: MissEntries,
+    IdWidth: 2, AsidWidth: 2, VmidWidth: 2, MaxLevels: 5, Svadu: 1'b1, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input logic     clk_i,
   input logic     rst_ni,

@@ -21,10 +21,14 @@ module fence
   parameter bit          ReadBypass        = 1'b0,
   parameter int unsigned Tlb2Sets          = 0,
   parameter int unsigned Tlb2Ways          = 0,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, IdWidth, AsidWidth, VmidWidth,
-                                  WalkCacheEntries, WalkCacheEntries, WalkCacheEntries, ReadBypass, 5, 1'b1,
-                                  Tlb2Sets, Tlb2Ways, 0),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: MissEntries,
+    IdWidth: IdWidth, AsidWidth: AsidWidth, VmidWidth: VmidWidth, MaxLevels: 5, Svadu: 1'b1,
+    GuestCacheEntries: WalkCacheEntries, HostCacheEntries: WalkCacheEntries,
+    NestedTlbEntries: WalkCacheEntries, ReadBypass: ReadBypass, Tlb2Sets: Tlb2Sets,
+    Tlb2Ways: Tlb2Ways, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input logic         clk_i,
   input logic         rst_ni,

@@ -20,8 +20,12 @@ module mmu
   parameter int unsigned AsidWidth   = 1,
   parameter int unsigned VmidWidth   = 1,
   parameter bit          Fair        = 1'b0,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, IdWidth, AsidWidth, VmidWidth),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: MissEntries,
+    IdWidth: IdWidth, AsidWidth: AsidWidth, VmidWidth: VmidWidth, MaxLevels: 5, Svadu: 1'b1,
+    default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type count_t = logic [6:0]
 ) (
   input logic     clk_i,

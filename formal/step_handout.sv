@@ -10,8 +10,11 @@ module step_handout
   import nested_mmu_pkg::*;
 #(
   parameter format_e Format = FormatHandout,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 2,
+    VmidWidth: 2, MaxLevels: 5, Svadu: 1'b1, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input query_t start_query_i,
   input walk_t  walk_i,

@@ -16,8 +16,11 @@ module step_riscv
   parameter format_e     Format    = FormatRv64,
   parameter int unsigned MaxLevels = 5,
   parameter bit          Svadu     = 1'b1,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2, 0, 0, 0, 1'b0, MaxLevels, Svadu),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 2,
+    VmidWidth: 2, MaxLevels: MaxLevels, Svadu: Svadu, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input query_t start_query_i,
   input walk_t  walk_i,

@@ -13,8 +13,11 @@ module tlb_properties
   parameter format_e     Format     = FormatHandout,
   parameter int unsigned TlbEntries = 4,
   parameter int unsigned MaxLevels  = 5,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, 2, 4, 8, 16, 14, 0, 0, 0, 1'b0, MaxLevels),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: 2, MissEntries: 4, IdWidth: 8,
+    AsidWidth: 16, VmidWidth: 14, MaxLevels: MaxLevels, Svadu: 1'b1, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type way_t = logic [index_width(Cfg.TlbEntries)-1:0]
 ) (
   input logic      clk_i,

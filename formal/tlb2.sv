@@ -14,8 +14,11 @@ module tlb2_properties
   parameter int unsigned Sets      = 4,
   parameter int unsigned Way       = 0,
   parameter int unsigned MaxLevels = 5,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 8, 16, 14, 0, 0, 0, 1'b0, MaxLevels, 1'b1, Sets, 2, 0),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 8, AsidWidth: 16,
+    VmidWidth: 14, MaxLevels: MaxLevels, Svadu: 1'b1, Tlb2Sets: Sets, Tlb2Ways: 2, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type set_t = logic [index_width(Sets)-1:0]
 ) (
   input logic      clk_i,

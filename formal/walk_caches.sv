@@ -13,8 +13,12 @@ module walk_caches_properties
   parameter format_e     Format  = FormatRv64,
   parameter int unsigned Level   = 0,
   parameter int unsigned Entries = 2,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 4, 4, Entries, Entries, Entries),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 4,
+    VmidWidth: 4, MaxLevels: 5, Svadu: 1'b1, GuestCacheEntries: Entries,
+    HostCacheEntries: Entries, NestedTlbEntries: Entries, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type way_t = logic [index_width(Entries)-1:0]
 ) (
   input logic         clk_i,

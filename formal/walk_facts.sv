@@ -14,8 +14,8 @@
 module walk_facts
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg),
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type count_t = logic [6:0]
 ) (
   input  walk_t  walk_i,

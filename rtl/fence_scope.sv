@@ -7,8 +7,8 @@
 module fence_scope
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  scope_t scope_i,
   input  logic   virt_i,

@@ -6,8 +6,8 @@
 module miss_table
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic    clk_i,
   input  logic    rst_ni,

@@ -18,3 +18,4 @@ walk_cache.sv
 walk_caches.sv
 walk_engine.sv
 nested_mmu.sv
+nested_mmu_flat.sv

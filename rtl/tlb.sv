@@ -10,9 +10,9 @@
 module tlb
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t        Cfg = '0,
+  parameter cfg_t        Cfg = DefaultCfg,
   parameter int unsigned N   = Cfg.TlbEntries,
-  `NESTED_MMU_TYPES(Cfg)
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic      clk_i,
   input  logic      rst_ni,

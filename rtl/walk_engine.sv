@@ -19,8 +19,8 @@ module walk_engine
   import nested_mmu_pkg::*;
 #(
   parameter format_e Format = FormatHandout,
-  parameter cfg_t    Cfg    = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t    Cfg    = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic      clk_i,
   input  logic      rst_ni,

@@ -4,13 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "sim/dut_abi.h"
+#include "sim/ports.h"
 #include "sim/wave_error.h"
 #include "verilated.h"
 #if VM_COVERAGE
@@ -38,7 +38,7 @@ public:
         // What an assertion has thrown out of an evaluation has left it half done: it cannot go on from there.
         if (in_evaluation_) make();
         nestwalk_inputs idle{};
-        drive(idle);
+        drive_ports(*model_, idle);
         model_->rst_ni = 0;
         edge();
         edge();
@@ -46,12 +46,12 @@ public:
     }
 
     void tick(const nestwalk_inputs& in, nestwalk_outputs& out) {
-        drive(in);
+        drive_ports(*model_, in);
         evaluate(0);
         // The edge that begins the cycle; else it is the one that ends it.
         constexpr bool begins = inputs_at == 2;
         if constexpr (begins) evaluate(1);
-        sample(out);
+        sample_ports(*model_, out);
         if (trace_ && context_->time() >= trace_from_) dump();
         context_->timeInc(1);
         if constexpr (!begins) evaluate(1);
@@ -136,88 +136,6 @@ private:
     void edge() {
         evaluate(0);
         evaluate(1);
-    }
-
-    // Payloads go with their valid or without it: to copy them costs less than to ask.
-    void drive(const nestwalk_inputs& in) {
-        Model& m = *model_;
-        m.walk_caches_i = in.walk_caches;
-        m.req_valid_i = in.req_valid;
-        m.req_id_i = in.req_id;
-        m.req_access_i = in.req_access;
-        m.req_gva_i = in.req_gva;
-        m.req_virt_i = in.req_virt;
-        m.req_rights_i = in.req_rights;
-        m.req_guest_levels_i = in.req_guest_levels;
-        m.req_host_levels_i = in.req_host_levels;
-        m.req_guest_root_i = in.req_guest_root;
-        m.req_host_root_i = in.req_host_root;
-        m.req_asid_i = in.req_asid;
-        m.req_vmid_i = in.req_vmid;
-        m.req_user_i = in.req_user;
-        m.req_sum_i = in.req_sum;
-        m.req_guest_mxr_i = in.req_guest_mxr;
-        m.req_host_mxr_i = in.req_host_mxr;
-        m.req_guest_adue_i = in.req_guest_adue;
-        m.req_host_adue_i = in.req_host_adue;
-        m.req_guest_pbmte_i = in.req_guest_pbmte;
-        m.req_host_pbmte_i = in.req_host_pbmte;
-        m.req_napot_i = in.req_napot;
-        m.rsp_ready_i = in.rsp_ready;
-        m.fence_valid_i = in.fence_valid;
-        if (in.fence_valid) {
-            m.fence_virt_i = in.fence_virt;
-            m.fence_use_gva_i = in.fence_use_gva;
-            m.fence_use_gpa_i = in.fence_use_gpa;
-            m.fence_use_asid_i = in.fence_use_asid;
-            m.fence_use_vmid_i = in.fence_use_vmid;
-            m.fence_gva_i = in.fence_gva;
-            m.fence_gpa_i = in.fence_gpa;
-            m.fence_asid_i = in.fence_asid;
-            m.fence_vmid_i = in.fence_vmid;
-        }
-        m.mem_req_ready_i = in.mem_req_ready;
-        m.mem_rsp_valid_i = in.mem_rsp_valid;
-        m.mem_rsp_id_i = in.mem_rsp_id;
-        m.mem_rsp_error_i = in.mem_rsp_error;
-        m.mem_rsp_data_i = in.mem_rsp_data;
-    }
-
-    void sample(nestwalk_outputs& out) const {
-        const Model& m = *model_;
-        out.req_ready = m.req_ready_o;
-        out.rsp_valid = m.rsp_valid_o;
-        if (m.rsp_valid_o) {
-            out.rsp_id = m.rsp_id_o;
-            out.rsp_hit = m.rsp_hit_o;
-            out.rsp_replay = m.rsp_replay_o;
-            out.rsp_gva = m.rsp_gva_o;
-            out.rsp_gpa = m.rsp_gpa_o;
-            out.rsp_hpa = m.rsp_hpa_o;
-            out.rsp_page_size = m.rsp_page_size_o;
-            out.rsp_attributes = m.rsp_attributes_o;
-            out.rsp_fault_kind = m.rsp_fault_kind_o;
-            out.rsp_fault_stage = m.rsp_fault_stage_o;
-            out.rsp_fault_level = m.rsp_fault_level_o;
-            out.rsp_fault_purpose = m.rsp_fault_purpose_o;
-            out.rsp_fault_for_level = m.rsp_fault_for_level_o;
-            out.rsp_trap_cause = m.rsp_trap_cause_o;
-            out.rsp_trap_gva = m.rsp_trap_gva_o;
-            out.rsp_trap_tval2 = m.rsp_trap_tval2_o;
-            out.rsp_trap_tinst = m.rsp_trap_tinst_o;
-        }
-        out.fence_ready = m.fence_ready_o;
-        out.mem_req_valid = m.mem_req_valid_o;
-        out.mem_req_id = m.mem_req_id_o;
-        out.mem_req_hpa = m.mem_req_hpa_o;
-        out.mem_req_update = m.mem_req_update_o;
-        if (m.mem_req_update_o) {
-            out.mem_req_expected = m.mem_req_expected_o;
-            out.mem_req_new = m.mem_req_new_o;
-        }
-        out.mem_rsp_ready = m.mem_rsp_ready_o;
-        out.event_valid = m.event_valid_o;
-        if (m.event_valid_o) std::memcpy(out.event, m.event_o.data(), sizeof out.event);
     }
 
     // In this order: the model uses the context, the trace uses both.
