@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0
- * The C interface of a device under test.
+// SPDX-License-Identifier: Apache-2.0
+/* The C interface of a device under test.
  *
  * A device is compiled into the program, or into a shared object that the program loads. A shared
  * object exports one symbol, nestwalk_dut_interface. No C++ exception leaves a function of it.

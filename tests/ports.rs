@@ -143,7 +143,8 @@ fn a_new_port_and_a_new_parameter_come_to_every_file() {
     copy.edit(
         "devices/ports.toml",
         "[[port.field]]\nname = \"napot\"",
-        "[[port.field]]\nname = \"aim\"\nmember = \"query.aim\"\ntype = \"logic\"\ndoc = \"new\"\n\n\
+        "[[port.field]]\nname = \"aim\"\nmember = \"query.aim\"\ntype = \"logic\"\n\
+         doc = \"new\"\n\n\
          [[port.field]]\nname = \"napot\"",
     );
     copy.edit(

@@ -93,7 +93,8 @@ pub struct WalkStep {
     pub guest_level: u8,
     /// Host level where it stands.
     pub host_level: u8,
-    /// What the gPA is translated for: to read the guest entry (0), to reach the data (1), to update the guest entry (2).
+    /// Purpose of the gPA: to read the guest entry (0), to reach the data (1), to update the guest
+    /// entry (2).
     pub purpose: u8,
     /// The entry is the answer to an update.
     pub update: bool,
