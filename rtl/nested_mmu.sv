@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nested-paging MMU: gVA=>hPA through the guest's and the host's tables, with a TLB of full translations.
+// Nested-paging MMU: it translates gVA=>hPA through the tables of the guest and of the host, with a
+// TLB of full translations. docs/ports.md states the ports and their timing.
 //
-// docs/ports.md states the ports and their timing. In a cycle the response register takes either the result of a
-// walk that has ended, or the look-up of a request; ended walks go first. A request that misses goes to
-// a walk; one that finds neither a walk to share nor room for its own is held and looked up again: also, before
-// the next ended walk, in the cycle after a walk has left its slot, so that the slots do not all begin together.
+// In each cycle the response register accepts the result of a completed walk, or the result of a
+// lookup; completed walks have priority. A request that misses is given to a walk. A request that
+// finds neither an equal walk in flight nor a free slot is held and looked up again (retry_*). In
+// the cycle after a slot was freed the held request has priority over completed walks, so that the
+// slots do not all start at the same time.
 //
-// With a second-level TLB a request that misses the first is held until that has been looked up too.
+// With a second-level TLB, a request that misses the first level is held until the second level has
+// been looked up.
 
 `include "nested_mmu_types.svh"
 
@@ -72,54 +75,56 @@ module nested_mmu
   input  logic     clk_i,
   input  logic     rst_ni,
 
-  // Which walk caches are in use, of those that there are. It changes when no walk is under way.
+  // The page-walk caches in use, of those that exist. They change only while no walk is in flight.
   input  walk_caches_t walk_caches_i,
 
-  // Requests for a translation.
+  // Requests.
   input  logic     req_valid_i,
   output logic     req_ready_o,
   input  req_t     req_i,
 
-  // Their answers, in any order.
+  // Responses, in any order.
   output logic     rsp_valid_o,
   input  logic     rsp_ready_i,
   output rsp_t     rsp_o,
 
-  // What to forget.
+  // Fences.
   input  logic     fence_valid_i,
   output logic     fence_ready_o,
   input  fence_t   fence_i,
 
-  // Reads of table entries, and updates of leaves.
+  // Memory requests: reads of table entries, and updates of leaves.
   output logic     mem_req_valid_o,
   input  logic     mem_req_ready_i,
   output mem_req_t mem_req_o,
 
-  // The entries, in any order.
+  // Memory responses, in any order.
   input  logic     mem_rsp_valid_i,
   output logic     mem_rsp_ready_o,
   input  mem_rsp_t mem_rsp_i,
 
-  // What the walks do, to be watched.
+  // The event record: for testbenches, counters and waves.
   output event_t   event_o
 );
 
-  logic done_first;   // an ended walk goes before the look-up
-  logic look;         // a look-up may be answered in this cycle
-  logic give;         // an ended walk is answered in this cycle
-  logic replays;      // a held request that a fence has overtaken is answered in this cycle
+  logic walk_first;      // a completed walk has priority over the lookup
+  logic lookup_en;       // the result of a lookup may be the response
+  logic rsp_from_walk;   // the response is the result of a completed walk
+  logic replay_en;       // the response is a replay of the held request
   logic rsp_room;
 
-  logic fence;         // a fence is taken in this cycle
-  logic fence_matches; // the fence on the port matches the request that would be looked up
+  logic fence;           // the handshake of a fence
+  logic fence_matches;   // the fence on the port matches the request that would be looked up
 
-  req_t lookup;
-  logic lookup_valid, found, hit, miss, missed_out, equal, slot_free, table_full;
-  logic second_done, second_hit;  // the second level has been looked up for the held request; it answers
+  req_t  lookup;
+  logic  lookup_valid, found, hit, miss, lookup_stalled, coalesce, slot_free, table_full;
+  logic  tlb2_done;      // the second level has been looked up for the held request
+  logic  tlb2_hit;       // the response is a hit of the second level
   slot_t miss_slot;
 
-  logic held_valid_q, held_overtaken_q, retired_q;
-  req_t held_q;
+  // The held request. slot_freed_q: a slot was freed in the cycle before.
+  logic retry_valid_q, retry_overtaken_q, slot_freed_q;
+  req_t retry_q;
 
   logic    done_valid, done_fill, done_last;
   slot_t   done_slot;
@@ -127,13 +132,13 @@ module nested_mmu
   id_t     done_id;
   offset_t done_offset;
 
-  tlb_key_t  key;
-  tlb_data_t done_data, second_data;
-  place_t    place;
-  grants_t   grants;
+  tlb_key_t     key;
+  tlb_data_t    done_data, tlb2_data;
+  translation_t translation;
+  perms_t       perms;
 
-  // An answer, and what its trap record is made of besides.
-  localparam type answer_t = struct packed {
+  // A response without its trap record, and what the trap record is computed from.
+  localparam type rsp_data_t = struct packed {
     id_t         id;
     logic        hit;
     logic        replay;
@@ -148,20 +153,21 @@ module nested_mmu
   };
 
   logic    rsp_valid_q;
-  answer_t rsp_q, rsp_d;
+  rsp_data_t rsp_q, rsp_d;
 
   //////////////////////////////////////
-  // What the response register takes //
+  // The source of the next response  //
   //////////////////////////////////////
 
-  assign rsp_room     = !rsp_valid_q || rsp_ready_i;
-  assign done_first   = done_valid && !(retired_q && held_valid_q);
-  assign give         = rsp_room && done_first;
-  assign look         = rsp_room && !done_first && !(fence_valid_i && (fence_ready_o || fence_matches));
-  assign req_ready_o  = look && !held_valid_q;
-  assign lookup       = held_valid_q ? held_q : req_i;
-  assign lookup_valid = look && (held_valid_q ? !held_overtaken_q : req_valid_i);
-  assign replays      = look && held_valid_q && held_overtaken_q;
+  assign rsp_room      = !rsp_valid_q || rsp_ready_i;
+  assign walk_first    = done_valid && !(slot_freed_q && retry_valid_q);
+  assign rsp_from_walk = rsp_room && walk_first;
+  assign lookup_en     = rsp_room && !walk_first
+                      && !(fence_valid_i && (fence_ready_o || fence_matches));
+  assign req_ready_o   = lookup_en && !retry_valid_q;
+  assign lookup        = retry_valid_q ? retry_q : req_i;
+  assign lookup_valid  = lookup_en && (retry_valid_q ? !retry_overtaken_q : req_valid_i);
+  assign replay_en     = lookup_en && retry_valid_q && retry_overtaken_q;
 
   assign mem_rsp_ready_o = 1'b1;
 
@@ -169,114 +175,122 @@ module nested_mmu
   // Fences //
   ////////////
 
-  // A fence is complete in the cycle in which it is taken. While it waits for what is offered to memory, requests that
-  // it does not match go on; a held request that it matches has been taken before it, and is answered with a replay.
+  // A fence is complete at its handshake. While it waits for a request on the memory port,
+  // requests that it does not match are looked up. A held request that it matches was accepted
+  // before it, and its response is a replay.
   assign fence = fence_valid_i && fence_ready_o;
 
   fence_scope #(.Cfg(Cfg)) u_scope (
     .scope_i  (fence_i.scope),
-    .virt_i   (lookup.query.ctx.space.virt),
+    .virt_i   (lookup.query.ctx.tag.virt),
     .global_i (1'b0),
-    .asid_i   (lookup.query.ctx.space.asid),
-    .vmid_i   (lookup.query.ctx.space.vmid),
-    .named_o  (fence_matches)
+    .asid_i   (lookup.query.ctx.tag.asid),
+    .vmid_i   (lookup.query.ctx.tag.vmid),
+    .matches_o  (fence_matches)
   );
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin : p_held_overtaken
-    if (!rst_ni) held_overtaken_q <= 1'b0;
-    else         held_overtaken_q <= held_valid_q && !look && (held_overtaken_q || (fence && fence_matches));
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_retry_overtaken
+    if (!rst_ni) retry_overtaken_q <= 1'b0;
+    else         retry_overtaken_q <= retry_valid_q && !lookup_en
+                                   && (retry_overtaken_q || (fence && fence_matches));
   end
 
   /////////////
   // The TLB //
   /////////////
 
-  assign key = done_first ? '{space: done_walk.query.ctx.space,
+  assign key = walk_first ? '{tag: done_walk.query.ctx.tag,
                               vpn:   vpn_t'(done_walk.query.gva >> Cfg.OffsetWidth)}
-                          : '{space: lookup.query.ctx.space,
+                          : '{tag: lookup.query.ctx.tag,
                               vpn:   vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)};
 
   logic unused_global;
 
-  // What the second level has found goes into the first, whatever that holds.
+  // A hit of the second level fills the first level.
   tlb #(.Cfg(Cfg)) u_tlb (
     .clk_i,
     .rst_ni,
     .key_i         (key),
     .hit_o         (found),
-    .place_o       (place),
-    .grants_o      (grants),
+    .translation_o       (translation),
+    .perms_o      (perms),
     .global_o      (unused_global),
-    .use_i         (lookup_valid && hit && !second_hit),
-    .fill_valid_i  ((give && done_fill) || second_hit),
-    .fill_data_i   (second_hit ? second_data : done_data),
+    .use_i         (lookup_valid && hit && !tlb2_hit),
+    .fill_valid_i  ((rsp_from_walk && done_fill) || tlb2_hit),
+    .fill_data_i   (tlb2_hit ? tlb2_data : done_data),
     .fence_valid_i (fence),
     .fence_i
   );
 
   if (Tlb2Sets != 0) begin : gen_tlb2
-    logic looks, looked_q, looked_d, hit2;
+    logic tlb2_lookup, tlb2_done_q, tlb2_done_d, tlb2_found;
 
-    // In a cycle that needs the key for nothing else. What has been found is good until a fill or a fence.
-    assign looks    = held_valid_q && !looked_q && !done_first && !fence;
-    assign looked_d = held_valid_q && (looks || looked_q) && !fence && !(give && done_fill);
+    // The lookup is in a cycle that does not use the key for anything else. Its result is valid
+    // until a fill or a fence.
+    assign tlb2_lookup    = retry_valid_q && !tlb2_done_q && !walk_first && !fence;
+    assign tlb2_done_d = retry_valid_q && (tlb2_lookup || tlb2_done_q) && !fence
+                      && !(rsp_from_walk && done_fill);
 
-    always_ff @(posedge clk_i or negedge rst_ni) begin : p_looked
-      if (!rst_ni) looked_q <= 1'b0;
-      else         looked_q <= looked_d;
+    always_ff @(posedge clk_i or negedge rst_ni) begin : p_tlb2_done
+      if (!rst_ni) tlb2_done_q <= 1'b0;
+      else         tlb2_done_q <= tlb2_done_d;
     end
 
     tlb2 #(.Cfg(Cfg)) u_tlb2 (
       .clk_i,
       .rst_ni,
-      .read_valid_i  (held_valid_q ? !looked_d : lookup_valid),
+      .read_valid_i  (retry_valid_q ? !tlb2_done_d : lookup_valid),
       .read_vpn_i    (vpn_t'(lookup.query.gva >> Cfg.OffsetWidth)),
-      .look_valid_i  (looks),
-      .look_key_i    ('{space: held_q.query.ctx.space, vpn: vpn_t'(held_q.query.gva >> Cfg.OffsetWidth)}),
-      .look_access_i (held_q.query.access),
-      .look_who_i    (held_q.query.ctx.mode.who),
-      .hit_o         (hit2),
-      .data_o        (second_data),
-      .use_i         (second_hit),
+      .lookup_valid_i  (tlb2_lookup),
+      .lookup_key_i    ('{tag: retry_q.query.ctx.tag,
+                          vpn: vpn_t'(retry_q.query.gva >> Cfg.OffsetWidth)}),
+      .lookup_access_i (retry_q.query.access),
+      .lookup_priv_i    (retry_q.query.ctx.mode.priv),
+      .hit_o         (tlb2_found),
+      .data_o        (tlb2_data),
+      .use_i         (tlb2_hit),
       .key_i         (key),
-      .fill_valid_i  (give && done_fill),
+      .fill_valid_i  (rsp_from_walk && done_fill),
       .fill_data_i   (done_data),
       .fence_valid_i (fence),
       .fence_i
     );
 
-    assign second_done = held_valid_q && looked_q;
-    assign second_hit  = lookup_valid && second_done && hit2;
+    assign tlb2_done = retry_valid_q && tlb2_done_q;
+    assign tlb2_hit  = lookup_valid && tlb2_done && tlb2_found;
   end else begin : gen_no_tlb2
-    assign second_done = 1'b1;
-    assign second_hit  = 1'b0;
-    assign second_data = '0;
+    assign tlb2_done = 1'b1;
+    assign tlb2_hit  = 1'b0;
+    assign tlb2_data = '0;
   end
 
-  // On RISC-V what is not permitted is walked again: memory may permit it by now.
-  assign hit = found && (!Cfg.Riscv || grants_permit(grants,
-                                                       lookup.query.ctx.space.guest_levels != '0,
-                                                       lookup.query.access, lookup.query.ctx.mode.who));
+  // On RISC-V an access that the entry denies is walked again, since memory may permit it by now.
+  assign hit = found
+            && (Cfg.HitMayFault
+                || perms_permit(perms, lookup.query.ctx.tag.guest_levels != '0,
+                                lookup.query.access, lookup.query.ctx.mode.priv));
 
   ////////////
   // Misses //
   ////////////
 
-  assign miss       = lookup_valid && !hit && !second_hit && second_done && !table_full && (equal || slot_free);
-  assign missed_out = lookup_valid && !hit && !second_hit && !miss;
+  assign miss           = lookup_valid && !hit && !tlb2_hit && tlb2_done && !table_full
+                       && (coalesce || slot_free);
+  assign lookup_stalled = lookup_valid && !hit && !tlb2_hit && !miss;
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin : p_held_valid
-    if (!rst_ni)   held_valid_q <= 1'b0;
-    else if (look) held_valid_q <= missed_out;
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_retry_valid
+    if (!rst_ni)   retry_valid_q <= 1'b0;
+    else if (lookup_en) retry_valid_q <= lookup_stalled;
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin : p_retired
-    if (!rst_ni)       retired_q <= 1'b0;
-    else if (rsp_room) retired_q <= (give && done_last) || (retired_q && held_valid_q && !second_done);
+  always_ff @(posedge clk_i or negedge rst_ni) begin : p_slot_freed
+    if (!rst_ni)       slot_freed_q <= 1'b0;
+    else if (rsp_room) slot_freed_q <= (rsp_from_walk && done_last)
+                                    || (slot_freed_q && retry_valid_q && !tlb2_done);
   end
 
-  always_ff @(posedge clk_i) begin : p_held
-    if (missed_out && !held_valid_q) held_q <= req_i;
+  always_ff @(posedge clk_i) begin : p_retry
+    if (lookup_stalled && !retry_valid_q) retry_q <= req_i;
   end
 
   miss_table #(.Cfg(Cfg)) u_misses (
@@ -291,19 +305,19 @@ module nested_mmu
     .id_o         (done_id),
     .offset_o     (done_offset),
     .last_o       (done_last),
-    .remove_i     (give)
+    .remove_i     (rsp_from_walk)
   );
 
   step_t step;
 
-  walk_engine #(.Format(Format), .Cfg(Cfg)) u_walks (
+  walk_engine #(.Cfg(Cfg)) u_walks (
     .clk_i,
     .rst_ni,
     .miss_i        (lookup.query),
-    .equal_o       (equal),
+    .coalesce_o       (coalesce),
     .free_o        (slot_free),
     .slot_o        (miss_slot),
-    .start_i       (miss && !equal),
+    .start_i       (miss && !coalesce),
     .walk_caches_i,
     .fence_valid_i,
     .fence_ready_o,
@@ -313,8 +327,8 @@ module nested_mmu
     .done_walk_o   (done_walk),
     .done_data_o   (done_data),
     .done_fill_o   (done_fill),
-    .filled_i      (give),
-    .retire_i      (give && done_last),
+    .filled_i      (rsp_from_walk),
+    .retire_i      (rsp_from_walk && done_last),
     .mem_req_valid_o,
     .mem_req_ready_i,
     .mem_req_o,
@@ -323,11 +337,11 @@ module nested_mmu
     .step_o        (step)
   );
 
-  /////////////
-  // Answers //
-  /////////////
+  ///////////////
+  // Responses //
+  ///////////////
 
-  // Faults are made here, of walks and of hits.
+  // Makes the fault of a walk or of a hit.
   function automatic fault_t make_fault(fault_kind_e kind, stage_e stage, level_t level,
                                         purpose_e purpose, level_t for_level);
     fault_t fault;
@@ -351,61 +365,64 @@ module nested_mmu
     return size;
   endfunction
 
-  // To a request that a fence has overtaken.
-  function automatic answer_t make_replay(id_t id, gva_t gva);
-    answer_t answer;
-    answer        = '0;
-    answer.id     = id;
-    answer.replay = 1'b1;
-    answer.gva    = gva;
-    return answer;
+  // Makes the response to a request that a fence has overtaken.
+  function automatic rsp_data_t make_replay(id_t id, gva_t gva);
+    rsp_data_t rsp;
+    rsp        = '0;
+    rsp.id     = id;
+    rsp.replay = 1'b1;
+    rsp.gva    = gva;
+    return rsp;
   endfunction
 
-  function automatic answer_t make_answer(id_t id, logic was_hit, gva_t gva, access_e access, logic virt,
-                                          place_t at, fault_t fault, gpa_t fault_gpa);
-    answer_t answer;
-    answer        = '0;
-    answer.id     = id;
-    answer.hit    = was_hit;
-    answer.gva    = gva;
-    answer.fault  = fault;
-    answer.access = access;
-    answer.virt   = virt;
+  function automatic rsp_data_t make_rsp(id_t id, logic was_hit, gva_t gva, access_e access,
+                                         logic virt, translation_t at, fault_t fault,
+                                         gpa_t fault_gpa);
+    rsp_data_t rsp;
+    rsp        = '0;
+    rsp.id     = id;
+    rsp.hit    = was_hit;
+    rsp.gva    = gva;
+    rsp.fault  = fault;
+    rsp.access = access;
+    rsp.virt   = virt;
     if (fault.kind == FaultNone) begin
-      answer.gpa        = gpa_t'({at.gppn, offset_t'(gva)});
-      answer.hpa        = {at.hppn, offset_t'(gva)};
-      answer.page_size  = page_size_of(at.guest_span & at.host_span);
-      answer.attributes = at.attributes;
+      rsp.gpa        = gpa_t'({at.gppn, offset_t'(gva)});
+      rsp.hpa        = {at.hppn, offset_t'(gva)};
+      rsp.page_size  = page_size_of(at.guest_span & at.host_span);
+      rsp.attributes = at.attributes;
     end else if (fault.stage == StageHost) begin
-      answer.gpa = fault_gpa;
+      rsp.gpa = fault_gpa;
     end
-    return answer;
+    return rsp;
   endfunction
 
-  // A hit, of either level. The handout's may fault: the rights of both leaves, in the walk's order.
-  answer_t hit_rsp;
+  // The response of a hit of either level. In rights mode of the handout's formats a hit may
+  // fault: the rights of both leaves are checked in the order of the walk.
+  rsp_data_t hit_rsp;
   always_comb begin : p_hit
     fault_t  fault;
-    place_t  at;
+    translation_t  at;
     rights_t guest_rights, host_rights;
-    at           = second_hit ? second_data.place : place;
-    guest_rights = second_hit ? second_data.grants.guest : grants.guest;
-    host_rights  = second_hit ? second_data.grants.host : grants.host;
+    at           = tlb2_hit ? tlb2_data.translation : translation;
+    guest_rights = tlb2_hit ? tlb2_data.perms.guest : perms.guest;
+    host_rights  = tlb2_hit ? tlb2_data.perms.host : perms.host;
     fault        = '0;
-    if (!Cfg.Riscv && lookup.query.ctx.space.rights) begin
+    if (Cfg.HitMayFault && lookup.query.ctx.tag.rights) begin
       if (!permits(guest_rights, lookup.query.access)) begin
         fault = make_fault(FaultPermission, StageGuest, '0, PurposeRead, '0);
       end else if (!permits(host_rights, lookup.query.access)) begin
         fault = make_fault(FaultPermission, StageHost, '0, PurposeData, '0);
       end
     end
-    hit_rsp = make_answer(lookup.id, 1'b1, lookup.query.gva, lookup.query.access, lookup.query.ctx.space.virt,
-                          at, fault, gpa_t'({at.gppn, offset_t'(lookup.query.gva)}));
+    hit_rsp = make_rsp(lookup.id, 1'b1, lookup.query.gva, lookup.query.access,
+                       lookup.query.ctx.tag.virt, at, fault,
+                       gpa_t'({at.gppn, offset_t'(lookup.query.gva)}));
   end
 
-  // A walk. What its data's own translation says is at the request's offset, which is not the walk's where the
-  // walk is shared.
-  answer_t walk_rsp;
+  // The response of a walk. gPA and hPA of the data have the offset of the request, which differs
+  // from the walk's offset if requests were coalesced.
+  rsp_data_t walk_rsp;
   always_comb begin : p_walk
     fault_t fault;
     gva_t   gva;
@@ -416,29 +433,35 @@ module nested_mmu
     fault = '0;
     if (done_walk.fault != FaultNone) begin
       fault = make_fault(done_walk.fault, done_walk.stage,
-                         (done_walk.stage == StageHost) ? done_walk.host_level : done_walk.guest_level,
+                         (done_walk.stage == StageHost) ? done_walk.host_level
+                                                        : done_walk.guest_level,
                          done_walk.purpose, done_walk.guest_level);
     end
     walk_rsp = (done_walk.fault == FaultOvertaken)
              ? make_replay(done_id, gva)
-             : make_answer(done_id, 1'b0, gva, done_walk.query.access, done_walk.query.ctx.space.virt,
-                           done_data.place, fault, gpa);
+             : make_rsp(done_id, 1'b0, gva, done_walk.query.access, done_walk.query.ctx.tag.virt,
+                           done_data.translation, fault, gpa);
   end
 
-  logic unused_walk;  // what a walk needs no more at its end
+  logic unused_walk;  // members that a completed walk does not need
   assign unused_walk = ^done_walk;
 
-  assign rsp_d = give ? walk_rsp : replays ? make_replay(lookup.id, lookup.query.gva) : hit_rsp;
+  assign rsp_d = rsp_from_walk ? walk_rsp
+               : replay_en     ? make_replay(lookup.id, lookup.query.gva)
+               :                 hit_rsp;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_rsp_valid
     if (!rst_ni)       rsp_valid_q <= 1'b0;
-    else if (rsp_room) rsp_valid_q <= give || (lookup_valid && hit) || second_hit || replays;
+    else if (rsp_room) rsp_valid_q <= rsp_from_walk || (lookup_valid && hit) || tlb2_hit
+                                   || replay_en;
   end
 
   always_ff @(posedge clk_i) begin : p_rsp
     if (rsp_room) rsp_q <= rsp_d;
   end
 
+  // Returns the cause of a fault: an access fault if memory reported an error, else a page fault.
+  //
   //               | fetch | load | store
   //   access      |   1   |   5  |   7
   //   page        |  12   |  13  |  15
@@ -451,14 +474,14 @@ module nested_mmu
     endcase
   endfunction
 
-  // The trap that a fault is on RISC-V. A fault of the memory is no fault of a page: it only keeps the access.
-  function automatic trap_t make_trap(fault_kind_e kind, stage_e stage, purpose_e purpose, gpa_t gpa,
-                                      access_e access, logic virt);
+  // Makes the trap record of a fault. An access fault has no gPA and no pseudoinstruction.
+  function automatic trap_t make_trap(fault_kind_e kind, stage_e stage, purpose_e purpose,
+                                      gpa_t gpa, access_e access, logic virt);
     trap_t trap;
     logic  guest_page;
     trap       = '0;
     guest_page = (stage == StageHost) && (kind != FaultMemory);
-    if (!Cfg.Riscv || kind == FaultNone) return trap;
+    if (!Cfg.HasTraps || kind == FaultNone) return trap;
 
     trap.gva   = virt;
     trap.cause = trap_cause(kind == FaultMemory, guest_page, access);
@@ -470,7 +493,7 @@ module nested_mmu
         default:       trap.tinst = '0;
       endcase
     end
-    // A pseudoinstruction goes with a nonzero address in htval, and with no other.
+    // A pseudoinstruction is written only with a nonzero address in htval.
     if (trap.tval2 == '0) trap.tinst = '0;
     return trap;
   endfunction
@@ -486,8 +509,8 @@ module nested_mmu
     page_size:  rsp_q.page_size,
     attributes: rsp_q.attributes,
     fault:      rsp_q.fault,
-    trap:       make_trap(rsp_q.fault.kind, rsp_q.fault.stage, rsp_q.fault.purpose, rsp_q.gpa, rsp_q.access,
-                          rsp_q.virt)
+    trap:       make_trap(rsp_q.fault.kind, rsp_q.fault.stage, rsp_q.fault.purpose, rsp_q.gpa,
+                          rsp_q.access, rsp_q.virt)
   };
 
   ////////////
@@ -496,14 +519,14 @@ module nested_mmu
 
   assign event_o = '{
     miss_valid:   miss,
-    miss_merged:  equal,
+    miss_coalesced:  coalesce,
     miss_id:      lookup.id,
     miss_slot:    miss_slot,
-    done_valid:   give,
+    done_valid:   rsp_from_walk,
     done_fill:    done_fill,
     done_id:      done_id,
     done_slot:    done_slot,
-    second_valid: second_hit,
+    tlb2_valid: tlb2_hit,
     step:         step
   };
 
@@ -527,7 +550,7 @@ module nested_mmu
       $fatal(1, "nested_mmu: the entries of a walk cache must be 0, or a power of two, 2 or more");
     end
   end
-  if (Cfg.HasWalkCaches && !Cfg.Riscv) begin : gen_bad_format
+  if (Cfg.HasWalkCaches && !Cfg.TablesAligned) begin : gen_bad_format
     $fatal(1, "nested_mmu: only RISC-V's formats have walk caches");
   end
   if (Tlb2Sets != 0 && (Tlb2Sets < 2 || (Tlb2Sets & (Tlb2Sets - 1)) != 0
@@ -535,8 +558,9 @@ module nested_mmu
     $fatal(1, "nested_mmu: Tlb2Sets must be 0, or it and Tlb2Ways a power of two, 2 or more");
   end
   if (Tlb2Superpages != 0 && (Tlb2Superpages < 2 || (Tlb2Superpages & (Tlb2Superpages - 1)) != 0
-                              || Tlb2Sets == 0 || !Cfg.Riscv)) begin : gen_bad_superpages
-    $fatal(1, "nested_mmu: Tlb2Superpages must be 0, or a power of two, 2 or more, of a RISC-V format with Tlb2Sets");
+                              || Tlb2Sets == 0 || Cfg.PageSizes == 1)) begin : gen_bad_superpages
+    $fatal(1, {"nested_mmu: Tlb2Superpages must be 0, or, with Tlb2Sets and a RISC-V format, ",
+               "a power of two, 2 or more"});
   end
   if (IdWidth < 1 || AsidWidth < 1 || VmidWidth < 1) begin : gen_bad_width
     $fatal(1, "nested_mmu: IdWidth, AsidWidth and VmidWidth must be 1 or more");
@@ -549,7 +573,7 @@ module nested_mmu
 `ifndef SYNTHESIS
   logic in_reset, fence_of_virt, no_fault;
   assign in_reset      = !rst_ni;
-  assign fence_of_virt = (fence_i.scope.virt == done_walk.query.ctx.space.virt);
+  assign fence_of_virt = (fence_i.scope.virt == done_walk.query.ctx.tag.virt);
   assign no_fault      = (rsp_o.fault.kind == FaultNone);
 
   ResponseStays_A: assert property (@(posedge clk_i) disable iff (in_reset)
@@ -557,9 +581,9 @@ module nested_mmu
   NoFillInFence_A: assert property (@(posedge clk_i) disable iff (in_reset)
                                     fence && fence_of_virt
                                     && !(fence_i.scope.use_asid || fence_i.scope.use_vmid)
-                                    |-> !(give && done_fill));
+                                    |-> !(rsp_from_walk && done_fill));
   NoFaultOnHit_A:  assert property (@(posedge clk_i) disable iff (in_reset)
-                                    rsp_valid_o && rsp_o.hit && Cfg.Riscv |-> no_fault);
+                                    rsp_valid_o && rsp_o.hit && !Cfg.HitMayFault |-> no_fault);
 `endif
 
 endmodule

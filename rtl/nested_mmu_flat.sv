@@ -146,14 +146,14 @@ module nested_mmu_flat
 
   // Event record.
   output logic                      event_miss_valid_o,
-  output logic                      event_miss_merged_o,
+  output logic                      event_miss_coalesced_o,
   output logic [Cfg.IdWidth-1:0]    event_miss_id_o,
   output logic [Cfg.SlotWidth-1:0]  event_miss_slot_o,
   output logic                      event_done_valid_o,
   output logic                      event_done_fill_o,
   output logic [Cfg.IdWidth-1:0]    event_done_id_o,
   output logic [Cfg.SlotWidth-1:0]  event_done_slot_o,
-  output logic                      event_second_valid_o,
+  output logic                      event_tlb2_valid_o,
   output logic                      event_step_valid_o,
   output logic [Cfg.SlotWidth-1:0]  event_step_slot_o,
   output logic                      event_step_stage_o,
@@ -161,7 +161,7 @@ module nested_mmu_flat
   output logic [Cfg.LevelWidth-1:0] event_step_host_level_o,
   output logic [1:0]                event_step_purpose_o,
   output logic                      event_step_update_o,
-  output logic [1:0]                event_step_pass_o,
+  output logic [1:0]                event_step_pwc_hit_o,
   output logic                      event_step_global_o,
   output logic [Cfg.GpaWidth-1:0]   event_step_gpa_o,
   output logic [Cfg.HpaWidth-1:0]   event_step_hpa_o,
@@ -189,7 +189,7 @@ module nested_mmu_flat
       access: access_e'(req_access_i),
       gva: req_gva_i,
       ctx: '{
-        space: '{
+        tag: '{
           virt: req_virt_i,
           rights: req_rights_i,
           guest_levels: req_guest_levels_i,
@@ -200,7 +200,7 @@ module nested_mmu_flat
         guest_root: req_guest_root_i,
         host_root: req_host_root_i,
         mode: '{
-          who: '{
+          priv: '{
             user: req_user_i,
             sum: req_sum_i,
             guest_mxr: req_guest_mxr_i,
@@ -261,14 +261,14 @@ module nested_mmu_flat
   };
 
   assign event_miss_valid_o       = events.miss_valid;
-  assign event_miss_merged_o      = events.miss_merged;
+  assign event_miss_coalesced_o   = events.miss_coalesced;
   assign event_miss_id_o          = events.miss_id;
   assign event_miss_slot_o        = events.miss_slot;
   assign event_done_valid_o       = events.done_valid;
   assign event_done_fill_o        = events.done_fill;
   assign event_done_id_o          = events.done_id;
   assign event_done_slot_o        = events.done_slot;
-  assign event_second_valid_o     = events.second_valid;
+  assign event_tlb2_valid_o       = events.tlb2_valid;
   assign event_step_valid_o       = events.step.valid;
   assign event_step_slot_o        = events.step.slot;
   assign event_step_stage_o       = events.step.stage;
@@ -276,7 +276,7 @@ module nested_mmu_flat
   assign event_step_host_level_o  = events.step.host_level;
   assign event_step_purpose_o     = events.step.purpose;
   assign event_step_update_o      = events.step.update;
-  assign event_step_pass_o        = events.step.pass;
+  assign event_step_pwc_hit_o     = events.step.pwc_hit;
   assign event_step_global_o      = events.step.is_global;
   assign event_step_gpa_o         = events.step.gpa;
   assign event_step_hpa_o         = events.step.hpa;

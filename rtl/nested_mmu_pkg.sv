@@ -6,7 +6,7 @@
 
 package nested_mmu_pkg;
 
-  // Paging format. The walk step of a format is the only place that knows its rules.
+  // Paging format. Only the walk step of a format knows its rules.
   typedef enum int unsigned {
     FormatHandout   = 0,  // 20-bit addresses, 2|2|16: the machine of the 6.823 handout
     FormatClassic32 = 1,  // 32-bit addresses, 10|10|12: the same rules on the classic geometry
@@ -60,52 +60,62 @@ package nested_mmu_pkg;
 
   // Everything that is fixed when a design is elaborated. Widths in bits.
   typedef struct packed {
-    // The format's row of the geometry table.
+    // The format, and its row of the geometry table.
+    format_e     Format;
     int unsigned GvaWidth;
     int unsigned GpaWidth;
-    int unsigned GpaMapWidth;    // gPA that can be mapped, an hPA included: wider ones fault
+    int unsigned GpaMapWidth;    // gPA that can be mapped, with the host stage on or off
     int unsigned HostMapWidth;   // gPA that the host stage maps
-    int unsigned GvaMapWidth;    // gVA that can be mapped: the bits above are as its highest
+    int unsigned GvaMapWidth;    // gVA that can be mapped: the bits above equal its highest bit
     int unsigned HpaWidth;
     int unsigned PteWidth;       // a table entry; its bytes are the stride of a table
     int unsigned OffsetWidth;    // offset in the smallest page
     int unsigned IndexWidth;     // index of each level
-    int unsigned HostRootExtra;  // bits by which the host root's index is wider
-    int unsigned Levels;         // of either stage, at most
+    int unsigned HostRootExtra;  // extra bits of the host root's index
+    int unsigned Levels;         // levels of a stage, at most
     int unsigned LevelWidth;     // a level's number
-    int unsigned NapotWidth;     // index bits in a NAPOT page's offset; 0: there are none
-    logic        Riscv;          // the rules are RISC-V's, else the handout's
+    int unsigned NapotWidth;     // index bits in a NAPOT page's offset; 0: no NAPOT pages
     logic        Svadu;          // RISC-V: A and D can be set by hardware
+    int unsigned LeafWidth;      // the part of a leaf that a walk keeps
     // log2 of the bytes of each page size, the smallest first.
     int unsigned                          PageSizes;
     logic [MaxPageSizes-1:0][PageLog2Width-1:0] PageLog2;
-    // The user's choice.
+    // Properties of the format.
+    logic HitMayFault;     // an entry that denies the access is a hit; else a miss, walked again
+    logic HasTraps;        // a fault has the values of RISC-V's trap registers
+    logic HasRightsMode;   // a request tells whether leaves have status bits; else they do
+    logic HasGlobal;       // mappings may be global: no ASID tells them apart
+    logic HasNonVirtual;   // `virt` of a request may be 0: no VMID tells those apart
+    logic RootsAligned;    // a root is aligned to its table's size: lower bits are ignored
+    logic TablesAligned;   // a table is aligned to a page: page-walk caches are possible
+    // The user's choice: see params_t.
     int unsigned IdWidth;
     int unsigned AsidWidth;
     int unsigned VmidWidth;
     int unsigned TlbEntries;
     int unsigned WalkSlots;
     int unsigned SlotWidth;      // a slot's number
-    int unsigned MissEntries;    // requests that can wait for a walk
-    logic        ReadBypass;     // a read may leave in the cycle of its predecessor's data
-    int unsigned GuestCacheEntries;  // walk caches, 0: there is none. Of each level
-    int unsigned HostCacheEntries;   // of each level
+    int unsigned MissEntries;
+    logic        ReadBypass;
+    int unsigned GuestCacheEntries;
+    int unsigned HostCacheEntries;
     int unsigned NestedTlbEntries;
-    logic        HasWalkCaches;      // any of them
-    int unsigned Tlb2Sets;           // second-level TLB, 0: there is none. Of the smallest pages
+    logic        HasWalkCaches;  // one of the page-walk caches exists
+    int unsigned Tlb2Sets;
     int unsigned Tlb2Ways;
-    int unsigned Tlb2Superpages;     // of all larger ones
+    int unsigned Tlb2Superpages;
   } cfg_t;
 
-  // Width of a number in 0 .. n-1, at least one bit.
+  // Returns the width of a number in 0 .. n-1, at least one bit.
   function automatic int unsigned index_width(int unsigned n);
     return (n > 1) ? $clog2(n) : 1;
   endfunction
 
-  // The geometry table: one row a format, and how many of its levels there are at most.
+  // The geometry table, a row for each format. `max_levels` is the limit of FormatRv64. With
+  // `superpages` a leaf may be at any level.
   function automatic cfg_t geometry(format_e format, int unsigned max_levels);
     unique case (format)
-      //                                  gVA gPA hPA PTE offset index extra levels napot RISC-V
+      //                                  gVA gPA hPA PTE offset index extra levels napot superpages
       FormatHandout:   return geometry_row(20, 20, 20, 32, 16,  2, 0, 2,          0, 1'b0);
       FormatClassic32: return geometry_row(32, 32, 32, 32, 12, 10, 0, 2,          0, 1'b0);
       FormatRv32:      return geometry_row(32, 34, 34, 32, 12, 10, 2, 2,          0, 1'b1);
@@ -117,14 +127,15 @@ package nested_mmu_pkg;
   function automatic cfg_t geometry_row(int unsigned gva, int unsigned gpa, int unsigned hpa,
                                         int unsigned pte, int unsigned offset, int unsigned index,
                                         int unsigned extra, int unsigned levels, int unsigned napot,
-                                        logic riscv);
+                                        logic superpages);
     cfg_t row;
     row               = '0;
     row.GvaWidth      = gva;
     row.GpaWidth      = gpa;
     row.HostMapWidth  = offset + levels * index + extra;
-    row.GpaMapWidth   = (row.HostMapWidth > hpa) ? row.HostMapWidth : hpa;  // the host stage may be off
-    // A signed gVA; where the guest stage is off an unsigned gPA.
+    // With the host stage off a gPA is an hPA.
+    row.GpaMapWidth   = (row.HostMapWidth > hpa) ? row.HostMapWidth : hpa;
+    // A gVA is signed; with the guest stage off it is an unsigned gPA.
     row.GvaMapWidth   = (row.HostMapWidth < gva) ? row.HostMapWidth + 1 : gva;
     row.HpaWidth      = hpa;
     row.PteWidth      = pte;
@@ -134,26 +145,37 @@ package nested_mmu_pkg;
     row.Levels        = levels;
     row.LevelWidth    = index_width(levels);
     row.NapotWidth    = napot;
-    row.Riscv         = riscv;
 
-    // A leaf may be at any level on RISC-V; a NAPOT page is the first's with some of the next index.
+    // The page of a leaf at each level. A NAPOT page has some bits of the next index in its offset.
     row.PageSizes   = 1;
     row.PageLog2[0] = PageLog2Width'(offset);
     if (napot != 0) begin
       row.PageLog2[row.PageSizes] = PageLog2Width'(offset + napot);
       row.PageSizes++;
     end
-    for (int unsigned level = 1; riscv && level < levels; level++) begin
+    for (int unsigned level = 1; superpages && level < levels; level++) begin
       row.PageLog2[row.PageSizes] = PageLog2Width'(offset + level * index);
       row.PageSizes++;
     end
     return row;
   endfunction
 
-  // The configuration that parameters give.
+  // Makes the configuration that follows from parameters.
   function automatic cfg_t make_cfg(params_t params);
     cfg_t cfg;
+    logic riscv;
+    riscv                 = (params.Format == FormatRv32) || (params.Format == FormatRv64);
     cfg                   = geometry(params.Format, params.MaxLevels);
+    cfg.Format            = params.Format;
+    cfg.HitMayFault       = !riscv;
+    cfg.HasTraps          = riscv;
+    cfg.HasRightsMode     = !riscv;
+    cfg.HasGlobal         = riscv;
+    cfg.HasNonVirtual     = riscv;
+    cfg.RootsAligned      = riscv;
+    cfg.TablesAligned     = riscv;
+    // Handout: the rights. RISC-V: the entry; without Svadu N, PBMT, D, G, U, X, W and R of it.
+    cfg.LeafWidth         = !riscv ? 3 : params.Svadu ? cfg.PteWidth : 9;
     cfg.Svadu             = params.Svadu;
     cfg.TlbEntries        = params.TlbEntries;
     cfg.WalkSlots         = params.WalkSlots;
@@ -188,74 +210,75 @@ package nested_mmu_pkg;
     StageHost  = 1'b1   // gPA => hPA
   } stage_e;
 
-  // What a gPA is translated for.
+  // The purpose of a gPA.
   typedef enum logic [1:0] {
     PurposeRead   = 2'd0,  // to read a guest entry
-    PurposeData   = 2'd1,  // the access itself
+    PurposeData   = 2'd1,  // the data access
     PurposeUpdate = 2'd2   // to set A or D of a guest leaf
   } purpose_e;
 
   typedef enum logic [3:0] {
     FaultNone          = 4'd0,
-    FaultMemory        = 4'd1,  // the memory answered an entry's read or update with an error; no such hPA
-    FaultMisaligned    = 4'd2,  // handout: entry address not a multiple of the entry size; RISC-V: superpage
+    FaultMemory        = 4'd1,  // memory returned an error for an entry, or there is no such hPA
+    FaultMisaligned    = 4'd2,  // handout: address of an entry; RISC-V: superpage
     FaultWidth         = 4'd3,  // an address is too wide for its stage
     FaultReserved      = 4'd4,  // reserved bits of an entry are not zero
     FaultInvalid       = 4'd5,  // the entry is not valid
-    FaultPermission    = 4'd6,  // the leaf does not permit the access
-    FaultAccessedDirty = 4'd7,  // the leaf's A or D would have to be set, and may not be
-    FaultPointer       = 4'd8,  // a pointer where only a leaf can be
-    FaultOvertaken     = 4'd9   // inside only: a fence has overtaken the walk; the response is a replay
+    FaultPermission    = 4'd6,  // the leaf denies the access
+    FaultAccessedDirty = 4'd7,  // A or D of the leaf is clear, and hardware does not set it
+    FaultPointer       = 4'd8,  // a pointer at the lowest level
+    FaultOvertaken     = 4'd9   // never in a response: a fence has overtaken the walk
   } fault_kind_e;
 
-  // What a walk wants next.
+  // The next action of a walk.
   typedef enum logic [1:0] {
-    WalkRead   = 2'd0,  // the entry at walk.hpa
-    WalkDone   = 2'd1,  // nothing: walk.hpa is the translation
-    WalkFault  = 2'd2,  // nothing: walk.fault says why
-    WalkUpdate = 2'd3   // compare-and-swap of the leaf at walk.hpa
+    WalkRead   = 2'd0,  // read the entry at walk.hpa
+    WalkDone   = 2'd1,  // none: walk.hpa is the translation
+    WalkFault  = 2'd2,  // none: walk.fault is the fault
+    WalkUpdate = 2'd3   // update the leaf at walk.hpa by compare-and-swap
   } walk_next_e;
 
   typedef enum logic [1:0] {
     SlotIdle = 2'd0,
     SlotRead = 2'd1,  // waits for the memory port
     SlotWait = 2'd2,  // its read or update is in flight
-    SlotDone = 2'd3   // has a result that not every requester has been given
+    SlotDone = 2'd3   // completed; requests still wait for the result
   } slot_state_e;
 
-  // Which walk caches are in use.
+  // The page-walk caches in use.
   typedef struct packed {
     logic nested;  // gPA page of a guest table => its hPA page
     logic host;    // gPA prefix => the next host table
     logic guest;   // gVA prefix => the next guest table, in hPA
   } walk_caches_t;
 
-  // What a walk cache has spared a walk.
+  // A page-walk cache hit, and the reads that it saves.
   typedef enum logic [1:0] {
-    PassNone   = 2'd0,
-    PassGuest  = 2'd1,  // all before a guest table
-    PassHost   = 2'd2,  // the host tables before one
-    PassNested = 2'd3   // the translation of a guest entry's gPA
-  } pass_kind_e;
+    PwcNone   = 2'd0,
+    PwcGuest  = 2'd1,  // all reads before a guest table
+    PwcHost   = 2'd2,  // the reads of host tables before a host table
+    PwcNested = 2'd3   // the host walk for a guest entry's gPA
+  } pwc_hit_e;
 
-  // Number of levels of a stage that is on; 0: it is off.
+  // Number of levels of a stage; 0: the stage is off.
   typedef logic [2:0] levels_t;
 
-  // Page-based memory type of Svpbmt: 0 as the physical memory's, 1 non-cacheable, 2 I/O.
+  // Page-based memory type of Svpbmt: 0 PMA, 1 non-cacheable, 2 I/O.
   typedef logic [1:0] attributes_t;
 
-  // What a leaf permits.
+  // The rights of a leaf.
   typedef struct packed {
     logic x;
     logic w;
     logic r;
   } rights_t;
 
-  // Rights rule, for a leaf of either stage, on a miss and on a hit:
+  // Rights rule, for a leaf of either stage, on a miss and on a hit. The read of a guest table by a
+  // walk is a load at the host leaf that maps the table, and the update of a guest leaf a store.
   //
   //   access       | needs
-  //   load         | r      (also the walk's own read of a guest table, at the host leaf that maps it)
-  //   store        | w      (also the walk's own update of a guest leaf)
+  //   load         | r
+  //   store        | w
   //   fetch        | x
   //   load-execute | x
   function automatic logic permits(rights_t rights, access_e access);
@@ -268,22 +291,22 @@ package nested_mmu_pkg;
     endcase
   endfunction
 
-  // RISC-V: who makes an access.
+  // RISC-V: the privilege context of an access.
   typedef struct packed {
     logic user;       // effective privilege is U or VU
     logic sum;        // the supervisor may load and store in user pages
-    logic guest_mxr;  // what is executable is readable: at the guest stage
-    logic host_mxr;   // and at the host stage
-  } who_t;
+    logic guest_mxr;  // executable pages are readable: guest stage
+    logic host_mxr;   // executable pages are readable: host stage
+  } priv_ctx_t;
 
-  // RISC-V: what of the control registers a translation depends on.
+  // RISC-V: the fields of control registers on which a translation depends.
   typedef struct packed {
-    who_t who;
-    logic guest_adue;   // A and D are set by hardware: at the guest stage
-    logic host_adue;    // and at the host stage
-    logic guest_pbmte;  // leaves have a memory type
-    logic host_pbmte;
-    logic napot;        // Svnapot is there
+    priv_ctx_t priv;
+    logic guest_adue;   // hardware sets A and D: guest stage
+    logic host_adue;    // hardware sets A and D: host stage
+    logic guest_pbmte;  // leaves have a memory type: guest stage
+    logic host_pbmte;   // leaves have a memory type: host stage
+    logic napot;        // Svnapot is implemented
   } mode_t;
 
   // RISC-V user rule:
@@ -296,31 +319,32 @@ package nested_mmu_pkg;
     return !user_page || (sum && access != AccessFetch);
   endfunction
 
-  // RISC-V permission rule, for a leaf of either stage, on a miss and on a hit. The host stage takes everybody
-  // for a user.
-  function automatic logic leaf_permits(stage_e stage, rights_t rights, logic user_page, access_e access,
-                                        who_t who);
+  // RISC-V permission rule, for a leaf of either stage, on a miss and on a hit. The host stage
+  // treats every access as a user access.
+  function automatic logic leaf_permits(stage_e stage, rights_t rights, logic user_page,
+                                        access_e access, priv_ctx_t priv);
     rights_t effective;
     logic    user_ok;
     effective   = rights;
-    effective.r = rights.r || (rights.x && ((stage == StageHost) ? who.host_mxr : who.guest_mxr));
-    user_ok     = permits_user(user_page, access, who.user || (stage == StageHost), who.sum);
+    effective.r = rights.r || (rights.x && ((stage == StageHost) ? priv.host_mxr : priv.guest_mxr));
+    user_ok     = permits_user(user_page, access, priv.user || (stage == StageHost), priv.sum);
     return user_ok && permits(effective, access);
   endfunction
 
-  // What both leaves of a mapping permit. A stage that is off permits everything.
+  // The permissions of a mapping. A stage that is off permits every access.
   typedef struct packed {
     rights_t guest;
     rights_t host;
     logic    user;   // the guest leaf is a user page
-    logic    dirty;  // no leaf's D is clear
-  } grants_t;
+    logic    dirty;  // D is set in the leaf of each stage that is on
+  } perms_t;
 
-  // RISC-V: whether a walk that found this would permit the access, and not have to set D.
-  function automatic logic grants_permit(grants_t grants, logic guest_on, access_e access, who_t who);
-    return (!guest_on || leaf_permits(StageGuest, grants.guest, grants.user, access, who))
-        && leaf_permits(StageHost, grants.host, 1'b1, access, who)
-        && (grants.dirty || access != AccessStore);
+  // RISC-V: returns whether a walk with these leaves would permit the access without setting D.
+  function automatic logic perms_permit(perms_t perms, logic guest_on, access_e access,
+                                        priv_ctx_t priv);
+    return (!guest_on || leaf_permits(StageGuest, perms.guest, perms.user, access, priv))
+        && leaf_permits(StageHost, perms.host, 1'b1, access, priv)
+        && (perms.dirty || access != AccessStore);
   endfunction
 
 endpackage

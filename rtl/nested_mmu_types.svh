@@ -34,7 +34,7 @@
   span_t = logic [((Cfg.PageSizes > 1) ? Cfg.PageSizes - 1 : 1)-1:0],                             \
                                                                                                   \
   /* The address-space tag of a translation. */                                                   \
-  space_t = struct packed {                                                                       \
+  as_tag_t = struct packed {                                                                      \
     logic                    virt;          /* RISC-V: V of the request; handout: 1 */            \
     nested_mmu_pkg::levels_t guest_levels;  /* 0: stage off, the gVA is used as the gPA */        \
     nested_mmu_pkg::levels_t host_levels;   /* 0: stage off, the gPA is used as the hPA */        \
@@ -45,7 +45,7 @@
                                                                                                   \
   /* Everything that a translation depends on besides memory. */                                  \
   ctx_t = struct packed {                                                                         \
-    space_t                space;                                                                 \
+    as_tag_t               tag;                                                                   \
     gpa_t                  guest_root;                                                            \
     hpa_t                  host_root;                                                             \
     nested_mmu_pkg::mode_t mode;        /* RISC-V; else 0 */                                      \
@@ -131,8 +131,7 @@
                                                                                                   \
   /* The part of a leaf that a walk keeps. RISC-V: the entry as memory has it, or without Svadu */ \
   /* only the bits that the end of the walk needs. Handout: the rights. */                        \
-  leaf_t = logic [(!Cfg.Riscv ? $bits(nested_mmu_pkg::rights_t)                                   \
-                   : Cfg.Svadu ? Cfg.PteWidth : 9)-1:0],                                          \
+  leaf_t = logic [Cfg.LeafWidth-1:0],                                                             \
                                                                                                   \
   /* A walk: the latched request, and the position of the walk. */                                \
   walk_t = struct packed {                                                                        \
@@ -151,22 +150,22 @@
   },                                                                                              \
                                                                                                   \
   /* A page-walk cache hit: the position at which the walk goes on. */                            \
-  pass_t = struct packed {                                                                        \
-    nested_mmu_pkg::pass_kind_e kind;                                                             \
-    level_t                     level;      /* level of the table, in its stage */                \
-    hppn_t                      hppn;       /* the table, or the page of the guest entry */       \
-    gppn_t                      gppn;       /* a guest table's gPA page */                        \
-    logic                       is_global;  /* a pointer before a guest table was global */       \
+  pwc_hit_t = struct packed {                                                                     \
+    nested_mmu_pkg::pwc_hit_e kind;                                                               \
+    level_t                   level;      /* level of the table, in its stage */                  \
+    hppn_t                    hppn;       /* the table, or the page of the guest entry */         \
+    gppn_t                    gppn;       /* a guest table's gPA page */                          \
+    logic                     is_global;  /* a pointer before a guest table was global */         \
   },                                                                                              \
                                                                                                   \
   /* The key of a TLB entry. */                                                                   \
   tlb_key_t = struct packed {                                                                     \
-    space_t space;                                                                                \
-    vpn_t   vpn;                                                                                  \
+    as_tag_t tag;                                                                                 \
+    vpn_t    vpn;                                                                                 \
   },                                                                                              \
                                                                                                   \
   /* The translation of a page. */                                                                \
-  place_t = struct packed {                                                                       \
+  translation_t = struct packed {                                                                 \
     gppn_t                       gppn;                                                            \
     hppn_t                       hppn;                                                            \
     span_t                       guest_span;  /* of the guest leaf; stage off: as host */         \
@@ -176,9 +175,9 @@
                                                                                                   \
   /* The data of a TLB entry: the result of a walk. */                                            \
   tlb_data_t = struct packed {                                                                    \
-    place_t                  place;                                                               \
-    nested_mmu_pkg::grants_t grants;                                                              \
-    logic                    is_global;                                                           \
+    translation_t           translation;                                                          \
+    nested_mmu_pkg::perms_t perms;                                                                \
+    logic                   is_global;                                                            \
   },                                                                                              \
                                                                                                   \
   /* A step: a walk took the response of memory. A walk that a fence has overtaken drops the */   \
@@ -191,7 +190,7 @@
     level_t                      host_level;                                                      \
     nested_mmu_pkg::purpose_e    purpose;                                                         \
     logic                        update;       /* the response is to an update */                 \
-    nested_mmu_pkg::pass_kind_e  pass;         /* page-walk cache hit that led to this entry */   \
+    nested_mmu_pkg::pwc_hit_e    pwc_hit;      /* page-walk cache hit that led to this entry */   \
     logic                        is_global;    /* a guest pointer before this entry was global */ \
     gpa_t                        gpa;                                                             \
     hpa_t                        hpa;                                                             \
@@ -203,15 +202,15 @@
                                                                                                   \
   /* The events of a cycle: a miss, the end of a walk, a hit of the second-level TLB, a step. */  \
   event_t = struct packed {                                                                       \
-    logic  miss_valid;    /* a request was given to a walk */                                     \
-    logic  miss_merged;   /* the walk was already in flight */                                    \
+    logic  miss_valid;      /* a request was given to a walk */                                   \
+    logic  miss_coalesced;  /* the walk was already in flight */                                  \
     id_t   miss_id;                                                                               \
     slot_t miss_slot;                                                                             \
-    logic  done_valid;    /* a request was given the result of its walk */                        \
-    logic  done_fill;     /* the TLB is filled with the result */                                 \
+    logic  done_valid;      /* a request was given the result of its walk */                      \
+    logic  done_fill;       /* the TLB is filled with the result */                               \
     id_t   done_id;                                                                               \
     slot_t done_slot;                                                                             \
-    logic  second_valid;  /* the second-level TLB answered the request miss_id */                 \
+    logic  tlb2_valid;      /* the second-level TLB answered the request miss_id */               \
     step_t step;                                                                                  \
   }
 

@@ -35,7 +35,8 @@ public:
     }
 
     void reset() {
-        // What an assertion has thrown out of an evaluation has left it half done: it cannot go on from there.
+        // An assertion that threw has left the model in the middle of an evaluation: a new model is
+        // made.
         if (in_evaluation_) make();
         nestwalk_inputs idle{};
         drive_ports(*model_, idle);
@@ -104,7 +105,7 @@ private:
         }
     }
 
-    // The destructor of a writer that has failed writes once more, and must not throw: the writer stays in memory.
+    // The destructor of a failed writer would write again and throw: the writer stays in memory.
     void give_up_trace(const WaveError& error) {
         trace_error_ = error.what();
         (void)trace_.release();
@@ -114,14 +115,15 @@ private:
         end_trace();
         model_.reset();
         context_ = std::make_unique<VerilatedContext>();
-        // Or it makes a pool of threads, of which a model of one thread uses none.
+        // Otherwise Verilator makes a pool of threads, which a model of one thread does not use.
         context_->threads(1);
-        // Before the model is made, or it cannot be traced.
+        // A model can be traced only if this precedes its construction.
         context_->traceEverOn(true);
         context_->randReset(2);
         context_->randSeed(static_cast<int>(seed_ & 0x7fffffff));
         model_ = std::make_unique<Model>(context_.get(), "");
-        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
+        // The first evaluation, with the clock high, is no rising edge. The next edge is a falling
+        // one.
         model_->rst_ni = 0;
         evaluate(1);
     }

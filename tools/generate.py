@@ -126,12 +126,29 @@ def read_tables():
         for field in rows:
             if field["type"] not in types:
                 raise TableError(f"{own}.{field['name']}: {field['type']} is not in [type]")
-            fields.append(Field(own, field["name"], field.get("member", field["name"]),
-                                types[field["type"]], field.get("when"), field["doc"]))
+            fields.append(
+                Field(
+                    own,
+                    field["name"],
+                    field.get("member", field["name"]),
+                    types[field["type"]],
+                    field.get("when"),
+                    field["doc"],
+                )
+            )
         if row["direction"] not in ("in", "out") or row["payload"] not in ("always", "valid"):
             raise TableError(f"{own}: direction is in or out, payload always or valid")
-        ports.append(Port(own, row["type"], row["direction"] == "in", row["handshake"],
-                          row["payload"] == "valid", row["title"], fields))
+        ports.append(
+            Port(
+                own,
+                row["type"],
+                row["direction"] == "in",
+                row["handshake"],
+                row["payload"] == "valid",
+                row["title"],
+                fields,
+            )
+        )
     return parameters, ports
 
 
@@ -145,8 +162,10 @@ EVENT_WORDS = -(-sum(field.type.most for field in EVENT.fields) // 32)
 def aligned(rows, gap=" "):
     """Pads the cells of all columns but the last."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    return [gap.join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]])
-            for row in rows]
+    return [
+        gap.join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]])
+        for row in rows
+    ]
 
 
 # --- Parameters ---------------------------------------------------------------------------------
@@ -155,8 +174,9 @@ def aligned(rows, gap=" "):
 def parameter_list():
     """The parameter port list of a module."""
     rows = aligned([("parameter", p.type, p.name, f"= {p.default},") for p in PARAMETERS])
-    return [line for p, row in zip(PARAMETERS, rows)
-            for line in (f"  // {sentence(p.doc)}", f"  {row}")]
+    return [
+        line for p, row in zip(PARAMETERS, rows) for line in (f"  // {sentence(p.doc)}", f"  {row}")
+    ]
 
 
 def parameter_struct():
@@ -168,9 +188,15 @@ def parameter_struct():
         defaults[p.name] = value
     values = aligned([(f"{p.name}:", f"{defaults[p.name]},") for p in PARAMETERS])
     values[-1] = values[-1].removesuffix(",")
-    return ["  typedef struct packed {", *(f"    {line}" for line in aligned(rows)),
-            "  } params_t;", "", "  localparam params_t DefaultParams = '{",
-            *(f"    {line}" for line in values), "  };"]
+    return [
+        "  typedef struct packed {",
+        *(f"    {line}" for line in aligned(rows)),
+        "  } params_t;",
+        "",
+        "  localparam params_t DefaultParams = '{",
+        *(f"    {line}" for line in values),
+        "  };",
+    ]
 
 
 def parameter_values():
@@ -189,8 +215,11 @@ def parameter_connections():
 
 def core_parameters():
     """The parameters of the FuseSoC core."""
-    return [f'  {p.name}:\n    {{datatype: int, paramtype: vlogparam,\n     '
-            f'description: "{p.doc}"}}' for p in PARAMETERS]
+    return [
+        f"  {p.name}:\n    {{datatype: int, paramtype: vlogparam,\n     "
+        f'description: "{p.doc}"}}'
+        for p in PARAMETERS
+    ]
 
 
 def core_names():
@@ -200,8 +229,11 @@ def core_names():
 def parameter_page():
     """The table of parameters of docs/ports.md."""
     rows = [(f"`{p.name}`", f"`{p.default}`", p.doc, p.legal) for p in PARAMETERS]
-    return ["| parameter | default | meaning | legal |", "|---|---|---|---|",
-            *(f"| {' | '.join(row)} |" for row in rows)]
+    return [
+        "| parameter | default | meaning | legal |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 # --- Ports in the RTL ---------------------------------------------------------------------------
@@ -223,17 +255,28 @@ def flat_ports(is_flat):
     for port in PORTS if is_flat else FLAT:
         payload = "input " if port.is_input else "output"
         ready = "output" if port.is_input else "input "
-        rows = [(payload, f.type.vector if is_flat else f.type.shown, f"{f.flat}_{port.suffix},")
-                for f in port.fields]
+        rows = [
+            (payload, f.type.vector if is_flat else f.type.shown, f"{f.flat}_{port.suffix},")
+            for f in port.fields
+        ]
         if port.handshake:
             other = "o" if port.is_input else "i"
-            rows = [(payload, "logic", f"{port.name}_valid_{port.suffix},"),
-                    (ready, "logic", f"{port.name}_ready_{other},"), *rows]
+            rows = [
+                (payload, "logic", f"{port.name}_valid_{port.suffix},"),
+                (ready, "logic", f"{port.name}_ready_{other},"),
+                *rows,
+            ]
         groups.append((f"{port.title}.", aligned(rows)))
     if not is_flat:
-        groups.append(("Event record: `event_t`, in cycles with an event.", [
-            "output logic                  event_valid_o,",
-            "output logic [EventWidth-1:0] event_o,"]))
+        groups.append(
+            (
+                "Event record: `event_t`, in cycles with an event.",
+                [
+                    "output logic                  event_valid_o,",
+                    "output logic [EventWidth-1:0] event_o,",
+                ],
+            )
+        )
     return joined(groups)
 
 
@@ -295,8 +338,9 @@ def flat_instance():
             cells += [(f".{port.name}_valid_{mine},", ""), (f".{port.name}_ready_{other},", "")]
         cells.append((f".{port.name}_{port.suffix}", f"({local(port)}),"))
     width = max(len(name) for name, value in cells if value)
-    lines += [f"    {name.ljust(width)} {value}" if value else f"    {name}"
-              for name, value in cells]
+    lines += [
+        f"    {name.ljust(width)} {value}" if value else f"    {name}" for name, value in cells
+    ]
     lines[-1] = lines[-1].removesuffix(",")
     return ["  nested_mmu #(", *parameter_connections(), "  ) u_mmu (", *lines, "  );"]
 
@@ -319,30 +363,47 @@ def input_registers():
     declared = aligned([(kind, f"mmu_{name};") for kind, name, _ in inputs()])
     registers = aligned([(f"mmu_{name}", f"<= {port};") for _, name, port in inputs()])
     wires = aligned([(f"assign mmu_{name}", f"= {port};") for _, name, port in inputs()])
-    return [*(f"  {line}" for line in declared), "",
-            "  if (InputsAt != 0) begin : gen_at_edge",
-            "    logic edge_clk;",
-            "    assign edge_clk = clk_i ^ (InputsAt == 1);",
-            "",
-            "    always_ff @(posedge edge_clk) begin : p_inputs",
-            *(f"      {line}" for line in registers),
-            "    end",
-            "  end else begin : gen_at_once",
-            *(f"    {line}" for line in wires),
-            "  end"]
+    return [
+        *(f"  {line}" for line in declared),
+        "",
+        "  if (InputsAt != 0) begin : gen_at_edge",
+        "    logic edge_clk;",
+        "    assign edge_clk = clk_i ^ (InputsAt == 1);",
+        "",
+        "    always_ff @(posedge edge_clk) begin : p_inputs",
+        *(f"      {line}" for line in registers),
+        "    end",
+        "  end else begin : gen_at_once",
+        *(f"    {line}" for line in wires),
+        "  end",
+    ]
 
 
 def top_instance():
     """The instance of nested_mmu_flat in tb_top, and the event record of its outputs."""
     outputs = [(f.type.vector, f"{f.flat};") for f in EVENT.fields]
-    enums = [(f.type.vector, f"{f.flat};") for port in FLAT if not port.is_input
-             for f in port.fields if f.type.is_enum]
+    enums = [
+        (f.type.vector, f"{f.flat};")
+        for port in FLAT
+        if not port.is_input
+        for f in port.fields
+        if f.type.is_enum
+    ]
     lines = [f"  {line}" for line in aligned(outputs + enums)]
-    casts = [(f"  assign {f.flat}_o", f"= {f.type.name}'({f.flat});")
-             for port in FLAT if not port.is_input for f in port.fields if f.type.is_enum]
-    lines += ["", *aligned(casts), "",
-              "  assign event_valid_o = event_miss_valid || event_done_valid || event_second_valid",
-              "                      || event_step_valid;"]
+    casts = [
+        (f"  assign {f.flat}_o", f"= {f.type.name}'({f.flat});")
+        for port in FLAT
+        if not port.is_input
+        for f in port.fields
+        if f.type.is_enum
+    ]
+    valid = [f.flat for f in EVENT.fields if f.name.endswith("_valid")]
+    lines += [
+        "",
+        *aligned(casts),
+        "",
+        "  assign event_valid_o = " + "\n                      || ".join(valid) + ";",
+    ]
     record = textwrap.wrap(", ".join(f.flat for f in EVENT.fields), COLUMNS - 6)
     lines += ["  assign event_o = {", *(f"    {line}" for line in record), "  };", ""]
     cells = [(".clk_i", "(clk_i),")]
@@ -352,13 +413,23 @@ def top_instance():
             name = f"{port.name}_ready_o" if port.is_input else f"{port.name}_valid_o"
             cells.append((f".{name}", f"({name}),"))
         if not port.is_input:
-            cells += [(f".{f.flat}_o",
-                       f"({f.flat})," if port is EVENT or f.type.is_enum else f"({f.flat}_o),")
-                      for f in port.fields]
+            cells += [
+                (
+                    f".{f.flat}_o",
+                    f"({f.flat})," if port is EVENT or f.type.is_enum else f"({f.flat}_o),",
+                )
+                for f in port.fields
+            ]
     connected = [f"    {line}" for line in aligned(cells)]
     connected[-1] = connected[-1].removesuffix(",")
-    return [*lines, "  nested_mmu_flat #(", *parameter_connections(), "  ) u_flat (", *connected,
-            "  );"]
+    return [
+        *lines,
+        "  nested_mmu_flat #(",
+        *parameter_connections(),
+        "  ) u_flat (",
+        *connected,
+        "  );",
+    ]
 
 
 # --- The testbench ------------------------------------------------------------------------------
@@ -372,12 +443,15 @@ def bridge_fields(is_input):
             mine = f"{port.name}_valid" if port.is_input == is_input else f"{port.name}_ready"
             rows.append((mine, "bool", 1))
         if port.is_input == is_input:
-            rows += [(f.flat, f.type.rust, 8 if f.type.rust == "bool" else int(f.type.rust[1:]))
-                     for f in port.fields]
+            rows += [
+                (f.flat, f.type.rust, 8 if f.type.rust == "bool" else int(f.type.rust[1:]))
+                for f in port.fields
+            ]
     if not is_input:
         rows += [("event_valid", "bool", 1), ("event", f"[u32; {EVENT_WORDS}]", 32)]
-    return sorted(((n, t, 1 if t == "bool" else size) for n, t, size in rows),
-                  key=lambda row: -row[2])
+    return sorted(
+        ((n, t, 1 if t == "bool" else size) for n, t, size in rows), key=lambda row: -row[2]
+    )
 
 
 def bridge(is_input):
@@ -412,8 +486,7 @@ def copies(port, template, indent):
 
 def model_code():
     """The C++ that drives and samples a Verilated tb_top."""
-    lines = ["template <class Model>",
-             "void drive_ports(Model& m, const nestwalk_inputs& in) {"]
+    lines = ["template <class Model>", "void drive_ports(Model& m, const nestwalk_inputs& in) {"]
     for port in FLAT:
         if port.handshake:
             name = f"{port.name}_valid" if port.is_input else f"{port.name}_ready"
@@ -423,8 +496,12 @@ def model_code():
             lines += [f"    if (in.{port.name}_valid) {{"] if guard else []
             lines += copies(port, "m.{0}_i = in.{0};", "        " if guard else "    ")
             lines += ["    }"] if guard else []
-    lines += ["}", "", "template <class Model>",
-              "void sample_ports(const Model& m, nestwalk_outputs& out) {"]
+    lines += [
+        "}",
+        "",
+        "template <class Model>",
+        "void sample_ports(const Model& m, nestwalk_outputs& out) {",
+    ]
     for port in FLAT:
         if port.handshake:
             name = f"{port.name}_ready" if port.is_input else f"{port.name}_valid"
@@ -434,36 +511,56 @@ def model_code():
             lines += [f"    if (m.{port.name}_valid_o) {{"] if guard else []
             lines += copies(port, "out.{0} = m.{0}_o;", "        " if guard else "    ")
             lines += ["    }"] if guard else []
-    return [*lines,
-            "    static_assert(sizeof m.event_o <= sizeof out.event);",
-            "    out.event_valid = m.event_valid_o;",
-            "    if (m.event_valid_o) {",
-            "        std::memcpy(out.event, m.event_o.data(), sizeof m.event_o);",
-            "    }", "}"]
+    return [
+        *lines,
+        "    static_assert(sizeof m.event_o <= sizeof out.event);",
+        "    out.event_valid = m.event_valid_o;",
+        "    if (m.event_valid_o) {",
+        "        std::memcpy(out.event, m.event_o.data(), sizeof m.event_o);",
+        "    }",
+        "}",
+    ]
 
 
 def event_layout():
     """The bits of the event record, by field, in Rust."""
-    widths = {"Cfg.IdWidth": "widths.id", "Cfg.SlotWidth": "widths.slot",
-              "Cfg.LevelWidth": "widths.level", "Cfg.GpaWidth": "widths.gpa",
-              "Cfg.HpaWidth": "widths.hpa", "Cfg.PteWidth": "widths.pte"}
-    lines = ["/// The bits of each field of the event record.", "#[derive(Clone, Debug)]",
-             "pub(super) struct EventBits {"]
+    widths = {
+        "Cfg.IdWidth": "widths.id",
+        "Cfg.SlotWidth": "widths.slot",
+        "Cfg.LevelWidth": "widths.level",
+        "Cfg.GpaWidth": "widths.gpa",
+        "Cfg.HpaWidth": "widths.hpa",
+        "Cfg.PteWidth": "widths.pte",
+    }
+    lines = [
+        "/// The bits of each field of the event record.",
+        "#[derive(Clone, Debug)]",
+        "pub(super) struct EventBits {",
+    ]
     for f in EVENT.fields:
         lines += [f"    /// {line}" for line in textwrap.wrap(sentence(f.doc), COLUMNS - 8)]
         lines.append(f"    pub(super) {f.name}: Range<usize>,")
-    lines += ["}", "", "impl EventBits {",
-              "    /// Lays the fields out: the last one begins at bit 0.",
-              "    pub(super) fn new(widths: &Widths) -> Self {",
-              "        let mut end = 0;",
-              "        let mut field = |width: usize| {",
-              "            end += width;",
-              "            end - width..end",
-              "        };"]
+    lines += [
+        "}",
+        "",
+        "impl EventBits {",
+        "    /// Lays the fields out: the last one begins at bit 0.",
+        "    pub(super) fn new(widths: &Widths) -> Self {",
+        "        let mut end = 0;",
+        "        let mut field = |width: usize| {",
+        "            end += width;",
+        "            end - width..end",
+        "        };",
+    ]
     for f in reversed(EVENT.fields):
         lines.append(f"        let {f.name} = field({widths.get(f.type.width, f.type.width)});")
-    lines += ["        Self {", *(f"            {f.name}," for f in EVENT.fields), "        }",
-              "    }", "}"]
+    lines += [
+        "        Self {",
+        *(f"            {f.name}," for f in EVENT.fields),
+        "        }",
+        "    }",
+        "}",
+    ]
     return lines
 
 
@@ -476,43 +573,61 @@ def sentence(text):
 def port_page(name):
     """The table of a port's fields in docs/ports.md."""
     port = next(port for port in PORTS if port.name == name)
-    rows = [(f"`{f.flat}`", f"`{f.member}`" if f.name else "", f.type.bits, f.doc)
-            for f in port.fields]
-    return ["| flat port | member | bits | meaning |", "|---|---|---|---|",
-            *(f"| {' | '.join(row)} |" for row in rows)]
+    rows = [
+        (f"`{f.flat}`", f"`{f.member}`" if f.name else "", f.type.bits, f.doc) for f in port.fields
+    ]
+    return [
+        "| flat port | member | bits | meaning |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 REGIONS = {
     "rtl/nested_mmu_pkg.sv": {"parameters": parameter_struct},
     "rtl/nested_mmu.sv": {"parameters": parameter_list, "configuration": parameter_values},
     "rtl/nested_mmu_flat.sv": {
-        "parameters": parameter_list, "configuration": parameter_values,
-        "ports": lambda: flat_ports(True), "structs": flatten, "instance": flat_instance},
+        "parameters": parameter_list,
+        "configuration": parameter_values,
+        "ports": lambda: flat_ports(True),
+        "structs": flatten,
+        "instance": flat_instance,
+    },
     "rtl/nested_mmu.core": {"parameters": core_parameters, "parameter names": core_names},
     "sim/tb_top.sv": {
-        "parameters": parameter_list, "configuration": parameter_values,
-        "ports": lambda: flat_ports(False), "inputs": input_registers, "instance": top_instance},
+        "parameters": parameter_list,
+        "configuration": parameter_values,
+        "ports": lambda: flat_ports(False),
+        "inputs": input_registers,
+        "instance": top_instance,
+    },
     "sim/ports.h": {"ports": model_code},
     "sim/dut_abi.h": {"inputs": lambda: c_fields(True), "outputs": lambda: c_fields(False)},
     "src/dut/bridge.rs": {"inputs": lambda: bridge(True), "outputs": lambda: bridge(False)},
     "src/dut/event_layout.rs": {"event record": event_layout},
     "docs/ports.md": {
         "parameters": parameter_page,
-        **{f"port {port.name}": lambda name=port.name: port_page(name) for port in PORTS}},
+        **{f"port {port.name}": lambda name=port.name: port_page(name) for port in PORTS},
+    },
 }
 
 
 # The comments of each kind of file that has others than `//`.
-COMMENTS = {".toml": ("# ", ""), ".core": ("# ", ""), ".md": ("<!-- ", " -->"),
-            "sim/dut_abi.h": ("/* ", " */")}
+COMMENTS = {
+    ".toml": ("# ", ""),
+    ".core": ("# ", ""),
+    ".md": ("<!-- ", " -->"),
+    "sim/dut_abi.h": ("/* ", " */"),
+}
 
 
 def with_regions(path, text):
     """The text of a file with its regions made anew."""
     makers = dict(REGIONS[path])
     opening, closing = COMMENTS.get(path) or COMMENTS.get(Path(path).suffix, ("// ", ""))
-    start = re.compile(rf"^ *{re.escape(opening)}generated by tools/generate\.py: "
-                       rf"(.*?){re.escape(closing)}$")
+    start = re.compile(
+        rf"^ *{re.escape(opening)}generated by tools/generate\.py: " rf"(.*?){re.escape(closing)}$"
+    )
     lines, skipping = [], None
     for line in text.splitlines():
         if line.strip() == f"{opening}generated until here{closing}":
@@ -550,8 +665,11 @@ def main():
             if not check:
                 (ROOT / path).write_text(new)
     for path in stale:
-        print(f"{path} differs from devices/*.toml: run tools/generate.py" if check
-              else f"written: {path}")
+        print(
+            f"{path} differs from devices/*.toml: run tools/generate.py"
+            if check
+            else f"written: {path}"
+        )
     return 1 if check and stale else 0
 
 

@@ -39,12 +39,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MUTANTS = ROOT / "tests" / "mutants"
 FORMATS = ("riscv", "handout")
 
-TOKEN = re.compile(r"""
+TOKEN = re.compile(
+    r"""
     (?P<skip> \s+ | //[^\n]* | /\*.*?\*/ )
   | "(?:\\.|[^"\\])*"
   | [\w$`]+
   | .
-""", re.VERBOSE | re.DOTALL)
+""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 class MutantError(Exception):
@@ -109,13 +112,18 @@ def parts_of(text):
 
 def named_parts(tokens, words):
     """Yields the named parts of a file of these tokens: (name, first token, last token)."""
-    blocks = {"function": "endfunction", "module": "endmodule", "package": "endpackage",
-              "class": "endclass", "interface": "endinterface"}
+    blocks = {
+        "function": "endfunction",
+        "module": "endmodule",
+        "package": "endpackage",
+        "class": "endclass",
+        "interface": "endinterface",
+    }
     for i, word in enumerate(words):
         if word in blocks:
             last = closing(tokens, i, word, blocks[word])
             yield header_name(words, i), i, last
-        elif word == "begin" and words[i + 1:i + 2] == [":"]:
+        elif word == "begin" and words[i + 1 : i + 2] == [":"]:
             yield words[i + 2], statement_start(words, i), closing(tokens, i, "begin", "end")
         elif word in ("struct", "enum"):
             brace = words.index("{", i)
@@ -158,9 +166,11 @@ def statement_start(words, at):
 def matches(tokens, words, first, last):
     """Returns the indices, from `first` to `last`, at which the words occur."""
     size = len(words)
-    return [i for i in range(first, last - size + 2)
-            if tokens[i].text == words[0]
-            and [token.text for token in tokens[i:i + size]] == words]
+    return [
+        i
+        for i in range(first, last - size + 2)
+        if tokens[i].text == words[0] and [token.text for token in tokens[i : i + size]] == words
+    ]
 
 
 def line_of(text, offset):
@@ -175,8 +185,10 @@ def locate(edit, text, tokens):
         parts = [(a, b) for name, a, b in parts_of(text) if name == edit.within]
         if len(parts) != 1:
             found = "no part" if not parts else f"{len(parts)} parts"
-            raise MutantError(f"{edit.file} has {found} of the name {edit.within!r}; "
-                              "`within` must name exactly one")
+            raise MutantError(
+                f"{edit.file} has {found} of the name {edit.within!r}; "
+                "`within` must name exactly one"
+            )
         first, last = parts[0]
         place = f"{edit.within} of {edit.file}"
     words = [token.text for token in tokens_of(edit.replace)]
@@ -187,9 +199,11 @@ def locate(edit, text, tokens):
         raise MutantError(f"{place} has no text\n{textwrap.indent(edit.replace, '    ')}")
     if len(found) > 1:
         lines = ", ".join(str(line_of(text, tokens[i].start)) for i in found)
-        raise MutantError(f"{place} has this text {len(found)} times, in lines {lines}; name a "
-                          f"part by `within` or replace more\n"
-                          f"{textwrap.indent(edit.replace, '    ')}")
+        raise MutantError(
+            f"{place} has this text {len(found)} times, in lines {lines}; name a "
+            f"part by `within` or replace more\n"
+            f"{textwrap.indent(edit.replace, '    ')}"
+        )
     return tokens[found[0]].start, tokens[found[0] + len(words) - 1].end
 
 
@@ -201,8 +215,8 @@ def edited(name, file, text, edits):
         if start < end:
             raise MutantError(f"two edits of {file} overlap in line {line_of(text, start)}")
     for start, end, by in reversed(spans):
-        line = text[text.rfind("\n", 0, start) + 1:start]
-        indent = line[:len(line) - len(line.lstrip())]
+        line = text[text.rfind("\n", 0, start) + 1 : start]
+        indent = line[: len(line) - len(line.lstrip())]
         by = by.replace("\n", "\n" + indent)
         text = text[:start] + by + text[end:]
     return text
@@ -228,8 +242,10 @@ def load(path):
         wrong = set(edit) - {"file", "within", "replace", "by"}
         missing = {"file", "replace", "by"} - set(edit)
         if wrong or missing or not all(isinstance(value, str) for value in edit.values()):
-            raise MutantError(f"{path}: an edit has the texts file, replace, by and, if needed, "
-                              f"within: {', '.join(sorted(wrong | missing))}")
+            raise MutantError(
+                f"{path}: an edit has the texts file, replace, by and, if needed, "
+                f"within: {', '.join(sorted(wrong | missing))}"
+            )
         replace, by = (textwrap.dedent(edit[key]).strip("\n") for key in ("replace", "by"))
         edits.append(Edit(edit["file"], edit.get("within"), replace, by))
     return Mutant(path.stem, " ".join(table["about"].split()), formats, edits)
@@ -290,7 +306,8 @@ def diff(mutant):
     for file, text in apply(mutant, ROOT).items():
         before = (ROOT / file).read_text().splitlines(True)
         sys.stdout.writelines(
-            difflib.unified_diff(before, text.splitlines(True), f"a/{file}", f"b/{file}"))
+            difflib.unified_diff(before, text.splitlines(True), f"a/{file}", f"b/{file}")
+        )
 
 
 def main():
@@ -306,7 +323,7 @@ def main():
             case ["formats", name]:
                 print(load(path_of(name)).formats)
             case _:
-                sys.exit(__doc__[__doc__.index("usage:"):].rstrip())
+                sys.exit(__doc__[__doc__.index("usage:") :].rstrip())
     except MutantError as error:
         print(f"mutant: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -129,19 +129,19 @@ pub struct EventLayout {
 struct RequestsLayout {
     start: usize,
     miss_valid: Field,
-    miss_merged: Field,
+    miss_coalesced: Field,
     miss_id: Field,
     miss_slot: Field,
     done_valid: Field,
     done_fill: Field,
     done_id: Field,
     done_slot: Field,
-    second_valid: Field,
+    tlb2_valid: Field,
 }
 
 impl RequestsLayout {
     fn new(bits: &EventBits) -> Self {
-        let start = bits.second_valid.start;
+        let start = bits.tlb2_valid.start;
         let field = |bits: &Range<usize>| Field {
             shift: (bits.start - start) as u32,
             mask: (1 << bits.len()) - 1,
@@ -149,14 +149,14 @@ impl RequestsLayout {
         Self {
             start,
             miss_valid: field(&bits.miss_valid),
-            miss_merged: field(&bits.miss_merged),
+            miss_coalesced: field(&bits.miss_coalesced),
             miss_id: field(&bits.miss_id),
             miss_slot: field(&bits.miss_slot),
             done_valid: field(&bits.done_valid),
             done_fill: field(&bits.done_fill),
             done_id: field(&bits.done_id),
             done_slot: field(&bits.done_slot),
-            second_valid: field(&bits.second_valid),
+            tlb2_valid: field(&bits.tlb2_valid),
         }
     }
 }
@@ -210,21 +210,21 @@ impl EventLayout {
         let low = at.start / 32;
         let pair = u64::from(words[low]) | (u64::from(words[(low + 1) % 8]) << 32);
         let word = (pair >> (at.start % 32)) as u32;
-        let valid = [at.miss_valid, at.done_valid, at.second_valid];
+        let valid = [at.miss_valid, at.done_valid, at.tlb2_valid];
         if !valid.iter().any(|valid| valid.is_set(word)) {
             return Requests::default();
         }
         let miss = at.miss_valid.is_set(word).then(|| Miss {
             id: at.miss_id.of(word),
             slot: at.miss_slot.of(word),
-            merged: at.miss_merged.is_set(word),
+            merged: at.miss_coalesced.is_set(word),
         });
         let done = at.done_valid.is_set(word).then(|| Done {
             id: at.done_id.of(word),
             slot: at.done_slot.of(word),
             fill: at.done_fill.is_set(word),
         });
-        let second = at.second_valid.is_set(word).then(|| at.miss_id.of(word));
+        let second = at.tlb2_valid.is_set(word).then(|| at.miss_id.of(word));
         Requests { miss, done, second }
     }
 
@@ -254,7 +254,7 @@ impl EventLayout {
             host_level: number(&bits.step_host_level),
             purpose: number(&bits.step_purpose),
             update: flag(&bits.step_update),
-            pass: match number(&bits.step_pass) {
+            pass: match number(&bits.step_pwc_hit) {
                 0 => Pass::None,
                 1 => Pass::Guest,
                 2 => Pass::Host,

@@ -27,8 +27,8 @@ pub(super) struct EventBits {
     /// A request missed and was given to a walk.
     pub(super) miss_valid: Range<usize>,
     /// The walk was already in flight.
-    pub(super) miss_merged: Range<usize>,
-    /// Id of the request; also with `second_valid`.
+    pub(super) miss_coalesced: Range<usize>,
+    /// Id of the request; also with `tlb2_valid`.
     pub(super) miss_id: Range<usize>,
     /// Slot of the walk.
     pub(super) miss_slot: Range<usize>,
@@ -41,7 +41,7 @@ pub(super) struct EventBits {
     /// Slot of the walk.
     pub(super) done_slot: Range<usize>,
     /// The second-level TLB answered the request `miss_id`.
-    pub(super) second_valid: Range<usize>,
+    pub(super) tlb2_valid: Range<usize>,
     /// A walk took the response of memory.
     pub(super) step_valid: Range<usize>,
     /// Slot of the walk.
@@ -57,7 +57,7 @@ pub(super) struct EventBits {
     /// The response is to an update.
     pub(super) step_update: Range<usize>,
     /// The page-walk cache whose hit led to the entry: 0 none, 1 guest, 2 host, 3 nested TLB.
-    pub(super) step_pass: Range<usize>,
+    pub(super) step_pwc_hit: Range<usize>,
     /// A guest pointer before the entry was global.
     pub(super) step_global: Range<usize>,
     /// The gPA that is translated.
@@ -90,7 +90,7 @@ impl EventBits {
         let step_hpa = field(widths.hpa);
         let step_gpa = field(widths.gpa);
         let step_global = field(1);
-        let step_pass = field(2);
+        let step_pwc_hit = field(2);
         let step_update = field(1);
         let step_purpose = field(2);
         let step_host_level = field(widths.level);
@@ -98,25 +98,25 @@ impl EventBits {
         let step_stage = field(1);
         let step_slot = field(widths.slot);
         let step_valid = field(1);
-        let second_valid = field(1);
+        let tlb2_valid = field(1);
         let done_slot = field(widths.slot);
         let done_id = field(widths.id);
         let done_fill = field(1);
         let done_valid = field(1);
         let miss_slot = field(widths.slot);
         let miss_id = field(widths.id);
-        let miss_merged = field(1);
+        let miss_coalesced = field(1);
         let miss_valid = field(1);
         Self {
             miss_valid,
-            miss_merged,
+            miss_coalesced,
             miss_id,
             miss_slot,
             done_valid,
             done_fill,
             done_id,
             done_slot,
-            second_valid,
+            tlb2_valid,
             step_valid,
             step_slot,
             step_stage,
@@ -124,7 +124,7 @@ impl EventBits {
             step_host_level,
             step_purpose,
             step_update,
-            step_pass,
+            step_pwc_hit,
             step_global,
             step_gpa,
             step_hpa,
