@@ -11,7 +11,7 @@ nestwalk := $(target)/release/nestwalk
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: fuzz-parsers try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
+.PHONY: fuzz-parsers try help setup setup-all setup-formal setup-fusesoc build synth pnr cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read rtl-verible cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick formal-mutants clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,10 @@ licence: ## check that every source file names its licence
 
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
+
+rtl-verible: ## parse each SystemVerilog file by itself, with Verible
+	@tools/setup.sh --with-verible
+	@tools/verible.sh
 
 synth: setup-all ## area and depth of the RTL, by configuration (Yosys, LUT6; long)
 	@tools/synth.py
