@@ -75,6 +75,10 @@ pages: ## check the Markdown pages: line width, links, tables against docs/measu
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
 
+rtl-verible: ## parse each SystemVerilog file by itself, with Verible
+	@tools/setup.sh --with-verible
+	@tools/verible.sh
+
 synth: setup-all ## area and depth of the RTL, by configuration (Yosys, LUT6; long)
 	@tools/synth.py
 
