@@ -14,7 +14,7 @@ nestwalk := $(target)/release/nestwalk
 .NOTPARALLEL:
 .PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc build synth pnr \
   cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read \
-  cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick \
+  rtl-verible cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick \
   formal-mutants clean distclean
 
 help: ## list the targets
@@ -75,6 +75,10 @@ pages: ## check the Markdown pages: line width, links, tables against docs/measu
 rtl-read: setup-all ## read the RTL with a second front end (Yosys, slang)
 	@tools/read-rtl.sh
 
+rtl-verible: ## parse each SystemVerilog file by itself, with Verible
+	@tools/setup.sh --with-verible
+	@tools/verible.sh
+
 synth: setup-all ## area and depth of the RTL, by configuration (Yosys, LUT6; long)
 	@tools/synth.py
 
@@ -96,7 +100,9 @@ campaigns: build
 setup-test:
 	@tests/setup.sh
 
-test: setup-formal fmt-check licence setup-test lint lint-package rtl-read formal-quick clippy doc cargo-test campaigns ## run every check
+test: ## run every check
+test: setup-formal fmt-check licence pages setup-test lint lint-package rtl-read formal-quick \
+  clippy doc cargo-test campaigns
 
 # The number of mutated inputs.
 fuzz_inputs ?= 120000

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nothing outlives its fence: after the handshake of a fence no read and no update is granted that follows from what the
-// fence invalidates, in nested_mmu with whatever walk caches, second-level TLB and read bypass it has.
+// Nothing outlives its fence: after the handshake of a fence no read and no update is granted that
+// follows from an entry that the fence invalidates. This holds for nested_mmu with any page-walk
+// caches, second-level TLB and read bypass.
 //
-// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every id, and for every slot.
-// Memory may keep anything waiting for any time and answer with any words. Written from docs/ports.md, "Fence".
+// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every
+// id, and for every slot. Memory may keep anything waiting for any time and answer with any words.
+// Written from docs/ports.md, "Fence".
 
 `include "nested_mmu_types.svh"
 
@@ -21,10 +23,14 @@ module fence
   parameter bit          ReadBypass        = 1'b0,
   parameter int unsigned Tlb2Sets          = 0,
   parameter int unsigned Tlb2Ways          = 0,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, IdWidth, AsidWidth, VmidWidth,
-                                  WalkCacheEntries, WalkCacheEntries, WalkCacheEntries, ReadBypass, 5, 1'b1,
-                                  Tlb2Sets, Tlb2Ways, 0),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: MissEntries,
+    IdWidth: IdWidth, AsidWidth: AsidWidth, VmidWidth: VmidWidth, MaxLevels: 5, Svadu: 1'b1,
+    GuestCacheEntries: WalkCacheEntries, HostCacheEntries: WalkCacheEntries,
+    NestedTlbEntries: WalkCacheEntries, ReadBypass: ReadBypass, Tlb2Sets: Tlb2Sets,
+    Tlb2Ways: Tlb2Ways, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input logic         clk_i,
   input logic         rst_ni,
@@ -40,6 +46,8 @@ module fence
 
   input id_t          watch_id_i
 );
+
+  localparam bit Riscv = (Cfg.Format == FormatRv32) || (Cfg.Format == FormatRv64);
 
   logic     req_ready, rsp_valid, fence_ready, mem_req_valid, mem_rsp_ready;
   rsp_t     rsp;
@@ -83,7 +91,7 @@ module fence
   );
 
   ///////////////////////////////////////
-  // What its surroundings may rely on //
+  // The environment, and its past     //
   ///////////////////////////////////////
 
   logic     started_q = 1'b0;
@@ -110,21 +118,22 @@ module fence
   assign serves  = mem_rsp_valid_i && mem_rsp_ready;
   assign fences  = fence_valid_i && fence_ready;
 
-  // Whether a fence matches a request or a walk of an address space: by V, ASID and VMID.
-  function automatic logic is_matched(scope_t scope, space_t space);
-    return scope.virt == space.virt && (!scope.use_asid || scope.asid == space.asid)
-        && (!scope.use_vmid || !space.virt || scope.vmid == space.vmid);
+  // Returns whether a fence matches a request or a walk: by V, ASID and VMID.
+  function automatic logic is_matched(scope_t scope, as_tag_t tag);
+    return scope.virt == tag.virt && (!scope.use_asid || scope.asid == tag.asid)
+        && (!scope.use_vmid || !tag.virt || scope.vmid == tag.vmid);
   endfunction
 
-  // Of each slot: the request that its walk was started for, whether it has asked memory and not been answered, and
-  // whether a fence has matched it.
+  // For each slot: the request that its walk was started for, whether a read or an update is in
+  // flight, and whether a fence has matched the walk.
   logic [WalkSlots-1:0] in_flight_q, overtaken_q;
   query_t query_q [WalkSlots];
   query_t given;
 
   for (genvar i = 0; i < WalkSlots; i++) begin : gen_shadow
     logic starts;
-    assign starts = happens.miss_valid && !happens.miss_merged && happens.miss_slot == slot_t'(i);
+    assign starts = happens.miss_valid && !happens.miss_coalesced
+        && happens.miss_slot == slot_t'(i);
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_flight
       if (!rst_ni)                                   in_flight_q[i] <= 1'b0;
       else if (grants && mem_req.id == slot_t'(i))   in_flight_q[i] <= 1'b1;
@@ -134,21 +143,24 @@ module fence
       if (starts) begin
         query_q[i]     <= given;
         overtaken_q[i] <= 1'b0;
-      end else if (fences && is_matched(fence_i.scope, query_q[i].ctx.space)) begin
+      end else if (fences && is_matched(fence_i.scope, query_q[i].ctx.tag)) begin
         overtaken_q[i] <= 1'b1;
       end
     end
   end
 
-  // The request that was accepted last, which may be held until it has found its place, and whether a fence has matched
-  // it since.
+  // The request that was accepted last, which may be held until it has found its place, and
+  // whether a fence has matched it since.
   req_t accepted_q;
   logic accepted_overtaken_q;
   assign given = accepts ? req_i.query : accepted_q.query;
   always_ff @(posedge clk_i) begin : p_accepted
     if (accepts) accepted_q <= req_i;
-    if (accepts)                                                             accepted_overtaken_q <= 1'b0;
-    else if (fences && is_matched(fence_i.scope, accepted_q.query.ctx.space)) accepted_overtaken_q <= 1'b1;
+    if (accepts) begin
+      accepted_overtaken_q <= 1'b0;
+    end else if (fences && is_matched(fence_i.scope, accepted_q.query.ctx.tag)) begin
+      accepted_overtaken_q <= 1'b1;
+    end
   end
 
   // The watched id's request, and the same of it.
@@ -163,7 +175,7 @@ module fence
     if (accepts && req_i.id == watch_id_i) begin
       watched_q           <= req_i.query;
       watched_overtaken_q <= 1'b0;
-    end else if (fences && is_matched(fence_i.scope, watched_q.ctx.space)) begin
+    end else if (fences && is_matched(fence_i.scope, watched_q.ctx.tag)) begin
       watched_overtaken_q <= 1'b1;
     end
   end
@@ -175,36 +187,41 @@ module fence
     assume (!fence_waits_q || (fence_valid_i && fence_i == fence_q));
     assume (!(req_valid_i && req_i.id == watch_id_i && pending_q));
     assume (!mem_rsp_valid_i || (32'(mem_rsp_i.id) < WalkSlots && in_flight_q[mem_rsp_i.id]));
-    assume (Cfg.Riscv || (fence_i.scope.virt && req_i.query.ctx.space.virt));
+    assume (Riscv || (fence_i.scope.virt && req_i.query.ctx.tag.virt));
   end
 
   ////////////////
   // The rule   //
   ////////////////
 
-  // Where the watched request is.
+  // The place of the watched request.
   logic [MissEntries-1:0] waits;
   logic                   held, offered;
   for (genvar k = 0; k < MissEntries; k++) begin : gen_waits
     assign waits[k] = u_dut.u_misses.valid_q[k] && u_dut.u_misses.id_q[k] == watch_id_i;
   end
-  assign held    = u_dut.held_valid_q && u_dut.held_q.id == watch_id_i;
+  assign held    = u_dut.retry_valid_q && u_dut.retry_q.id == watch_id_i;
   assign offered = rsp_valid && rsp.id == watch_id_i;
 
   always_comb begin : p_rule
     if (rst_ni) begin
-      // 11.1 After the handshake of a fence no read and no update of a walk that it matches is offered, so none is granted.
+      // 11.1 After the handshake of a fence no read and no update of a walk that it matches is
+      // offered, so none is granted.
       NoReadAfterFence_A: assert (!mem_req_valid || !overtaken_q[mem_req.id]);
       // 11.2 A request that was accepted before the fence, and had no walk by then, gets none.
       NoWalkAfterFence_A: assert (!happens.miss_valid || accepts || !accepted_overtaken_q);
-      // 11.3 A fence waits only while memory keeps a read or an update waiting, of a walk that the fence matches; and for one
-      // only: in the cycle of that grant it is taken.
+      // 11.3 A fence waits only while memory keeps a read or an update waiting, of a walk that the
+      // fence matches; and for one only: in the cycle of that grant it is accepted.
       FenceWaits_A:       assert (fence_ready || !fence_valid_i
                                   || (mem_req_valid && !mem_req_ready_i
-                                      && is_matched(fence_i.scope, query_q[mem_req.id].ctx.space)));
-      FenceOnce_A:        assert (!(fence_waits_q && !fence_ready) || (mem_waits_q && mem_req.id == mem_q.id));
-      // 11.4 What is offered to memory stays as it is until it is granted, whatever fences come.
-      OfferStays_A:       assert (!mem_waits_q || (mem_req_valid && mem_req.id == mem_q.id && mem_req.hpa == mem_q.hpa
+                                      && is_matched(fence_i.scope, query_q[mem_req.id].ctx.tag)));
+      FenceOnce_A:        assert (!(fence_waits_q && !fence_ready)
+                                  || (mem_waits_q && mem_req.id == mem_q.id));
+      // 11.4 A request on the memory port stays as it is until it is granted, whatever fences
+      // come.
+      OfferStays_A:       assert (!mem_waits_q
+                                  || (mem_req_valid && mem_req.id == mem_q.id
+                                      && mem_req.hpa == mem_q.hpa
                                                    && mem_req.update == mem_q.update));
       // 11.5 Only a request that a fence has matched since it was accepted gets a replay.
       ReplayedOnly_A:     assert (!(offered && pending_q && rsp.replay) || watched_overtaken_q);
@@ -212,7 +229,7 @@ module fence
       FenceWaits_C:  cover (fence_waits_q && fences);
       AcceptsNow_C:  cover (fence_valid_i && !fence_ready && accepts);
       Replay_C:      cover (offered && pending_q && rsp.replay);
-      HeldReplay_C:  cover (held && u_dut.held_overtaken_q);
+      HeldReplay_C:  cover (held && u_dut.retry_overtaken_q);
       Dropped_C:     cover (serves && overtaken_q[mem_rsp_i.id]);
     end
   end
@@ -225,14 +242,16 @@ module fence
 
     always_comb begin : p_slot
       if (rst_ni) begin
-        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if that, and is over; nothing else ends
-        // without a result. A slot that waits for memory has asked; a walk in flight is of the request it was started for.
+        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if
+        // that, and is over; nothing else ends without a result. A slot that waits for memory has
+        // asked; a walk in flight is of the request it was started for.
         Over_A:     assert (state == SlotIdle || !is_over || (overtaken_q[i] && state != SlotRead));
         GoesOn_A:   assert (!(state inside {SlotRead, SlotWait}) || is_over == overtaken_q[i]);
         InFlight_A: assert (in_flight_q[i] == (state == SlotWait));
-        Space_A:    assert (state == SlotIdle || u_dut.u_walks.walk_q[i].query.ctx.space == query_q[i].ctx.space);
+        Space_A:    assert (state == SlotIdle
+                            || u_dut.u_walks.walk_q[i].query.ctx.tag == query_q[i].ctx.tag);
         // The handout's formats have no update.
-        NoUpdate_A: assert (state == SlotIdle || Cfg.Riscv || !u_dut.u_walks.walk_q[i].update);
+        NoUpdate_A: assert (state == SlotIdle || Riscv || !u_dut.u_walks.walk_q[i].update);
         // 11.7 (helper) A walk that may still be shared has been overtaken by none.
         Shared_A:   assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
       end
@@ -241,11 +260,12 @@ module fence
 
   for (genvar k = 0; k < MissEntries; k++) begin : gen_miss
     always_comb begin : p_miss
-      // 11.8 (helper) The watched request waits for a walk of its own address space, which no fence had overtaken before.
+      // 11.8 (helper) The watched request waits for a walk of its own address space, which no
+      // fence had overtaken before.
       if (rst_ni && waits[k]) begin
         InUse_A:  assert (32'(u_dut.u_misses.slot_q[k]) < WalkSlots
                           && u_dut.u_walks.state_q[u_dut.u_misses.slot_q[k]] != SlotIdle);
-        Waits_A:  assert (query_q[u_dut.u_misses.slot_q[k]].ctx.space == watched_q.ctx.space);
+        Waits_A:  assert (query_q[u_dut.u_misses.slot_q[k]].ctx.tag == watched_q.ctx.tag);
         Before_A: assert (!overtaken_q[u_dut.u_misses.slot_q[k]] || watched_overtaken_q);
       end
     end
@@ -253,17 +273,19 @@ module fence
 
   always_comb begin : p_helpers
     if (rst_ni) begin
-      // 11.9 (helper) What is held is the request that was accepted last; a choice that waits is one that may be made; the
-      // watched request is in one place.
-      HeldIsLast_A: assert (!u_dut.held_valid_q || (u_dut.held_q.id == accepted_q.id
-                                                    && u_dut.held_q.query == accepted_q.query
-                                                    && u_dut.held_overtaken_q == accepted_overtaken_q));
-      HeldOwn_A:    assert (!held || (accepted_q.query.ctx.space == watched_q.ctx.space
+      // 11.9 (helper) What is held is the request that was accepted last; a choice that waits is
+      // one that may be made; the watched request is in one place.
+      HeldIsLast_A: assert (!u_dut.retry_valid_q
+                            || (u_dut.retry_q.id == accepted_q.id
+                                && u_dut.retry_q.query == accepted_q.query
+                                && u_dut.retry_overtaken_q == accepted_overtaken_q));
+      HeldOwn_A:    assert (!held || (accepted_q.query.ctx.tag == watched_q.ctx.tag
                                       && accepted_overtaken_q == watched_overtaken_q));
       Choice_A:     assert (!u_dut.u_walks.u_read.locked_q
                             || (u_dut.u_walks.state_q[u_dut.u_walks.u_read.last_q] == SlotRead
-                                && !u_dut.u_walks.look_q[u_dut.u_walks.u_read.last_q]));
-      Number_A:     assert (32'(u_dut.u_walks.u_read.last_q) < WalkSlots && 32'(u_dut.u_walks.u_done.last_q) < WalkSlots);
+                                && !u_dut.u_walks.lookup_pending_q[u_dut.u_walks.u_read.last_q]));
+      Number_A:     assert (32'(u_dut.u_walks.u_read.last_q) < WalkSlots
+                            && 32'(u_dut.u_walks.u_done.last_q) < WalkSlots);
       Locked_A:     assert (mem_waits_q == u_dut.u_walks.u_read.locked_q);
       OnePlace_A:   assert (32'(pending_q) == 32'($countones(waits)) + 32'(held) + 32'(offered));
       DoneChoice_A: assert (!u_dut.u_walks.u_done.locked_q

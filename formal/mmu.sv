@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// nested_mmu as a whole: the rules of its ports, fills, reads, and that each request is answered once.
+// nested_mmu as a whole: the rules of its ports, fills and reads, and one response for each
+// request.
 //
-// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every id, and for every
-// slot. Requests with other ids may do as they like. With `Fair` the memory and whoever takes the answers make
-// progress, and there is a bound on the time that an answer takes.
+// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every
+// id, and for every slot. Requests with other ids may do as they like. With `Fair` the memory and
+// whoever takes the answers make progress, and there is a bound on the time that a response takes.
 //
 // Properties about what is inside, marked as helpers, are what makes the others inductive.
 
@@ -20,8 +21,12 @@ module mmu
   parameter int unsigned AsidWidth   = 1,
   parameter int unsigned VmidWidth   = 1,
   parameter bit          Fair        = 1'b0,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, MissEntries, IdWidth, AsidWidth, VmidWidth),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: MissEntries,
+    IdWidth: IdWidth, AsidWidth: AsidWidth, VmidWidth: VmidWidth, MaxLevels: 5, Svadu: 1'b1,
+    default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type count_t = logic [6:0]
 ) (
   input logic     clk_i,
@@ -37,6 +42,8 @@ module mmu
 
   input id_t      watch_id_i
 );
+
+  localparam bit Riscv = (Cfg.Format == FormatRv32) || (Cfg.Format == FormatRv64);
 
   logic     req_ready, rsp_valid, fence_ready, mem_req_valid, mem_rsp_ready;
   rsp_t     rsp;
@@ -74,7 +81,7 @@ module mmu
   );
 
   ///////////////////////////////////////
-  // What its surroundings may rely on //
+  // The environment, and its past     //
   ///////////////////////////////////////
 
   logic     started_q = 1'b0;
@@ -97,41 +104,41 @@ module mmu
     watch_id_q  <= watch_id_i;
   end
 
-  logic takes, answers, grants, serves, fences;
+  logic accepts, answers, grants, serves, fences;
   assign fences  = fence_valid_i && fence_ready;
-  assign takes   = req_valid_i && req_ready;
+  assign accepts   = req_valid_i && req_ready;
   assign answers = rsp_valid && rsp_ready_i;
   assign grants  = mem_req_valid && mem_req_ready_i;
   assign serves  = mem_rsp_valid_i && mem_rsp_ready;
 
-  // The request that was taken last: it may be held until it has found its place.
-  req_t taken_q;
+  // The request that was accepted last: it may be held until it has found its place.
+  req_t accepted_q;
   query_t given;
-  always_ff @(posedge clk_i) begin : p_taken
-    if (takes) taken_q <= req_i;
+  always_ff @(posedge clk_i) begin : p_accepted
+    if (accepts) accepted_q <= req_i;
   end
-  assign given = takes ? req_i.query : taken_q.query;
+  assign given = accepts ? req_i.query : accepted_q.query;
 
   // The watched id's request.
   logic   pending_q;
   query_t watched_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_watched
     if (!rst_ni)                                    pending_q <= 1'b0;
-    else if (takes && req_i.id == watch_id_i)       pending_q <= 1'b1;
+    else if (accepts && req_i.id == watch_id_i)       pending_q <= 1'b1;
     else if (answers && rsp.id == watch_id_i)       pending_q <= 1'b0;
   end
   always_ff @(posedge clk_i) begin : p_watched_query
-    if (takes && req_i.id == watch_id_i) watched_q <= req_i.query;
+    if (accepts && req_i.id == watch_id_i) watched_q <= req_i.query;
   end
 
-  // Whether a fence names an address space: what overtakes walks.
-  function automatic logic names(scope_t scope, space_t space);
-    return scope.virt == space.virt && (!scope.use_asid || scope.asid == space.asid)
-        && (!scope.use_vmid || !space.virt || scope.vmid == space.vmid);
+  // Returns whether a fence matches an address space. Such a fence overtakes walks.
+  function automatic logic is_matched(scope_t scope, as_tag_t tag);
+    return scope.virt == tag.virt && (!scope.use_asid || scope.asid == tag.asid)
+        && (!scope.use_vmid || !tag.virt || scope.vmid == tag.vmid);
   endfunction
 
-  // Of each slot's walk: the request that it was started for, what it has asked of the memory, and whether a fence
-  // has named it.
+  // For each slot's walk: the request that it was started for, its reads and updates, and whether a
+  // fence has matched it.
   logic [WalkSlots-1:0] in_flight_q, overtaken_q, lost_q, update_q;
   query_t query_q   [WalkSlots];
   count_t reads_q   [WalkSlots];
@@ -140,7 +147,8 @@ module mmu
 
   for (genvar i = 0; i < WalkSlots; i++) begin : gen_shadow
     logic starts, granted, served;
-    assign starts  = happens.miss_valid && !happens.miss_merged && happens.miss_slot == slot_t'(i);
+    assign starts  = happens.miss_valid && !happens.miss_coalesced
+        && happens.miss_slot == slot_t'(i);
     assign granted = grants && mem_req.id == slot_t'(i);
     assign served  = serves && mem_rsp_i.id == slot_t'(i);
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_flight
@@ -156,7 +164,7 @@ module mmu
         reads_q[i]     <= '0;
         updates_q[i]   <= '0;
       end else begin
-        if (fences && names(fence_i.scope, query_q[i].ctx.space)) overtaken_q[i] <= 1'b1;
+        if (fences && is_matched(fence_i.scope, query_q[i].ctx.tag)) overtaken_q[i] <= 1'b1;
         if (served && update_q[i] && mem_rsp_i.data != expected_q[i]) lost_q[i] <= 1'b1;
         if (granted && !mem_req.update) reads_q[i]   <= reads_q[i] + 1'b1;
         if (granted && mem_req.update)  updates_q[i] <= updates_q[i] + 1'b1;
@@ -190,7 +198,7 @@ module mmu
   logic  held_legal;
   always_comb begin : p_held_walk
     held_walk       = '0;
-    held_walk.query = taken_q.query;
+    held_walk.query = accepted_q.query;
   end
   walk_facts #(.Cfg(Cfg)) u_held (
     .walk_i         (held_walk),
@@ -207,14 +215,14 @@ module mmu
     // Reset in the first cycle, and only then.
     assume (rst_ni == started_q);
     if (started_q) assume (watch_id_i == watch_id_q);
-    // A request is legal, stays until it is taken, and has an id that is not in use.
+    // A request is legal, stays until it is accepted, and has an id that is not in use.
     assume (!req_valid_i || legal);
     assume (!req_waits_q || (req_valid_i && req_i == req_q));
     assume (!fence_waits_q || (fence_valid_i && fence_i == waiting_fence_q));
     assume (!(req_valid_i && req_i.id == watch_id_i && pending_q));
     // Data come for what was asked only.
     assume (!mem_rsp_valid_i || (32'(mem_rsp_i.id) < WalkSlots && in_flight_q[mem_rsp_i.id]));
-    assume (Cfg.Riscv || fence_i.scope.virt);
+    assume (Riscv || fence_i.scope.virt);
   end
 
   /////////////////////////
@@ -223,33 +231,39 @@ module mmu
 
   always_comb begin : p_ports
     if (rst_ni) begin
-      // 1.1 An answer that is offered stays as it is until it is taken.
+      // 1.1 A response that is offered stays as it is until it is accepted.
       ResponseStays_A: assert (!rsp_waits_q || (rsp_valid && rsp == rsp_q));
       // 1.2 So does a read or an update.
       RequestStays_A:  assert (!mem_waits_q || (mem_req_valid && mem_req == mem_q));
-      // 1.3 No request is accepted in the cycle of a fence's handshake, nor, while a fence waits, one that it matches. Data
-      // from memory are always taken.
-      FenceAlone_A:    assert (!(fences && takes));
-      FenceFirst_A:    assert (!(fence_valid_i && takes && names(fence_i.scope, req_i.query.ctx.space)));
+      // 1.3 No request is accepted in the cycle of a fence's handshake, nor, while a fence waits,
+      // one that it matches. Data from memory are always taken.
+      FenceAlone_A:    assert (!(fences && accepts));
+      FenceFirst_A:    assert (!(fence_valid_i && accepts
+                                 && is_matched(fence_i.scope, req_i.query.ctx.tag)));
       AlwaysReady_A:   assert (mem_rsp_ready);
-      // 1.10 A fence waits only while memory keeps a read or an update waiting, of a walk that the fence matches; and for one only:
-      // in the cycle of that grant it is taken.
+      // 1.10 A fence waits only while memory keeps a read or an update waiting, of a walk that the
+      // fence matches; and for one only: in the cycle of that grant it is accepted.
       FenceWaits_A:    assert (fence_ready || (mem_req_valid && !mem_req_ready_i
-                                               && names(fence_i.scope, query_q[mem_req.id].ctx.space)));
-      FenceOnce_A:     assert (!(fence_waits_q && !fence_ready) || (mem_waits_q && mem_req.id == mem_q.id));
-      // 1.4 A slot has one read or update in flight, of an address that is a multiple of the entry's size.
-      OneInFlight_A:   assert (!mem_req_valid || (32'(mem_req.id) < WalkSlots && !in_flight_q[mem_req.id]));
+                                               && is_matched(fence_i.scope,
+                                                          query_q[mem_req.id].ctx.tag)));
+      FenceOnce_A:     assert (!(fence_waits_q && !fence_ready)
+                               || (mem_waits_q && mem_req.id == mem_q.id));
+      // 1.4 A slot has one read or update in flight, of an address that is a multiple of the
+      // entry's size.
+      OneInFlight_A:   assert (!mem_req_valid
+                               || (32'(mem_req.id) < WalkSlots && !in_flight_q[mem_req.id]));
       Aligned_A:       assert (!mem_req_valid || 32'(mem_req.hpa) % (Cfg.PteWidth / 8) == 0);
-      // 1.5 An update sets bits of the word that it expects, and clears none; the handout's formats make none.
+      // 1.5 An update sets bits of the word that it expects, and clears none; the handout's
+      // formats make none.
       UpdateSets_A:    assert (!(mem_req_valid && mem_req.update)
-                               || (Cfg.Riscv && (mem_req.expected & ~mem_req.updated) == '0
+                               || (Riscv && (mem_req.expected & ~mem_req.updated) == '0
                                    && mem_req.expected != mem_req.updated));
 
       ResponseWaits_C: cover (rsp_waits_q && answers);
       MemoryWaits_C:   cover (mem_waits_q && grants);
       FenceMeets_C:    cover (fence_valid_i && req_valid_i && rsp_ready_i && !rsp_valid);
       FenceWaits_C:    cover (fence_waits_q && fences);
-      TakenAhead_C:    cover (fence_valid_i && !fence_ready && takes);
+      TakenAhead_C:    cover (fence_valid_i && !fence_ready && accepts);
       BothInFlight_C:  cover (&in_flight_q);
     end
   end
@@ -269,49 +283,54 @@ module mmu
 
   always_comb begin : p_fills
     if (rst_ni) begin
-      // 3.1 A walk that a fence has named by V, ASID and VMID since it was started fills nothing, nor in the very cycle
-      // of the fence.
+      // 3.1 A walk that a fence has matched by V, ASID and VMID since it was started fills
+      // nothing, nor in the very cycle of the fence.
       NoStaleFill_A: assert (!fills || (!overtaken_q[happens.done_slot]
                                         && !(fences
-                                             && names(fence_i.scope, query_q[happens.done_slot].ctx.space))));
+                                             && is_matched(fence_i.scope,
+                                                        query_q[happens.done_slot].ctx.tag))));
       // 3.2 Such a walk is not shared any more.
-      NoStaleShare_A: assert (!(happens.miss_valid && happens.miss_merged) || !overtaken_q[happens.miss_slot]);
+      NoStaleShare_A: assert (!(happens.miss_valid && happens.miss_coalesced)
+                              || !overtaken_q[happens.miss_slot]);
       // 3.3 A fault fills nothing.
       NoFaultFill_A: assert (!filled_q || (rsp_valid && !rsp.hit && rsp.fault == '0));
-      // 3.4 The TLB is filled when the event says so, with the space and page of the walk's request, and what tlb.sv
-      // assumes of its inputs holds.
+      // 3.4 The TLB is filled when the event says so, with the space and page of the walk's
+      // request, and what tlb.sv assumes of its inputs holds.
       FillIsTold_A:  assert (u_dut.u_tlb.fill_valid_i == fills);
-      FillKey_A:     assert (!fills || (u_dut.u_tlb.key_i.space == query_q[happens.done_slot].ctx.space
+      FillKey_A:     assert (!fills || (u_dut.u_tlb.key_i.tag == query_q[happens.done_slot].ctx.tag
                                         && u_dut.u_tlb.key_i.vpn
-                                           == vpn_t'(query_q[happens.done_slot].gva >> Cfg.OffsetWidth)));
+                                           == vpn_t'(query_q[happens.done_slot].gva
+                                                     >> Cfg.OffsetWidth)));
       FillOrUse_A:   assert (!(u_dut.u_tlb.fill_valid_i && u_dut.u_tlb.use_i));
-      FillShape_A:   assert (!fills || (is_span(u_dut.done_data.place.guest_span)
-                                        && is_span(u_dut.done_data.place.host_span)
+      FillShape_A:   assert (!fills || (is_span(u_dut.done_data.translation.guest_span)
+                                        && is_span(u_dut.done_data.translation.host_span)
                                         && is_mapped(u_dut.u_tlb.key_i, u_dut.done_data)
-                                        && (Cfg.Riscv || (!u_dut.done_data.is_global
-                                                          && u_dut.u_tlb.key_i.space.virt))));
-      // 3.5 A shared walk is of the same context and page and, on RISC-V and in rights mode, access.
-      SharesEqual_A: assert (!(happens.miss_valid && happens.miss_merged)
+                                        && (Riscv || (!u_dut.done_data.is_global
+                                                          && u_dut.u_tlb.key_i.tag.virt))));
+      // 3.5 A shared walk is of the same context and page and, on RISC-V and in rights mode,
+      // access.
+      SharesEqual_A: assert (!(happens.miss_valid && happens.miss_coalesced)
                              || is_equal(query_q[happens.miss_slot], given));
 
       Overtaken_C: cover (happens.done_valid && !happens.done_fill && overtaken_q[happens.done_slot]
                           && filled_q);
       Fault_C:     cover (rsp_valid && !rsp.hit && rsp.fault.kind == FaultMemory);
-      Shared_C:    cover (happens.miss_valid && happens.miss_merged);
+      Shared_C:    cover (happens.miss_valid && happens.miss_coalesced);
       Hit_C:       cover (rsp_valid && rsp.hit);
     end
   end
 
   localparam type page_t = logic [63:0];
 
-  // What a walk can translate: a gVA is signed, or a gPA where the guest's stage is off; a gPA is the hPA where the
-  // host's stage is off, and else no wider than that stage.
+  // The addresses that a walk can translate. A gVA is signed, or a gPA if the guest stage is off. A
+  // gPA is the hPA if the host stage is off, and else no wider than that stage.
   function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
     page_t above_gva, above_gpa;
     above_gva = page_t'($signed(key.vpn) >>> (Cfg.GvaMapWidth - 1 - Cfg.OffsetWidth));
-    above_gpa = page_t'(data.place.gppn) >> (Cfg.HostMapWidth - Cfg.OffsetWidth);
+    above_gpa = page_t'(data.translation.gppn) >> (Cfg.HostMapWidth - Cfg.OffsetWidth);
     return (above_gva == '0 || above_gva == '1 || Cfg.GvaMapWidth == Cfg.GvaWidth)
-        && (key.space.host_levels == '0 ? data.place.gppn == gppn_t'(data.place.hppn) : above_gpa == '0);
+        && (key.tag.host_levels == '0 ? data.translation.gppn == gppn_t'(data.translation.hppn)
+            : above_gpa == '0);
   endfunction
 
   function automatic logic is_span(span_t span);
@@ -320,20 +339,20 @@ module mmu
 
   function automatic logic is_equal(query_t a, query_t b);
     return a.ctx == b.ctx && vpn_t'(a.gva >> Cfg.OffsetWidth) == vpn_t'(b.gva >> Cfg.OffsetWidth)
-        && (a.access == b.access || (!Cfg.Riscv && !a.ctx.space.rights));
+        && (a.access == b.access || (!Riscv && !a.ctx.tag.rights));
   endfunction
 
   ///////////////////////////
   // Answers, and reads    //
   ///////////////////////////
 
-  // Where the watched request is.
+  // The place of the watched request.
   logic [MissEntries-1:0] waits;
   logic                   held, offered;
   for (genvar k = 0; k < MissEntries; k++) begin : gen_waits
     assign waits[k] = u_dut.u_misses.valid_q[k] && u_dut.u_misses.id_q[k] == watch_id_i;
   end
-  assign held    = u_dut.held_valid_q && u_dut.held_q.id == watch_id_i;
+  assign held    = u_dut.retry_valid_q && u_dut.retry_q.id == watch_id_i;
   assign offered = rsp_valid && rsp.id == watch_id_i;
 
   logic given_out;
@@ -341,17 +360,18 @@ module mmu
 
   always_comb begin : p_answers
     if (rst_ni) begin
-      // 5.1 There is no answer without a request, and none twice: what is answered is pending.
+      // 5.1 There is no response without a request, and none twice: what is answered is pending.
       Answered_A: assert (!offered || pending_q);
-      // 5.2 The answer is to the request's own address, to the byte, and a fault's trap to its own access.
+      // 5.2 The response is to the request's own address, to the byte, and a fault's trap to its
+      // own access.
       OwnAddress_A: assert (!given_out || rsp.gva == watched_q.gva);
-      OwnTrap_A:    assert (!(given_out && Cfg.Riscv && rsp.fault.kind != FaultNone)
-                            || (rsp.trap.gva == watched_q.ctx.space.virt
+      OwnTrap_A:    assert (!(given_out && Riscv && rsp.fault.kind != FaultNone)
+                            || (rsp.trap.gva == watched_q.ctx.tag.virt
                                 && is_cause_of(rsp.trap.cause, watched_q.access)));
       // 5.3 With a fault there is no translation; a hit on RISC-V has none.
       FaultOrPage_A: assert (!rsp_valid || rsp.fault.kind == FaultNone
                              || (rsp.hpa == '0 && rsp.page_size == '0 && rsp.attributes == '0));
-      HitPermits_A:  assert (!(rsp_valid && rsp.hit && Cfg.Riscv) || rsp.fault == '0);
+      HitPermits_A:  assert (!(rsp_valid && rsp.hit && Riscv) || rsp.fault == '0);
       // 5.4 A pending request is in one place: held, waiting for a walk, or answered. None is lost.
       OnePlace_A: assert (32'(pending_q) == 32'($countones(waits)) + 32'(held) + 32'(offered));
 
@@ -397,8 +417,9 @@ module mmu
 
     always_comb begin : p_slot
       if (rst_ni) begin
-        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more where it may update a guest's leaf, and no
-        // more updates than walk_facts.sv says, as long as none of them finds another word.
+        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more where it may update a
+        // guest leaf, and no more updates than walk_facts.sv says, as long as none of them finds
+        // another word.
         ReadsMost_A: assert (state == SlotIdle || lost_q[i]
                              || (reads_q[i] <= reads_most && updates_q[i] <= updates_most));
         // 4.5 (helper) What has been asked and what is left is no more than that together.
@@ -409,39 +430,45 @@ module mmu
                                    <= updates_most + count_t'(state == SlotWait && walk.update)));
         // 5.5 (helper) A slot is in use exactly as long as somebody waits for its walk.
         InUse_A:     assert ((state != SlotIdle) == has_waiter);
-        // 1.6 (helper) A slot that waits for memory has asked; a walk under way is of the request it was started for.
+        // 1.6 (helper) A slot that waits for memory has asked; a walk in flight is of the request
+        // it was started for.
         InFlight_A:  assert (in_flight_q[i] == (state == SlotWait));
         Update_A:    assert (!in_flight_q[i]
                              || (update_q[i] == walk.update
-                                 && (!walk.update || !Cfg.Riscv
+                                 && (!walk.update || !Riscv
                                      || leaf_t'(expected_q[i])
-                                        == ((walk.stage == StageGuest) ? walk.guest_leaf : walk.host_leaf))));
+                                        == ((walk.stage == StageGuest) ? walk.guest_leaf
+                                            : walk.host_leaf))));
         Query_A:     assert (state == SlotIdle || walk.query == query_q[i]);
         Sound_A:     assert (state == SlotIdle || state == SlotDone || gone || sound);
         SoundEnd_A:  assert (state != SlotDone || walk.fault != FaultNone || sound_end);
-        Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || gone || !Cfg.Riscv || updates_lack(walk));
-        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if that, and is over; one that had not ended
-        // by then has no result.
+        Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || gone || !Riscv
+                             || updates_lack(walk));
+        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if
+        // that, and is over; one that had not ended by then has no result.
         Gone_A:      assert (!(state != SlotIdle && gone) || (overtaken_q[i] && state != SlotRead));
         GoesOn_A:    assert (!(state inside {SlotRead, SlotWait}) || gone == overtaken_q[i]);
-        // 3.7 (helper) A walk may fill until a fence names it, and not after.
+        // 3.7 (helper) A walk may fill until a fence matches it, and not after.
         FillOk_A:    assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
-        FillWill_A:  assert (!(state inside {SlotRead, SlotWait}) || u_dut.u_walks.fill_q[i] || overtaken_q[i]);
-        // 3.6 A miss that is equal to a walk under way, which no fence has named, is not walked a second time.
-        WalksOnce_A: assert (!(happens.miss_valid && !happens.miss_merged)
+        FillWill_A:  assert (!(state inside {SlotRead, SlotWait}) || u_dut.u_walks.fill_q[i]
+                             || overtaken_q[i]);
+        // 3.6 A miss that is equal to a walk in flight, which no fence has matched, is not walked
+        // a second time.
+        WalksOnce_A: assert (!(happens.miss_valid && !happens.miss_coalesced)
                              || !(state inside {SlotRead, SlotWait}) || overtaken_q[i]
                              || !is_equal(query_q[i], given));
 
         if (i == 0) begin
-          MostReads_C: cover (state == SlotDone && reads_q[i] == reads_most && walk.fault == FaultNone
-                              && walk.query.ctx.space.guest_levels == '0);
+          MostReads_C: cover (state == SlotDone && reads_q[i] == reads_most
+                              && walk.fault == FaultNone
+                              && walk.query.ctx.tag.guest_levels == '0);
         end
       end
     end
   end
 
-  // What is to be updated lacks A, or D for what is a store to its stage: the guest's leaf from when its update is
-  // sought, the host's from when its own is.
+  // A leaf that is to be updated lacks A, or D for a store at its stage: the guest leaf from the
+  // start of the host walk for its update, the host leaf from the start of its own update.
   function automatic logic lacks(leaf_t leaf, logic store);
     return !leaf[$bits(leaf_t) > 6 ? 6 : 0] || (store && !leaf[$bits(leaf_t) > 7 ? 7 : 0]);
   endfunction
@@ -459,7 +486,8 @@ module mmu
     assign walks = query_q[u_dut.u_misses.slot_q[k]];
     always_comb begin : p_miss
       if (rst_ni) begin
-        // 5.6 (helper) The watched request waits for a walk that is equal to it, with its own offset.
+        // 5.6 (helper) The watched request waits for a walk that is equal to it, with its own
+        // offset.
         Waits_A: assert (!waits[k]
                          || (is_equal(walks, watched_q)
                              && u_dut.u_misses.offset_q[k] == offset_t'(watched_q.gva)));
@@ -472,21 +500,25 @@ module mmu
   // Progress    //
   /////////////////
 
-  // With `Fair` answers, reads and updates wait a cycle at most, data come in one of the two cycles after the grant, no
-  // two fences come in succession, and updates find what they expect. The proof is a number of cycles that is left at
-  // most, made from where everything stands, which every cycle makes smaller.
+  // With `Fair` answers, reads and updates wait a cycle at most, data come in one of the two
+  // cycles after the grant, no two fences come in succession, and updates find what they expect.
+  // The proof is a number of cycles that is left at most, made from where everything stands, which
+  // every cycle makes smaller.
   localparam type cycles_t = logic [11:0];
 
-  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data. A walk: its most reads and
-  // updates.
+  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data. A
+  // walk: its most reads and updates.
   localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
-  localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Cfg.Riscv ? 2 * Cfg.Levels + 3 : 0);
+  localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Riscv ? 2 * Cfg.Levels + 3
+                                                                     : 0);
   localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
-  // An ended walk: the held request that goes before it, then all that wait for it, 2 cycles each at most.
+  // An completed walk: the held request that goes before it, then all that wait for it, 2 cycles
+  // each at most.
   localparam int unsigned EndCycles   = 2 + 2 * MissEntries;
-  // Until a held request is taken: every walk is over, and a fence has met it after each.
+  // Until a held request is accepted: every walk is over, and a fence has met it after each.
   localparam int unsigned RoomCycles  = 2 * WalkCycles + 2 * MissEntries + 2 * (WalkSlots + 1) + 4;
-  // Waiting for a walk, then for the ended walks before it; held; on the port, first behind who is held.
+  // Waiting for a walk, then for the completed walks before it; held; on the port, first behind
+  // who is held.
   localparam int unsigned EntryCycles = WalkCycles + WalkSlots * EndCycles + 2;
   localparam int unsigned HeldCycles  = RoomCycles + EntryCycles + 1;
   localparam int unsigned PortCycles  = 4 * MissEntries + 4 + HeldCycles + 1;
@@ -517,21 +549,24 @@ module mmu
       cycles_t turn, left;
       assign locked = u_dut.u_walks.u_read.locked_q;
       // Who comes before it at the memory port.
-      assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q) - cycles_t'(!locked))
+      assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q)
+                     - cycles_t'(!locked))
                     % WalkSlots;
       assign left = cycles_t'(gen_slot[i].reads_left) + cycles_t'(gen_slot[i].updates_left) - 1'b1;
       always_comb begin : p_walk_left
         unique case (gen_slot[i].state)
           SlotRead: walk_left[i] = left * ReadCycles + 2 * turn + 4 - cycles_t'(locked);
-          SlotWait: walk_left[i] = (gen_slot[i].gone ? '0 : left * ReadCycles) + 2 - cycles_t'(late_q[i]);
+          SlotWait: walk_left[i] = (gen_slot[i].gone ? '0
+                                    : left * ReadCycles) + 2 - cycles_t'(late_q[i]);
           default:  walk_left[i] = '0;
         endcase
         if (rst_ni) WalkLeft_A: assert (32'(walk_left[i]) <= WalkCycles);
       end
     end
 
-    // Until there is room for whoever is held; until the response port is free for a look-up; until the ended walk
-    // whose turn it is has been answered in full, and then the walk that is waited for.
+    // Until there is room for whoever is held; until the response port is free for a lookup; until
+    // the completed walk whose turn it is has been answered in full, and then the walk that is
+    // waited for.
     cycles_t waiting, walks, longest, room_left, look_left, turn_left, end_left, own_left, left;
     logic    own_done;
     always_comb begin : p_left
@@ -543,10 +578,11 @@ module mmu
       own_left  = '0;
       own_done  = 1'b0;
       for (int unsigned k = 0; k < MissEntries; k++) begin
-        if (u_dut.u_misses.valid_q[k] && u_dut.u_misses.slot_q[k] == u_dut.done_slot) turn_left += 2;
+        if (u_dut.u_misses.valid_q[k] && u_dut.u_misses.slot_q[k]
+            == u_dut.done_slot) turn_left += 2;
       end
       // Before the held request has been looked up nobody knows whether it joins that walk.
-      if (!u_dut.done_first) turn_left = EndCycles;
+      if (!u_dut.walk_first) turn_left = EndCycles;
       for (int unsigned i = 0; i < WalkSlots; i++) begin
         if (u_dut.u_walks.state_q[i] != SlotIdle) walks += 1'b1;
         if (walk_left[i] > longest) longest = walk_left[i];
@@ -554,20 +590,23 @@ module mmu
           if (waits[k] && u_dut.u_misses.slot_q[k] == slot_t'(i)) begin
             own_left = walk_left[i];
             own_done = (u_dut.u_walks.state_q[i] == SlotDone);
-            end_left = turn_left + EndCycles * ((cycles_t'(i) + WalkSlots - cycles_t'(u_dut.done_slot)) % WalkSlots);
+            end_left = turn_left + EndCycles * ((cycles_t'(i) + WalkSlots
+                                                 - cycles_t'(u_dut.done_slot)) % WalkSlots);
           end
         end
       end
-      // A fence stops it for two cycles at most: in the first the fence waits for memory, in the second it is taken.
+      // A fence stops it for two cycles at most: in the first the fence waits for memory, in the
+      // second it is accepted.
       look_left = rsp_valid ? 4 - cycles_t'(rsp_waits_q) : fence_q ? 1 : fence_waits_q ? 2 : 3;
-      room_left = 2 * (longest + waiting + walks + cycles_t'(u_dut.retired_q)) - cycles_t'(rsp_waits_q)
+      room_left = 2 * (longest + waiting + walks + cycles_t'(u_dut.slot_freed_q))
+                - cycles_t'(rsp_waits_q)
                 + ((longest != '0 || waiting != '0) ? 4 : look_left);
 
       if (offered)                     left = 2 - cycles_t'(rsp_waits_q);
       else if (waits != '0)            left = own_done ? end_left + 2 - cycles_t'(rsp_waits_q)
                                                        : own_left + WalkSlots * EndCycles + 2;
       else if (held)                   left = room_left + EntryCycles + 1;
-      else if (u_dut.held_valid_q)     left = room_left + PortCycles + 1;
+      else if (u_dut.retry_valid_q)     left = room_left + PortCycles + 1;
       else                             left = 4 * waiting + look_left + HeldCycles + 1;
     end
 
@@ -581,12 +620,14 @@ module mmu
       end
       assume (!(fence_q && fence_valid_i));
       if (rst_ni) begin
-        // 6.1 A request that is offered is answered within MostCycles, whatever else is asked meanwhile.
+        // 6.1 A request that is offered is answered within MostCycles, whatever else is asked
+        // meanwhile.
         Progress_A: assert (32'(waited_q) <= MostCycles);
         // 6.2 (helper) With every cycle that it waits there are fewer left.
         Left_A:     assert (!(pending_q || asks) || 32'(waited_q) + 32'(left) <= MostCycles);
         Waiting_A:  assert (!(waited_q != '0) || pending_q || asks);
-        Stalls_A:   assert (mem_waits_q == u_dut.u_walks.u_read.locked_q && (!rsp_waits_q || rsp_valid));
+        Stalls_A:   assert (mem_waits_q == u_dut.u_walks.u_read.locked_q
+                            && (!rsp_waits_q || rsp_valid));
 
         Waited_C: cover (32'(waited_q) == 12 && answers && offered);
       end
@@ -595,12 +636,13 @@ module mmu
 
   always_comb begin : p_helpers
     if (rst_ni) begin
-      // 5.7 (helper) What is held is the request that was taken last; an answer is to the watched request's access.
-      HeldIsTaken_A: assert (!u_dut.held_valid_q || (u_dut.held_q == taken_q && held_legal));
-      TakenLegal_A:  assert (!held || taken_q.query == watched_q);
-      OwnAccess_A:   assert (!given_out || !Cfg.Riscv || rsp.replay
+      // 5.7 (helper) What is held is the request that was accepted last; a response is to the
+      // watched request's access.
+      HeldIsTaken_A: assert (!u_dut.retry_valid_q || (u_dut.retry_q == accepted_q && held_legal));
+      TakenLegal_A:  assert (!held || accepted_q.query == watched_q);
+      OwnAccess_A:   assert (!given_out || !Riscv || rsp.replay
                              || (u_dut.rsp_q.access == watched_q.access
-                                 && u_dut.rsp_q.virt == watched_q.ctx.space.virt));
+                                 && u_dut.rsp_q.virt == watched_q.ctx.tag.virt));
       // 1.7 (helper) A choice that waits is one that may be made.
       ReadLocked_A:  assert (!u_dut.u_walks.u_read.locked_q
                              || u_dut.u_walks.state_q[u_dut.u_walks.u_read.last_q] == SlotRead);

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Proves the properties of formal/*.sv, and prints a table of them: property, configuration, method, result, CPU time.
+"""Proves the properties of formal/*.sv and prints a table of them.
 
-A job is a top module under one configuration. Its asserts are proved together: for combinational ones one look at all
-inputs and states is a proof; for others k-induction (with a bounded check of the first cycles as its base) is one, for
-any number of cycles. Then every cover must be reached, which shows that the assumptions leave something to prove.
+The columns are property, configuration, method, result and CPU time.
 
-The English text of a property is the numbered comment above its asserts. Everything made is under target/formal.
-Exit codes: 0 all proved, 1 something is not, 2 bad usage or a tool that is missing or fails.
+A job is a top module under one configuration. Its asserts are proved together. For combinational
+ones one check of all inputs and states is a proof. For others k-induction, with a bounded check of
+the first cycles as its base, is a proof for any number of cycles. Then every cover must be reached,
+which shows that the assumptions do not make the proof empty.
+
+The English text of a property is the numbered comment above its asserts. Everything made is under
+target/formal. Exit codes: 0 all proved, 1 something is not, 2 bad usage, or a tool that is missing
+or fails.
 """
 
 import argparse
@@ -24,8 +28,15 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import mutant  # noqa: E402
+
 FORMATS = {"HANDOUT": 0, "CLASSIC32": 1, "RV32": 2, "RV64": 3}
-RTL = [f"rtl/{line}" for line in (ROOT / "rtl/nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
+RTL = [
+    f"rtl/{line}"
+    for line in (ROOT / "rtl/nested_mmu.f").read_text().splitlines()
+    if line.endswith(".sv")
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,19 +71,68 @@ def jobs():
         else:
             kind = "quick" if f == "RV32" else "default"
             yield Job(f"step-{name}", "step_riscv", "step_riscv.sv", f, real, {}, 0, 1, kind)
-    yield Job("step-sv39", "step_riscv", "step_riscv.sv", "RV64", "Sv39 alone", {"MaxLevels": 3}, 0, 1)
-    yield Job("step-sv39-svade", "step_riscv", "step_riscv.sv", "RV64", "Sv39 alone, no Svadu", {"MaxLevels": 3, "Svadu": 0}, 0, 1)
+    yield Job(
+        "step-sv39", "step_riscv", "step_riscv.sv", "RV64", "Sv39 alone", {"MaxLevels": 3}, 0, 1
+    )
+    yield Job(
+        "step-sv39-svade",
+        "step_riscv",
+        "step_riscv.sv",
+        "RV64",
+        "Sv39 alone, no Svadu",
+        {"MaxLevels": 3, "Svadu": 0},
+        0,
+        1,
+    )
     for f in FORMATS:
         yield Job(f"ports-{f.lower()}", "nested_mmu", "ports.ys", f, "4 slots, TLB 16", {}, 0, 0)
     for f in FORMATS:
-        yield Job(f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6)
-    yield Job("tlb-sv39", "tlb_properties", "tlb.sv", "RV64", "Sv39 alone, 4 entries", {"TlbEntries": 4, "MaxLevels": 3}, 2, 6)
+        yield Job(
+            f"tlb-{f.lower()}", "tlb_properties", "tlb.sv", f, "4 entries", {"TlbEntries": 4}, 2, 6
+        )
+    yield Job(
+        "tlb-sv39",
+        "tlb_properties",
+        "tlb.sv",
+        "RV64",
+        "Sv39 alone, 4 entries",
+        {"TlbEntries": 4, "MaxLevels": 3},
+        2,
+        6,
+    )
     for f in ("CLASSIC32", "RV32", "RV64"):
         for way in (0, 1):
-            yield Job(f"tlb2-{f.lower()}-{way}", "tlb2_properties", "tlb2.sv", f, f"4 sets of 2, way {way}", {"Way": way}, 2, 8)
-    yield Job("walk-caches-rv32", "walk_caches_properties", "walk_caches.sv", "RV32", "2 entries", {"Level": 0}, 2, 6)
+            yield Job(
+                f"tlb2-{f.lower()}-{way}",
+                "tlb2_properties",
+                "tlb2.sv",
+                f,
+                f"4 sets of 2, way {way}",
+                {"Way": way},
+                2,
+                8,
+            )
+    yield Job(
+        "walk-caches-rv32",
+        "walk_caches_properties",
+        "walk_caches.sv",
+        "RV32",
+        "2 entries",
+        {"Level": 0},
+        2,
+        6,
+    )
     for level in (0, 2):
-        yield Job(f"walk-caches-rv64-{level}", "walk_caches_properties", "walk_caches.sv", "RV64", f"2 entries, level {level}", {"Level": level}, 2, 6)
+        yield Job(
+            f"walk-caches-rv64-{level}",
+            "walk_caches_properties",
+            "walk_caches.sv",
+            "RV64",
+            f"2 entries, level {level}",
+            {"Level": level},
+            2,
+            6,
+        )
     for f in FORMATS:
         yield Job(f"answers-{f.lower()}", "answers", "answers.sv", f, size, small, 2, 12)
     for f in ("CLASSIC32", "RV32", "RV64"):
@@ -80,11 +140,29 @@ def jobs():
         with_all = {**small, **caches, "Tlb2Sets": 2, "Tlb2Ways": 2}
         more = "two TLBs" if f == "CLASSIC32" else "two TLBs, walk caches"
         yield Job(f"fence-{name}", "fence", "fence.sv", f, f"{size}, {more}", with_all, 2, 14)
-        yield Job(f"fence-{name}-bypass", "fence", "fence.sv", f, f"{size}, {more}, bypass", {**with_all, "ReadBypass": 1}, 2, 14)
+        yield Job(
+            f"fence-{name}-bypass",
+            "fence",
+            "fence.sv",
+            f,
+            f"{size}, {more}, bypass",
+            {**with_all, "ReadBypass": 1},
+            2,
+            14,
+        )
     for f in FORMATS:
         yield Job(f"mmu-{f.lower()}", "mmu", "mmu.sv", f, size, small, 2, 14)
     for f in FORMATS:
-        yield Job(f"progress-{f.lower()}", "mmu", "mmu.sv", f, f"{size}, fair", {**small, "Fair": 1}, 2, 16)
+        yield Job(
+            f"progress-{f.lower()}",
+            "mmu",
+            "mmu.sv",
+            f,
+            f"{size}, fair",
+            {**small, "Fair": 1},
+            2,
+            16,
+        )
 
 
 # Bugs of tests/mutants that the proofs must find, and the job that is to.
@@ -182,11 +260,17 @@ class Proof:
         self.texts, self.numbers = english(job.source)
 
     def call(self, what, command):
-        """What a tool says (kept as WHAT.log), and its exit code: none where it took longer than the limit."""
+        """Runs a tool: its output (kept as WHAT.log) and exit code; no code after the limit."""
         log = self.out / f"{what}.log"
         with log.open("w") as output:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                                       stdin=subprocess.DEVNULL, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         late = threading.Event()
 
         def give_up():
@@ -203,10 +287,12 @@ class Proof:
             self.running.discard(process.pid)
         process.returncode = os.waitstatus_to_exitcode(status)
         self.cpu += used.ru_utime + used.ru_stime
-        return log.read_text(errors="replace").replace("\b", ""), None if late.is_set() else process.returncode
+        return log.read_text(errors="replace").replace("\b", ""), (
+            None if late.is_set() else process.returncode
+        )
 
     def build(self):
-        """The model, from RTL and properties; of a netlist, whether its script found what it asserts."""
+        """Makes the model of RTL and properties; for a netlist returns the script's result."""
         job, here = self.job, self.out.relative_to(ROOT)
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
@@ -215,30 +301,47 @@ class Proof:
         if not job.netlist:
             files += ["formal/walk_facts.sv", f"formal/{job.source}"]
         flags = " ".join(f"-G {name}={value}" for name, value in params.items())
+        includes = f"+incdir+{self.rtl} +incdir+formal"
         # -j 1: WebAssembly has no threads.
         read = f"""
-            read_slang -j 1 -W error --top {job.top} {flags} +incdir+{self.rtl} +incdir+formal {" ".join(files)}
+            read_slang -j 1 -W error --top {job.top} {flags} {includes} {" ".join(files)}
             prep -top {job.top} -flatten
             memory_map; opt_clean
         """
-        too_slow = Failure(f"{job.name}: Yosys has not read it within {self.limit} s; --limit gives it more")
+        too_slow = Failure(
+            f"{job.name}: Yosys has not read it within {self.limit} s; --limit gives it more"
+        )
         if job.netlist:
-            text, code = self.call("yosys", ["tools/yosys.sh", "-q", "-p", f"{read}; script formal/{job.source}"])
+            text, code = self.call(
+                "yosys", ["tools/yosys.sh", "-q", "-p", f"{read}; script formal/{job.source}"]
+            )
             if code is None:
                 raise too_slow
             if code != 0 and "Assertion failed: selection" not in text:
-                raise Failure(f"{job.name}: Yosys failed: {(text.strip().splitlines() or [code])[0]}")
+                raise Failure(
+                    f"{job.name}: Yosys failed: {(text.strip().splitlines() or [code])[0]}"
+                )
             self.present = set(self.texts)
             return code == 0
-        text, code = self.call("yosys", ["tools/yosys.sh", "-q", "-p", f"""
+        text, code = self.call(
+            "yosys",
+            [
+                "tools/yosys.sh",
+                "-q",
+                "-p",
+                f"""
             {read}
             async2sync; chformal -lower; dffunmap; setundef -undriven -anyseq; opt_clean
             write_smt2 -wires {here}/model.smt2
-        """])
+        """,
+            ],
+        )
         if code is None:
             raise too_slow
         if code != 0 or not (self.out / "model.smt2").exists():
-            errors = [line for line in text.splitlines() if "error" in line.lower()] or text.splitlines()[-1:]
+            errors = [
+                line for line in text.splitlines() if "error" in line.lower()
+            ] or text.splitlines()[-1:]
             raise Failure(f"{job.name}: Yosys could not read it: {errors[0] if errors else code}")
         # What the model has, by its own word: a configuration may leave properties out.
         model = (self.out / "model.smt2").read_text()
@@ -250,19 +353,26 @@ class Proof:
         return True
 
     def check(self, what, *flags):
-        """One run of smtbmc: passed, the labels that failed (or covers not reached), and whether it was given up."""
+        """Runs smtbmc: passed, the labels that failed (or covers not reached), and given up."""
         here = self.out.relative_to(ROOT)
-        text, code = self.call(what, ["tools/smtbmc.sh", *flags, "--dump-vcd", f"{here}/{what}.vcd",
-                                      f"{here}/model.smt2"])
+        text, code = self.call(
+            what,
+            ["tools/smtbmc.sh", *flags, "--dump-vcd", f"{here}/{what}.vcd", f"{here}/model.smt2"],
+        )
         if code is None:
             return False, [], True
         if code != 0 and "Status: FAILED" not in text:
-            raise Failure(f"{self.job.name}: smtbmc failed: {(text.strip().splitlines() or ['no output'])[-1]}")
-        failed = re.findall(r"(?:Assert failed in|Unreached cover statement at) [^:]*: (?:\S*[.\]])?(\w+)", text)
+            raise Failure(
+                f"{self.job.name}: smtbmc failed: "
+                f"{(text.strip().splitlines() or ['no output'])[-1]}"
+            )
+        failed = re.findall(
+            r"(?:Assert failed in|Unreached cover statement at) [^:]*: (?:\S*[.\]])?(\w+)", text
+        )
         return code == 0, failed, False
 
     def run(self):
-        """Rows of the table (number, text, method, result), seconds of CPU, and where a trace is."""
+        """Runs the job: rows of the table (number, text, method, result), CPU time, trace."""
         job = self.job
         passed, rows = self.build(), []
         if job.netlist:
@@ -275,21 +385,35 @@ class Proof:
         if passed and job.induction:
             passed, failed, late = self.check("induction", "-i", "-t", str(job.induction))
             word, trace = "NOT PROVED", "induction.vcd"
-            # Induction starts anywhere, so what it shows need not be reached: a longer run from reset looks for it.
+            # Induction starts in any state, so its counterexample may not be reachable: a longer
+            # run from reset looks for one that is.
             if not passed and not late:
                 deep, from_reset, gave_up = self.check("base", "-t", str(job.cover))
                 if not deep and not gave_up:
                     failed, word, trace = from_reset, "FAILS", "base.vcd"
         bad = {self.numbers[label] for label in failed}
-        for number in sorted(self.present - {"cover"}, key=lambda n: [int(part) for part in n.split(".")]):
-            result = "proved" if passed else word if number in bad else "gave up" if late else "open"
+        for number in sorted(
+            self.present - {"cover"}, key=lambda n: [int(part) for part in n.split(".")]
+        ):
+            result = (
+                "proved" if passed else word if number in bad else "gave up" if late else "open"
+            )
             rows.append((number, self.texts[number], method, result))
         if passed:
             reached, missing, late = self.check("cover", "-c", "-t", str(job.cover))
             trace = None
-            rows.append(("cover", f"each of {self.covers} situations occurs" if reached
-                         else "not reached: " + ", ".join(missing), f"within {job.cover} cycles",
-                         "reached" if reached else "gave up" if late else "NOT REACHED"))
+            rows.append(
+                (
+                    "cover",
+                    (
+                        f"each of {self.covers} situations occurs"
+                        if reached
+                        else "not reached: " + ", ".join(missing)
+                    ),
+                    f"within {job.cover} cycles",
+                    "reached" if reached else "gave up" if late else "NOT REACHED",
+                )
+            )
         elif late:
             trace = None
         return rows, self.cpu, trace and str((self.out / trace).relative_to(ROOT))
@@ -328,12 +452,24 @@ def table(results, as_json):
         total += seconds
         for i, (number, text, method, result) in enumerate(rows):
             good &= result in ("proved", "reached")
-            listed.append({"job": job.name, "number": number, "property": text, "configuration": config,
-                           "method": method, "result": result, "cpu_seconds_of_job": round(seconds, 1)})
+            listed.append(
+                {
+                    "job": job.name,
+                    "number": number,
+                    "property": text,
+                    "configuration": config,
+                    "method": method,
+                    "result": result,
+                    "cpu_seconds_of_job": round(seconds, 1),
+                }
+            )
             if not as_json:
                 when = f"{seconds:6.1f} s" if i == 0 else ""
-                print(f"{number:6} {short(text, 76):76} {short(config, 34):34} {method:22} {result:12} {when}".rstrip(),
-                      flush=True)
+                print(
+                    f"{number:6} {short(text, 76):76} {short(config, 34):34} "
+                    f"{method:22} {result:12} {when}".rstrip(),
+                    flush=True,
+                )
         if trace and not as_json:
             print(f"       counterexample of {job.name}: gtkwave {trace}")
     if as_json:
@@ -345,30 +481,36 @@ def table(results, as_json):
     return good
 
 
-def plant(patch, out):
-    """A copy of rtl/ with a planted bug."""
-    tree = out / "mutants" / patch.stem
+def plant(name, out):
+    """Makes a copy of rtl/ with a planted bug."""
+    tree = out / "mutants" / name
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(ROOT / "rtl", tree / "rtl")
-    done = subprocess.run(["patch", "-s", "-p1", "-d", str(tree)], stdin=patch.open(), capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Failure(f"{patch.name} does not apply to rtl/; make it anew")
+    try:
+        mutant.plant(mutant.load(mutant.path_of(name)), tree)
+    except mutant.MutantError as error:
+        raise Failure(str(error)) from error
     return str((tree / "rtl").relative_to(ROOT))
 
 
 def mutants(chosen, out, workers, limit):
-    """Plants each bug that one of these jobs is to find; whether a property fails for each, which all hold without it."""
+    """Plants each bug of these jobs; returns whether a property fails for each of them."""
     known = {job.name: job for job in chosen}
     good = True
     print(f"{'mutant':44} {'job':20} {'CPU':>8}  fails")
     for name, job in MUTANTS.items():
         if job not in known:
             continue
-        rtl = plant(ROOT / "tests/mutants" / f"{name}.patch", out)
-        for _, rows, seconds, _ in prove([known[job]], rtl, out / "mutants" / name, workers, limit, False):
+        rtl = plant(name, out)
+        for _, rows, seconds, _ in prove(
+            [known[job]], rtl, out / "mutants" / name, workers, limit, False
+        ):
             fails = [n for n, _, _, result in rows if result in ("FAILS", "NOT PROVED")]
             good &= bool(fails)
-            print(f"{name:44} {job:20} {seconds:6.1f} s  {', '.join(fails) or 'NOTHING: NOT FOUND'}", flush=True)
+            print(
+                f"{name:44} {job:20} {seconds:6.1f} s  {', '.join(fails) or 'NOTHING: NOT FOUND'}",
+                flush=True,
+            )
     return good
 
 
@@ -377,9 +519,18 @@ def main():
     parser.add_argument("job", nargs="*", help="jobs to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the jobs")
     parser.add_argument("--quick", action="store_true", help="only what `make test` runs")
-    parser.add_argument("--mutants", action="store_true", help="plant bugs, and look whether the proofs find them")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="jobs side by side (default: CPUs)")
-    parser.add_argument("--limit", type=int, default=1800, help="seconds after which a run is given up (default 1800)")
+    parser.add_argument(
+        "--mutants", action="store_true", help="plant bugs, and look whether the proofs find them"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="jobs side by side (default: CPUs)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=1800,
+        help="seconds after which a run is given up (default 1800)",
+    )
     parser.add_argument("--json", action="store_true", help="the table as JSON")
     options = parser.parse_args()
 
@@ -396,14 +547,19 @@ def main():
             parser.error(f"there is no job {name}; --list lists them")
     if options.jobs < 1 or options.limit < 1:
         parser.error("--jobs and --limit are 1 or more")
-    chosen = [known[n] for n in options.job] or [job for job in known.values()
-                                                 if job.set == "quick" or not options.quick]
+    chosen = [known[n] for n in options.job] or [
+        job for job in known.values() if job.set == "quick" or not options.quick
+    ]
     out = ROOT / "target" / "formal"
     try:
         if options.mutants:
             return 0 if mutants(chosen, out, options.jobs, options.limit) else 1
         show = sys.stderr.isatty() and not options.json
-        return 0 if table(prove(chosen, "rtl", out, options.jobs, options.limit, show), options.json) else 1
+        return (
+            0
+            if table(prove(chosen, "rtl", out, options.jobs, options.limit, show), options.json)
+            else 1
+        )
     except KeyboardInterrupt:
         return 130
     except Failure as failure:

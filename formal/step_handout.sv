@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // walk_step_handout against docs/formats.md, for every entry and every state of a walk.
 //
-// Written from that page, as predicates over the raw bits of an entry; nothing is taken from the RTL but the types
-// of its ports. An output is left open only where nobody looks at it: the address of a walk that ends with a fault.
+// Written from that page, as predicates over the raw bits of an entry; nothing is accepted from
+// the RTL but the types of its ports. An output is left open only where nobody looks at it: the
+// address of a walk that ends with a fault.
 
 `include "nested_mmu_types.svh"
 
@@ -10,8 +11,11 @@ module step_handout
   import nested_mmu_pkg::*;
 #(
   parameter format_e Format = FormatHandout,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 2,
+    VmidWidth: 2, MaxLevels: 5, Svadu: 1'b1, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input query_t start_query_i,
   input walk_t  walk_i,
@@ -52,7 +56,7 @@ module step_handout
   // The specification  //
   ////////////////////////
 
-  // Of an address: L1's index (level 1) or L2's (level 0).
+  // The index of an address: into L1 (level 1) or L2 (level 0).
   function automatic word_t index_of(word_t addr, logic level);
     return (addr >> (PageLog2 + (level ? IndexWidth : 0))) % (word_t'(1) << IndexWidth);
   endfunction
@@ -73,7 +77,7 @@ module step_handout
     return addr % (word_t'(1) << PageLog2);
   endfunction
 
-  // What is true of a walk, before and after.
+  // Facts about a walk, before and after the step.
   logic sound, next_sound, start_sound, legal;
   count_t reads, next_reads, start_reads, reads_most;
 
@@ -123,15 +127,16 @@ module step_handout
   assign host   = (walk_i.stage == StageHost);
   assign data   = (walk_i.purpose == PurposeData);
   assign leaf   = host ? (walk_i.host_level == '0) : (walk_i.guest_level == '0);
-  assign rights = walk_i.query.ctx.space.rights;
+  assign rights = walk_i.query.ctx.tag.rights;
   assign status = leaf && rights;
-  // The walk's own read of a guest's entry is a load.
+  // The walk's own read of a guest entry is a load.
   assign access = (host && !data) ? AccessLoad : walk_i.query.access;
 
   logic invalid, reserved, forbidden, passed;
   assign invalid   = status && !pte[0];
   assign reserved  = !Classic && pte[31:20] != '0;
-  assign forbidden = status && !((access == AccessLoad && pte[1]) || (access == AccessStore && pte[2])
+  assign forbidden = status && !((access == AccessLoad && pte[1])
+                                 || (access == AccessStore && pte[2])
                                  || ((access inside {AccessFetch, AccessLoadExecute}) && pte[3]));
   assign passed    = !error_i && !invalid && !reserved && !forbidden;
 
@@ -150,8 +155,9 @@ module step_handout
 
   always_comb begin : p_step
     if (sound) begin
-      // 8.1 The first rule that is broken names the fault: memory, invalid, reserved, permission, then what is wrong
-      // with the address of the entry that would be read next: misaligned, width.
+      // 8.1 The first rule that is broken names the fault: memory, invalid, reserved, permission,
+      // then what is wrong with the address of the entry that would be read next: misaligned,
+      // width.
       Fault_A: assert (next.fault == (error_i   ? FaultMemory
                                     : invalid   ? FaultInvalid
                                     : reserved  ? FaultReserved
@@ -159,45 +165,56 @@ module step_handout
                                     : seeks     ? root_fault
                                     : descends  ? below_fault
                                     :             FaultNone));
-      // 8.2 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not move.
+      // 8.2 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not
+      // move.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
                               && next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
                               && next.purpose == walk_i.purpose);
       end
-      // 8.3 A pointer leads to the entry at pointer + index * 4 of L2, in the stage it is of; base and index are added.
+      // 8.3 A pointer leads to the entry at pointer + index * 4 of L2, in the stage it is of; base
+      // and index are added.
       if (descends && host) begin
-        HostPointer_A: assert (next.stage == StageHost && next.host_level == '0 && next.gpa == walk_i.gpa
-                               && next.purpose == walk_i.purpose && next.guest_level == walk_i.guest_level
+        HostPointer_A: assert (next.stage == StageHost && next.host_level == '0
+                               && next.gpa == walk_i.gpa
+                               && next.purpose == walk_i.purpose
+                                   && next.guest_level == walk_i.guest_level
                                && (below_fault != FaultNone || word_t'(next.hpa) == below));
       end
       if (descends && !host) begin
         GuestPointer_A: assert (next.guest_level == '0
                                 && (below_fault == FaultNone || next.stage == StageGuest));
       end
-      // 8.4 Each gPA, of a guest's entry and of the data, is translated from the host's root.
+      // 8.4 Each gPA, of a guest entry and of the data, is translated from the host's root.
       if (seeks) begin
-        HostRoot_A: assert (next.stage == StageHost && next.host_level == 1'b1 && word_t'(next.gpa) == sought
+        HostRoot_A: assert (next.stage == StageHost && next.host_level == 1'b1
+                            && word_t'(next.gpa) == sought
                             && next.purpose == (leaf ? PurposeData : PurposeRead)
                             && next.guest_level == '0
                             && (root_fault != FaultNone || word_t'(next.hpa) == host_root_entry));
       end
-      // 8.5 A host's leaf gives the hPA of the guest's entry, which is read next, or of the data: the walk is done.
+      // 8.5 A host leaf gives the hPA of the guest's entry, which is read next, or of the data:
+      // the walk is done.
       if (passed && host && leaf) begin
-        HostLeaf_A: assert (word_t'(next.hpa) == page_of(pte) + offset_of(gpa) && next.gpa == walk_i.gpa
-                            && next.purpose == walk_i.purpose && next.guest_level == walk_i.guest_level
+        HostLeaf_A: assert (word_t'(next.hpa) == page_of(pte) + offset_of(gpa)
+                            && next.gpa == walk_i.gpa
+                            && next.purpose == walk_i.purpose
+                                && next.guest_level == walk_i.guest_level
                             && (data || next.stage == StageGuest));
       end
-      // 8.6 The walk keeps the request, and the rights of the leaf of each stage that the data goes through.
+      // 8.6 The walk keeps the request, and the rights of the leaf of each stage that the data
+      // goes through.
       Kept_A: assert (next.query == walk_i.query && !(next.update && !walk_i.update));
       if (passed) begin
         Leaves_A: assert (next.guest_leaf == ((!host && leaf) ? pte[3:1] : walk_i.guest_leaf)
-                          && next.host_leaf == ((host && leaf && data) ? pte[3:1] : walk_i.host_leaf));
+                          && next.host_leaf == ((host && leaf && data) ? pte[3:1]
+                                                : walk_i.host_leaf));
       end
-      // 8.7 A walk goes on exactly if there is no fault and the data's gPA has not been translated.
+      // 8.7 A walk continues exactly if there is no fault and the data's gPA has not been
+      // translated.
       Next_A:  assert (wants == ((next.fault != FaultNone) ? WalkFault
                                : (host && leaf && data)   ? WalkDone : WalkRead));
-      // 8.8 What this page assumes of a walk holds from its start on.
+      // 8.8 The assumptions about a walk hold from its start on.
       Sound_A: assert (wants != WalkRead || next_sound);
       // 4.2 With every read there are fewer to come.
       Reads_A: assert (wants != WalkRead || next_reads < reads);
@@ -218,27 +235,31 @@ module step_handout
   word_t       first, start_entry;
   fault_kind_e first_fault;
   assign q           = start_query_i;
-  assign guest_on    = (q.ctx.space.guest_levels != '0);
-  assign first       = guest_on ? entry_at(word_t'(q.ctx.guest_root), word_t'(q.gva), 1'b1) : word_t'(q.gva);
+  assign guest_on    = (q.ctx.tag.guest_levels != '0);
+  assign first       = guest_on ? entry_at(word_t'(q.ctx.guest_root), word_t'(q.gva), 1'b1)
+      : word_t'(q.gva);
   assign first_fault = guest_on ? address_fault(first) : FaultNone;
   assign start_entry = entry_at(word_t'(q.ctx.host_root), first, 1'b1);
 
   always_comb begin : p_start
     if (legal) begin
-      // 8.9 A walk starts with the gPA of the guest's root entry, or of the data where the guest's table is off; it is
-      // translated like every other.
-      StartFault_A: assert (start.fault == ((first_fault != FaultNone) ? first_fault : address_fault(start_entry)));
+      // 8.9 A walk starts with the gPA of the guest's root entry, or of the data where the guest's
+      // table is off; it is translated like every other.
+      StartFault_A: assert (start.fault == ((first_fault != FaultNone) ? first_fault
+                                            : address_fault(start_entry)));
       if (guest_on) begin
         StartLevel_A: assert (start.guest_level == 1'b1
                               && (start.stage == StageGuest) == (first_fault != FaultNone));
       end
       if (first_fault == FaultNone) begin
-        StartGpa_A: assert (start.stage == StageHost && start.host_level == 1'b1 && word_t'(start.gpa) == first
+        StartGpa_A: assert (start.stage == StageHost && start.host_level == 1'b1
+                            && word_t'(start.gpa) == first
                             && start.purpose == (guest_on ? PurposeRead : PurposeData)
                             && (start.fault != FaultNone || word_t'(start.hpa) == start_entry));
       end
       // A guest's stage that is off permits everything.
-      StartKept_A: assert (start.query == q && !start.update && (guest_on || start.guest_leaf == 3'b111));
+      StartKept_A: assert (start.query == q && !start.update
+                           && (guest_on || start.guest_leaf == 3'b111));
       StartNext_A: assert (start_wants == ((start.fault != FaultNone) ? WalkFault : WalkRead)
                            && (start_wants != WalkRead || start_sound));
       // 4.1 A walk starts with no more reads to come than (n+1)(m+1) - 1.
@@ -250,9 +271,10 @@ module step_handout
 
   // 8.10 A walk that is done says both pages and what both leaves permit. No entry is ever updated.
   always_comb begin : p_end
-    End_A: assert (found.place.gppn == (walk_i.gpa >> PageLog2) && found.place.hppn == (walk_i.hpa >> PageLog2)
-                   && found.grants.guest == walk_i.guest_leaf && found.grants.host == walk_i.host_leaf
-                   && !found.is_global && found.place.attributes == '0);
+    End_A: assert (found.translation.gppn == (walk_i.gpa >> PageLog2)
+                   && found.translation.hppn == (walk_i.hpa >> PageLog2)
+                   && found.perms.guest == walk_i.guest_leaf && found.perms.host == walk_i.host_leaf
+                   && !found.is_global && found.translation.attributes == '0);
   end
 
 endmodule

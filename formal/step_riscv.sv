@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // walk_step_riscv against the privileged specification, for every entry and every state of a walk.
 //
-// Written from the specification ("Virtual Address Translation Process", "Svnapot", "Svpbmt", "Svadu", "Two-Stage
-// Address Translation") and docs/formats.md, as predicates over the raw bits of an entry; nothing is taken from the
-// RTL but the types of its ports. An output is left open only where nobody looks at it: the address of a walk that
-// ends with a fault.
+// Written from the specification ("Virtual Address Translation Process", "Svnapot", "Svpbmt",
+// "Svadu", "Two-Stage Address Translation") and docs/formats.md, as predicates over the raw bits
+// of an entry; nothing is accepted from the RTL but the types of its ports. An output is left open
+// only where nobody looks at it: the address of a walk that ends with a fault.
 //
-// Assumed of a walk that takes a step is no more than walk_facts.sv says, and 7.9 shows that it always holds.
+// Assumed of a walk that takes a step is no more than walk_facts.sv says, and 7.9 shows that it
+// always holds.
 
 `include "nested_mmu_types.svh"
 
@@ -16,14 +17,17 @@ module step_riscv
   parameter format_e     Format    = FormatRv64,
   parameter int unsigned MaxLevels = 5,
   parameter bit          Svadu     = 1'b1,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 2, 2, 0, 0, 0, 1'b0, MaxLevels, Svadu),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 2,
+    VmidWidth: 2, MaxLevels: MaxLevels, Svadu: Svadu, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input query_t start_query_i,
   input walk_t  walk_i,
   input pte_t   found_i,
   input logic   error_i,
-  input pass_t  pass_i
+  input pwc_hit_t  pwc_hit_i
 );
 
   localparam bit          Rv64      = (Format == FormatRv64);
@@ -50,9 +54,9 @@ module step_riscv
     .update_walk_i     (walk_i),
     .update_expected_o (expected),
     .update_new_o      (updated),
-    .look_walk_i       (walk_i),
-    .look_pass_i       (pass_i),
-    .look_walk_o       (behind),
+    .lookup_walk_i       (walk_i),
+    .pwc_hit_i       (pwc_hit_i),
+    .lookup_walk_o       (behind),
     .end_walk_i        (walk_i),
     .end_data_o        (found)
   );
@@ -82,7 +86,8 @@ module step_riscv
     return Rv64 && pte[63];
   endfunction
 
-  // A leaf as a walk keeps it; without Svadu only the bits that its end asks for, from the highest on: N, PBMT, D, G, U, X, W, R.
+  // A leaf as a walk keeps it; without Svadu only the bits that its end asks for, from the highest
+  // on: N, PBMT, D, G, U, X, W, R.
   function automatic word_t leaf_word(leaf_t leaf);
     word_t word;
     if (Svadu) return word_t'(leaf);
@@ -127,7 +132,8 @@ module step_riscv
   // G-stage: the root table's index is two bits wider, and the table aligned to 16 KiB.
   function automatic word_t host_root_entry(ctx_t ctx, word_t gpa);
     word_t index;
-    index = (gpa >> (12 + (32'(ctx.space.host_levels) - 1) * VpnWidth)) & ((word_t'(1) << (VpnWidth + 2)) - 1);
+    index = (gpa >> (12 + (32'(ctx.tag.host_levels) - 1) * VpnWidth))
+        & ((word_t'(1) << (VpnWidth + 2)) - 1);
     return (word_t'(ctx.host_root) / 16384) * 16384 + index * PteBytes;
   endfunction
 
@@ -156,9 +162,10 @@ module step_riscv
     return pte | 64'h40 | (store ? 64'h80 : 64'h0);
   endfunction
 
-  // What is true of a walk, before and after.
+  // Facts about a walk, before and after the step.
   logic sound, sound_end, next_sound, next_sound_end, start_sound, legal;
-  count_t reads, updates, next_reads, next_updates, start_reads, start_updates, reads_most, updates_most;
+  count_t reads, updates, next_reads, next_updates, start_reads, start_updates, reads_most,
+      updates_most;
 
   walk_facts #(.Cfg(Cfg)) u_walk (
     .walk_i,
@@ -197,29 +204,31 @@ module step_riscv
   // A walk's step   //
   /////////////////////
 
-  // What the entry is judged by.
+  // The context of the entry's checks.
   logic        host, implicit, store, fetch, executes;
   int unsigned level;
   mode_t       mode;
   levels_t     host_levels;
   assign host        = (walk_i.stage == StageHost);
   assign implicit    = host && walk_i.purpose != PurposeData;
-  assign store       = implicit ? (walk_i.purpose == PurposeUpdate) : (walk_i.query.access == AccessStore);
+  assign store       = implicit ? (walk_i.purpose == PurposeUpdate)
+      : (walk_i.query.access == AccessStore);
   assign fetch       = !implicit && walk_i.query.access == AccessFetch;
   assign executes    = fetch || (!implicit && walk_i.query.access == AccessLoadExecute);
   assign level       = host ? 32'(walk_i.host_level) : 32'(walk_i.guest_level);
   assign mode        = walk_i.query.ctx.mode;
-  assign host_levels = walk_i.query.ctx.space.host_levels;
+  assign host_levels = walk_i.query.ctx.tag.host_levels;
 
   // The entry: what was read; or after a compare-and-swap what memory has now.
   word_t pte, kept;
   bits_t b;
   logic  pointer, mxr;
   assign kept    = host ? leaf_word(walk_i.host_leaf) : leaf_word(walk_i.guest_leaf);
-  assign pte     = (walk_i.update && word_t'(found_i) == kept) ? touched(kept, store) : word_t'(found_i);
+  assign pte     = (walk_i.update && word_t'(found_i) == kept) ? touched(kept, store)
+      : word_t'(found_i);
   assign b       = bits_of(pte);
   assign pointer = is_pointer(pte);
-  assign mxr     = !implicit && (host ? mode.who.host_mxr : mode.who.guest_mxr);
+  assign mxr     = !implicit && (host ? mode.priv.host_mxr : mode.priv.guest_mxr);
 
   // The rules that an entry may break.
   logic invalid, reserved, dangling, misaligned, forbidden, untouched;
@@ -230,13 +239,14 @@ module step_riscv
                  || (pointer && (b.a || b.d || b.u || napot_of(pte) || pbmt_of(pte) != 2'd0))
                  || (!pointer && pbmt_of(pte) != 2'd0
                      && (pbmt_of(pte) == 2'd3 || !(host ? mode.host_pbmte : mode.guest_pbmte)))
-                 || (!pointer && napot_of(pte) && !(mode.napot && level == 0 && pte[13:10] == 4'b1000));
+                 || (!pointer && napot_of(pte)
+                     && !(mode.napot && level == 0 && pte[13:10] == 4'b1000));
 
   assign dangling   = pointer && level == 0;
   assign misaligned = !pointer && ((ppn_of(pte) * 4096) & below(level)) != '0;
 
   logic user_denied, rights_denied;
-  assign user_denied   = (host || mode.who.user) ? !b.u : (b.u && (fetch || !mode.who.sum));
+  assign user_denied   = (host || mode.priv.user) ? !b.u : (b.u && (fetch || !mode.priv.sum));
   assign rights_denied = executes ? !b.x : store ? !b.w : !(b.r || (mxr && b.x));
   assign forbidden     = !pointer && (user_denied || rights_denied);
   assign untouched     = !pointer && (!b.a || (store && !b.d));
@@ -256,7 +266,8 @@ module step_riscv
   assign host_off       = (host_levels == '0);
   assign sought         = passed && !host;
   assign sought_purpose = descends ? PurposeRead : update ? PurposeUpdate : PurposeData;
-  assign sought_gpa     = descends ? ppn_of(pte) * 4096 + vpn_of(word_t'(walk_i.query.gva), level - 1) * PteBytes
+  assign sought_gpa     = descends ? ppn_of(pte) * 4096 + vpn_of(word_t'(walk_i.query.gva),
+                                                                 level - 1) * PteBytes
                         : update   ? word_t'(walk_i.gpa)
                         :            leaf_gives(pte, level, word_t'(walk_i.query.gva));
   logic too_wide, no_such_hpa;
@@ -267,51 +278,60 @@ module step_riscv
   count_t n, m;
   assign goes_on = (wants inside {WalkRead, WalkUpdate});
   assign lost    = walk_i.update && word_t'(found_i) != kept;
-  assign n       = count_t'(walk_i.query.ctx.space.guest_levels);
-  assign m       = count_t'(walk_i.query.ctx.space.host_levels);
+  assign n       = count_t'(walk_i.query.ctx.tag.guest_levels);
+  assign m       = count_t'(walk_i.query.ctx.tag.host_levels);
 
   always_comb begin : p_step
     if (sound) begin
       // 7.1 An entry that memory cannot give is a memory fault, whatever was read.
       MemoryFault_A: assert ((next.fault == FaultMemory) == (error_i || no_such_hpa));
-      // 7.2 Of the rules that an entry breaks the first names the fault: invalid, reserved, pointer at level 0,
-      // misaligned superpage, permission, accessed and dirty.
+      // 7.2 The first rule that an entry breaks decides the fault: invalid, reserved, pointer at
+      // level 0, misaligned superpage, permission, accessed and dirty.
       Invalid_A:       assert ((next.fault == FaultInvalid) == (!error_i && invalid));
       Reserved_A:      assert ((next.fault == FaultReserved) == (!error_i && !invalid && reserved));
-      Pointer_A:       assert ((next.fault == FaultPointer) == (!error_i && !invalid && !reserved && dangling));
+      Pointer_A:       assert ((next.fault == FaultPointer) == (!error_i && !invalid && !reserved
+                                                                && dangling));
       Misaligned_A:    assert ((next.fault == FaultMisaligned)
                                == (!error_i && !invalid && !reserved && !dangling && misaligned));
       Permission_A:    assert ((next.fault == FaultPermission)
-                               == (!error_i && !invalid && !reserved && !dangling && !misaligned && forbidden));
+                               == (!error_i && !invalid && !reserved && !dangling && !misaligned
+                                   && forbidden));
       AccessedDirty_A: assert ((next.fault == FaultAccessedDirty)
-                               == (!error_i && !invalid && !reserved && !dangling && !misaligned && !forbidden
+                               == (!error_i && !invalid && !reserved && !dangling && !misaligned
+                                   && !forbidden
                                    && untouched && !adue));
-      // 7.3 A gPA too wide for the host's stage is a width fault of the host's root, before any read.
+      // 7.3 A gPA too wide for the host stage is a width fault of the host's root, before any read.
       Width_A:         assert ((next.fault == FaultWidth) == too_wide);
-      OtherFault_A:    assert (next.fault inside {FaultNone, FaultMemory, FaultWidth, FaultReserved, FaultInvalid,
+      OtherFault_A:    assert (next.fault inside {FaultNone, FaultMemory, FaultWidth,
+                                                  FaultReserved, FaultInvalid,
                                                   FaultPermission, FaultAccessedDirty, FaultPointer,
                                                   FaultMisaligned});
-      // 7.4 An entry's own fault says where the walk stood: its stage and guest level do not move, nor in the host's stage
-      // the level, the gPA and what it was sought for.
+      // 7.4 An entry's own fault says where the walk stood: its stage and guest level do not move,
+      // nor in the host stage the level, the gPA and what it was sought for.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
-                              && (!host || (next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
+                              && (!host || (next.host_level == walk_i.host_level
+                                            && next.gpa == walk_i.gpa
                                             && next.purpose == walk_i.purpose)));
       end
-      // 7.5 A pointer leads to the entry at ppn * PAGESIZE + vpn[level-1] * PTESIZE, one level below.
+      // 7.5 A pointer leads to the entry at ppn * PAGESIZE + vpn[level-1] * PTESIZE, one level
+      // below.
       if (descends && host) begin
         HostPointer_A: assert (word_t'(next.hpa) == ppn_of(pte) * 4096
-                                                    + vpn_of(word_t'(walk_i.gpa), level - 1) * PteBytes
-                               && 32'(next.host_level) == level - 1 && next.stage == StageHost && !next.update
+                                                    + vpn_of(word_t'(walk_i.gpa),
+                                                             level - 1) * PteBytes
+                               && 32'(next.host_level) == level - 1 && next.stage == StageHost
+                                   && !next.update
                                && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                                && next.guest_level == walk_i.guest_level);
       end
       if (sought) begin
         GuestPointer_A: assert (32'(next.guest_level) == (descends ? level - 1 : level)
-                                && word_t'(next.gpa) == sought_gpa && next.purpose == sought_purpose);
+                                && word_t'(next.gpa) == sought_gpa
+                                    && next.purpose == sought_purpose);
       end
-      // 7.6 Each gPA, of a guest's entry, of its update and of the data, is translated from the host's root; with the
-      // host's stage off it is the hPA.
+      // 7.6 Each gPA, of a guest entry, of its update and of the data, is translated from the
+      // host's root; with the host's stage off it is the hPA.
       if (sought && !host_off) begin
         HostRoot_A: assert (next.stage == StageHost && 32'(next.host_level) == 32'(host_levels) - 1
                             && !next.update
@@ -319,35 +339,41 @@ module step_riscv
                                             == host_root_entry(walk_i.query.ctx, sought_gpa)));
       end
       if (sought && host_off) begin
-        HostOff_A: assert (next.stage == StageGuest && next.update == (sought_purpose == PurposeUpdate)
+        HostOff_A: assert (next.stage == StageGuest
+                           && next.update == (sought_purpose == PurposeUpdate)
                            && (no_such_hpa || word_t'(next.hpa) == sought_gpa));
       end
-      // 7.7 A host's leaf that is lacking A or D is updated in place; else it gives the hPA of what its gPA was
-      // translated for, which is then read, updated, or the answer.
+      // 7.7 A host leaf that is lacking A or D is updated in place; else it gives the hPA of what
+      // its gPA was translated for, which is then read, updated, or the response.
       if (update && host) begin
         HostUpdate_A: assert (next.update && next.stage == StageHost && next.hpa == walk_i.hpa
                               && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
-                              && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
+                              && next.host_level == walk_i.host_level
+                                  && next.guest_level == walk_i.guest_level);
       end
       if (leads && host) begin
         HostLeaf_A: assert (next.hpa == hpa_t'(leaf_gives(pte, level, word_t'(walk_i.gpa)))
-                            && next.stage == StageGuest && next.update == (walk_i.purpose == PurposeUpdate)
+                            && next.stage == StageGuest
+                                && next.update == (walk_i.purpose == PurposeUpdate)
                             && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
-                            && next.host_level == walk_i.host_level && next.guest_level == walk_i.guest_level);
+                            && next.host_level == walk_i.host_level
+                                && next.guest_level == walk_i.guest_level);
       end
-      // 7.8 The walk keeps the request, the guest's leaf, the leaf that was read last, as memory has them, and whether a
-      // pointer of the guest's was global.
+      // 7.8 The walk keeps the request, the guest leaf, the leaf that was read last, as memory has
+      // them, and whether a pointer of the guest's was global.
       Kept_A: assert (next.query == walk_i.query);
       if (passed) begin
         Leaves_A: assert (((pointer && !host)
-                           || leaf_word(next.guest_leaf) == (host ? leaf_word(walk_i.guest_leaf) : kept_of(pte)))
+                           || leaf_word(next.guest_leaf) == (host ? leaf_word(walk_i.guest_leaf)
+                                                             : kept_of(pte)))
                           && (pointer || !host || leaf_word(next.host_leaf) == kept_of(pte))
                           && next.is_global == (walk_i.is_global || (descends && !host && b.g)));
       end
-      // 7.9 What this page assumes of a walk holds from its start on.
+      // 7.9 The assumptions about a walk hold from its start on.
       Sound_A:    assert (!goes_on || next_sound);
       SoundEnd_A: assert (wants != WalkDone || next_sound_end);
-      // 7.10 A walk goes on exactly if there is no fault and the data's gPA has not been translated.
+      // 7.10 A walk continues exactly if there is no fault and the data's gPA has not been
+      // translated.
       Next_A: assert (wants == ((next.fault != FaultNone)                          ? WalkFault
                               : next.update                                        ? WalkUpdate
                               : ((leads && host && walk_i.purpose == PurposeData)
@@ -363,10 +389,12 @@ module step_riscv
         Reads_A:   assert (!goes_on || next_reads + count_t'(!walk_i.update) <= reads);
         Updates_A: assert (!goes_on || next_updates + count_t'(walk_i.update) <= updates);
       end
-      // 4.3 An update that finds another word takes that word for the entry, so there may be more to come: of n guest
-      // levels over m, n(m+1) - 1 reads (m - 1 where there is no guest's stage), and n + 1 updates.
+      // 4.3 An update that finds another word takes that word for the entry, so there may be more
+      // to come: of n guest levels over m, n(m+1) - 1 reads (m - 1 where there is no guest's
+      // stage), and n + 1 updates.
       if (lost) begin
-        LostReads_A:   assert (!goes_on || next_reads <= reads + ((n != '0) ? n * (m + 1) - 1 : m - 1));
+        LostReads_A:   assert (!goes_on || next_reads <= reads + ((n != '0) ? n * (m + 1) - 1
+                                                                  : m - 1));
         LostUpdates_A: assert (!goes_on || next_updates <= updates + n + 1);
       end
 
@@ -390,34 +418,36 @@ module step_riscv
   logic   guest_on, host_on, canonical;
   word_t  first_gpa;
   assign q         = start_query_i;
-  assign guest_on  = (q.ctx.space.guest_levels != '0);
-  assign host_on   = (q.ctx.space.host_levels != '0);
-  assign canonical = !guest_on || is_canonical(q.ctx.space.guest_levels, word_t'(q.gva));
-  // With the guest's stage off the gVA is the gPA.
+  assign guest_on  = (q.ctx.tag.guest_levels != '0);
+  assign host_on   = (q.ctx.tag.host_levels != '0);
+  assign canonical = !guest_on || is_canonical(q.ctx.tag.guest_levels, word_t'(q.gva));
+  // With the guest stage off the gVA is the gPA.
   assign first_gpa = !guest_on ? word_t'(q.gva)
                    : (word_t'(q.ctx.guest_root) / 4096) * 4096
-                     + vpn_of(word_t'(q.gva), 32'(q.ctx.space.guest_levels) - 1) * PteBytes;
+                     + vpn_of(word_t'(q.gva), 32'(q.ctx.tag.guest_levels) - 1) * PteBytes;
 
   always_comb begin : p_start
     if (legal) begin
       // 7.12 A gVA that is not canonical is a width fault of the guest's root, before any read.
       Canonical_A: assert ((start.fault == FaultWidth && start.stage == StageGuest) == !canonical);
-      if (guest_on) StartLevel_A: assert (32'(start.guest_level) == 32'(q.ctx.space.guest_levels) - 1);
-      // 7.13 A walk starts with the gPA of the guest's root entry, or of the data where the guest's stage is off; it is
-      // translated like every other.
+      if (guest_on) StartLevel_A: assert (32'(start.guest_level)
+                                          == 32'(q.ctx.tag.guest_levels) - 1);
+      // 7.13 A walk starts with the gPA of the guest's root entry, or of the data where the guest
+      // stage is off; it is translated like every other.
       if (canonical) begin
         StartGpa_A:   assert (word_t'(start.gpa) == first_gpa
                               && start.purpose == (guest_on ? PurposeRead : PurposeData));
         if (host_on) begin
           StartHost_A: assert (start.stage == StageHost
-                               && 32'(start.host_level) == 32'(q.ctx.space.host_levels) - 1
-                               && start.fault == (host_too_wide(q.ctx.space.host_levels, first_gpa) ? FaultWidth
-                                                                                                    : FaultNone)
+                               && 32'(start.host_level) == 32'(q.ctx.tag.host_levels) - 1
+                               && start.fault == (host_too_wide(q.ctx.tag.host_levels, first_gpa)
+                                                  ? FaultWidth : FaultNone)
                                && (start.fault != FaultNone
                                    || word_t'(start.hpa) == host_root_entry(q.ctx, first_gpa)));
         end else begin
           StartOff_A: assert (start.stage == StageGuest
-                              && start.fault == (((first_gpa >> Cfg.HpaWidth) != '0) ? FaultMemory : FaultNone)
+                              && start.fault == (((first_gpa >> Cfg.HpaWidth) != '0) ? FaultMemory
+                                                 : FaultNone)
                               && (start.fault != FaultNone || word_t'(start.hpa) == first_gpa));
         end
       end
@@ -434,9 +464,9 @@ module step_riscv
     end
   end
 
-  //////////////////////////////
-  // What a walk cache spares //
-  //////////////////////////////
+  ///////////////////////////////
+  // A page-walk cache hit     //
+  ///////////////////////////////
 
   // The address's index into a table of a level that is not the host's root, as bytes.
   function automatic word_t index_of(word_t address, level_t level);
@@ -446,31 +476,42 @@ module step_riscv
   endfunction
 
   word_t table_hpa, table_gpa, host_root_level;
-  assign table_hpa       = word_t'(pass_i.hppn) << 12;
-  assign table_gpa       = word_t'(pass_i.gppn) << 12;
-  assign host_root_level = word_t'(walk_i.query.ctx.space.host_levels) - 1;
+  assign table_hpa       = word_t'(pwc_hit_i.hppn) << 12;
+  assign table_gpa       = word_t'(pwc_hit_i.gppn) << 12;
+  assign host_root_level = word_t'(walk_i.query.ctx.tag.host_levels) - 1;
 
-  always_comb begin : p_pass
-    if (32'(pass_i.level) + 1 < Cfg.Levels && word_t'(pass_i.level) < host_root_level
+  always_comb begin : p_pwc_hit
+    if (32'(pwc_hit_i.level) + 1 < Cfg.Levels && word_t'(pwc_hit_i.level) < host_root_level
         && host_root_level < Cfg.Levels && !walk_i.update
-        && (pass_i.kind != PassHost || walk_i.stage == StageHost)) begin
-      // 7.15 What a walk cache knows is passed over: the walk stands in its table, at the address's own index, or at the guest
-      // entry in its page; it is of the same request. (It is before the first entry of a stage: 9 shows that for the host's.)
-      PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose && !behind.update
-                            && behind.guest_leaf == walk_i.guest_leaf && behind.fault == walk_i.fault);
-      PassNone_A:   assert (pass_i.kind != PassNone || behind == walk_i);
-      PassGuest_A:  assert (pass_i.kind != PassGuest
-                            || (behind.stage == StageGuest && behind.guest_level == pass_i.level
-                                && behind.is_global == pass_i.is_global
-                                && word_t'(behind.gpa) == (table_gpa | index_of(word_t'(walk_i.query.gva), pass_i.level))
-                                && word_t'(behind.hpa) == (table_hpa | index_of(word_t'(walk_i.query.gva), pass_i.level))));
-      PassHost_A:   assert (pass_i.kind != PassHost
-                            || (behind.stage == StageHost && behind.host_level == pass_i.level
-                                && behind.guest_level == walk_i.guest_level && behind.is_global == walk_i.is_global
+        && (pwc_hit_i.kind != PwcHost || walk_i.stage == StageHost)) begin
+      // 7.15 After a page-walk cache hit the walk is at an entry of the table of the hit, at the
+      // address's own index, or at the guest entry in its page; its request is the same. (9 shows
+      // that it was before the first entry of a stage, for the host stage.)
+      PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
+                            && !behind.update
+                            && behind.guest_leaf == walk_i.guest_leaf
+                                && behind.fault == walk_i.fault);
+      PassNone_A:   assert (pwc_hit_i.kind != PwcNone || behind == walk_i);
+      PassGuest_A:  assert (pwc_hit_i.kind != PwcGuest
+                            || (behind.stage == StageGuest && behind.guest_level == pwc_hit_i.level
+                                && behind.is_global == pwc_hit_i.is_global
+                                && word_t'(behind.gpa)
+                                    == (table_gpa | index_of(word_t'(walk_i.query.gva),
+                                                             pwc_hit_i.level))
+                                && word_t'(behind.hpa)
+                                    == (table_hpa | index_of(word_t'(walk_i.query.gva),
+                                                             pwc_hit_i.level))));
+      PassHost_A:   assert (pwc_hit_i.kind != PwcHost
+                            || (behind.stage == StageHost && behind.host_level == pwc_hit_i.level
+                                && behind.guest_level == walk_i.guest_level
+                                    && behind.is_global == walk_i.is_global
                                 && behind.gpa == walk_i.gpa
-                                && word_t'(behind.hpa) == (table_hpa | index_of(word_t'(walk_i.gpa), pass_i.level))));
-      PassNested_A: assert (pass_i.kind != PassNested
-                            || (behind.stage == StageGuest && behind.guest_level == walk_i.guest_level
+                                && word_t'(behind.hpa)
+                                    == (table_hpa | index_of(word_t'(walk_i.gpa),
+                                                             pwc_hit_i.level))));
+      PassNested_A: assert (pwc_hit_i.kind != PwcNested
+                            || (behind.stage == StageGuest
+                                && behind.guest_level == walk_i.guest_level
                                 && behind.is_global == walk_i.is_global && behind.gpa == walk_i.gpa
                                 && word_t'(behind.hpa) == (table_hpa | word_t'(walk_i.gpa[11:0]))));
     end
@@ -485,8 +526,8 @@ module step_riscv
   int unsigned guest_log2, host_log2;
   assign guest_leaf = leaf_word(walk_i.guest_leaf);
   assign host_leaf  = leaf_word(walk_i.host_leaf);
-  assign guest_was  = (walk_i.query.ctx.space.guest_levels != '0);
-  assign host_was   = (walk_i.query.ctx.space.host_levels != '0);
+  assign guest_was  = (walk_i.query.ctx.tag.guest_levels != '0);
+  assign host_was   = (walk_i.query.ctx.tag.host_levels != '0);
   assign guest_log2 = guest_was ? page_log2(guest_leaf, 32'(walk_i.guest_level))
                     : host_was  ? page_log2(host_leaf, 32'(walk_i.host_level)) : 12;
   assign host_log2  = host_was  ? page_log2(host_leaf, 32'(walk_i.host_level)) : guest_log2;
@@ -507,20 +548,24 @@ module step_riscv
 
   always_comb begin : p_end
     if (sound_end) begin
-      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit, whether both are
-      // dirty, whether the guest's entries were global, the guest's memory type or else the host's. A stage that is off
-      // has the other's page, and with both off the smaller one is 4 KiB. A host's stage that is off permits everything.
-      EndPages_A:  assert (found.place.gppn == gppn_t'(walk_i.gpa >> 12)
-                           && found.place.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
+      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit,
+      // whether both are dirty, whether the guest's entries were global, the guest's memory type
+      // or else the host's. A stage that is off has the other's page, and with both off the
+      // smaller one is 4 KiB. A host's stage that is off permits everything.
+      EndPages_A:  assert (found.translation.gppn == gppn_t'(walk_i.gpa >> 12)
+                           && found.translation.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
       EndSizes_A:  assert ((guest_was || host_was)
-                             ? is_span(found.place.guest_span, guest_log2) && is_span(found.place.host_span, host_log2)
-                             : is_span(found.place.guest_span & found.place.host_span, 12));
-      EndGuest_A:  assert ((!guest_was || (found.grants.guest == {gb.x, gb.w, gb.r} && found.grants.user == gb.u))
+                             ? is_span(found.translation.guest_span, guest_log2)
+                                 && is_span(found.translation.host_span, host_log2)
+                             : is_span(found.translation.guest_span & found.translation.host_span,
+                                       12));
+      EndGuest_A:  assert ((!guest_was || (found.perms.guest == {gb.x, gb.w, gb.r}
+                                           && found.perms.user == gb.u))
                            && found.is_global == (guest_was && (walk_i.is_global || gb.g)));
-      EndHost_A:   assert (found.grants.host == (host_was ? {hb.x, hb.w, hb.r} : 3'b111));
+      EndHost_A:   assert (found.perms.host == (host_was ? {hb.x, hb.w, hb.r} : 3'b111));
       EndDirty_A:  assert (!(guest_was || host_was)
-                           || found.grants.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));
-      EndMemory_A: assert (found.place.attributes
+                           || found.perms.dirty == !((guest_was && !gb.d) || (host_was && !hb.d)));
+      EndMemory_A: assert (found.translation.attributes
                            == ((guest_was && pbmt_of(guest_leaf) != '0) ? pbmt_of(guest_leaf)
                              : host_was ? pbmt_of(host_leaf) : 2'd0));
     end

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk caches: what they give a walk is what was read last for its prefix, and no fence has named since.
+// The page-walk caches: a hit returns the last read for its prefix, which no fence has matched
+// since.
 //
-// Proved for one address space, gVA and gPA that never change and are otherwise free (watch_*), for the tables of one
-// level, and for two ways that are free too: so for every prefix and any two ways. What goes in, and what a fence names,
-// is written here from docs/ports.md.
+// Proved for one address space, gVA and gPA that never change and are otherwise free (watch_*),
+// for the tables of one level, and for two ways that are free too: so for every prefix and any two
+// ways. What goes in, and what a fence matches, is written here from docs/ports.md.
 
 `include "nested_mmu_types.svh"
 
@@ -13,39 +14,43 @@ module walk_caches_properties
   parameter format_e     Format  = FormatRv64,
   parameter int unsigned Level   = 0,
   parameter int unsigned Entries = 2,
-  localparam cfg_t Cfg = make_cfg(Format, 4, 2, 4, 2, 4, 4, Entries, Entries, Entries),
-  `NESTED_MMU_TYPES(Cfg),
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: 4, WalkSlots: 2, MissEntries: 4, IdWidth: 2, AsidWidth: 4,
+    VmidWidth: 4, MaxLevels: 5, Svadu: 1'b1, GuestCacheEntries: Entries,
+    HostCacheEntries: Entries, NestedTlbEntries: Entries, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg),
   localparam type way_t = logic [index_width(Entries)-1:0]
 ) (
   input logic         clk_i,
   input logic         rst_ni,
   input walk_caches_t use_i,
-  input logic         look_valid_i,
-  input walk_t        look_walk_i,
+  input logic         lookup_valid_i,
+  input walk_t        lookup_walk_i,
   input logic         step_valid_i,
   input walk_t        step_walk_i,
   input walk_t        step_next_i,
   input logic         fence_valid_i,
   input fence_t       fence_i,
 
-  input space_t       watch_space_i,
+  input as_tag_t       watch_space_i,
   input gva_t         watch_gva_i,
   input gpa_t         watch_gpa_i,
   input way_t         way_a_i,
   input way_t         way_b_i
 );
 
-  logic  look_ready;
-  pass_t pass;
+  logic  lookup_ready;
+  pwc_hit_t pwc_hit;
 
   walk_caches #(.Cfg(Cfg)) u_dut (
     .clk_i,
     .rst_ni,
     .use_i,
-    .look_valid_i,
-    .look_ready_o (look_ready),
-    .look_walk_i,
-    .look_pass_o  (pass),
+    .lookup_valid_i,
+    .lookup_ready_o (lookup_ready),
+    .lookup_walk_i,
+    .pwc_hit_o  (pwc_hit),
     .step_valid_i,
     .step_walk_i,
     .step_next_i,
@@ -58,45 +63,46 @@ module walk_caches_properties
   //////////////////////////////////
 
   localparam type word_t = logic [63:0];
-  localparam int unsigned Reach = 12 + (Level + 1) * Cfg.IndexWidth;  // log2 of the bytes that a table of the level is for
+  // log2 of the bytes that a table of the level is for
+  localparam int unsigned Reach = 12 + (Level + 1) * Cfg.IndexWidth;
 
   function automatic logic same_prefix(word_t a, word_t b, int unsigned log2);
     return (a >> log2) == (b >> log2);
   endfunction
 
-  function automatic logic same_guest(space_t a, space_t b);
+  function automatic logic same_guest(as_tag_t a, as_tag_t b);
     return a.virt == b.virt && a.guest_levels == b.guest_levels && a.host_levels == b.host_levels
         && a.rights == b.rights && a.asid == b.asid && (!a.virt || a.vmid == b.vmid);
   endfunction
 
-  function automatic logic same_host(space_t a, space_t b);
+  function automatic logic same_host(as_tag_t a, as_tag_t b);
     return a.virt && b.virt && a.host_levels == b.host_levels && a.vmid == b.vmid;
   endfunction
 
   // A fence with a gPA names the guest tables of its spaces wherever they lie.
-  function automatic logic names_guest(fence_t fence, space_t space, gva_t gva);
-    return fence.scope.virt == space.virt
-        && (!fence.scope.use_asid || fence.scope.asid == space.asid)
-        && (!fence.scope.use_vmid || !space.virt || fence.scope.vmid == space.vmid)
+  function automatic logic matches_guest(fence_t fence, as_tag_t tag, gva_t gva);
+    return fence.scope.virt == tag.virt
+        && (!fence.scope.use_asid || fence.scope.asid == tag.asid)
+        && (!fence.scope.use_vmid || !tag.virt || fence.scope.vmid == tag.vmid)
         && (!fence.use_gva || same_prefix(word_t'(fence.gva), word_t'(gva), Reach));
   endfunction
 
-  function automatic logic is_of_host(fence_t fence, space_t space);
+  function automatic logic is_of_host(fence_t fence, as_tag_t tag);
     return fence.scope.virt && !fence.use_gva && !fence.scope.use_asid
-        && (!fence.scope.use_vmid || fence.scope.vmid == space.vmid);
+        && (!fence.scope.use_vmid || fence.scope.vmid == tag.vmid);
   endfunction
 
-  // What the host stage maps is what the caches hold.
+  // The caches hold only gPAs that the host stage maps.
   function automatic logic is_mapped(gpa_t gpa);
     return (word_t'(gpa) >> Cfg.GpaMapWidth) == '0;
   endfunction
 
-  /////////////////////
-  // What is assumed //
-  /////////////////////
+  /////////////////
+  // Assumptions //
+  /////////////////
 
   logic   started_q = 1'b0;
-  space_t space_q;
+  as_tag_t space_q;
   gva_t   gva_q;
   gpa_t   gpa_q;
   way_t   way_a_q, way_b_q;
@@ -109,26 +115,28 @@ module walk_caches_properties
     way_b_q   <= way_b_i;
   end
 
-  // What goes in now, of what is watched.
+  // The fills and fences of this cycle that concern the watched addresses.
   logic fills_guest, fills_host, fills_nested, fence_guest, fence_host, fence_nested;
-  assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest && step_walk_i.purpose == PurposeRead
+  assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest
+      && step_walk_i.purpose == PurposeRead
                      && 32'(step_walk_i.guest_level) == Level
-                     && 32'(step_walk_i.query.ctx.space.guest_levels) != Level + 1
-                     && same_guest(step_walk_i.query.ctx.space, watch_space_i)
+                     && 32'(step_walk_i.query.ctx.tag.guest_levels) != Level + 1
+                     && same_guest(step_walk_i.query.ctx.tag, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.query.gva), word_t'(watch_gva_i), Reach);
   assign fills_host   = step_valid_i && step_walk_i.stage == StageHost && !step_walk_i.update
                      && 32'(step_walk_i.host_level) == Level
-                     && 32'(step_walk_i.query.ctx.space.host_levels) != Level + 1
-                     && same_host(step_walk_i.query.ctx.space, watch_space_i)
+                     && 32'(step_walk_i.query.ctx.tag.host_levels) != Level + 1
+                     && same_host(step_walk_i.query.ctx.tag, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.gpa), word_t'(watch_gpa_i), Reach);
   assign fills_nested = step_valid_i && step_walk_i.stage == StageHost
                      && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest
-                     && same_host(step_walk_i.query.ctx.space, watch_space_i)
+                     && same_host(step_walk_i.query.ctx.tag, watch_space_i)
                      && same_prefix(word_t'(step_walk_i.gpa), word_t'(watch_gpa_i), 12);
-  assign fence_guest  = fence_valid_i && names_guest(fence_i, watch_space_i, watch_gva_i);
+  assign fence_guest  = fence_valid_i && matches_guest(fence_i, watch_space_i, watch_gva_i);
   assign fence_nested = fence_valid_i && is_of_host(fence_i, watch_space_i);
   assign fence_host   = fence_nested
-                     && (!fence_i.use_gpa || same_prefix(word_t'(fence_i.gpa), word_t'(watch_gpa_i), Reach));
+                     && (!fence_i.use_gpa
+                         || same_prefix(word_t'(fence_i.gpa), word_t'(watch_gpa_i), Reach));
 
   always_comb begin : p_assume
     assume (rst_ni == started_q);
@@ -138,24 +146,28 @@ module walk_caches_properties
     end
     assume (way_a_i != way_b_i);
     assume (watch_space_i.virt || watch_space_i.host_levels == '0);
-    // The walk engine keeps a fill out of the cycle of a fence that names its walk: 3.1 of mmu.sv.
-    assume (!(fills_guest && fence_guest) && !(fills_host && fence_host) && !(fills_nested && fence_nested));
+    // The walk engine keeps a fill out of the cycle of a fence that matches its walk: 3.1 of
+    // mmu.sv.
+    assume (!(fills_guest && fence_guest) && !(fills_host && fence_host)
+            && !(fills_nested && fence_nested));
     // A walk stands at a level that there is.
-    assume (32'(look_walk_i.guest_level) < Cfg.Levels && 32'(step_walk_i.guest_level) < Cfg.Levels);
-    assume (32'(look_walk_i.host_level) < Cfg.Levels && 32'(step_walk_i.host_level) < Cfg.Levels);
-    // Nor in a stage that is off; before the first entry of a stage it is in the host's where that is on: 7 and walk_facts.sv.
-    assume (step_walk_i.stage != StageHost || step_walk_i.query.ctx.space.host_levels != '0);
-    assume ((look_walk_i.stage == StageHost) == (look_walk_i.query.ctx.space.host_levels != '0));
-    assume (look_walk_i.query.ctx.space.virt || look_walk_i.query.ctx.space.host_levels == '0);
-    assume (step_walk_i.query.ctx.space.virt || step_walk_i.query.ctx.space.host_levels == '0);
+    assume (32'(lookup_walk_i.guest_level) < Cfg.Levels
+            && 32'(step_walk_i.guest_level) < Cfg.Levels);
+    assume (32'(lookup_walk_i.host_level) < Cfg.Levels && 32'(step_walk_i.host_level) < Cfg.Levels);
+    // Nor in a stage that is off; before the first entry of a stage it is in the host's where that
+    // is on: 7 and walk_facts.sv.
+    assume (step_walk_i.stage != StageHost || step_walk_i.query.ctx.tag.host_levels != '0);
+    assume ((lookup_walk_i.stage == StageHost) == (lookup_walk_i.query.ctx.tag.host_levels != '0));
+    assume (lookup_walk_i.query.ctx.tag.virt || lookup_walk_i.query.ctx.tag.host_levels == '0);
+    assume (step_walk_i.query.ctx.tag.virt || step_walk_i.query.ctx.tag.host_levels == '0);
     // The walk step lets no wider gPA pass: 7.4.
-    assume (is_mapped(watch_gpa_i) && is_mapped(look_walk_i.gpa) && is_mapped(step_walk_i.gpa));
+    assume (is_mapped(watch_gpa_i) && is_mapped(lookup_walk_i.gpa) && is_mapped(step_walk_i.gpa));
     // A fence's gPA that cannot be mapped names more than it must.
     assume (!fence_i.use_gpa || is_mapped(fence_i.gpa));
   end
 
   ////////////////////////////
-  // What was read last     //
+  // The last reads         //
   ////////////////////////////
 
   typedef struct packed {
@@ -193,7 +205,7 @@ module walk_caches_properties
   logic [1:0]   guest_there, host_there, nested_there, guest_shape, host_shape, nested_shape;
   guest_table_t guest_data [2];
   hppn_t        host_data [2], nested_data [2];
-  space_t       guest_space [2];
+  as_tag_t       guest_space [2];
   way_t         ways [2];
   assign ways[0] = way_a_i;
   assign ways[1] = way_b_i;
@@ -201,7 +213,7 @@ module walk_caches_properties
   for (genvar i = 0; i < 2; i++) begin : gen_way
     word_t guest_vpn, host_gppn;
     assign guest_vpn       = word_t'(u_dut.gen_level[Level].gen_guest.u_cache.key_q[ways[i]].vpn);
-    assign guest_space[i]  = u_dut.gen_level[Level].gen_guest.u_cache.key_q[ways[i]].space;
+    assign guest_space[i]  = u_dut.gen_level[Level].gen_guest.u_cache.key_q[ways[i]].tag;
     assign guest_data[i]   = u_dut.gen_level[Level].gen_guest.u_cache.data_q[ways[i]];
     assign guest_there[i]  = u_dut.gen_level[Level].gen_guest.u_cache.valid_q[ways[i]]
                           && same_guest(guest_space[i], watch_space_i)
@@ -213,32 +225,38 @@ module walk_caches_properties
     assign host_gppn       = word_t'(u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].gppn);
     assign host_data[i]    = u_dut.gen_level[Level].gen_host.u_cache.data_q[ways[i]];
     assign host_there[i]   = u_dut.gen_level[Level].gen_host.u_cache.valid_q[ways[i]]
-                          && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels == watch_space_i.host_levels
-                          && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].vmid == watch_space_i.vmid
-                          && same_prefix(host_gppn, word_t'(watch_gpa_i) >> 12, Reach - 12) && watch_space_i.virt;
+                          && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels
+                              == watch_space_i.host_levels
+                          && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].vmid
+                              == watch_space_i.vmid
+                          && same_prefix(host_gppn, word_t'(watch_gpa_i) >> 12, Reach - 12)
+                              && watch_space_i.virt;
     assign host_shape[i]   = !u_dut.gen_level[Level].gen_host.u_cache.valid_q[ways[i]]
                           || (host_gppn % (word_t'(1) << (Reach - 12)) == '0
-                              && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels != '0);
+                              && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels
+                                 != '0);
     assign nested_shape[i] = !u_dut.gen_nested.u_cache.valid_q[ways[i]]
                           || u_dut.gen_nested.u_cache.key_q[ways[i]].host_levels != '0;
     assign nested_data[i]  = u_dut.gen_nested.u_cache.data_q[ways[i]];
     assign nested_there[i] = u_dut.gen_nested.u_cache.valid_q[ways[i]] && watch_space_i.virt
-                          && u_dut.gen_nested.u_cache.key_q[ways[i]].host_levels == watch_space_i.host_levels
+                          && u_dut.gen_nested.u_cache.key_q[ways[i]].host_levels
+                              == watch_space_i.host_levels
                           && u_dut.gen_nested.u_cache.key_q[ways[i]].vmid == watch_space_i.vmid
-                          && word_t'(u_dut.gen_nested.u_cache.key_q[ways[i]].gppn) == word_t'(watch_gpa_i) >> 12;
+                          && word_t'(u_dut.gen_nested.u_cache.key_q[ways[i]].gppn)
+                              == word_t'(watch_gpa_i) >> 12;
   end
 
   logic looks, looks_guest, looks_host, looks_nested;
-  assign looks        = look_valid_i && look_ready;
-  assign looks_guest  = looks && pass.kind == PassGuest && 32'(pass.level) == Level
-                     && same_guest(look_walk_i.query.ctx.space, watch_space_i)
-                     && same_prefix(word_t'(look_walk_i.query.gva), word_t'(watch_gva_i), Reach);
-  assign looks_host   = looks && pass.kind == PassHost && 32'(pass.level) == Level
-                     && same_host(look_walk_i.query.ctx.space, watch_space_i)
-                     && same_prefix(word_t'(look_walk_i.gpa), word_t'(watch_gpa_i), Reach);
-  assign looks_nested = looks && pass.kind == PassNested
-                     && same_host(look_walk_i.query.ctx.space, watch_space_i)
-                     && same_prefix(word_t'(look_walk_i.gpa), word_t'(watch_gpa_i), 12);
+  assign looks        = lookup_valid_i && lookup_ready;
+  assign looks_guest  = looks && pwc_hit.kind == PwcGuest && 32'(pwc_hit.level) == Level
+                     && same_guest(lookup_walk_i.query.ctx.tag, watch_space_i)
+                     && same_prefix(word_t'(lookup_walk_i.query.gva), word_t'(watch_gva_i), Reach);
+  assign looks_host   = looks && pwc_hit.kind == PwcHost && 32'(pwc_hit.level) == Level
+                     && same_host(lookup_walk_i.query.ctx.tag, watch_space_i)
+                     && same_prefix(word_t'(lookup_walk_i.gpa), word_t'(watch_gpa_i), Reach);
+  assign looks_nested = looks && pwc_hit.kind == PwcNested
+                     && same_host(lookup_walk_i.query.ctx.tag, watch_space_i)
+                     && same_prefix(word_t'(lookup_walk_i.gpa), word_t'(watch_gpa_i), 12);
 
   always_comb begin : p_properties
     if (rst_ni) begin
@@ -247,36 +265,42 @@ module walk_caches_properties
       OneGuest_A:   assert (guest_there != 2'b11);
       OneHost_A:    assert (host_there != 2'b11);
       OneNested_A:  assert (nested_there != 2'b11);
-      // 9.2 What there is of a guest table, a host table or a guest table's page is what was read last for its prefix, and no fence
-      // has named since.
+      // 9.2 An entry for a guest table, a host table or the page of a guest table holds the last
+      // read for its prefix, which no fence has matched since.
       GuestIs_A:    assert (!guest_there[0] || (known_guest_q && guest_data[0] == guest_q));
       HostIs_A:     assert (!host_there[0] || (known_host_q && host_data[0] == host_q));
       NestedIs_A:   assert (!nested_there[0] || (known_nested_q && nested_data[0] == nested_q));
-      // 9.3 What a walk is given is that, and only from a cache that is in use.
+      // 9.3 A hit returns that entry, and only from a cache that is in use.
       if (looks_guest && u_dut.gen_level[Level].gen_guest.u_cache.match[way_a_i]) begin
-        GuestGiven_A: assert (use_i.guest && known_guest_q && pass.hppn == guest_q.hppn && pass.gppn == guest_q.gppn
-                              && pass.is_global == guest_q.is_global);
+        GuestGiven_A: assert (use_i.guest && known_guest_q && pwc_hit.hppn == guest_q.hppn
+                              && pwc_hit.gppn == guest_q.gppn
+                              && pwc_hit.is_global == guest_q.is_global);
       end
       if (looks_host && u_dut.gen_level[Level].gen_host.u_cache.match[way_a_i]) begin
-        HostGiven_A: assert (use_i.host && known_host_q && pass.hppn == host_q);
+        HostGiven_A: assert (use_i.host && known_host_q && pwc_hit.hppn == host_q);
       end
       if (looks_nested && u_dut.gen_nested.u_cache.match[way_a_i]) begin
-        NestedGiven_A: assert (use_i.nested && known_nested_q && pass.hppn == nested_q);
+        NestedGiven_A: assert (use_i.nested && known_nested_q && pwc_hit.hppn == nested_q);
       end
-      // 9.4 Only reads of guest entries are spared the host stage, and only at its root; a guest table, only at the guest's.
-      NestedReads_A: assert (!looks || pass.kind != PassNested
-                             || (look_walk_i.purpose == PurposeRead && look_walk_i.stage == StageHost));
-      HostRoot_A:    assert (!looks || pass.kind != PassHost || 32'(pass.level) != Level || look_walk_i.stage == StageHost);
-      GuestRoot_A:   assert (!looks || pass.kind != PassGuest
-                             || (look_walk_i.purpose == PurposeRead
-                                 && 32'(look_walk_i.guest_level) + 1 == 32'(look_walk_i.query.ctx.space.guest_levels)));
+      // 9.4 Only reads of guest entries are spared the host stage, and only at its root; a guest
+      // table, only at the guest's.
+      NestedReads_A: assert (!looks || pwc_hit.kind != PwcNested
+                             || (lookup_walk_i.purpose == PurposeRead
+                                 && lookup_walk_i.stage == StageHost));
+      HostRoot_A:    assert (!looks || pwc_hit.kind != PwcHost || 32'(pwc_hit.level) != Level
+                             || lookup_walk_i.stage == StageHost);
+      GuestRoot_A:   assert (!looks || pwc_hit.kind != PwcGuest
+                             || (lookup_walk_i.purpose == PurposeRead
+                                 && 32'(lookup_walk_i.guest_level) + 1
+                                     == 32'(lookup_walk_i.query.ctx.tag.guest_levels)));
 
       Guest_C:      cover (looks_guest && guest_q.is_global);
       Host_C:       cover (looks_host);
       Nested_C:     cover (looks_nested);
       FenceNames_C: cover (fence_guest && guest_there[0] && fence_i.use_gva);
       FenceHost_C:  cover (fence_host && host_there[0] && fence_i.use_gpa);
-      FenceSpares_C: cover (fence_valid_i && guest_there[0] && !fence_guest && fence_i.scope.virt && watch_space_i.virt);
+      FenceSpares_C: cover (fence_valid_i && guest_there[0] && !fence_guest && fence_i.scope.virt
+                            && watch_space_i.virt);
     end
   end
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lowest bit that is set, alone; or the highest. Each bit by itself, not in a chain, which would be as deep as N.
+// Keeps the lowest bit that is set, or the highest, and clears all others. Each output bit is a
+// function of its own, not a link of a chain, whose depth would be N.
 
 module first_one #(
   parameter int unsigned N       = 4,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The requests that wait for a walk: any number for one walk. The walk itself does not know who asked.
+// The requests that wait for walks. Any number of them may wait for one walk, which does not know
+// their ids.
 
 `include "nested_mmu_types.svh"
 
 module miss_table
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic    clk_i,
   input  logic    rst_ni,
@@ -18,7 +19,7 @@ module miss_table
   input  id_t     add_id_i,
   input  offset_t add_offset_i,
 
-  // One of those that wait for a walk, and whether it is the last.
+  // A request that waits for the walk in slot_i; last_o: no other waits for it.
   input  slot_t   slot_i,
   output id_t     id_o,
   output offset_t offset_o,
@@ -78,8 +79,10 @@ module miss_table
   logic in_reset;
   assign in_reset = !rst_ni;
 
-  AddHasRoom_A:     assert property (@(posedge clk_i) disable iff (in_reset) !(add_valid_i && full_o));
-  RemoveHasEntry_A: assert property (@(posedge clk_i) disable iff (in_reset) remove_i |-> waits != '0);
+  AddHasRoom_A:     assert property (@(posedge clk_i) disable iff (in_reset)
+                                     !(add_valid_i && full_o));
+  RemoveHasEntry_A: assert property (@(posedge clk_i) disable iff (in_reset)
+                                     remove_i |-> waits != '0);
 `endif
 
 endmodule

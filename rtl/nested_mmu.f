@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The RTL of nested_mmu, packages first. Paths are relative to this file. From any folder:
 //   -F <path>/nested_mmu.f                     any tool
-//   +incdir+<path> -f <path>/nested_mmu.f      Verilator, which looks for source files in its include path too
+//   +incdir+<path> -f <path>/nested_mmu.f      Verilator: its include path finds sources too
 +incdir+.
 nested_mmu_pkg.sv
 first_one.sv
@@ -18,3 +18,4 @@ walk_cache.sv
 walk_caches.sv
 walk_engine.sv
 nested_mmu.sv
+nested_mmu_flat.sv

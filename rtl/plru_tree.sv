@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tree pseudo-LRU over N ways, N a power of two. Each node points to the half used less recently. Ways are one-hot.
+// Tree pseudo-LRU over N ways; N is a power of two. Each node points to the half that was used less
+// recently. Ways are one-hot.
 
 module plru_tree #(
   parameter int unsigned N = 16
@@ -11,13 +12,13 @@ module plru_tree #(
   output logic [N-1:0] victim_o
 );
 
-  // Node 1 is the root; the children of node n are 2n and 2n+1; below the last node are the ways.
+  // Node 1 is the root. The children of node n are 2n and 2n+1. The ways follow the last node.
   logic [N-1:1] point_high_q, point_high_d;
 
-  // Whether a way is below a node, and on which side.
+  // A node is touched if the touched way is below it.
   logic [2*N-1:1] touched;
 
-  // The nodes pointed at from the root, and the ways.
+  // The path of nodes from the root to the victim, and the victim.
   logic [2*N-1:1] pointed;
 
   always_comb begin : p_victim

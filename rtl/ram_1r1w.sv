@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of one port to write and one to read: the word of the address that was given in the cycle before, as it was before a write
-// of that cycle. In a module of its own, so that a target's memory can take its place.
+// A memory with one write port and one read port. It reads the word at the address of the cycle
+// before, as it was before a write in that cycle. A target can replace this module by a memory of
+// its own.
 
 module ram_1r1w
   import nested_mmu_pkg::*;

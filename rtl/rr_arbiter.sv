@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Round-robin choice among requests. With Hold a choice that is offered and not taken stays, so that what it selects
-// may drive a valid/ready port; without it a request may be withdrawn.
+// Round-robin arbiter. With Hold a choice stays until the handshake, so that it may select the
+// payload of a valid/ready port. Without Hold a request may be withdrawn.
 
 module rr_arbiter #(
   parameter int unsigned N    = 4,
@@ -16,12 +16,12 @@ module rr_arbiter #(
 );
 
   logic   locked_q;
-  index_t last_q;    // taken last; while locked, the choice that waits
+  index_t last_q;    // the last choice that was accepted; while locked, the choice that waits
 
   logic [N-1:0] after, first_any, first_after, first;
   index_t       first_index;
 
-  // The first request behind the last one taken, else the first of all.
+  // The first request after the last choice, else the first of all.
   always_comb begin : p_after
     for (int unsigned i = 0; i < N; i++) after[i] = req_i[i] && index_t'(i) > last_q;
   end
@@ -55,7 +55,7 @@ module rr_arbiter #(
   logic in_reset;
   assign in_reset = !rst_ni;
 
-  // A request stays until it is taken.
+  // A request stays until its handshake.
   LockedRequestStays_A: assert property (
     @(posedge clk_i) disable iff (in_reset) locked_q |-> req_i[last_q]);
 `endif

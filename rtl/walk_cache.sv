@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entries of one kind of a walk cache: a key, and what it leads to. Fully associative, tree pseudo-LRU.
+// A page-walk cache for one kind of key: fully associative, tree pseudo-LRU.
 //
-// One key a cycle, for a look-up or for a fill (never both); a fill takes the place of what has its key. A fence
-// forgets, in the cycle in which it is given, every entry that agrees with its key in the bits that count; the caller
-// keeps fills that it names out of that cycle.
+// Each cycle has one key, for a lookup or for a fill, never for both. A fill replaces the entry
+// that has its key. A fence takes one cycle: it invalidates every entry that agrees with its key
+// in the bits that count. The caller keeps fills that the fence matches out of that cycle.
 
 module walk_cache
   import nested_mmu_pkg::*;
@@ -33,14 +33,14 @@ module walk_cache
   data_t        data_q [N];
 
   for (genvar i = 0; i < N; i++) begin : gen_entry
-    logic fenced;
+    logic fence_match;
     assign match[i] = valid_q[i] && (key_q[i] == key_i);
-    assign fenced   = fence_valid_i && (((key_q[i] ^ fence_key_i) & fence_counts_i) == '0);
+    assign fence_match   = fence_valid_i && (((key_q[i] ^ fence_key_i) & fence_counts_i) == '0);
 
     always_ff @(posedge clk_i or negedge rst_ni) begin : p_valid
       if (!rst_ni)                          valid_q[i] <= 1'b0;
       else if (fill_valid_i && fill_way[i]) valid_q[i] <= 1'b1;
-      else if (fenced)                      valid_q[i] <= 1'b0;
+      else if (fence_match)                      valid_q[i] <= 1'b0;
     end
 
     always_ff @(posedge clk_i) begin : p_entry
@@ -51,7 +51,7 @@ module walk_cache
     end
   end
 
-  // No more than one way matches.
+  // One way matches at most.
   always_comb begin : p_data
     data_o = '0;
     for (int unsigned i = 0; i < N; i++) data_o |= match[i] ? data_q[i] : '0;

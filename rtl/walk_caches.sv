@@ -1,38 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk caches of RISC-V's formats: what walks have read of tables, to be passed over by others.
+// The page-walk caches of RISC-V's formats: pointers that earlier walks have read, so that a later
+// walk starts further down.
 //
-//   cache  | from                           | to                                 | forgotten by a fence
-//   guest  | gVA prefix, ASID, VMID, modes  | next guest table: gPA, hPA, global | of its ASID and VMID, of a gVA with the prefix
-//   host   | gPA prefix, VMID, mode         | next host table: hPA               | of the host stage and its VMID, of a gPA with the prefix
-//   nested | gPA page of a guest table      | its hPA page                       | of the host stage and its VMID
+//   cache  | key                            | data                               | invalidated by
+//   guest  | gVA prefix, ASID, VMID, modes  | next guest table: gPA, hPA, global | a fence of its
+//          |                                |                                    | ASID and VMID
+//   host   | gPA prefix, VMID, mode         | next host table: hPA               | a G-stage fence
+//          |                                |                                    | of its VMID
+//   nested | gPA page of a guest table      | its hPA page                       | a G-stage fence
+//          |                                |                                    | of its VMID
 //
-// A fence that names a gVA or an ASID is none of the host stage. One that names a gPA forgets guest tables
-// whatever their gPA, and nested pages too. The guest and the host cache have entries for each level but the root's.
+// A fence with a gVA invalidates only the guest tables whose prefix that gVA has, and a fence with
+// a gPA only the host tables whose prefix that gPA has. A fence with a gVA or an ASID is no
+// G-stage fence. A fence with a gPA invalidates guest tables and nested pages whatever their gPA
+// is. The guest cache and the host cache have entries for each level but the root level.
 //
-// In a cycle the caches are looked up for a walk, or filled by the step of one; a fill goes first. What goes in has just been
-// read and was without fault: a table after the first entry in it, a page with the leaf that maps it. A cache that is not in
-// use is filled too, and fenced, so that it may be in use again. Where the host stage is off nothing of it is known.
+// Each cycle has a lookup for a walk, or a fill by the step of a walk; a fill has priority. A fill
+// holds what was just read without a fault: a table, after the first entry in it was read, or a
+// page, after the leaf that maps it was read. A cache that is not in use is filled and fenced too,
+// so that it may be in use again. If the host stage is off nothing is filled for it.
 
 `include "nested_mmu_types.svh"
 
 module walk_caches
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
   input  walk_caches_t use_i,
 
-  // A walk that stands before the first entry of a stage, and what there is for it.
-  input  logic         look_valid_i,
-  output logic         look_ready_o,
-  input  walk_t        look_walk_i,
-  output pass_t        look_pass_o,
+  // A walk before the first entry of a stage, and the hit for it.
+  input  logic         lookup_valid_i,
+  output logic         lookup_ready_o,
+  input  walk_t        lookup_walk_i,
+  output pwc_hit_t        pwc_hit_o,
 
-  // A walk that has taken an entry, and what it has become.
-  input  logic         step_valid_i,  // what it has read may be kept
+  // The step of a walk: the walk before it and after it.
+  input  logic         step_valid_i,  // the entry that was read may be filled
   input  walk_t        step_walk_i,
   input  walk_t        step_next_i,
 
@@ -47,7 +54,7 @@ module walk_caches
   //////////////
 
   localparam type guest_key_t = struct packed {
-    space_t space;
+    as_tag_t tag;
     vpn_t   vpn;
   };
 
@@ -57,16 +64,16 @@ module walk_caches
     gppn_t   gppn;
   };
 
-  // Bits of a page number that lead to a table of a level: all above its own index.
+  // Returns the bits of a page number that select a table of a level: all above its own index.
   function automatic logic [63:0] prefix_mask(int unsigned level);
     return '1 << ((level + 1) * Cfg.IndexWidth);
   endfunction
 
-  // Outside of virtual machines there is no VMID.
-  function automatic guest_key_t guest_key(space_t space, gva_t gva, int unsigned level);
+  // With `virt` 0 there is no VMID.
+  function automatic guest_key_t guest_key(as_tag_t tag, gva_t gva, int unsigned level);
     guest_key_t key;
-    key.space = space;
-    if (!space.virt) key.space.vmid = '0;
+    key.tag = tag;
+    if (!tag.virt) key.tag.vmid = '0;
     key.vpn = vpn_t'(gva >> Cfg.OffsetWidth) & vpn_t'(prefix_mask(level));
     return key;
   endfunction
@@ -83,7 +90,7 @@ module walk_caches
   // Fences //
   ////////////
 
-  // A key of what it names, and which bits of that count besides the prefix.
+  // A key of the entries that the fence matches, and the bits of it that count besides the prefix.
   guest_key_t guest_fence_key, guest_fence_counts;
   host_key_t  host_fence_key, host_fence_counts;
   logic       host_fence;
@@ -94,16 +101,17 @@ module walk_caches
     host_fence_key     = '0;
     host_fence_counts  = '0;
 
-    guest_fence_key.space.virt    = fence_i.scope.virt;
-    guest_fence_key.space.asid    = fence_i.scope.asid;
-    guest_fence_key.space.vmid    = fence_i.scope.vmid;
+    guest_fence_key.tag.virt    = fence_i.scope.virt;
+    guest_fence_key.tag.asid    = fence_i.scope.asid;
+    guest_fence_key.tag.vmid    = fence_i.scope.vmid;
     guest_fence_key.vpn           = vpn_t'(fence_i.gva >> Cfg.OffsetWidth);
-    guest_fence_counts.space.virt = 1'b1;
-    guest_fence_counts.space.asid = {Cfg.AsidWidth{fence_i.scope.use_asid}};
-    guest_fence_counts.space.vmid = {Cfg.VmidWidth{fence_i.scope.use_vmid && fence_i.scope.virt}};
+    guest_fence_counts.tag.virt = 1'b1;
+    guest_fence_counts.tag.asid = {Cfg.AsidWidth{fence_i.scope.use_asid}};
+    guest_fence_counts.tag.vmid = {Cfg.VmidWidth{fence_i.scope.use_vmid && fence_i.scope.virt}};
     guest_fence_counts.vpn        = {$bits(vpn_t){fence_i.use_gva}};
 
-    host_fence             = fence_valid_i && fence_i.scope.virt && !fence_i.use_gva && !fence_i.scope.use_asid;
+    host_fence             = fence_valid_i && fence_i.scope.virt
+                          && !fence_i.use_gva && !fence_i.scope.use_asid;
     host_fence_key.vmid    = fence_i.scope.vmid;
     host_fence_key.gppn    = gppn_t'(fence_i.gpa >> Cfg.OffsetWidth);
     host_fence_counts.vmid = {Cfg.VmidWidth{fence_i.scope.use_vmid}};
@@ -125,33 +133,34 @@ module walk_caches
   endfunction
 
   ////////////////////////
-  // Look-ups and fills //
+  // Lookups and fills  //
   ////////////////////////
 
-  // A stage's walk begins at its root.
+  // Returns whether a level is the root level.
   function automatic logic is_root(level_t level, levels_t levels);
     return levels_t'(level) + 3'd1 == levels;
   endfunction
 
-  space_t look_space, step_space;
-  logic   at_guest_root, for_guest_entry, looks;
+  as_tag_t lookup_tag, step_tag;
+  logic   at_guest_root, for_guest_entry, lookup_en;
   logic   fills_guest, fills_host, fills_nested;
 
-  assign look_space      = look_walk_i.query.ctx.space;
-  assign step_space      = step_walk_i.query.ctx.space;
-  assign for_guest_entry = (look_walk_i.purpose == PurposeRead);
-  assign at_guest_root   = for_guest_entry && is_root(look_walk_i.guest_level, look_space.guest_levels);
+  assign lookup_tag      = lookup_walk_i.query.ctx.tag;
+  assign step_tag      = step_walk_i.query.ctx.tag;
+  assign for_guest_entry = (lookup_walk_i.purpose == PurposeRead);
+  assign at_guest_root   = for_guest_entry
+                        && is_root(lookup_walk_i.guest_level, lookup_tag.guest_levels);
 
   assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest
                      && step_walk_i.purpose == PurposeRead
-                     && !is_root(step_walk_i.guest_level, step_space.guest_levels);
-  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost
-                     && !step_walk_i.update && !is_root(step_walk_i.host_level, step_space.host_levels);
+                     && !is_root(step_walk_i.guest_level, step_tag.guest_levels);
+  assign fills_host   = step_valid_i && step_walk_i.stage == StageHost && !step_walk_i.update
+                     && !is_root(step_walk_i.host_level, step_tag.host_levels);
   assign fills_nested = step_valid_i && step_walk_i.stage == StageHost
                      && step_walk_i.purpose == PurposeRead && step_next_i.stage == StageGuest;
 
-  assign look_ready_o = !fills_guest && !fills_host && !fills_nested;
-  assign looks        = look_valid_i && look_ready_o;
+  assign lookup_ready_o = !fills_guest && !fills_host && !fills_nested;
+  assign lookup_en        = lookup_valid_i && lookup_ready_o;
 
   localparam type guest_data_t = struct packed {
     hppn_t hppn;
@@ -173,11 +182,12 @@ module walk_caches
       walk_cache #(.N(Cfg.GuestCacheEntries), .key_t(guest_key_t), .data_t(guest_data_t)) u_cache (
         .clk_i,
         .rst_ni,
-        .key_i          (fill ? guest_key(step_space, step_walk_i.query.gva, level)
-                              : guest_key(look_space, look_walk_i.query.gva, level)),
+        .key_i          (fill ? guest_key(step_tag, step_walk_i.query.gva, level)
+                              : guest_key(lookup_tag, lookup_walk_i.query.gva, level)),
         .hit_o          (guest_hit[level]),
         .data_o         (guest_data[level]),
-        .use_i          (looks && look_pass_o.kind == PassGuest && look_pass_o.level == level_t'(level)),
+        .use_i          (lookup_en && pwc_hit_o.kind == PwcGuest
+                         && pwc_hit_o.level == level_t'(level)),
         .fill_valid_i   (fill),
         .fill_data_i    ('{hppn:      hppn_t'(step_walk_i.hpa >> Cfg.OffsetWidth),
                            gppn:      gppn_t'(step_walk_i.gpa >> Cfg.OffsetWidth),
@@ -200,11 +210,14 @@ module walk_caches
       walk_cache #(.N(Cfg.HostCacheEntries), .key_t(host_key_t), .data_t(hppn_t)) u_cache (
         .clk_i,
         .rst_ni,
-        .key_i          (fill ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, mask)
-                              : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, mask)),
+        .key_i          (fill ? host_key(step_tag.host_levels, step_tag.vmid,
+                                         step_walk_i.gpa, mask)
+                              : host_key(lookup_tag.host_levels, lookup_tag.vmid,
+                                         lookup_walk_i.gpa, mask)),
         .hit_o          (host_hit[level]),
         .data_o         (host_data[level]),
-        .use_i          (looks && look_pass_o.kind == PassHost && look_pass_o.level == level_t'(level)),
+        .use_i          (lookup_en && pwc_hit_o.kind == PwcHost
+                         && pwc_hit_o.level == level_t'(level)),
         .fill_valid_i   (fill),
         .fill_data_i    (hppn_t'(step_walk_i.hpa >> Cfg.OffsetWidth)),
         .fence_valid_i  (host_fence),
@@ -221,11 +234,13 @@ module walk_caches
     walk_cache #(.N(Cfg.NestedTlbEntries), .key_t(host_key_t), .data_t(hppn_t)) u_cache (
       .clk_i,
       .rst_ni,
-      .key_i          (fills_nested ? host_key(step_space.host_levels, step_space.vmid, step_walk_i.gpa, '1)
-                                    : host_key(look_space.host_levels, look_space.vmid, look_walk_i.gpa, '1)),
+      .key_i          (fills_nested ? host_key(step_tag.host_levels, step_tag.vmid,
+                                               step_walk_i.gpa, '1)
+                                    : host_key(lookup_tag.host_levels, lookup_tag.vmid,
+                                               lookup_walk_i.gpa, '1)),
       .hit_o          (nested_hit),
       .data_o         (nested_data),
-      .use_i          (looks && look_pass_o.kind == PassNested),
+      .use_i          (lookup_en && pwc_hit_o.kind == PwcNested),
       .fill_valid_i   (fills_nested),
       .fill_data_i    (hppn_t'(step_next_i.hpa >> Cfg.OffsetWidth)),
       .fence_valid_i  (host_fence),
@@ -237,38 +252,40 @@ module walk_caches
     assign nested_data = '0;
   end
 
-  // What leads furthest: a guest table, then the guest entry's page, then a host table; of tables the lowest.
-  always_comb begin : p_pass
-    look_pass_o = '0;  // PassNone
+  // The hit that saves most reads: a guest table, else the page of the guest entry, else a host
+  // table; of several tables the one of the lowest level.
+  always_comb begin : p_pwc_hit
+    pwc_hit_o = '0;  // PassNone
     if (use_i.host) begin
       for (int unsigned level = Tables; level > 0; level--) begin
         if (host_hit[level-1]) begin
-          look_pass_o.kind  = PassHost;
-          look_pass_o.level = level_t'(level - 1);
-          look_pass_o.hppn  = host_data[level-1];
+          pwc_hit_o.kind  = PwcHost;
+          pwc_hit_o.level = level_t'(level - 1);
+          pwc_hit_o.hppn  = host_data[level-1];
         end
       end
     end
     if (use_i.nested && for_guest_entry && nested_hit) begin
-      look_pass_o.kind = PassNested;
-      look_pass_o.hppn = nested_data;
+      pwc_hit_o.kind = PwcNested;
+      pwc_hit_o.hppn = nested_data;
     end
     if (use_i.guest && at_guest_root) begin
       for (int unsigned level = Tables; level > 0; level--) begin
         if (guest_hit[level-1]) begin
-          look_pass_o.kind      = PassGuest;
-          look_pass_o.level     = level_t'(level - 1);
-          look_pass_o.hppn      = guest_data[level-1].hppn;
-          look_pass_o.gppn      = guest_data[level-1].gppn;
-          look_pass_o.is_global = guest_data[level-1].is_global;
+          pwc_hit_o.kind      = PwcGuest;
+          pwc_hit_o.level     = level_t'(level - 1);
+          pwc_hit_o.hppn      = guest_data[level-1].hppn;
+          pwc_hit_o.gppn      = guest_data[level-1].gppn;
+          pwc_hit_o.is_global = guest_data[level-1].is_global;
         end
       end
     end
   end
 
-  // What only a cache needs that may not be there, and what none needs.
+  // Members that no cache needs, or only a cache that this configuration does not have.
   logic unused_signals;
-  assign unused_signals = ^{look_walk_i, look_space, step_walk_i, step_space, step_next_i, fence_i, guest_fence_key,
-                            guest_fence_counts, host_fence_key, host_fence_counts, host_fence};
+  assign unused_signals = ^{lookup_walk_i, lookup_tag, step_walk_i, step_tag, step_next_i, fence_i,
+                            guest_fence_key, guest_fence_counts, host_fence_key, host_fence_counts,
+                            host_fence};
 
 endmodule

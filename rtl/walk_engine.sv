@@ -1,50 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk slots: takes misses, issues their reads and updates one at a time each, retires their walks.
+// The walk slots: they accept misses, issue reads and updates, one at a time for each walk, and
+// retire walks.
 //
-// A slot holds a walk (walk_t) and its state. All slots share one walk step: an entry arrives with its slot's
-// number and the step says what is next. The memory port is given round robin.
+// A slot holds a walk (walk_t) and its state. All slots share one walk step: an entry arrives with
+// the number of its slot, and the step computes the walk's next state. The memory port is granted
+// round robin.
 //
-// With walk caches a walk that comes to the first entry of a stage is looked up in them before it reads; those
-// that wait for that have their turn round robin too.
+// With page-walk caches, a walk that reaches the first entry of a stage is looked up in them before
+// it reads. The walks that wait for a lookup take turns, round robin.
 //
-// A walk that a fence matches is overtaken: it asks memory for nothing more, not even for an entry that it has been
-// about to ask for, and ends without a result. What it has in flight is waited for and dropped. A request that is on the
-// memory port already stays until its handshake, as the port demands, and the fence waits for that.
+// A walk that a fence matches is overtaken. It issues nothing more, not even a read that it was
+// about to offer, and ends without a result. A response in flight is waited for and dropped. A
+// request that is already on the memory port stays until its handshake, and the fence waits for
+// that handshake.
 //
-// With ReadBypass an entry's successor may be read in the cycle in which the entry arrives; else the read is registered.
+// With ReadBypass the next read of a walk may leave in the cycle in which its entry arrives.
+// Without, the read is registered.
 
 `include "nested_mmu_types.svh"
 
 module walk_engine
   import nested_mmu_pkg::*;
 #(
-  parameter format_e Format = FormatHandout,
-  parameter cfg_t    Cfg    = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic      clk_i,
   input  logic      rst_ni,
 
-  // A request that missed: is a walk that it may share under way, else is a slot free, and which.
+  // A request that missed: it joins an equal walk in flight (coalesce_o), else it needs a free
+  // slot.
   input  query_t    miss_i,
-  output logic      equal_o,
+  output logic      coalesce_o,
   output logic      free_o,
-  output slot_t     slot_o,    // of the equal walk, else the free one
-  input  logic      start_i,   // take it into the free slot
+  output slot_t     slot_o,    // slot of the equal walk, else the free slot
+  input  logic      start_i,   // start a walk in the free slot
 
-  // Which walk caches are in use. It changes when there is no walk.
+  // The page-walk caches in use. They change only while no walk is in flight.
   input  walk_caches_t walk_caches_i,
 
-  // Walks that a fence matches end without asking for anything more.
+  // Walks that a fence matches end without another read or update.
   input  logic      fence_valid_i,
   output logic      fence_ready_o,
   input  fence_t    fence_i,
 
-  // A walk that has ended. `retire_i` frees its slot; `filled_i` says that its fill has had its chance.
+  // A completed walk. `retire_i` frees its slot. After `filled_i` it does not fill the TLB again.
   output logic      done_valid_o,
   output slot_t     done_slot_o,
   output walk_t     done_walk_o,
-  output tlb_data_t done_data_o,  // what it has found
+  output tlb_data_t done_data_o,  // its result
   output logic      done_fill_o,
   input  logic      filled_i,
   input  logic      retire_i,
@@ -62,30 +66,31 @@ module walk_engine
 
   slot_state_e state_q [N];
   walk_t       walk_q  [N];
-  logic        fill_q  [N];   // the walk's result may still go into the TLB
+  logic        fill_q  [N];   // the walk's result may still fill the TLB
 
   walk_t       start_walk, step_walk, next_walk;
   walk_next_e  start_next, next;
   pte_t        update_expected, update_new;
 
-  // Walk caches: whether a slot's walk is still to be looked up, and what of them it has come by.
-  logic       [N-1:0] look_q, looks;
-  pass_kind_e         pass_q [N];
-  logic               next_looks;
-  slot_t              look_slot;
-  walk_t              look_walk;
-  pass_t              look_pass;
+  // Page-walk caches: walks that are still to be looked up, and the last hit of each.
+  logic       [N-1:0] lookup_pending_q, lookup_done;
+  pwc_hit_e         pwc_hit_q [N];
+  logic               next_lookup;
+  slot_t              lookup_slot;
+  walk_t              lookup_walk;
+  pwc_hit_t              pwc_hit;
 
-  logic [N-1:0] idle, first_idle, wants_read, bypasses, done, equal, named, overtakes, overtaken;
+  logic [N-1:0] idle, first_idle, wants_read, bypasses, done, coalesce;
+  logic [N-1:0] matched, overtakes, overtaken;
   logic [N-1:0] starts, issues, steps, retires;
-  slot_t        free_slot, equal_slot, read_slot, done_slot;
+  slot_t        free_slot, coalesce_slot, read_slot, done_slot;
   logic         read_valid, fence;
 
-  // Roots of RISC-V are aligned; bits below mean nothing.
+  // The lower bits of aligned roots are ignored.
   query_t miss;
   always_comb begin : p_miss
     miss = miss_i;
-    if (Cfg.Riscv) begin
+    if (Cfg.RootsAligned) begin
       miss.ctx.guest_root[Cfg.OffsetWidth-1:0]                   = '0;
       miss.ctx.host_root[Cfg.OffsetWidth+Cfg.HostRootExtra-1:0] = '0;
     end
@@ -95,12 +100,12 @@ module walk_engine
   // The rules  //
   ////////////////
 
-  // With one slot its number says nothing.
+  // With one slot its number is ignored.
   slot_t step_slot;
   assign step_slot = (N == 1) ? '0 : mem_rsp_i.id;
   assign step_walk = walk_q[step_slot];
 
-  if (Format == FormatHandout || Format == FormatClassic32) begin : gen_handout
+  if (Cfg.Format == FormatHandout || Cfg.Format == FormatClassic32) begin : gen_handout
     walk_step_handout #(.Cfg(Cfg)) u_step (
       .start_query_i     (miss),
       .start_walk_o      (start_walk),
@@ -115,8 +120,8 @@ module walk_engine
       .end_walk_i        (done_walk_o),
       .end_data_o        (done_data_o)
     );
-    assign look_walk = '0;
-  end else if (Format == FormatRv32 || Format == FormatRv64) begin : gen_riscv
+    assign lookup_walk = '0;
+  end else if (Cfg.Format == FormatRv32 || Cfg.Format == FormatRv64) begin : gen_riscv
     walk_step_riscv #(.Cfg(Cfg)) u_step (
       .start_query_i     (miss),
       .start_walk_o      (start_walk),
@@ -129,9 +134,9 @@ module walk_engine
       .update_walk_i     (walk_q[read_slot]),
       .update_expected_o (update_expected),
       .update_new_o      (update_new),
-      .look_walk_i       (walk_q[look_slot]),
-      .look_pass_i       (look_pass),
-      .look_walk_o       (look_walk),
+      .lookup_walk_i       (walk_q[lookup_slot]),
+      .pwc_hit_i       (pwc_hit),
+      .lookup_walk_o       (lookup_walk),
       .end_walk_i        (done_walk_o),
       .end_data_o        (done_data_o)
     );
@@ -139,65 +144,67 @@ module walk_engine
     $fatal(1, "walk_engine: no walk step for this format");
   end
 
-  /////////////////////
-  // The walk caches //
-  /////////////////////
+  //////////////////////////
+  // The page-walk caches //
+  //////////////////////////
 
   if (!Cfg.HasWalkCaches) begin : gen_no_walk_caches
-    assign looks      = '0;
-    assign look_q     = '0;
-    assign next_looks = 1'b0;
-    for (genvar i = 0; i < N; i++) begin : gen_no_pass
-      assign pass_q[i] = PassNone;
+    assign lookup_done      = '0;
+    assign lookup_pending_q     = '0;
+    assign next_lookup = 1'b0;
+    for (genvar i = 0; i < N; i++) begin : gen_no_pwc_hit
+      assign pwc_hit_q[i] = PwcNone;
     end
 
-    // Nothing looks, so it does not matter which walk nor what there is for it.
-    assign {look_slot, look_pass} = '0;
+    // There are no lookups: neither the walk nor the hit is used.
+    assign {lookup_slot, pwc_hit} = '0;
     logic unused_caches;
-    assign unused_caches = ^{walk_caches_i, fence_i, look_slot, look_pass, look_walk};
-  end else if (Cfg.Riscv) begin : gen_walk_caches
-    logic [N-1:0] wants_look;
-    logic         start_looks, look_valid, look_ready;
+    assign unused_caches = ^{walk_caches_i, fence_i, lookup_slot, pwc_hit, lookup_walk};
+  end else if (Cfg.TablesAligned) begin : gen_walk_caches
+    logic [N-1:0] lookup_req;
+    logic         start_lookup, lookup_valid, lookup_ready;
 
-    // Before the first entry of a stage: a start is, and what follows a guest entry. (If there is anything to read.)
-    assign start_looks = (walk_caches_i != '0);
-    assign next_looks  = (walk_caches_i != '0) && step_walk.stage == StageGuest && next_walk.stage == StageHost;
+    // A walk is before the first entry of a stage at its start, and after each guest entry.
+    assign start_lookup = (walk_caches_i != '0);
+    assign next_lookup  = (walk_caches_i != '0)
+                       && step_walk.stage == StageGuest && next_walk.stage == StageHost;
 
-    for (genvar i = 0; i < N; i++) begin : gen_look
-      assign wants_look[i] = (state_q[i] == SlotRead) && look_q[i];
-      assign looks[i]      = look_valid && look_ready && look_slot == slot_t'(i);
+    for (genvar i = 0; i < N; i++) begin : gen_lookup
+      assign lookup_req[i] = (state_q[i] == SlotRead) && lookup_pending_q[i];
+      assign lookup_done[i]      = lookup_valid && lookup_ready && lookup_slot == slot_t'(i);
 
-      always_ff @(posedge clk_i) begin : p_look
-        if (starts[i])     look_q[i] <= start_looks;
-        else if (steps[i]) look_q[i] <= next_looks;
-        else if (looks[i]) look_q[i] <= 1'b0;
+      always_ff @(posedge clk_i) begin : p_lookup
+        if (starts[i])     lookup_pending_q[i] <= start_lookup;
+        else if (steps[i]) lookup_pending_q[i] <= next_lookup;
+        else if (lookup_done[i]) lookup_pending_q[i] <= 1'b0;
       end
 
-      always_ff @(posedge clk_i) begin : p_pass
-        if (starts[i] || steps[i]) pass_q[i] <= PassNone;
-        else if (looks[i])         pass_q[i] <= look_pass.kind;
+      always_ff @(posedge clk_i) begin : p_pwc_hit
+        if (starts[i] || steps[i]) pwc_hit_q[i] <= PwcNone;
+        else if (lookup_done[i])         pwc_hit_q[i] <= pwc_hit.kind;
       end
     end
 
-    // A walk that is overtaken stops waiting for its turn.
-    rr_arbiter #(.N(N), .Hold(1'b0)) u_look (
+    // An overtaken walk stops waiting for its turn.
+    rr_arbiter #(.N(N), .Hold(1'b0)) u_lookup (
       .clk_i,
       .rst_ni,
-      .req_i   (wants_look),
-      .valid_o (look_valid),
-      .index_o (look_slot),
-      .ready_i (look_ready)
+      .req_i   (lookup_req),
+      .valid_o (lookup_valid),
+      .index_o (lookup_slot),
+      .ready_i (lookup_ready)
     );
 
     walk_caches #(.Cfg(Cfg)) u_caches (
       .clk_i,
       .rst_ni,
       .use_i        (walk_caches_i),
-      .look_valid_i (look_valid),
-      .look_ready_o (look_ready),
-      .look_walk_i  (walk_q[look_slot]),
-      .look_pass_o  (look_pass),
-      .step_valid_i (mem_rsp_valid_i && next != WalkFault && fill_q[step_slot] && !overtakes[step_slot]),
+      .lookup_valid_i (lookup_valid),
+      .lookup_ready_o (lookup_ready),
+      .lookup_walk_i  (walk_q[lookup_slot]),
+      .pwc_hit_o  (pwc_hit),
+      .step_valid_i (mem_rsp_valid_i && next != WalkFault
+                     && fill_q[step_slot] && !overtakes[step_slot]),
       .step_walk_i  (step_walk),
       .step_next_i  (next_walk),
       .fence_valid_i (fence),
@@ -217,28 +224,29 @@ module walk_engine
 
   for (genvar i = 0; i < N; i++) begin : gen_slot
     assign idle[i]       = (state_q[i] == SlotIdle);
-    assign wants_read[i] = (state_q[i] == SlotRead) && !look_q[i];
-    assign bypasses[i]   = Cfg.ReadBypass && steps[i] && next == WalkRead && !next_looks && !overtaken[i];
+    assign wants_read[i] = (state_q[i] == SlotRead) && !lookup_pending_q[i];
+    assign bypasses[i]   = Cfg.ReadBypass && steps[i] && next == WalkRead && !next_lookup
+                        && !overtaken[i];
     assign done[i]       = (state_q[i] == SlotDone);
 
-    // Equal misses differ in nothing but who asks and where in the page. Without rights mode a walk
-    // of the handout's is the same for every access. One that has ended is shared until it has been answered.
-    assign equal[i] = !idle[i] && fill_q[i]
+    // Misses of one page, context and access are coalesced into one walk. Without rights mode the
+    // access does not matter. A completed walk is shared until its slot is freed.
+    assign coalesce[i] = !idle[i] && fill_q[i]
                    && (walk_q[i].query.ctx == miss.ctx)
                    && (vpn_t'(walk_q[i].query.gva >> Cfg.OffsetWidth)
                        == vpn_t'(miss.gva >> Cfg.OffsetWidth))
                    && (walk_q[i].query.access == miss.access
-                       || (!Cfg.Riscv && !miss.ctx.space.rights));
+                       || (Cfg.HasRightsMode && !miss.ctx.tag.rights));
 
-    // V, ASID and VMID decide whether a fence matches a walk. Its addresses and whether it is global are known for
-    // certain only when it ends.
+    // A fence matches a walk by `virt`, ASID and VMID. The addresses of a walk, and whether its
+    // mapping is global, are known only when it ends.
     fence_scope #(.Cfg(Cfg)) u_scope (
       .scope_i  (fence_i.scope),
-      .virt_i   (walk_q[i].query.ctx.space.virt),
+      .virt_i   (walk_q[i].query.ctx.tag.virt),
       .global_i (1'b0),
-      .asid_i   (walk_q[i].query.ctx.space.asid),
-      .vmid_i   (walk_q[i].query.ctx.space.vmid),
-      .named_o  (named[i])
+      .asid_i   (walk_q[i].query.ctx.tag.asid),
+      .vmid_i   (walk_q[i].query.ctx.tag.vmid),
+      .matches_o  (matched[i])
     );
 
     assign starts[i]  = start_i && free_slot == slot_t'(i);
@@ -246,10 +254,11 @@ module walk_engine
     assign steps[i]   = mem_rsp_valid_i && step_slot == slot_t'(i);
     assign retires[i] = retire_i && done_slot == slot_t'(i);
 
-    assign overtakes[i] = fence && named[i] && !idle[i];
+    assign overtakes[i] = fence && matched[i] && !idle[i];
     assign overtaken[i] = !idle[i] && walk_q[i].fault == FaultOvertaken;
 
-    // Where the walk goes on to, and where the slot does: an overtaken walk asks for nothing more.
+    // state_on: the next state of a walk that is not overtaken. An overtaken walk issues nothing
+    // more.
     slot_state_e state_on, state_d;
     always_comb begin : p_next_state
       state_on = state_q[i];
@@ -271,8 +280,8 @@ module walk_engine
     always_ff @(posedge clk_i) begin : p_walk
       if (starts[i])                        walk_q[i] <= start_walk;
       else if (steps[i] && !overtaken[i])   walk_q[i] <= next_walk;
-      else if (looks[i])                    walk_q[i] <= look_walk;
-      // One that has ended keeps its result: it follows from what was read before the fence.
+      else if (lookup_done[i])                    walk_q[i] <= lookup_walk;
+      // A completed walk keeps its result, which follows from reads before the fence.
       if (overtakes[i] && state_on inside {SlotRead, SlotWait}) walk_q[i].fault <= FaultOvertaken;
     end
 
@@ -282,25 +291,25 @@ module walk_engine
     end
   end
 
-  // What is offered to memory stays until the handshake.
-  assign fence_ready_o = !(mem_req_valid_o && !mem_req_ready_i && named[read_slot]);
+  // A request on the memory port stays until its handshake.
+  assign fence_ready_o = !(mem_req_valid_o && !mem_req_ready_i && matched[read_slot]);
   assign fence         = fence_valid_i && fence_ready_o;
 
-  // No two walks under way are equal.
+  // No two walks in flight are equal.
   first_one #(.N(N)) u_free (.set_i (idle), .first_o (first_idle));
 
   always_comb begin : p_find
     free_slot  = '0;
-    equal_slot = '0;
+    coalesce_slot = '0;
     for (int unsigned i = 0; i < N; i++) begin
       if (first_idle[i]) free_slot  |= slot_t'(i);
-      if (equal[i])      equal_slot |= slot_t'(i);
+      if (coalesce[i])      coalesce_slot |= slot_t'(i);
     end
   end
 
-  assign equal_o = |equal;
+  assign coalesce_o = |coalesce;
   assign free_o  = |idle;
-  assign slot_o  = equal_o ? equal_slot : free_slot;
+  assign slot_o  = coalesce_o ? coalesce_slot : free_slot;
 
   /////////////////
   // The memory  //
@@ -346,10 +355,10 @@ module walk_engine
 
   assign done_slot_o = done_slot;
   assign done_walk_o = walk_q[done_slot];
-  // With both stages off there is nothing to keep.
+  // With both stages off the TLB is not filled.
   assign done_fill_o = fill_q[done_slot] && (done_walk_o.fault == FaultNone)
-                    && (done_walk_o.query.ctx.space.guest_levels != '0
-                        || done_walk_o.query.ctx.space.host_levels != '0)
+                    && (done_walk_o.query.ctx.tag.guest_levels != '0
+                        || done_walk_o.query.ctx.tag.host_levels != '0)
                     && !overtakes[done_slot];
 
   assign step_o = '{
@@ -360,7 +369,7 @@ module walk_engine
     host_level:  step_walk.host_level,
     purpose:     step_walk.purpose,
     update:      step_walk.update,
-    pass:        pass_q[step_slot],
+    pwc_hit:        pwc_hit_q[step_slot],
     is_global:   step_walk.is_global,
     gpa:         step_walk.gpa,
     hpa:         step_walk.hpa,
@@ -375,13 +384,13 @@ module walk_engine
     return levels != 3'd1 && levels <= levels_t'(Cfg.Levels);
   endfunction
 
-  // As single bits, so that no assertion samples a walk.
+  // Single bits, so that no assertion samples a whole walk.
   logic in_reset, sets_bits, known_levels, issues_fault, ends_early, waits_to_ask;
   assign in_reset     = !rst_ni;
   assign sets_bits    = (mem_req_o.updated != mem_req_o.expected)
                      && ((mem_req_o.updated & mem_req_o.expected) == mem_req_o.expected);
-  assign known_levels = legal_levels(miss_i.ctx.space.guest_levels)
-                     && legal_levels(miss_i.ctx.space.host_levels);
+  assign known_levels = legal_levels(miss_i.ctx.tag.guest_levels)
+                     && legal_levels(miss_i.ctx.tag.host_levels);
   assign issues_fault = (walk_q[read_slot].fault != FaultNone);
   assign ends_early   = (done_walk_o.fault == FaultNone) && (done_walk_o.purpose != PurposeData);
 
@@ -405,7 +414,8 @@ module walk_engine
   DoneHasData_A:      assert property (@(posedge clk_i) disable iff (in_reset)
                                        done_valid_o |-> !ends_early);
   OvertakenIsOver_A:  assert property (@(posedge clk_i) disable iff (in_reset) !waits_to_ask);
-  LevelsKnown_A:      assert property (@(posedge clk_i) disable iff (in_reset) start_i |-> known_levels);
+  LevelsKnown_A:      assert property (@(posedge clk_i) disable iff (in_reset)
+                                       start_i |-> known_levels);
 `endif
 
 endmodule

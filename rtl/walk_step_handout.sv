@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules of paging of the handout's machine, for any geometry of that kind (HANDOUT, CLASSIC32).
+// The paging rules of the handout's machine, for any geometry of that kind (HANDOUT, CLASSIC32).
 //
-//   start:  request                     -> a walk's first state
-//   step:   walk, and the entry it read -> the walk's next state
-//   update: never wanted
-//   end:    walk that is done           -> what it has found
+//   start:  request                      -> initial state of its walk
+//   step:   walk, and the entry it read  -> next state of the walk
+//   update: never used
+//   end:    completed walk               -> its result
 //
-// Pure combinational; one instance serves every walk slot. docs/formats.md states the rules in words.
+// The module is combinational, and one instance serves every walk slot. docs/formats.md states the
+// rules in words.
 
 `include "nested_mmu_types.svh"
 
 module walk_step_handout
   import nested_mmu_pkg::*;
 #(
-  parameter cfg_t Cfg = '0,
-  `NESTED_MMU_TYPES(Cfg)
+  parameter cfg_t Cfg = DefaultCfg,
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  query_t     start_query_i,
   output walk_t      start_walk_o,
@@ -36,12 +37,12 @@ module walk_step_handout
   localparam int unsigned StrideWidth = $clog2(Cfg.PteWidth / 8);
   localparam level_t      RootLevel   = level_t'(Cfg.Levels - 1);
 
-  // Entry addresses, one bit wider than an address, so that one past the machine's width shows.
+  // The address of an entry, with one bit more than the machine's addresses for the carry.
   localparam type gpa_sum_t = logic [Cfg.GpaWidth:0];
   localparam type hpa_sum_t = logic [Cfg.HpaWidth:0];
   localparam type index_t   = logic [Cfg.IndexWidth-1:0];
 
-  // Status bits of a leaf, read in rights mode only: bit 0 valid, 1 readable, 2 writable, 3 executable.
+  // Status bits of a leaf, used in rights mode only: 0 valid, 1 readable, 2 writable, 3 executable.
   localparam int unsigned ValidBit  = 0;
   localparam int unsigned RightsLsb = 1;
 
@@ -57,7 +58,7 @@ module walk_step_handout
     return index_t'(gpa >> (Cfg.OffsetWidth + 32'(level) * Cfg.IndexWidth));
   endfunction
 
-  // Bits above the address in an entry are reserved. (None where an address is as wide as an entry.)
+  // Bits of an entry above the address are reserved. (An address may be as wide as an entry.)
   function automatic logic reserved_set(pte_t pte);
     logic [Cfg.PteWidth:0] wide;
     wide = {1'b0, pte};
@@ -68,8 +69,8 @@ module walk_step_handout
     $fatal(1, "walk_step_handout: gPA and hPA are equally wide in the handout's formats");
   end
 
-  // An entry address must be a multiple of the entry size and lie within the machine's width. Bases need
-  // not be aligned to their table's size: base and index are added, never joined.
+  // An entry's address must be a multiple of the entry size and within the machine's width. A base
+  // need not be aligned to the size of its table: base and index are added, not concatenated.
   function automatic fault_kind_e address_fault(logic misaligned, logic past_width);
     if (misaligned) return FaultMisaligned;
     if (past_width) return FaultWidth;
@@ -80,7 +81,7 @@ module walk_step_handout
     return rights_t'(pte >> RightsLsb);
   endfunction
 
-  // What is not valid has no other bits.
+  // Returns the fault of an entry. The other bits of an entry that is not valid are ignored.
   function automatic fault_kind_e entry_fault(pte_t pte, logic has_status, access_e access);
     if (has_status && !pte[ValidBit]) return FaultInvalid;
     if (reserved_set(pte)) return FaultReserved;
@@ -104,7 +105,7 @@ module walk_step_handout
     return next;
   endfunction
 
-  // Every gPA, of a guest entry as of the data, goes through the host's table from its root.
+  // Translates a gPA, of a guest entry or of the data, from the host's root table.
   function automatic walk_t seek_gpa(walk_t walk, gpa_t gpa, purpose_e purpose);
     walk_t next;
     next         = walk;
@@ -113,7 +114,8 @@ module walk_step_handout
     return seek_host_entry(next, walk.query.ctx.host_root, RootLevel);
   endfunction
 
-  // A walk that is in the guest's stage stays there until it has the gPA.
+  // Computes the gPA of the next guest entry and translates it. With a fault the walk stays in the
+  // guest stage.
   function automatic walk_t seek_guest_entry(walk_t walk, gpa_t base, level_t level);
     walk_t    next;
     gpa_sum_t sum;
@@ -133,8 +135,8 @@ module walk_step_handout
     walk_t walk;
     walk            = '0;
     walk.query      = start_query_i;
-    walk.guest_leaf = '1;  // a guest stage that is off permits everything
-    start_walk_o = (start_query_i.ctx.space.guest_levels != '0)
+    walk.guest_leaf = '1;  // a guest stage that is off permits every access
+    start_walk_o = (start_query_i.ctx.tag.guest_levels != '0)
                  ? seek_guest_entry(walk, start_query_i.ctx.guest_root, RootLevel)
                  : seek_gpa(walk, gpa_t'(start_query_i.gva), PurposeData);
     start_next_o = (start_walk_o.fault == FaultNone) ? WalkRead : WalkFault;
@@ -144,27 +146,28 @@ module walk_step_handout
   // Step //
   //////////
 
-  // A guest entry has been read: a pointer leads to the next guest table, a leaf to the data's gPA.
-  function automatic walk_t take_guest_entry(walk_t walk, pte_t pte);
+  // The step after a guest entry: a pointer gives the next guest table, a leaf the gPA of the data.
+  function automatic walk_t step_guest_entry(walk_t walk, pte_t pte);
     walk_t next;
     logic  leaf;
     leaf       = (walk.guest_level == '0);
     next       = walk;
-    next.fault = entry_fault(pte, leaf && walk.query.ctx.space.rights, walk.query.access);
+    next.fault = entry_fault(pte, leaf && walk.query.ctx.tag.rights, walk.query.access);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_guest_entry(next, gpa_t'(pte), walk.guest_level - 1'b1);
     next.guest_leaf = leaf_t'(leaf_rights(pte));
-    return seek_gpa(next, {gppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.query.gva)}, PurposeData);
+    return seek_gpa(next, {gppn_t'(pte >> Cfg.OffsetWidth), offset_t'(walk.query.gva)},
+                    PurposeData);
   endfunction
 
-  // A host entry has been read: a pointer leads to the next host table, a leaf to the entry or the data
-  // at walk.gpa. The walk's own read of a guest entry is a load, whatever the access is.
-  function automatic walk_t take_host_entry(walk_t walk, pte_t pte);
+  // The step after a host entry: a pointer gives the next host table, a leaf the hPA of walk.gpa.
+  // The read of a guest entry is a load, whatever the access of the request is.
+  function automatic walk_t step_host_entry(walk_t walk, pte_t pte);
     walk_t next;
     logic  leaf;
     leaf       = (walk.host_level == '0);
     next       = walk;
-    next.fault = entry_fault(pte, leaf && walk.query.ctx.space.rights,
+    next.fault = entry_fault(pte, leaf && walk.query.ctx.tag.rights,
                              (walk.purpose == PurposeData) ? walk.query.access : AccessLoad);
     if (next.fault != FaultNone) return next;
     if (!leaf) return seek_host_entry(next, hpa_t'(pte), walk.host_level - 1'b1);
@@ -179,9 +182,9 @@ module walk_step_handout
       step_walk_o       = step_walk_i;
       step_walk_o.fault = FaultMemory;
     end else if (step_walk_i.stage == StageGuest) begin
-      step_walk_o = take_guest_entry(step_walk_i, step_pte_i);
+      step_walk_o = step_guest_entry(step_walk_i, step_pte_i);
     end else begin
-      step_walk_o = take_host_entry(step_walk_i, step_pte_i);
+      step_walk_o = step_host_entry(step_walk_i, step_pte_i);
     end
 
     if (step_walk_o.fault != FaultNone) begin
@@ -201,10 +204,10 @@ module walk_step_handout
 
   always_comb begin : p_end
     end_data_o              = '0;
-    end_data_o.place.gppn   = gppn_t'(end_walk_i.gpa >> Cfg.OffsetWidth);
-    end_data_o.place.hppn   = hppn_t'(end_walk_i.hpa >> Cfg.OffsetWidth);
-    end_data_o.grants.guest = rights_t'(end_walk_i.guest_leaf);
-    end_data_o.grants.host  = rights_t'(end_walk_i.host_leaf);
+    end_data_o.translation.gppn   = gppn_t'(end_walk_i.gpa >> Cfg.OffsetWidth);
+    end_data_o.translation.hppn   = hppn_t'(end_walk_i.hpa >> Cfg.OffsetWidth);
+    end_data_o.perms.guest = rights_t'(end_walk_i.guest_leaf);
+    end_data_o.perms.host  = rights_t'(end_walk_i.host_leaf);
   end
 
   logic unused_end_walk;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract of dut.h over a Verilated tb_top, once for every variant.
+// A device over a Verilated tb_top. It serves the devices that are compiled into the program and
+// those in shared objects, so it knows nothing of the bridge to Rust.
 #pragma once
 
-#include <cstring>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-#include "nestwalk/src/dut/bridge.rs.h"
-#include "sim/dut.h"
+#include "sim/dut_abi.h"
+#include "sim/ports.h"
 #include "sim/wave_error.h"
 #include "verilated.h"
 #if VM_COVERAGE
@@ -21,60 +22,64 @@ namespace nestwalk {
 
 // `inputs_at` is the parameter InputsAt of the model.
 template <class Model, int inputs_at>
-class VerilatedDut final : public Dut {
+class VerilatedDut final {
 public:
     explicit VerilatedDut(std::uint32_t seed) : seed_(seed) { make(); }
 
-    ~VerilatedDut() override {
+    VerilatedDut(const VerilatedDut&) = delete;
+    VerilatedDut& operator=(const VerilatedDut&) = delete;
+
+    ~VerilatedDut() {
         end_trace();
         model_->final();
     }
 
-    void reset() override {
-        // What an assertion has thrown out of an evaluation has left it half done: it cannot go on from there.
+    void reset() {
+        // An assertion that threw has left the model in the middle of an evaluation: a new model is
+        // made.
         if (in_evaluation_) make();
-        Inputs idle{};
-        drive(idle);
+        nestwalk_inputs idle{};
+        drive_ports(*model_, idle);
         model_->rst_ni = 0;
         edge();
         edge();
         model_->rst_ni = 1;
     }
 
-    void tick(const Inputs& in, Outputs& out) override {
-        drive(in);
+    void tick(const nestwalk_inputs& in, nestwalk_outputs& out) {
+        drive_ports(*model_, in);
         evaluate(0);
         // The edge that begins the cycle; else it is the one that ends it.
         constexpr bool begins = inputs_at == 2;
         if constexpr (begins) evaluate(1);
-        sample(out);
+        sample_ports(*model_, out);
         if (trace_ && context_->time() >= trace_from_) dump();
         context_->timeInc(1);
         if constexpr (!begins) evaluate(1);
     }
 
-    void trace_open(rust::Str path, std::uint64_t from) override {
+    void trace_open(const std::string& path, std::uint64_t from) {
         end_trace();
         trace_error_.clear();
         trace_from_ = from;
         trace_ = std::make_unique<VerilatedFstC>();
         model_->trace(trace_.get(), 99);
-        trace_->open(std::string(path).c_str());
+        trace_->open(path.c_str());
         if (!trace_->isOpen()) {
             trace_.reset();
             throw std::runtime_error("cannot create the wave file");
         }
     }
 
-    void trace_close() override {
+    void trace_close() {
         end_trace();
         const std::string error = std::exchange(trace_error_, {});
         if (!error.empty()) throw WaveError(error);
     }
 
-    void write_coverage(rust::Str path) override {
+    void write_coverage(const std::string& path) {
 #if VM_COVERAGE
-        context_->coveragep()->write(std::string(path).c_str());
+        context_->coveragep()->write(path.c_str());
 #else
         (void)path;
         throw std::logic_error("this program was built without code coverage of the RTL");
@@ -100,7 +105,7 @@ private:
         }
     }
 
-    // The destructor of a writer that has failed writes once more, and must not throw: the writer stays in memory.
+    // The destructor of a failed writer would write again and throw: the writer stays in memory.
     void give_up_trace(const WaveError& error) {
         trace_error_ = error.what();
         (void)trace_.release();
@@ -110,14 +115,15 @@ private:
         end_trace();
         model_.reset();
         context_ = std::make_unique<VerilatedContext>();
-        // Or it makes a pool of threads, of which a model of one thread uses none.
+        // Otherwise Verilator makes a pool of threads, which a model of one thread does not use.
         context_->threads(1);
-        // Before the model is made, or it cannot be traced.
+        // A model can be traced only if this precedes its construction.
         context_->traceEverOn(true);
         context_->randReset(2);
         context_->randSeed(static_cast<int>(seed_ & 0x7fffffff));
         model_ = std::make_unique<Model>(context_.get(), "");
-        // The very first evaluation with the clock high is not a rising edge, and what comes next is a falling one.
+        // The first evaluation, with the clock high, is no rising edge. The next edge is a falling
+        // one.
         model_->rst_ni = 0;
         evaluate(1);
     }
@@ -132,88 +138,6 @@ private:
     void edge() {
         evaluate(0);
         evaluate(1);
-    }
-
-    // Payloads go with their valid or without it: to copy them costs less than to ask.
-    void drive(const Inputs& in) {
-        Model& m = *model_;
-        m.walk_caches_i = in.walk_caches;
-        m.req_valid_i = in.req_valid;
-        m.req_id_i = in.req_id;
-        m.req_access_i = in.req_access;
-        m.req_gva_i = in.req_gva;
-        m.req_virt_i = in.req_virt;
-        m.req_rights_i = in.req_rights;
-        m.req_guest_levels_i = in.req_guest_levels;
-        m.req_host_levels_i = in.req_host_levels;
-        m.req_guest_root_i = in.req_guest_root;
-        m.req_host_root_i = in.req_host_root;
-        m.req_asid_i = in.req_asid;
-        m.req_vmid_i = in.req_vmid;
-        m.req_user_i = in.req_user;
-        m.req_sum_i = in.req_sum;
-        m.req_guest_mxr_i = in.req_guest_mxr;
-        m.req_host_mxr_i = in.req_host_mxr;
-        m.req_guest_adue_i = in.req_guest_adue;
-        m.req_host_adue_i = in.req_host_adue;
-        m.req_guest_pbmte_i = in.req_guest_pbmte;
-        m.req_host_pbmte_i = in.req_host_pbmte;
-        m.req_napot_i = in.req_napot;
-        m.rsp_ready_i = in.rsp_ready;
-        m.fence_valid_i = in.fence_valid;
-        if (in.fence_valid) {
-            m.fence_virt_i = in.fence_virt;
-            m.fence_use_gva_i = in.fence_use_gva;
-            m.fence_use_gpa_i = in.fence_use_gpa;
-            m.fence_use_asid_i = in.fence_use_asid;
-            m.fence_use_vmid_i = in.fence_use_vmid;
-            m.fence_gva_i = in.fence_gva;
-            m.fence_gpa_i = in.fence_gpa;
-            m.fence_asid_i = in.fence_asid;
-            m.fence_vmid_i = in.fence_vmid;
-        }
-        m.mem_req_ready_i = in.mem_req_ready;
-        m.mem_rsp_valid_i = in.mem_rsp_valid;
-        m.mem_rsp_id_i = in.mem_rsp_id;
-        m.mem_rsp_error_i = in.mem_rsp_error;
-        m.mem_rsp_data_i = in.mem_rsp_data;
-    }
-
-    void sample(Outputs& out) const {
-        const Model& m = *model_;
-        out.req_ready = m.req_ready_o;
-        out.rsp_valid = m.rsp_valid_o;
-        if (m.rsp_valid_o) {
-            out.rsp_id = m.rsp_id_o;
-            out.rsp_hit = m.rsp_hit_o;
-            out.rsp_replay = m.rsp_replay_o;
-            out.rsp_gva = m.rsp_gva_o;
-            out.rsp_gpa = m.rsp_gpa_o;
-            out.rsp_hpa = m.rsp_hpa_o;
-            out.rsp_page_size = m.rsp_page_size_o;
-            out.rsp_attributes = m.rsp_attributes_o;
-            out.rsp_fault_kind = m.rsp_fault_kind_o;
-            out.rsp_fault_stage = m.rsp_fault_stage_o;
-            out.rsp_fault_level = m.rsp_fault_level_o;
-            out.rsp_fault_purpose = m.rsp_fault_purpose_o;
-            out.rsp_fault_for_level = m.rsp_fault_for_level_o;
-            out.rsp_trap_cause = m.rsp_trap_cause_o;
-            out.rsp_trap_gva = m.rsp_trap_gva_o;
-            out.rsp_trap_tval2 = m.rsp_trap_tval2_o;
-            out.rsp_trap_tinst = m.rsp_trap_tinst_o;
-        }
-        out.fence_ready = m.fence_ready_o;
-        out.mem_req_valid = m.mem_req_valid_o;
-        out.mem_req_id = m.mem_req_id_o;
-        out.mem_req_hpa = m.mem_req_hpa_o;
-        out.mem_req_update = m.mem_req_update_o;
-        if (m.mem_req_update_o) {
-            out.mem_req_expected = m.mem_req_expected_o;
-            out.mem_req_new = m.mem_req_new_o;
-        }
-        out.mem_rsp_ready = m.mem_rsp_ready_o;
-        out.event_valid = m.event_valid_o;
-        if (m.event_valid_o) std::memcpy(out.event.data(), m.event_o.data(), sizeof out.event);
     }
 
     // In this order: the model uses the context, the trace uses both.

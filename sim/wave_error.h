@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the writer of waves throws where it would abort the program.
+// The exception of the FST writer: it replaces an abort of the program.
 #pragma once
 
 #include <stdexcept>

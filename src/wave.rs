@@ -255,8 +255,8 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         ),
     ];
     for number in 0..slots {
-        let of = |field: &str| format!("u_mmu.u_walks.walk_q.[{number}].{field}");
-        let state = format!("u_mmu.u_walks.state_q.state_q[{number}]");
+        let of = |field: &str| format!("u_flat.u_mmu.u_walks.walk_q.[{number}].{field}");
+        let state = format!("u_flat.u_mmu.u_walks.state_q.state_q[{number}]");
         let label = |what: &str| format!("slot {number} {what}");
         groups.push(group(
             &format!("walk slot {number}"),
@@ -312,12 +312,12 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
         group(
             "TLB",
             vec![
-                signal("look-up", "u_mmu.lookup_valid", None, Bit),
-                signal("hit", "u_mmu.hit", None, Bit),
-                signal("fill", "u_mmu.u_tlb.fill_valid_i", None, Bit),
+                signal("look-up", "u_flat.u_mmu.lookup_valid", None, Bit),
+                signal("hit", "u_flat.u_mmu.hit", None, Bit),
+                signal("fill", "u_flat.u_mmu.u_tlb.fill_valid_i", None, Bit),
                 signal(
                     "valid entries",
-                    "u_mmu.u_tlb.valid_q",
+                    "u_flat.u_mmu.u_tlb.valid_q",
                     Some(scenario.machine.tlb_entries),
                     Hex,
                 ),

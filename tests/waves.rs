@@ -350,15 +350,15 @@ fn enumerations_have_their_names_in_the_wave() {
         has("tb_top.rsp_fault_purpose_o", &purposes);
         for slot in 0..slots {
             has(
-                &format!("tb_top.u_mmu.u_walks.state_q.[{slot}]"),
+                &format!("tb_top.u_flat.u_mmu.u_walks.state_q.[{slot}]"),
                 &["SlotIdle", "SlotRead", "SlotWait", "SlotDone"],
             );
             has(
-                &format!("tb_top.u_mmu.u_walks.walk_q.[{slot}].fault"),
+                &format!("tb_top.u_flat.u_mmu.u_walks.walk_q.[{slot}].fault"),
                 &faults,
             );
             has(
-                &format!("tb_top.u_mmu.u_walks.walk_q.[{slot}].purpose"),
+                &format!("tb_top.u_flat.u_mmu.u_walks.walk_q.[{slot}].purpose"),
                 &purposes,
             );
         }
@@ -465,7 +465,7 @@ fn a_slot_reads_and_waits_in_turn_for_each_entry_of_its_walk() {
             expected.insert(0, "SlotIdle");
             expected.extend(["SlotDone", "SlotIdle"]);
             let slot = device["slot"].as_u64().unwrap();
-            let path = format!("tb_top.u_mmu.u_walks.state_q.[{slot}]");
+            let path = format!("tb_top.u_flat.u_mmu.u_walks.state_q.[{slot}]");
             let states: Vec<String> = (accepted..)
                 .take(expected.len())
                 .map(|cycle| wave.name(&path, cycle))

@@ -26,13 +26,15 @@ trap 'exit 130' INT
 trap 'exit 143' HUP TERM
 cd "$work"
 
-# lint OPTION...: the file list, by these options.
+# lint OPTION...: the file list, by these options, with struct ports and with flat ports.
 lint() {
-    out=$("$bin" --lint-only -Wall "$@" --top-module nested_mmu 2>&1 </dev/null) || {
-        printf '%s\n' "$out" >&2
-        fail "verilator $* does not work in $work"
-    }
-    echo "lint-package: $*: clean"
+    for top in nested_mmu nested_mmu_flat; do
+        out=$("$bin" --lint-only -Wall "$@" --top-module "$top" 2>&1 </dev/null) || {
+            printf '%s\n' "$out" >&2
+            fail "verilator $* --top-module $top does not work in $work"
+        }
+        echo "lint-package: $top: $*: clean"
+    done
 }
 lint -F "$project/rtl/nested_mmu.f"
 lint "+incdir+$project/rtl" -f "$project/rtl/nested_mmu.f"
@@ -71,19 +73,18 @@ core() {
 core defaults
 echo "lint-package: FuseSoC's target lint, defaults: clean"
 
-# Each value is another one than the default.
+# Each parameter of devices/parameters.toml, with another value than its default.
 set --
-for parameter in Format=3 TlbEntries=8 WalkSlots=2 MissEntries=6 IdWidth=6 AsidWidth=9 VmidWidth=7 \
-    MaxLevels=3 Svadu=0 GuestCacheEntries=2 HostCacheEntries=4 NestedTlbEntries=8 ReadBypass=1 \
-    Tlb2Sets=4 Tlb2Ways=2 Tlb2Superpages=2; do
+samples=$(python3 "$project/tools/generate.py" samples) ||
+    fail "tools/generate.py gives no values of parameters" 2
+for parameter in $samples; do
     set -- "$@" "--${parameter%=*}" "${parameter#*=}"
 done
 core parameters "$@"
-# Every parameter of nested_mmu.sv has reached Verilator.
-sed -n 's/^  parameter .* \([A-Za-z0-9][A-Za-z0-9]*\) *= .*/\1/p' "$project/rtl/nested_mmu.sv" >parameters.txt
-[ "$(wc -l <parameters.txt)" -ge 16 ] || fail "no parameters found in rtl/nested_mmu.sv"
-while read -r parameter; do
-    grep -rq -e "-G$parameter=" parameters --include='*.vc' ||
-        fail "rtl/nested_mmu.core, or this script, lacks the parameter $parameter of rtl/nested_mmu.sv"
-done <parameters.txt
+# Every parameter has reached Verilator.
+[ $# -ge 32 ] || fail "devices/parameters.toml has too few parameters"
+for parameter in $samples; do
+    grep -rq -e "-G$parameter" parameters --include='*.vc' ||
+        fail "FuseSoC hands the parameter ${parameter%=*} to no tool: is it in rtl/nested_mmu.core?"
+done
 echo "lint-package: FuseSoC's target lint, every parameter: clean"

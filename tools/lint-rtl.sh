@@ -25,8 +25,10 @@ while read -r set; do
     for param in $set; do
         params="$params -G$param"
     done
+    # The top of the models has nested_mmu_flat in it, and that nested_mmu.
     # shellcheck disable=SC2086 # one word a parameter
-    if out=$("$bin" --lint-only -Wall -F rtl/nested_mmu.f --top-module nested_mmu $params 2>&1 </dev/null); then
+    if out=$("$bin" --lint-only -Wall -F rtl/nested_mmu.f sim/tb_top.sv --top-module tb_top \
+        $params 2>&1 </dev/null); then
         result=clean
     else
         result=FAILED

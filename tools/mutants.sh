@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Plants each bug of tests/mutants/*.patch (or of the patches named) into a copy of the project, and checks whether a random
-# campaign finds it with every seed, how small the scenario is that is left, and whether that scenario fails again in the
-# same way when it is run from its file.
+# Plants each bug of tests/mutants (or the bugs named, by file or by name) into a copy of the
+# project, and checks whether a random campaign finds it with every seed, how small the scenario is
+# that is left, and whether that scenario fails again in the same way when it is run from its file.
 #
-# usage: tools/mutants.sh [PATCH...]
+# usage: tools/mutants.sh [MUTANT...]
 #   NESTWALK_COUNT    accesses for each profile and seed (default 200000)
 #   NESTWALK_SEEDS    seeds, with blanks between (default 1)
 #   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs (default: those of the
@@ -27,23 +27,20 @@ nestwalk=$work/target/release/nestwalk
 mkdir -p "$work"
 lines=$work/results.jsonl
 : >"$lines"
-[ $# -gt 0 ] || set -- "$root"/tests/mutants/*.patch
+[ $# -gt 0 ] || set -- "$root"/tests/mutants/[0-9]*.toml
 
-# plant PATCH: a tree with the bug.
+# plant MUTANT: a tree with the bug.
 plant() {
     mkdir -p "$tree"
-    # Whatever is unchanged keeps its time, so that only what the patch reaches is built again.
+    # Unchanged files keep their time, so that only what the bug reaches is built again.
     (cd "$root" && tar cf - Cargo.toml Cargo.lock build.rs benches golden rtl sim src tests/parsers.rs tools) |
         (cd "$tree" && rm -rf rtl && tar xf -)
     [ -e "$tree/.tools" ] || ln -s "$root/.tools" "$tree/.tools"
-    if ! patch -s -p1 -d "$tree" <"$1"; then
-        echo "tools/mutants.sh: $1 does not apply to rtl/; make it anew" >&2
-        exit 2
-    fi
+    "$root/tools/mutant.py" plant "$1" "$tree"
 }
 
 # build FORMATS: nestwalk over the tree. Objects are kept, for a second round with the same RTL and another bench. The bench
-# itself is the same for every patch: what it was compiled to for the last serves again.
+# itself is the same for every bug: what it was compiled to for the last serves again.
 build() {
     (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
         NESTWALK_OBJECTS="$work/objects" NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \
@@ -60,15 +57,16 @@ profiles_of() {
 }
 
 printf '%-46s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' mutant seed profile accesses s 'found by' ops 'shrink s' again
-for patch in "$@"; do
-    name=$(basename "$patch" .patch)
-    # The first line says whose bug it is. What all formats share is tried on RISC-V's.
-    case $(head -n 1 "$patch") in
-    Handout:*) groups='handout+classic32' ;;
+for mutant in "$@"; do
+    name=$(basename "$mutant" .toml)
+    # A bug of all formats is tried on RISC-V's.
+    formats=$("$root/tools/mutant.py" formats "$mutant")
+    case $formats in
+    handout) groups='handout+classic32' ;;
     *) groups='rv64 rv32' ;;
     esac
     [ -z "$device" ] || groups=${device%%_*}
-    plant "$patch"
+    plant "$mutant"
 
     out=$work/out/$name
     rm -rf "$out"

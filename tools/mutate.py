@@ -435,7 +435,9 @@ class Finder:
             if rest:
                 self.add(value, "operand", f"{left} inside {{{', '.join(rest)}}}")
             # The items have to stay constants.
-            self.add(value, "constant", f"{left} inside {{{', '.join([*items[:i], next_number(item), *items[i + 1:]])}}}")
+            # A name of an enumeration has no number that follows.
+            if item[0].isdigit():
+                self.add(value, "constant", f"{left} inside {{{', '.join([*items[:i], next_number(item), *items[i + 1:]])}}}")
         self.expression(value.left)
 
     def name(self, value) -> None:

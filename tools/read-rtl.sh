@@ -39,11 +39,11 @@ while read -r set; do
     done
 
     # -j 1: WebAssembly has no threads.
-    read="read_slang -j 1 -W error --top nested_mmu $params -F rtl/nested_mmu.f"
+    read="read_slang -j 1 -W error --top nested_mmu_flat $params -F rtl/nested_mmu.f"
     if yosys "$read --ast-compilation-only --no-synthesis-define" &&
         yosys "
             $read --ignore-assertions
-            hierarchy -check -top nested_mmu
+            hierarchy -check -top nested_mmu_flat
             proc
             select -assert-none t:\$dlatch t:\$adlatch t:\$dlatchsr
             check -assert

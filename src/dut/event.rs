@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The device's event record: `event_t` of `rtl/nested_mmu_types.svh`, unpacked.
+//! The device's event record, unpacked: `event_t` of `rtl/nested_mmu_types.svh`.
 
 use std::ops::Range;
 
 use bitvec::prelude::*;
 
+use super::event_layout::{EventBits, Widths};
 use super::variants::Variant;
 use crate::addr::{Gpa, Hpa};
 
@@ -92,7 +93,8 @@ pub struct WalkStep {
     pub guest_level: u8,
     /// Host level where it stands.
     pub host_level: u8,
-    /// What the gPA is translated for: to read the guest entry (0), to reach the data (1), to update the guest entry (2).
+    /// Purpose of the gPA: to read the guest entry (0), to reach the data (1), to update the guest
+    /// entry (2).
     pub purpose: u8,
     /// The entry is the answer to an update.
     pub update: bool,
@@ -114,41 +116,49 @@ pub struct WalkStep {
     pub fault: u8,
 }
 
-/// Where the fields of `event_t` lie for one variant.
+/// The layout of the event record for one variant.
 #[derive(Clone, Debug)]
 pub struct EventLayout {
     requests: RequestsLayout,
-    step_valid: usize,
-    step_slot: Range<usize>,
-    step_stage: usize,
-    step_guest_level: Range<usize>,
-    step_host_level: Range<usize>,
-    step_purpose: Range<usize>,
-    step_update: usize,
-    step_pass: Range<usize>,
-    step_global: usize,
-    step_gpa: Range<usize>,
-    step_hpa: Range<usize>,
-    step_error: usize,
-    step_pte: Range<usize>,
-    step_next: Range<usize>,
-    step_fault: Range<usize>,
+    bits: EventBits,
 }
 
-/// Where the fields about requests lie. They are the top of the record, next to one another, and are looked at in nearly
-/// every cycle: so they are taken out together, and apart by shifts.
+/// The layout of the fields about requests. They are next to one another at the top of the record,
+/// and most cycles have one: they are read as one word, whose fields are then cut out by shifts.
 #[derive(Clone, Debug)]
 struct RequestsLayout {
     start: usize,
     miss_valid: Field,
-    miss_merged: Field,
+    miss_coalesced: Field,
     miss_id: Field,
     miss_slot: Field,
     done_valid: Field,
     done_fill: Field,
     done_id: Field,
     done_slot: Field,
-    second_valid: Field,
+    tlb2_valid: Field,
+}
+
+impl RequestsLayout {
+    fn new(bits: &EventBits) -> Self {
+        let start = bits.tlb2_valid.start;
+        let field = |bits: &Range<usize>| Field {
+            shift: (bits.start - start) as u32,
+            mask: (1 << bits.len()) - 1,
+        };
+        Self {
+            start,
+            miss_valid: field(&bits.miss_valid),
+            miss_coalesced: field(&bits.miss_coalesced),
+            miss_id: field(&bits.miss_id),
+            miss_slot: field(&bits.miss_slot),
+            done_valid: field(&bits.done_valid),
+            done_fill: field(&bits.done_fill),
+            done_id: field(&bits.done_id),
+            done_slot: field(&bits.done_slot),
+            tlb2_valid: field(&bits.tlb2_valid),
+        }
+    }
 }
 
 /// A field of up to 8 bits in a word.
@@ -170,83 +180,26 @@ impl Field {
     }
 }
 
-/// Width of a number below `n`, at least one bit: `index_width` of the RTL package.
+/// Returns the width of a number below `n`, at least one bit: `index_width` of the RTL package.
 fn index_width(n: u32) -> usize {
     (n.max(2) - 1).ilog2() as usize + 1
 }
 
 impl EventLayout {
-    /// The layout of a variant. Fields are laid from the last, at bit 0, to the first.
+    /// The layout of a variant.
     pub fn new(variant: &Variant) -> Self {
         let geometry = variant.paging_format().geometry();
-        let id = 8;
-        let slot = index_width(variant.slots);
-        let level = index_width(geometry.levels.min(variant.max_levels));
-        let mut at = 0;
-        let mut field = |width: usize| {
-            at += width;
-            at - width..at
-        };
-        let step_fault = field(4);
-        let step_next = field(2);
-        let step_pte = field(geometry.pte_width as usize);
-        let step_error = field(1).start;
-        let step_hpa = field(geometry.hpa_width as usize);
-        let step_gpa = field(geometry.gpa_width as usize);
-        let step_global = field(1).start;
-        let step_pass = field(2);
-        let step_update = field(1).start;
-        let step_purpose = field(2);
-        let step_host_level = field(level);
-        let step_guest_level = field(level);
-        let step_stage = field(1).start;
-        let step_slot = field(slot);
-        let step_valid = field(1).start;
-        let start = step_valid + 1;
-        let mut field = |width: usize| {
-            let field = field(width);
-            Field {
-                shift: (field.start - start) as u32,
-                mask: (1 << width) - 1,
-            }
-        };
-        let second_valid = field(1);
-        let done_slot = field(slot);
-        let done_id = field(id);
-        let done_fill = field(1);
-        let done_valid = field(1);
-        let miss_slot = field(slot);
-        let miss_id = field(id);
-        let miss_merged = field(1);
-        let miss_valid = field(1);
+        let bits = EventBits::new(&Widths {
+            id: 8,
+            slot: index_width(variant.slots),
+            level: index_width(geometry.levels.min(variant.max_levels)),
+            gpa: geometry.gpa_width as usize,
+            hpa: geometry.hpa_width as usize,
+            pte: geometry.pte_width as usize,
+        });
         Self {
-            requests: RequestsLayout {
-                start,
-                miss_valid,
-                miss_merged,
-                miss_id,
-                miss_slot,
-                done_valid,
-                done_fill,
-                done_id,
-                done_slot,
-                second_valid,
-            },
-            step_valid,
-            step_slot,
-            step_stage,
-            step_guest_level,
-            step_host_level,
-            step_purpose,
-            step_update,
-            step_pass,
-            step_global,
-            step_gpa,
-            step_hpa,
-            step_error,
-            step_pte,
-            step_next,
-            step_fault,
+            requests: RequestsLayout::new(&bits),
+            bits,
         }
     }
 
@@ -257,21 +210,21 @@ impl EventLayout {
         let low = at.start / 32;
         let pair = u64::from(words[low]) | (u64::from(words[(low + 1) % 8]) << 32);
         let word = (pair >> (at.start % 32)) as u32;
-        let valid = [at.miss_valid, at.done_valid, at.second_valid];
+        let valid = [at.miss_valid, at.done_valid, at.tlb2_valid];
         if !valid.iter().any(|valid| valid.is_set(word)) {
             return Requests::default();
         }
         let miss = at.miss_valid.is_set(word).then(|| Miss {
             id: at.miss_id.of(word),
             slot: at.miss_slot.of(word),
-            merged: at.miss_merged.is_set(word),
+            merged: at.miss_coalesced.is_set(word),
         });
         let done = at.done_valid.is_set(word).then(|| Done {
             id: at.done_id.of(word),
             slot: at.done_slot.of(word),
             fill: at.done_fill.is_set(word),
         });
-        let second = at.second_valid.is_set(word).then(|| at.miss_id.of(word));
+        let second = at.tlb2_valid.is_set(word).then(|| at.miss_id.of(word));
         Requests { miss, done, second }
     }
 
@@ -289,32 +242,36 @@ impl EventLayout {
 
     /// Takes a record's step apart.
     pub fn decode_step(&self, words: &[u32; 8]) -> Option<WalkStep> {
-        let bits = words.view_bits::<Lsb0>();
-        bits[self.step_valid].then(|| WalkStep {
-            slot: bits[self.step_slot.clone()].load_le(),
-            host: bits[self.step_stage],
-            guest_level: bits[self.step_guest_level.clone()].load_le(),
-            host_level: bits[self.step_host_level.clone()].load_le(),
-            purpose: bits[self.step_purpose.clone()].load_le(),
-            update: bits[self.step_update],
-            pass: match bits[self.step_pass.clone()].load_le::<u8>() {
+        let record = words.view_bits::<Lsb0>();
+        let bits = &self.bits;
+        let number = |field: &Range<usize>| record[field.clone()].load_le::<u8>();
+        let word = |field: &Range<usize>| record[field.clone()].load_le::<u64>();
+        let flag = |field: &Range<usize>| record[field.start];
+        flag(&bits.step_valid).then(|| WalkStep {
+            slot: number(&bits.step_slot),
+            host: flag(&bits.step_stage),
+            guest_level: number(&bits.step_guest_level),
+            host_level: number(&bits.step_host_level),
+            purpose: number(&bits.step_purpose),
+            update: flag(&bits.step_update),
+            pass: match number(&bits.step_pwc_hit) {
                 0 => Pass::None,
                 1 => Pass::Guest,
                 2 => Pass::Host,
                 _ => Pass::Nested,
             },
-            global: bits[self.step_global],
-            gpa: Gpa(bits[self.step_gpa.clone()].load_le()),
-            hpa: Hpa(bits[self.step_hpa.clone()].load_le()),
-            error: bits[self.step_error],
-            word: bits[self.step_pte.clone()].load_le(),
-            next: match bits[self.step_next.clone()].load_le::<u8>() {
+            global: flag(&bits.step_global),
+            gpa: Gpa(word(&bits.step_gpa)),
+            hpa: Hpa(word(&bits.step_hpa)),
+            error: flag(&bits.step_error),
+            word: word(&bits.step_pte),
+            next: match number(&bits.step_next) {
                 0 => Next::Read,
                 1 => Next::Done,
                 2 => Next::Fault,
                 _ => Next::Update,
             },
-            fault: bits[self.step_fault.clone()].load_le(),
+            fault: number(&bits.step_fault),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod bridge;
 mod event;
+mod event_layout;
 pub mod variants;
 
 use std::fs::{self, OpenOptions};

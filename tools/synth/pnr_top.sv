@@ -10,8 +10,11 @@ module pnr_top
   parameter format_e     Format     = FormatRv64,
   parameter int unsigned TlbEntries = 16,
   parameter int unsigned WalkSlots  = 1,
-  localparam cfg_t Cfg = make_cfg(Format, TlbEntries, WalkSlots, 2 * WalkSlots, 8, 16, 14),
-  `NESTED_MMU_TYPES(Cfg)
+  localparam cfg_t Cfg = make_cfg('{
+    Format: Format, TlbEntries: TlbEntries, WalkSlots: WalkSlots, MissEntries: 2 * WalkSlots,
+    IdWidth: 8, AsidWidth: 16, VmidWidth: 14, MaxLevels: 5, Svadu: 1'b1, default: '0
+  }),
+  localparam type gva_t = `NESTED_MMU_TYPES(Cfg)
 ) (
   input  logic clk_i,
   input  logic rst_ni,
