@@ -47,7 +47,7 @@ impl ScenarioFormat for Riscv {
         if *virt || context.vmid != 0 {
             writeln!(writer.out, "vmid = {}", context.vmid)?;
         }
-        // `mxr` is of both stages, unless `g_mxr` says otherwise.
+        // `mxr` applies to both stages, unless `g_mxr` is given.
         let both = guest.mxr && (host.mxr || !virt);
         for (key, set) in [
             ("sum", context.sum),
