@@ -1,20 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Plants each bug of tests/mutants (or the bugs named, by file or by name) into a copy of the
-# project, and checks whether a random campaign finds it with every seed, how small the scenario is
-# that is left, and whether that scenario fails again in the same way when it is run from its file.
+# project. Checks that a random campaign finds it with every seed, shrinks the scenario, and checks
+# that the shrunk scenario fails again with the same signature when it is run from its file.
 #
 # usage: tools/mutants.sh [MUTANT...]
 #   NESTWALK_COUNT    accesses for each profile and seed (default 200000)
-#   NESTWALK_SEEDS    seeds, with blanks between (default 1)
-#   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs (default: those of the
-#                     bug's formats, as campaigns draw them)
+#   NESTWALK_SEEDS    seeds, separated by blanks (default 1)
+#   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs
+#                     (default: those of the bug's formats, as campaigns draw them)
 #
-# A bug of RISC-V's formats, or of what all formats share, is tried on RV64, and on RV32 with the seeds that have not found
-# it there: only then the devices of RV32 are built.
+# A bug of RISC-V's formats, or of what all formats share, is tried on RV64, and on RV32 with the
+# seeds that have not found it on RV64. The devices of RV32 are built only in that case.
 #
-# It prints a line for each bug and seed, and a summary, and leaves all of it in target/mutants/results.json. Exit code 1: a bug
-# survives, or a scenario that is left does not fail again.
+# The script prints a line for each bug and seed, and a summary, and writes
+# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail again.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
