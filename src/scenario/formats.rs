@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a scenario asks of a format, and where formats are registered for it.
+//! The properties of a format that scenarios use, and the registration of formats.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use super::write::{Hex, Writer};
 use crate::format::{Family, Format};
 use crate::mmu::Context;
 
-/// What a scenario asks of a format.
+/// The properties of a format that scenarios use.
 pub(super) trait ScenarioFormat: Sync {
     /// The TLB entries of the default device, and the entries of each of its page-walk caches.
     fn default_sizes(&self) -> (u32, u32);
 
-    /// Whether a response has the gPA on the way.
+    /// Returns true if a response has the gPA of the data.
     fn answers_with_gpa(&self) -> bool;
 
     /// A word of memory as a file has it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the generator asks of a format, and where formats are registered for it.
+//! The properties of a format that the generator uses, and the registration of formats.
 
 use super::aim::End;
 use super::handout::Handout;
@@ -9,12 +9,12 @@ use crate::format::{Family, Format};
 use crate::golden::Step;
 use crate::mmu::FaultKind;
 
-/// What the generator asks of a format.
+/// The properties of a format that the generator uses.
 pub(super) trait StimulusFormat: Sync {
     /// Draws the memory, the contexts and the ops of a scenario.
     fn draw(&self, wanted: &Wanted<'_>, draw: &mut Draw) -> Parts;
 
-    /// Whether goals of walks can be drawn.
+    /// Returns true if goals of walks can be drawn.
     fn can_lean(&self) -> bool;
 
     /// The words of its tables.
@@ -23,7 +23,7 @@ pub(super) trait StimulusFormat: Sync {
 
 /// Words of a format's tables that let a walk end in a certain way.
 pub(super) trait Words: Sync {
-    /// Whether a fault is one of an address, which the entry before has.
+    /// Returns true if a fault is one of an address, which the previous entry holds.
     fn is_of_address(&self, kind: FaultKind) -> bool;
 
     /// A word for the entry before `step`, `parent`, whose address causes a fault there.

@@ -320,7 +320,7 @@ pub fn scenario_toward(
     }
 }
 
-/// Whether scenarios of the format can lean toward the outcomes of walks.
+/// Returns true if scenarios of the format can be biased towards outcomes of walks.
 pub fn can_lean(format: Format) -> bool {
     formats::of(format).can_lean()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the parser asks of a format, and where formats are registered for it.
+//! The properties of a format that the parser uses, and the registration of formats.
 
 use super::error::Result;
 use super::handout::Handout;
@@ -14,7 +14,7 @@ use crate::scenario::{Machine, NamedContext};
 /// Contexts, each with the registers that it is given by, if it is.
 pub(super) type Contexts = Vec<(NamedContext, Option<ByRegisters>)>;
 
-/// What the parser asks of a format.
+/// The properties of a format that the parser uses.
 pub(super) trait FileFormat: Sync {
     /// Lays out the tables of `[[host]]`.
     fn lay_hosts<'a>(&self, layout: &mut Layout<'a>, file: &Table<'a>) -> Result<()>;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What stands before the ops and needs no tables: the machine, memory's and requester's behaviour.
+//! The sections before the operations that need no tables: the machine, and the behaviour of memory
+//! and requester.
 
 use std::ops::RangeInclusive;
 

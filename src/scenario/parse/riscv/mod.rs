@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a scenario file has for the RISC-V formats: contexts, tables, fences.
+//! The parts of a scenario file for the RISC-V formats: contexts, tables, fences.
 
 mod context;
 mod layout;
