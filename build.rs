@@ -137,7 +137,7 @@ fn build() -> Result<()> {
     for model in harnessed.iter().chain(&devices) {
         bridge.include(out.join(&model.name));
     }
-    bridge.file("sim/dut.cpp");
+    bridge.files(["sim/dut.cpp", "sim/verilated_hooks.cpp"]);
     if with_harness {
         bridge.file("benches/harness.cpp");
     }
@@ -800,7 +800,7 @@ fn variants_inc(devices: &[Model]) -> String {
     text.push_str("#define NESTWALK_VARIANTS");
     for device in devices {
         text.push_str(&format!(
-            " \\\n    NESTWALK_VARIANT({}, {}, {})",
+            " \\\n    NESTWALK_VARIANT(\"{}\", {}, {})",
             device.name,
             device.class,
             device.inputs_at()
