@@ -121,7 +121,7 @@ module answers
     has_htval  = guest_page && gpa / 4 != '0;
     return trap.cause == cause_of(fault, query.access) && trap.gva == query.ctx.tag.virt
         && trap.tval2 == (guest_page ? gpa / 4 : '0)
-            && trap.tinst == (has_htval ? tinst_of(fault) : '0);
+        && trap.tinst == (has_htval ? tinst_of(fault) : '0);
   endfunction
 
   ///////////////////
@@ -161,7 +161,7 @@ module answers
     return r.hpa == {translation.hppn, offset_t'(r.gva)}
         && r.gpa == gpa_t'({translation.gppn, offset_t'(r.gva)})
         && r.page_size == log2_of(translation.guest_span & translation.host_span)
-            && r.attributes == translation.attributes
+        && r.attributes == translation.attributes
         && r.fault == '0 && r.trap == '0 && !r.replay;
   endfunction
 

@@ -178,7 +178,7 @@ module step_handout
         HostPointer_A: assert (next.stage == StageHost && next.host_level == '0
                                && next.gpa == walk_i.gpa
                                && next.purpose == walk_i.purpose
-                                   && next.guest_level == walk_i.guest_level
+                               && next.guest_level == walk_i.guest_level
                                && (below_fault != FaultNone || word_t'(next.hpa) == below));
       end
       if (descends && !host) begin
@@ -199,7 +199,7 @@ module step_handout
         HostLeaf_A: assert (word_t'(next.hpa) == page_of(pte) + offset_of(gpa)
                             && next.gpa == walk_i.gpa
                             && next.purpose == walk_i.purpose
-                                && next.guest_level == walk_i.guest_level
+                            && next.guest_level == walk_i.guest_level
                             && (data || next.stage == StageGuest));
       end
       // 8.6 The walk keeps the request, and the rights of the leaf of each stage that the data

@@ -321,14 +321,14 @@ module step_riscv
                                                     + vpn_of(word_t'(walk_i.gpa),
                                                              level - 1) * PteBytes
                                && 32'(next.host_level) == level - 1 && next.stage == StageHost
-                                   && !next.update
+                               && !next.update
                                && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                                && next.guest_level == walk_i.guest_level);
       end
       if (sought) begin
         GuestPointer_A: assert (32'(next.guest_level) == (descends ? level - 1 : level)
                                 && word_t'(next.gpa) == sought_gpa
-                                    && next.purpose == sought_purpose);
+                                && next.purpose == sought_purpose);
       end
       // 7.6 Each gPA, of a guest entry, of its update and of the data, is translated from the
       // host's root; with the host's stage off it is the hPA.
@@ -349,15 +349,15 @@ module step_riscv
         HostUpdate_A: assert (next.update && next.stage == StageHost && next.hpa == walk_i.hpa
                               && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                               && next.host_level == walk_i.host_level
-                                  && next.guest_level == walk_i.guest_level);
+                              && next.guest_level == walk_i.guest_level);
       end
       if (leads && host) begin
         HostLeaf_A: assert (next.hpa == hpa_t'(leaf_gives(pte, level, word_t'(walk_i.gpa)))
                             && next.stage == StageGuest
-                                && next.update == (walk_i.purpose == PurposeUpdate)
+                            && next.update == (walk_i.purpose == PurposeUpdate)
                             && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
                             && next.host_level == walk_i.host_level
-                                && next.guest_level == walk_i.guest_level);
+                            && next.guest_level == walk_i.guest_level);
       end
       // 7.8 The walk keeps the request, the guest leaf, the leaf that was read last, as memory has
       // them, and whether a pointer of the guest's was global.
@@ -490,7 +490,7 @@ module step_riscv
       PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
                             && !behind.update
                             && behind.guest_leaf == walk_i.guest_leaf
-                                && behind.fault == walk_i.fault);
+                            && behind.fault == walk_i.fault);
       PassNone_A:   assert (pwc_hit_i.kind != PwcNone || behind == walk_i);
       PassGuest_A:  assert (pwc_hit_i.kind != PwcGuest
                             || (behind.stage == StageGuest && behind.guest_level == pwc_hit_i.level
@@ -504,7 +504,7 @@ module step_riscv
       PassHost_A:   assert (pwc_hit_i.kind != PwcHost
                             || (behind.stage == StageHost && behind.host_level == pwc_hit_i.level
                                 && behind.guest_level == walk_i.guest_level
-                                    && behind.is_global == walk_i.is_global
+                                && behind.is_global == walk_i.is_global
                                 && behind.gpa == walk_i.gpa
                                 && word_t'(behind.hpa)
                                     == (table_hpa | index_of(word_t'(walk_i.gpa),

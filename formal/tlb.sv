@@ -182,7 +182,7 @@ module tlb_properties
       Hit_C:        cover (hit && !fill_valid_i && key_i == watch_i && use_i);
       Superpage_C:  cover (!Riscv || (there && hit && !fill_valid_i && key_i == watch_i
                                           && key_a.vpn != watch_i.vpn
-                                              && translation.hppn != data_a.translation.hppn));
+                                          && translation.hppn != data_a.translation.hppn));
       Replaced_C:   cover (fill_valid_i && valid_a && meet(key_a, data_a, key_i, fill_data_i)
                            && !u_dut.fill_way[way_a_i] || !Riscv);
       FenceSpares_C: cover (fence_valid_i && there && !is_matched(fence_i, key_a, data_a) && valid_b

@@ -139,7 +139,7 @@ module tlb2_properties
   assign above_gpa = page_t'(fence_q.gpa) >> (Cfg.GpaMapWidth - 1) >> 1;
   assign is_kept   = u_dut.scope_q == fence_q.scope
                   && u_dut.pages_q.use_gva == fence_q.use_gva
-                      && u_dut.pages_q.use_gpa == fence_q.use_gpa
+                  && u_dut.pages_q.use_gpa == fence_q.use_gpa
                   && u_dut.pages_q.vpn == vpn_t'(fence_q.gva >> Cfg.OffsetWidth)
                   && u_dut.pages_q.gppn == gppn_t'(fence_q.gpa >> Cfg.OffsetWidth)
                   && u_dut.pages_q.gva_mappable == (above_gva == '0 || above_gva == '1

@@ -30,7 +30,7 @@ endfunction
 function automatic logic covers(tlb_key_t key, tlb_data_t data, tlb_key_t page);
   return key.tag.virt == page.tag.virt && key.tag.rights == page.tag.rights
       && key.tag.guest_levels == page.tag.guest_levels
-          && key.tag.host_levels == page.tag.host_levels
+      && key.tag.host_levels == page.tag.host_levels
       && (data.is_global || key.tag.asid == page.tag.asid)
       && (!page.tag.virt || key.tag.vmid == page.tag.vmid)
       && in_one_page(page_t'(key.vpn), page_t'(page.vpn),

@@ -230,7 +230,7 @@ module walk_caches_properties
                           && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].vmid
                               == watch_space_i.vmid
                           && same_prefix(host_gppn, word_t'(watch_gpa_i) >> 12, Reach - 12)
-                              && watch_space_i.virt;
+                          && watch_space_i.virt;
     assign host_shape[i]   = !u_dut.gen_level[Level].gen_host.u_cache.valid_q[ways[i]]
                           || (host_gppn % (word_t'(1) << (Reach - 12)) == '0
                               && u_dut.gen_level[Level].gen_host.u_cache.key_q[ways[i]].host_levels

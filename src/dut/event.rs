@@ -9,108 +9,108 @@ use super::event_layout::{EventBits, Widths};
 use super::variants::Variant;
 use crate::addr::{Gpa, Hpa};
 
-/// What happened in a cycle.
+/// The events of a cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// A request has been given to a walk.
+    /// A request missed and was given to a walk.
     pub miss: Option<Miss>,
-    /// A request has been given its walk's result.
+    /// A request was given the result of its walk.
     pub done: Option<Done>,
-    /// A request has been answered by the second-level TLB: its id.
+    /// The id of a request that the second-level TLB answered.
     pub second: Option<u8>,
-    /// A walk has taken an entry.
+    /// A walk took the response of memory.
     pub step: Option<WalkStep>,
 }
 
-/// What of an event concerns requests.
+/// The events of a cycle that concern requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// A request has been given to a walk.
+    /// A request missed and was given to a walk.
     pub miss: Option<Miss>,
-    /// A request has been given its walk's result.
+    /// A request was given the result of its walk.
     pub done: Option<Done>,
-    /// A request has been answered by the second-level TLB: its id.
+    /// The id of a request that the second-level TLB answered.
     pub second: Option<u8>,
 }
 
-/// A request has been given to a walk.
+/// A request that missed and was given to a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Miss {
     /// The request.
     pub id: u8,
     /// The walk's slot.
     pub slot: u8,
-    /// The walk was under way.
+    /// The walk was already in flight.
     pub merged: bool,
 }
 
-/// A request has been given its walk's result.
+/// A request that was given the result of its walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
     /// The request.
     pub id: u8,
     /// The walk's slot.
     pub slot: u8,
-    /// The TLB takes the result.
+    /// The TLB is filled with the result.
     pub fill: bool,
 }
 
-/// What a walk wants after an entry.
+/// The next action of a walk after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Another entry.
+    /// Read another entry.
     Read,
-    /// Nothing: it has the translation.
+    /// None: the walk has the translation.
     Done,
-    /// Nothing: it has faulted.
+    /// None: the walk has faulted.
     Fault,
-    /// To update the entry.
+    /// Update the entry.
     Update,
 }
 
-/// What a walk cache has spared a walk.
+/// A page-walk cache hit, and the reads that it saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pass {
-    /// Nothing.
+    /// No hit.
     #[default]
     None,
-    /// All before a guest table.
+    /// All reads before a guest table.
     Guest,
-    /// The host tables before one.
+    /// The reads of host tables before a host table.
     Host,
-    /// The translation of a guest entry's gPA.
+    /// The host walk for a guest entry's gPA.
     Nested,
 }
 
-/// A walk has taken an entry.
+/// A step: a walk took the response of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkStep {
     /// The walk's slot.
     pub slot: u8,
-    /// It read the host's table; else the guest's.
+    /// The entry is of the host stage; else of the guest stage.
     pub host: bool,
-    /// Guest level where it stands.
+    /// Guest level of the walk before the step.
     pub guest_level: u8,
-    /// Host level where it stands.
+    /// Host level of the walk before the step.
     pub host_level: u8,
     /// Purpose of the gPA: to read the guest entry (0), to reach the data (1), to update the guest
     /// entry (2).
     pub purpose: u8,
-    /// The entry is the answer to an update.
+    /// The response is to an update.
     pub update: bool,
-    /// The walk cache that has led the walk to this entry.
+    /// The page-walk cache hit that led to this entry.
     pub pass: Pass,
-    /// A pointer of the guest's before this entry was global.
+    /// A guest pointer before this entry was global.
     pub global: bool,
-    /// The gPA being translated.
+    /// The gPA that is translated.
     pub gpa: Gpa,
-    /// The entry's address.
+    /// hPA of the entry.
     pub hpa: Hpa,
-    /// The memory answered with an error.
+    /// Memory returned an error.
     pub error: bool,
-    /// The entry.
+    /// The word that memory returned.
     pub word: u64,
-    /// What is next.
+    /// The next action.
     pub next: Next,
     /// The RTL's number of the fault, 0 without one.
     pub fault: u8,
@@ -203,7 +203,7 @@ impl EventLayout {
         }
     }
 
-    /// Takes a record apart, without its step.
+    /// Decodes the fields of a record that concern requests.
     #[inline]
     pub fn decode_requests(&self, words: &[u32; 8]) -> Requests {
         let at = &self.requests;
@@ -228,7 +228,7 @@ impl EventLayout {
         Requests { miss, done, second }
     }
 
-    /// Takes a record apart.
+    /// Decodes a record.
     pub fn decode(&self, words: &[u32; 8]) -> Event {
         let Requests { miss, done, second } = self.decode_requests(words);
         let step = self.decode_step(words);
@@ -240,7 +240,7 @@ impl EventLayout {
         }
     }
 
-    /// Takes a record's step apart.
+    /// Decodes the step of a record, if it has one.
     pub fn decode_step(&self, words: &[u32; 8]) -> Option<WalkStep> {
         let record = words.view_bits::<Lsb0>();
         let bits = &self.bits;
