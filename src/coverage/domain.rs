@@ -104,7 +104,10 @@ fn cache_hits(format: Format, positions: &[WalkPosition]) -> Vec<CacheHitAt> {
     let levels = format.geometry().levels;
     let guest = |level| WalkPosition::Guest { level };
     let hit = |pass, entry| CacheHitAt { pass, entry };
-    let is_below_root = |entry: &WalkPosition| matches!(entry, WalkPosition::Host { level, .. } if level + 1 < levels);
+    let is_below_root = |entry: &WalkPosition| match entry {
+        WalkPosition::Guest { .. } => false,
+        WalkPosition::Host { level, .. } => level + 1 < levels,
+    };
     let by_guest = (0..levels - 1).map(|level| hit(Pass::Guest, guest(level)));
     let by_host = positions.iter().copied().filter(is_below_root);
     let by_host = by_host.map(|entry| hit(Pass::Host, entry));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage as a file: JSON, with every bin by its name, so that it can be read, compared and merged by anything.
+//! Coverage as a file: JSON, with every bin by its name, so that it can be read, compared and
+//! merged by anything.
 //!
 //! ```json
 //! {
@@ -14,8 +15,8 @@
 //! }
 //! ```
 //!
-//! A bin that was not hit is left out. `model` stands for the names and rules of all bins: files of programs that differ
-//! there are not merged.
+//! A bin that was not hit is left out. `model` stands for the names and rules of all bins: files of
+//! programs that differ there are not merged.
 
 use std::collections::BTreeMap;
 use std::io;

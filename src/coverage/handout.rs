@@ -8,6 +8,8 @@ use super::groups::beside::ButFor;
 use crate::format::Format;
 use crate::mmu::{FaultKind, Purpose, Rights};
 
+const SAME_ROOT: &str =
+    "the host's root is the same for every gPA: the first one has faulted already";
 const NOTHING_OF_THE_KIND: &str = "the handout's machine has nothing of the kind";
 
 /// The handout's formats.
@@ -80,9 +82,7 @@ impl CoverageFormat for Handout {
                 WalkPosition::Host { level, purpose }
                     if level + 1 == u32::from(mode.host) && purpose != first =>
                 {
-                    Some(
-                        "the host's root is the same for every gPA: the first one has faulted already",
-                    )
+                    Some(SAME_ROOT)
                 }
                 _ => None,
             },

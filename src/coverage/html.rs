@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage as one page of HTML that needs nothing besides itself: the walk grid of each format as a heat map, and every group.
+//! Coverage as one page of HTML that needs nothing besides itself: the walk grid of each format as
+//! a heat map, and every group.
 //!
 //! A cell of the grid is a button that opens what was seen there; there is no script in the page.
 
@@ -250,8 +251,8 @@ impl Cell {
     }
 }
 
-/// The walk grid: guest levels by host levels, and the host's walk for the data; the last column is the guest's own entry, and its end what
-/// was found.
+/// The walk grid: guest levels by host levels, and the host's walk for the data; the last column is
+/// the guest's own entry, and its end what was found.
 fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
     let format = model.format();
     let levels = format.geometry().levels;

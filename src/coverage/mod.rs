@@ -104,7 +104,8 @@ impl Run {
         other.parts.iter().copied().find(twice)
     }
 
-    /// Whether the shards are some, in order, each once; of a campaign that was split in several ways, no more than can be compared.
+    /// Whether the shards are some, in order, each once; of a campaign that was split in several
+    /// ways, no more than can be compared.
     fn is_sound(&self) -> bool {
         let parts = &self.parts;
         let is_split_once = parts.windows(2).all(|pair| pair[0].of == pair[1].of);
@@ -217,7 +218,8 @@ impl Coverage {
         Ok(())
     }
 
-    /// How often each bin of a group has been hit, in the order of the group's rules. Empty where nothing of the format has run.
+    /// How often each bin of a group has been hit, in the order of the group's rules. Empty where
+    /// nothing of the format has run.
     pub fn group(&self, format: Format, group: &Group) -> &[u64] {
         self.counts
             .get(&(format as u8))
@@ -275,7 +277,8 @@ impl Coverage {
             .collect()
     }
 
-    /// The bins that cannot be hit and have been, by group and number: a rule is wrong, or device and golden model are.
+    /// The bins that cannot be hit and have been, by group and number: a rule is wrong, or device
+    /// and golden model are.
     pub fn contradictions(&self, format: Format) -> Vec<(&'static Group, usize)> {
         let mut found = Vec::new();
         for group in &Model::of(format).groups {
@@ -338,8 +341,9 @@ impl Summary {
     }
 }
 
-/// Adds up what the runs of a campaign have hit, in the order of their numbers and no further than the first that failed, in
-/// whatever order they end: so the sum does not depend on how many ran at a time.
+/// Adds up what the runs of a campaign have hit, in the order of their numbers and no further than
+/// the first that failed, in whatever order they end: so the sum does not depend on how many ran at
+/// a time.
 #[derive(Debug)]
 pub struct InOrder {
     coverage: Coverage,

@@ -12,8 +12,8 @@ use super::covergroup::Rule;
 use super::model::Model;
 use crate::format::Format;
 
-/// The runs, then each format: its groups, what is not reached yet (of each group at most `most` bins), and what cannot be, and
-/// why.
+/// The runs, then each format: its groups, what is not reached yet (of each group at most `most`
+/// bins), and what cannot be, and why.
 pub fn report(coverage: &Coverage, most: usize) -> String {
     let mut out = runs(coverage);
     for format in coverage.formats() {

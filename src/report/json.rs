@@ -3,12 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{DeviceAccess, GoldenAccess, Recorder, mismatch};
+use super::{DeviceAccess, GoldenAccess, Recorder, formats, mismatch};
 use crate::bench::{Failed, Failure, Read};
 use crate::format::Format;
-use crate::format::riscv::mode_name;
 use crate::golden::Step;
-use crate::mmu::{Fault, Outcome, Position, Purpose, Query, Stage};
+use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
 use crate::scenario::Scenario;
 
 /// The kinds of document that commands print and bundles hold. `docs/json.md` describes each. (Files of results and of
@@ -104,58 +103,14 @@ pub fn fault(fault: &Fault, format: Format) -> Value {
 /// An answer.
 pub fn outcome(outcome: &Outcome, format: Format) -> Value {
     match outcome {
-        Ok(translation) if format.is_riscv() => json!({
-            "gpa": translation.gpa,
-            "hpa": translation.hpa,
-            "page_bytes": 1u64 << translation.page_size,
-            "memory_type": translation.memory_type,
-        }),
-        Ok(translation) => json!({
-            "hpa": translation.hpa,
-            "page_bytes": 1u64 << translation.page_size,
-        }),
+        Ok(translation) => formats::of(format).translation_json(translation),
         Err(error) => json!({ "fault": fault(error, format) }),
     }
 }
 
 /// What was asked.
 pub fn query(query: &Query, format: Format) -> Value {
-    if format.is_riscv() {
-        return riscv_query(query);
-    }
-    json!({
-        "access": query.access,
-        "gva": query.gva,
-        "guest_root": query.context.guest_root(),
-        "host_root": query.context.host.root,
-        "rights": query.context.rights,
-        "asid": query.context.asid,
-        "vmid": query.context.vmid,
-    })
-}
-
-fn riscv_query(query: &Query) -> Value {
-    let context = &query.context;
-    json!({
-        "access": query.access,
-        "gva": query.gva,
-        "v": context.virt,
-        "priv": if context.user { "u" } else { "s" },
-        "mode": mode_name(Stage::Guest, context.guest.levels),
-        "root": context.guest_root(),
-        "g_mode": context.virt.then(|| mode_name(Stage::Host, context.host.levels)).flatten(),
-        "g_root": (context.host.levels > 0).then_some(context.host.root),
-        "asid": context.asid,
-        "vmid": context.virt.then_some(context.vmid),
-        "sum": context.sum,
-        "guest_mxr": context.guest.mxr,
-        "host_mxr": context.host.mxr,
-        "adue": context.guest.adue,
-        "g_adue": context.host.adue,
-        "pbmte": context.guest.pbmte,
-        "g_pbmte": context.host.pbmte,
-        "svnapot": context.napot,
-    })
+    formats::of(format).query_json(query)
 }
 
 /// A step of a golden walk.
@@ -173,8 +128,10 @@ pub fn step(step: &Step, format: Format) -> Value {
     if let Position::Host { gpa, .. } = step.at {
         value["gpa"] = json!(gpa);
     }
-    if format.is_riscv() {
-        value["fields"] = json!(step.word.map(super::riscv::fields));
+    if let Some(fields) = formats::of(format).fields() {
+        value["fields"] = json!(step.word.map(fields));
+    }
+    if format.updates_entries() {
         value["update"] = word(step.update);
     }
     value
@@ -197,16 +154,13 @@ pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
             value["gpa"] = json!(mapping.gpa);
             value["hpa"] = json!(mapping.hpa);
             value["accesses"] = json!(reads + 1);
-            if format.is_riscv() {
-                value["page_bytes"] = json!(1u64 << mapping.page_size);
-                value["memory_type"] = json!(mapping.memory_type);
-            }
+            formats::of(format).add_mapping(mapping, &mut value);
         }
         Err(error) => {
             value["fault"] = fault(error, format);
-            if format.is_riscv() {
-                value["fault"]["why"] =
-                    json!(super::riscv::why(error, &access.query, &access.steps));
+            let why = formats::of(format).why(error, &access.query, &access.steps);
+            if let Some(why) = why {
+                value["fault"]["why"] = json!(why);
             }
         }
     }

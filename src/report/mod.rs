@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Results for people (text) and for programs (JSON).
 
+mod formats;
+mod handout;
 pub mod json;
 pub mod junit;
 pub mod mismatch;
-pub mod riscv;
+mod riscv;
 pub mod text;
 pub mod vectors;
 

@@ -6,11 +6,123 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
+
+use super::formats::ReportFormat;
 use crate::format::Format;
 use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
-use crate::golden::{Meaning, Step};
-use crate::mmu::{Access, Context, Fault, FaultKind, MemoryType, Position, Purpose, Query, Stage};
+use crate::golden::{self, Mapping, Meaning, Step};
+use crate::mmu::{
+    Access, Context, Fault, FaultKind, MemoryType, Position, Purpose, Query, Stage, Translation,
+    describe_outcome,
+};
 use crate::scenario::size_name;
+
+/// The RISC-V formats.
+pub(super) struct Riscv;
+
+impl ReportFormat for Riscv {
+    fn query(&self, query: &Query) -> String {
+        self::query(query)
+    }
+
+    fn query_json(&self, query: &Query) -> Value {
+        let context = &query.context;
+        json!({
+            "access": query.access,
+            "gva": query.gva,
+            "v": context.virt,
+            "priv": if context.user { "u" } else { "s" },
+            "mode": mode_name(Stage::Guest, context.guest.levels),
+            "root": context.guest_root(),
+            "g_mode": context.virt.then(|| mode_name(Stage::Host, context.host.levels)).flatten(),
+            "g_root": (context.host.levels > 0).then_some(context.host.root),
+            "asid": context.asid,
+            "vmid": context.virt.then_some(context.vmid),
+            "sum": context.sum,
+            "guest_mxr": context.guest.mxr,
+            "host_mxr": context.host.mxr,
+            "adue": context.guest.adue,
+            "g_adue": context.host.adue,
+            "pbmte": context.guest.pbmte,
+            "g_pbmte": context.host.pbmte,
+            "svnapot": context.napot,
+        })
+    }
+
+    fn translation_json(&self, translation: &Translation) -> Value {
+        json!({
+            "gpa": translation.gpa,
+            "hpa": translation.hpa,
+            "page_bytes": 1u64 << translation.page_size,
+            "memory_type": translation.memory_type,
+        })
+    }
+
+    fn add_mapping(&self, mapping: &Mapping, walk: &mut Value) {
+        walk["page_bytes"] = json!(1u64 << mapping.page_size);
+        walk["memory_type"] = json!(mapping.memory_type);
+    }
+
+    fn note(&self, format: Format, step: &Step) -> String {
+        note(step, format)
+    }
+
+    fn fault(&self, format: Format, step: &Step, kind: FaultKind) -> String {
+        note(step, format) + &reason(kind, &step.at, step.word)
+    }
+
+    fn to_be_set(&self, step: &Step) -> &'static str {
+        to_be_set(step)
+    }
+
+    fn word_digits(&self, format: Format) -> usize {
+        format.geometry().pte_width as usize / 4
+    }
+
+    fn fields(&self) -> Option<fn(u64) -> String> {
+        Some(fields)
+    }
+
+    fn found(&self, format: Format, mapping: &Mapping, steps: &[Step]) -> String {
+        let outcome = golden::answer(&Ok(*mapping));
+        format!(
+            "{}: {}",
+            describe_outcome(&outcome, format),
+            accesses(steps)
+        )
+    }
+
+    fn faulted(&self, format: Format, fault: &Fault, steps: &[Step]) -> String {
+        // The trap has a line of its own.
+        let fault = Fault {
+            trap: None,
+            ..*fault
+        };
+        format!("{}: {}", fault.describe(format), accesses(steps))
+    }
+
+    fn trap(&self, fault: &Fault, query: &Query) -> Option<String> {
+        trap(fault, query)
+    }
+
+    fn why(&self, fault: &Fault, query: &Query, steps: &[Step]) -> Option<String> {
+        Some(why(fault, query, steps))
+    }
+}
+
+/// The number of reads, and of updates if there are any.
+fn accesses(steps: &[Step]) -> String {
+    let made = |update: bool| {
+        let of_kind = |s: &&Step| s.hpa.is_some() && s.update.is_some() == update;
+        steps.iter().filter(of_kind).count()
+    };
+    match (made(false), made(true)) {
+        (reads, 0) => format!("{reads} reads"),
+        (reads, 1) => format!("{reads} reads and 1 update"),
+        (reads, updates) => format!("{reads} reads and {updates} updates"),
+    }
+}
 
 fn mode(stage: Stage, levels: u8) -> String {
     let name = mode_name(stage, levels).unwrap_or("bare");
@@ -19,7 +131,7 @@ fn mode(stage: Stage, levels: u8) -> String {
 }
 
 /// What a query asks, in a line: of bits that are rarely set, only those that are.
-pub fn query(query: &Query) -> String {
+fn query(query: &Query) -> String {
     let Context {
         virt,
         guest,
@@ -77,7 +189,7 @@ pub fn query(query: &Query) -> String {
 }
 
 /// The fields of an entry: page number, the bits D to V by their letters, and those that are rarely set.
-pub fn fields(word: u64) -> String {
+fn fields(word: u64) -> String {
     let entry = Entry(word);
     if !entry.valid() && word == 0 {
         return "0".to_owned();
@@ -120,7 +232,7 @@ pub fn fields(word: u64) -> String {
 }
 
 /// The size of a leaf's page.
-pub fn leaf_size(step: &Step, format: Format) -> Option<u32> {
+fn leaf_size(step: &Step, format: Format) -> Option<u32> {
     let geometry = format.geometry();
     let entry = Entry(step.word?);
     (!entry.is_pointer()).then(|| match entry.napot() {
@@ -130,7 +242,7 @@ pub fn leaf_size(step: &Step, format: Format) -> Option<u32> {
 }
 
 /// What the step says besides where it leads: the page of a leaf, and what an update did.
-pub fn note(step: &Step, format: Format) -> String {
+fn note(step: &Step, format: Format) -> String {
     match (step.update, step.word, step.meaning) {
         (Some(new), Some(found), meaning) => {
             if !swapped(found, new, meaning) {
@@ -165,7 +277,7 @@ fn swapped(found: u64, new: u64, meaning: Meaning) -> bool {
 }
 
 /// Which bit of a leaf is to be set before the walk goes on.
-pub fn to_be_set(step: &Step) -> &'static str {
+fn to_be_set(step: &Step) -> &'static str {
     match step.word.map(|word| Entry(word).accessed()) {
         Some(true) => "D=0, to be set by hardware first",
         _ => "A=0, to be set by hardware first",
@@ -248,7 +360,7 @@ fn denied(query: &Query, at: &Position, word: u64) -> Denied {
 }
 
 /// Why a walk that ends with these steps faults: the bits, where it is about rights, and the clause.
-pub fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
+fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
     let last = steps.last();
     let word = last.and_then(|step| step.word);
     let why = match (fault.kind, word) {
@@ -267,7 +379,7 @@ pub fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
 }
 
 /// Why the walk faults, in a few words.
-pub fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
+fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
     let stage = match at.stage() {
         Stage::Guest => "this mode",
         Stage::Host => "the G-stage's mode",
@@ -363,7 +475,7 @@ fn clause(fault: &Fault, why: Why) -> String {
 }
 
 /// The registers of the trap in a line.
-pub fn trap(fault: &Fault, query: &Query) -> Option<String> {
+fn trap(fault: &Fault, query: &Query) -> Option<String> {
     let trap = fault.trap?;
     let mut text = format!("{}; xtval {}", trap.describe(), query.gva);
     if trap.gva {

@@ -5,36 +5,18 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::formats;
 use super::mismatch::{Sides, rests_on, title};
-use super::riscv;
 use crate::addr::{Gpa, Hpa};
 use crate::bench::{Failed, Failure, Read, Stats};
 use crate::format::Format;
 use crate::golden::{self, Mapping, Meaning, Step};
-use crate::mmu::{Fault, FaultKind, Position, Purpose, Query, describe_outcome};
+use crate::mmu::{Fault, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
 /// What a query asks, in a line.
 pub fn query(query: &Query, format: Format) -> String {
-    if format.is_riscv() {
-        return riscv::query(query);
-    }
-    let context = &query.context;
-    let mut text = format!("{} gVA {}", query.access, query.gva);
-    match context.guest_root() {
-        Some(root) => write!(text, "; guest root gPA {root}, ").expect("writing to a string"),
-        None => text.push_str("; guest table off, "),
-    }
-    write!(
-        text,
-        "host root hPA {}, ASID {}, VMID {}, rights mode {}",
-        context.host.root,
-        context.asid,
-        context.vmid,
-        if context.rights { "on" } else { "off" }
-    )
-    .expect("writing to a string");
-    text
+    formats::of(format).query(query)
 }
 
 fn table_name(step: &Step, format: Format) -> String {
@@ -65,15 +47,7 @@ fn gpa(step: &Step) -> Gpa {
 /// What a step means, in words.
 pub fn meaning(step: &Step, format: Format) -> String {
     let next = || format.level_name(step.at.level().saturating_sub(1));
-    if format.is_riscv()
-        && let Meaning::Fault(kind) = step.meaning
-    {
-        let note = riscv::note(step, format);
-        return format!(
-            "FAULT {kind}: {note}{}",
-            riscv::reason(kind, &step.at, step.word)
-        );
-    }
+    let rules = formats::of(format);
     let text = match step.meaning {
         Meaning::GuestTable(at) => format!("guest {} table is at gPA {at}", next()),
         Meaning::HostTable(at) => format!("host {} table is at hPA {at}", next()),
@@ -88,35 +62,16 @@ pub fn meaning(step: &Step, format: Format) -> String {
             ),
             _ => format!("the data is at hPA {hpa}"),
         },
-        Meaning::SetAccessedDirty if format.is_riscv() => riscv::to_be_set(step).to_owned(),
-        Meaning::SetAccessedDirty => "accessed or dirty bit to be set first".to_owned(),
-        Meaning::Fault(kind) => match kind {
-            FaultKind::Memory => "FAULT memory: no word there, or an error".to_owned(),
-            FaultKind::Misaligned => format!(
-                "FAULT misaligned: not a multiple of {}",
-                format.geometry().pte_bytes()
-            ),
-            FaultKind::Width => "FAULT width: past the machine's addresses".to_owned(),
-            FaultKind::Reserved => "FAULT reserved: bits above the address are set".to_owned(),
-            FaultKind::Invalid => "FAULT invalid: the valid bit is 0".to_owned(),
-            FaultKind::Permission => "FAULT permission: not permitted by the leaf".to_owned(),
-            FaultKind::AccessedDirty => {
-                "FAULT accessed-dirty: A, or D for a store, is clear".to_owned()
-            }
-            FaultKind::Pointer => "FAULT pointer: below the last level".to_owned(),
-        },
+        Meaning::SetAccessedDirty => rules.to_be_set(step).to_owned(),
+        Meaning::Fault(kind) => {
+            return format!("FAULT {kind}: {}", rules.fault(format, step, kind));
+        }
     };
-    match format.is_riscv() {
-        true => riscv::note(step, format) + &text,
-        false => text,
-    }
+    rules.note(format, step) + &text
 }
 
 fn hex(word: Option<u64>, format: Format) -> String {
-    let digits = match format.is_riscv() {
-        true => format.geometry().pte_width as usize / 4,
-        false => 5,
-    };
+    let digits = formats::of(format).word_digits(format);
     word.map_or_else(|| "-".to_owned(), |word| format!("0x{word:0digits$X}"))
 }
 
@@ -131,6 +86,8 @@ pub fn walk(
     found: &Result<Mapping, Fault>,
     cycles: Option<&[Read]>,
 ) -> String {
+    let rules = formats::of(format);
+    let fields = rules.fields();
     let mut rows = Vec::new();
     let mut header = vec![
         "#",
@@ -141,7 +98,7 @@ pub fn walk(
         "word",
         "means",
     ];
-    if format.is_riscv() {
+    if fields.is_some() {
         header.insert(6, "fields");
     }
     if cycles.is_some() {
@@ -163,8 +120,8 @@ pub fn walk(
             hex(step.word, format),
             meaning(step, format),
         ];
-        if format.is_riscv() {
-            row.insert(6, step.word.map_or_else(|| "-".to_owned(), riscv::fields));
+        if let Some(fields) = fields {
+            row.insert(6, step.word.map_or_else(|| "-".to_owned(), fields));
         }
         if let Some(cycles) = cycles {
             let cycle = step.hpa.and_then(|_| cycles.get(reads));
@@ -186,7 +143,7 @@ pub fn walk(
             String::new(),
             "the access itself, which is not the MMU's".to_owned(),
         ];
-        if format.is_riscv() {
+        if fields.is_some() {
             row.insert(6, String::new());
         }
         if cycles.is_some() {
@@ -196,67 +153,40 @@ pub fn walk(
     }
     let mut text = table(&rows);
     match found {
-        Ok(mapping) if format.is_riscv() => writeln!(
-            text,
-            "  => {}: {} for the walk, {} accesses with the data",
-            describe_outcome(&golden::answer(&Ok(*mapping)), format),
-            accesses(steps),
-            reads + 1
-        ),
         Ok(mapping) => writeln!(
             text,
-            "  => hPA {}: {reads} reads for the walk, {} accesses with the data",
-            mapping.hpa,
+            "  => {} for the walk, {} accesses with the data",
+            rules.found(format, mapping, steps),
             reads + 1
-        ),
-        Err(fault) if format.is_riscv() => writeln!(
-            text,
-            "  => {}: {} for the walk, no data",
-            Fault {
-                trap: None,
-                ..*fault
-            }
-            .describe(format),
-            accesses(steps)
         ),
         Err(fault) => writeln!(
             text,
-            "  => {}: {reads} reads for the walk, no data",
-            fault.describe(format)
+            "  => {} for the walk, no data",
+            rules.faulted(format, fault, steps)
         ),
     }
     .expect("writing to a string");
     text
 }
 
-/// How many reads, and updates if there are any.
-fn accesses(steps: &[Step]) -> String {
-    let made = |update: bool| {
-        let of_kind = |s: &&Step| s.hpa.is_some() && s.update.is_some() == update;
-        steps.iter().filter(of_kind).count()
-    };
-    match (made(false), made(true)) {
-        (reads, 0) => format!("{reads} reads"),
-        (reads, 1) => format!("{reads} reads and 1 update"),
-        (reads, updates) => format!("{reads} reads and {updates} updates"),
-    }
-}
-
-/// What a fault of RISC-V puts into registers, and the clause by which the walk faults; nothing for other formats.
+/// The trap of a fault, and the clause by which the walk faults, if the format has them.
 pub fn trap(
     query: &Query,
     steps: &[Step],
     found: &Result<Mapping, Fault>,
     format: Format,
 ) -> String {
-    match found {
-        Err(fault) if format.is_riscv() => {
-            let trap = riscv::trap(fault, query).map(|trap| format!("  trap: {trap}\n"));
-            let why = riscv::why(fault, query, steps);
-            format!("{}  why: {why}\n", trap.unwrap_or_default())
-        }
-        _ => String::new(),
-    }
+    let Err(fault) = found else {
+        return String::new();
+    };
+    let rules = formats::of(format);
+    let trap = rules
+        .trap(fault, query)
+        .map(|trap| format!("  trap: {trap}\n"));
+    let why = rules
+        .why(fault, query, steps)
+        .map(|why| format!("  why: {why}\n"));
+    trap.unwrap_or_default() + &why.unwrap_or_default()
 }
 
 /// Rows of cells in columns, the first row as a heading.

@@ -16,8 +16,8 @@ pub(super) type PlainWord = fn(u64, &Scenario) -> u64;
 pub(super) struct Target {
     /// The address of the page or of the table.
     pub address: u64,
-    /// log2 of the bytes of the page, or of the page that the table fills; none for a table that may
-    /// begin anywhere.
+    /// log2 of the bytes of the page, or of the page that the table fills; none for a table that
+    /// may begin anywhere.
     pub size: Option<u32>,
     /// The low bits of an index of level 0 that stay as they are, because the page is larger than
     /// its level says.

@@ -23,7 +23,8 @@ impl Observer for Reads {
 }
 
 impl Shrinker<'_> {
-    /// Leaves out words that neither the device nor the golden walk of the failure reads, and edits of such.
+    /// Leaves out words that neither the device nor the golden walk of the failure reads, and edits
+    /// of such.
     pub(super) fn drop_words(&mut self) {
         let mut reads = Reads(BTreeSet::new());
         let scenario = self.scenario.clone();

@@ -138,7 +138,8 @@ fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
     Some(new)
 }
 
-/// The host's stages with the most levels begin at the tables below the root, the first four of which make the new one.
+/// The host's stages with the most levels begin at the tables below the root, the first four of
+/// which make the new one.
 fn fewer_host_levels(scenario: &Scenario) -> Option<Scenario> {
     let format = scenario.machine.format;
     let geometry = format.geometry();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Stages off, fewer levels, low addresses.
 //!
-//! What a word is for is known from the golden walks of all accesses. A change renames addresses everywhere that they stand: in words, by
-//! the role of each; in the places of words; in roots, accesses and fences. Whether it was right shows when it is run.
+//! What a word is for is known from the golden walks of all accesses. A change renames addresses
+//! everywhere that they stand: in words, by the role of each; in the places of words; in roots,
+//! accesses and fences. Whether it was right shows when it is run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,8 +123,9 @@ struct Block {
     new: u64,
 }
 
-/// New names of addresses. In gVAs and gPAs, the indices in use at a level become 0, 1, 2...: the same for both kinds, which a superpage
-/// ties together. In host memory, pages go to the lowest place there is.
+/// New names of addresses. In gVAs and gPAs, the indices in use at a level become 0, 1, 2...: the
+/// same for both kinds, which a superpage ties together. In host memory, pages go to the lowest
+/// place there is.
 pub(super) struct Renaming {
     format: Format,
     rules: &'static dyn ShrinkFormat,

@@ -24,7 +24,8 @@ pub enum Format {
     Classic32,
     /// RISC-V with MXLEN 32: Sv32 over Sv32x4, each stage on or off.
     Rv32,
-    /// RISC-V with MXLEN 64: Sv39, Sv48 or Sv57 over Sv39x4, Sv48x4 or Sv57x4, each stage on or off.
+    /// RISC-V with MXLEN 64: Sv39, Sv48 or Sv57 over Sv39x4, Sv48x4 or Sv57x4, each stage on or
+    /// off.
     Rv64,
 }
 
@@ -219,8 +220,8 @@ impl Format {
         self.facts().native_contexts
     }
 
-    /// Whether the context of a request has a privilege with its switches (user mode, SUM, MXR); else
-    /// it has rights mode.
+    /// Whether the context of a request has a privilege with its switches (user mode, SUM, MXR);
+    /// else it has rights mode.
     pub const fn has_privileges(self) -> bool {
         self.facts().privileges
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Table entries and control registers of RISC-V (`RV32`, `RV64`).
 //!
-//! Clauses are those of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture. Its names of the two stages are
-//! VS-stage (here the guest's) and G-stage (the host's).
+//! Clauses are those of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture. Its
+//! names of the two stages are VS-stage (here the guest's) and G-stage (the host's).
 //!
 //! | bits of an entry | field | |
 //! |---|---|---|
@@ -42,7 +42,8 @@ const N: u64 = 1 << 63;
 
 /// log2 of a page's bytes, in every mode.
 const PAGE_SHIFT: u32 = 12;
-/// log2 of the bytes of the one NAPOT page there is ("Svnapot", Table "Page table entry encodings when pte.N=1").
+/// log2 of the bytes of the one NAPOT page there is ("Svnapot", Table "Page table entry encodings
+/// when pte.N=1").
 pub const NAPOT_PAGE_SIZE: u32 = 16;
 /// PPN\[3:0\] of a NAPOT page of 64 KiB.
 const NAPOT_64K: u64 = 0b1000;
@@ -122,7 +123,8 @@ const fn root_masks(geometry: &Geometry) -> [u64; 2] {
 
 /// A table entry ("Sv32: Addressing and Memory Protection", and the same of Sv39).
 ///
-/// An entry of RV32 is the low half of one of RV64: its PPN has 22 bits, and the fields above read 0.
+/// An entry of RV32 is the low half of one of RV64: its PPN has 22 bits, and the fields above read
+/// 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Entry(pub u64);
 
@@ -132,7 +134,8 @@ impl Entry {
         Self(V).with_address(table)
     }
 
-    /// A leaf for the page that starts at `page`, a multiple of 4 KiB. A and D are set, all else that is not a right is clear.
+    /// A leaf for the page that starts at `page`, a multiple of 4 KiB. A and D are set, all else
+    /// that is not a right is clear.
     pub const fn leaf(page: u64, rights: Rights) -> Self {
         Self(V | A | D).with_address(page).with_rights(rights)
     }
@@ -199,7 +202,8 @@ impl Entry {
         self.has(N)
     }
 
-    /// Whether it is a pointer, if it is valid: "if pte.r=1 or pte.x=1", a leaf; and W without R is not valid.
+    /// Whether it is a pointer, if it is valid: "if pte.r=1 or pte.x=1", a leaf; and W without R is
+    /// not valid.
     pub const fn is_pointer(self) -> bool {
         !self.has(R | W | X)
     }
@@ -266,7 +270,8 @@ impl Entry {
         Self(self.0 & !PPN | address >> PAGE_SHIFT << PPN_SHIFT & PPN)
     }
 
-    /// With the low two bits of `encoding`; [`crate::mmu::MemoryType`] lists those that are not reserved. RV64 only.
+    /// With the low two bits of `encoding`; [`crate::mmu::MemoryType`] lists those that are not
+    /// reserved. RV64 only.
     pub const fn with_pbmt(self, encoding: u8) -> Self {
         Self(self.0 & !PBMT | (encoding as u64) << PBMT_SHIFT & PBMT)
     }
@@ -298,7 +303,8 @@ pub fn levels_of_name(stage: Stage, name: &str) -> Option<u8> {
     (0..=5).find(|&levels| mode_name(stage, levels) == Some(name))
 }
 
-/// The number of levels of a MODE field of satp, vsatp or hgatp; none where the encoding is reserved.
+/// The number of levels of a MODE field of satp, vsatp or hgatp; none where the encoding is
+/// reserved.
 pub const fn levels_of_mode(xlen: Xlen, mode: u8) -> Option<u8> {
     match (xlen, mode) {
         (_, 0) => Some(0),
@@ -554,8 +560,8 @@ impl Csrs {
         })
     }
 
-    /// The privilege and virtualization modes that an access is made with ("Memory Privilege in mstatus Register", "Hypervisor
-    /// Virtual-Machine Load and Store Instructions").
+    /// The privilege and virtualization modes that an access is made with ("Memory Privilege in
+    /// mstatus Register", "Hypervisor Virtual-Machine Load and Store Instructions").
     ///
     /// # Errors
     /// If the access would trap before it is translated.
@@ -615,7 +621,8 @@ impl Csrs {
         context.guest = StageControl {
             levels: guest.levels,
             root: Gpa(guest.root),
-            // "Setting MXR at HS-level overrides both VS-stage and G-stage execute-only permissions."
+            // "Setting MXR at HS-level overrides both VS-stage and G-stage execute-only
+            // permissions."
             mxr: self.mxr || virt && self.vs_mxr,
             adue: self.svadu && self.m_adue && (self.h_adue || !virt),
             pbmte: self.svpbmt && self.m_pbmte && (self.h_pbmte || !virt),
@@ -625,7 +632,8 @@ impl Csrs {
             let host = self.atp(Register::Hgatp, self.hgatp)?;
             context.host = StageControl {
                 levels: host.levels,
-                // "The root page table is 16 KiB and must be aligned to a 16-KiB boundary": PPN[1:0] read 0.
+                // "The root page table is 16 KiB and must be aligned to a 16-KiB boundary":
+                // PPN[1:0] read 0.
                 root: Hpa(host.root & !0x3FFF),
                 mxr: self.mxr,
                 adue: self.svadu && self.m_adue,

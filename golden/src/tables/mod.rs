@@ -201,10 +201,12 @@ pub trait TableMemory {
     /// Sets the word of a table.
     ///
     /// # Errors
-    /// [`Occupied`], from a memory that knows what else is there. [`HostMemory`] does not, and takes everything.
+    /// [`Occupied`], from a memory that knows what else is there. [`HostMemory`] does not, and
+    /// takes everything.
     fn set(&mut self, at: Hpa, word: u64) -> Result<(), Occupied>;
 
-    /// Sets a word of a guest table at `to`, because the host has moved the page, which was at `from`.
+    /// Sets a word of a guest table at `to`, because the host has moved the page, which was at
+    /// `from`.
     ///
     /// # Errors
     /// As [`TableMemory::set`].
@@ -225,10 +227,11 @@ impl TableMemory for HostMemory {
     }
 }
 
-/// The fence that a change to a table owes: until it is made, the TLB may answer with what was true before.
+/// The fence that a change to a table owes: until it is made, the TLB may answer with what was true
+/// before.
 ///
-/// It names the page that changed. What it cannot know is who uses the table, so it is of every ASID and VMID until
-/// [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
+/// It names the page that changed. What it cannot know is who uses the table, so it is of every
+/// ASID and VMID until [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a change to a table is seen for certain only after its fence; `ignore` says that this is meant"]
 pub struct FenceOwed {
@@ -245,8 +248,8 @@ impl FenceOwed {
         }
     }
 
-    /// Only of this ASID: no other uses the table. A fence of a global page stays one of every ASID, as one by ASID
-    /// passes it over.
+    /// Only of this ASID: no other uses the table. A fence of a global page stays one of every
+    /// ASID, as one by ASID passes it over.
     pub fn of_asid(mut self, asid: u16) -> Self {
         if !self.global {
             self.fence.asid = Some(asid);
@@ -266,7 +269,8 @@ impl FenceOwed {
         self
     }
 
-    /// Of every page, for one who knows of guest tables in the page that the table does not know of.
+    /// Of every page, for one who knows of guest tables in the page that the table does not know
+    /// of.
     pub fn of_every_page(mut self) -> Self {
         self.fence.gva = None;
         self.fence.gpa = None;
@@ -297,8 +301,8 @@ impl TableFrames {
     /// Room in `bytes` from `from` on.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] if `from` is not a multiple of the size of an entry, and [`TableError::Width`] if the
-    /// room does not fit the format's hPA.
+    /// [`TableError::Unaligned`] if `from` is not a multiple of the size of an entry, and
+    /// [`TableError::Width`] if the room does not fit the format's hPA.
     pub fn new(format: Format, from: Hpa, bytes: u64) -> Result<Self, TableError> {
         let geometry = format.geometry();
         let start = Address::Hpa(from);
@@ -368,7 +372,8 @@ fn put_host_words(memory: &mut dyn TableMemory, words: Words) -> Result<(), Tabl
     Ok(())
 }
 
-/// Puts each word where the host has put its own gPA: the next word of a table may be in another page.
+/// Puts each word where the host has put its own gPA: the next word of a table may be in another
+/// page.
 fn put_guest_words(
     memory: &mut dyn TableMemory,
     host: &mut dyn GuestMemory,

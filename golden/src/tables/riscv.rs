@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Page tables of RISC-V, built into memory from mappings.
 //!
-//! A [`HostTable`] is a G-stage table, gPA=>hPA; a [`GuestTable`] is a VS-stage table, gVA=>gPA, or, of a host without a virtual
-//! machine, the only one. A page may have any size that the mode has. All that a table does not map is 0, which is not
-//! valid, so that a walk reads no hole.
+//! A [`HostTable`] is a G-stage table, gPA=>hPA; a [`GuestTable`] is a VS-stage table, gVA=>gPA,
+//! or, of a host without a virtual machine, the only one. A page may have any size that the mode
+//! has. All that a table does not map is 0, which is not valid, so that a walk reads no hole.
 //!
 //! ```
 //! use nestwalk_golden::addr::{Gpa, Gva, Hpa};
@@ -126,7 +126,8 @@ struct Tree {
     root: u64,
     /// Tables below the root, by level and by the address bits above those that they translate.
     tables: BTreeMap<(u32, u64), u64>,
-    /// Leaves by the first address of their page, as far as the mode translates it; they do not overlap.
+    /// Leaves by the first address of their page, as far as the mode translates it; they do not
+    /// overlap.
     leaves: BTreeMap<u64, Leaf>,
 }
 
@@ -216,8 +217,8 @@ impl Tree {
             })
     }
 
-    /// `from` must be an address that the mode translates, and the start of such a page; `to` the start of another that an
-    /// entry can name.
+    /// `from` must be an address that the mode translates, and the start of such a page; `to` the
+    /// start of another that an entry can name.
     fn check(&self, from: Address, to: Option<Address>, size: u32) -> Result<(), TableError> {
         let unit = 1 << size;
         from.must_be_multiple_of(unit)?;
@@ -272,7 +273,8 @@ impl Tree {
             .collect()
     }
 
-    /// Sets the leaf of the page at `from`; makes the tables on the way to it. Says whether the page was or is global.
+    /// Sets the leaf of the page at `from`; makes the tables on the way to it. Says whether the
+    /// page was or is global.
     fn set(
         &mut self,
         from: Address,
@@ -302,7 +304,8 @@ impl Tree {
         let mut words = Words::new();
         // Of the table above, once a table has been made.
         let mut pointer = None;
-        // From the leaf up, so that a walk under way never follows a pointer to a table that is not there yet.
+        // From the leaf up, so that a walk under way never follows a pointer to a table that is not
+        // there yet.
         for level in leaf_level..u32::from(self.levels) {
             let there = match level == self.root_level() {
                 true => Some(self.root),
@@ -407,8 +410,8 @@ impl HostTable {
     /// A table of so many levels that maps nothing. Its root takes 16 KiB.
     ///
     /// # Errors
-    /// [`TableError::Levels`], [`TableError::Unaligned`] if the frames are not pages, [`TableError::NoFrame`] and
-    /// [`TableError::Occupied`].
+    /// [`TableError::Levels`], [`TableError::Unaligned`] if the frames are not pages,
+    /// [`TableError::NoFrame`] and [`TableError::Occupied`].
     pub fn new(
         format: Format,
         levels: u8,
@@ -438,12 +441,13 @@ impl HostTable {
         self.tree.levels
     }
 
-    /// Maps the page at `from` to the one at `to`; another of the same size that was there is replaced. Words of guest tables in the
-    /// page are carried along.
+    /// Maps the page at `from` to the one at `to`; another of the same size that was there is
+    /// replaced. Words of guest tables in the page are carried along.
     ///
     /// # Errors
-    /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and [`TableError::Width`] if the mode has no
-    /// such page, [`TableError::Overlap`], [`TableError::NoFrame`] and [`TableError::Occupied`].
+    /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and
+    /// [`TableError::Width`] if the mode has no such page, [`TableError::Overlap`],
+    /// [`TableError::NoFrame`] and [`TableError::Occupied`].
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -475,8 +479,8 @@ impl HostTable {
     /// Makes the leaf of the page that starts at `from` 0: not valid.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page, [`TableError::NotMapped`], and
-    /// [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page,
+    /// [`TableError::NotMapped`], and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -505,8 +509,8 @@ impl HostTable {
         self.guest_words.range(gpa.0..end).next().is_some()
     }
 
-    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by its gPA, which is
-    /// about translations *to* the page, is not enough.
+    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by
+    /// its gPA, which is about translations *to* the page, is not enough.
     fn owed(&self, from: Gpa, size: u32) -> FenceOwed {
         let owed = FenceOwed::of(Fence {
             gpa: Some(from),
@@ -530,7 +534,8 @@ impl GuestMemory for HostTable {
     }
 }
 
-/// Guest physical memory that is host physical memory: there is no virtual machine, or its G-stage is Bare.
+/// Guest physical memory that is host physical memory: there is no virtual machine, or its G-stage
+/// is Bare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoHost;
 
@@ -542,7 +547,8 @@ impl GuestMemory for NoHost {
     fn note(&mut self, _: Gpa, _: Hpa, _: u64) {}
 }
 
-/// A VS-stage table, gVA=>gPA: what a process has for memory. With [`NoHost`], the only stage there is.
+/// A VS-stage table, gVA=>gPA: what a process has for memory. With [`NoHost`], the only stage there
+/// is.
 #[derive(Clone, Debug)]
 pub struct GuestTable {
     tree: Tree,
@@ -553,8 +559,9 @@ impl GuestTable {
     /// A table of so many levels that maps nothing, at the start of `room`.
     ///
     /// # Errors
-    /// [`TableError::Levels`]; [`TableError::Unaligned`], [`TableError::Width`] and [`TableError::NoGuestRoom`] if there is no room for
-    /// it in guest physical memory, [`TableError::GuestTableUnmapped`] if there is none in the host's, and
+    /// [`TableError::Levels`]; [`TableError::Unaligned`], [`TableError::Width`] and
+    /// [`TableError::NoGuestRoom`] if there is no room for it in guest physical memory,
+    /// [`TableError::GuestTableUnmapped`] if there is none in the host's, and
     /// [`TableError::Occupied`].
     pub fn new(
         format: Format,
@@ -582,11 +589,13 @@ impl GuestTable {
         self.tree.levels
     }
 
-    /// Maps the page at `from` to the one at `to`; another of the same size that was there is replaced.
+    /// Maps the page at `from` to the one at `to`; another of the same size that was there is
+    /// replaced.
     ///
     /// # Errors
-    /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and [`TableError::Width`] if the mode has no
-    /// such page, [`TableError::Overlap`], and the errors of [`GuestTable::new`] if a table is added.
+    /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and
+    /// [`TableError::Width`] if the mode has no such page, [`TableError::Overlap`], and the errors
+    /// of [`GuestTable::new`] if a table is added.
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -611,8 +620,8 @@ impl GuestTable {
     /// Makes the leaf of the page that starts at `from` 0: not valid.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page, [`TableError::NotMapped`],
-    /// [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page,
+    /// [`TableError::NotMapped`], [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -726,8 +735,8 @@ mod tests {
                 let Machine { memory, host, .. } = &mut machine;
                 let mut guest = GuestTable::new(Format::Rv64, levels, memory, host, room).unwrap();
                 for (i, &size) in (1u64..).zip(sizes) {
-                    // The highest page of its size but some, each below a root entry of its own. It is at gPA 0, but for
-                    // those that can be in the memory that there is.
+                    // The highest page of its size but some, each below a root entry of its own. It
+                    // is at gPA 0, but for those that can be in the memory that there is.
                     let from = 0u64.wrapping_sub(i << (12 + 9 * (u32::from(levels) - 1)).max(size));
                     let to = if size <= 21 { RAM.0 + 0x20_0000 } else { 0 };
                     let page = Page {

@@ -20,7 +20,7 @@ axis! {
 
 covergroup! {
     "answer-order":
-    "answers, before or after those of older requests";
+    "responses, before or after those of older requests";
     /// A request gets its response.
     pub struct AnswerOrder {
         answer: Answer = "answer",

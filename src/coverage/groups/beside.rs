@@ -33,7 +33,7 @@ axis! {
 
 covergroup! {
     "beside":
-    "requests while the TLB held an entry that was theirs but for one thing";
+    "requests that match an entry of the TLB but for one thing";
     /// The TLB contains an entry that is a request's but for one thing.
     pub struct Beside {
         but_for: ButFor = "but for",

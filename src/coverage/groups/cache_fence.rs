@@ -14,7 +14,7 @@ pub(super) const ANY_GPA: &str =
 
 covergroup! {
     "cache-fence":
-    "fences by their operands, and what they met in the walk caches of each level";
+    "fences by their operands, and how they met the page-walk caches of each level";
     /// A fence meets a page-walk cache that is in use.
     pub struct CacheFence {
         operands: Operands = "operands",

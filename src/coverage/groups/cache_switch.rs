@@ -48,7 +48,7 @@ axis! {
 
 covergroup! {
     "cache-switch":
-    "walk caches that are switched while there is no walk";
+    "page-walk caches that are switched on and off while no walk is in flight";
     /// A page-walk cache is switched, or is met while or after it is off.
     pub struct CacheSwitch {
         cache: Switched = "cache",

@@ -11,7 +11,7 @@ use crate::golden::Meaning;
 
 covergroup! {
     "entry":
-    "entries that a walk went on from, by mode";
+    "entries from which a walk went on, by mode";
     /// A walk goes on from an entry.
     pub struct Entry {
         mode: Mode = "mode",

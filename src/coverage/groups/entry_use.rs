@@ -11,7 +11,7 @@ use crate::mmu::Access;
 
 covergroup! {
     "use":
-    "the same by access";
+    "entries from which a walk went on, by access";
     /// A walk for an access goes on from an entry.
     pub struct Use {
         entry: WalkPosition = "at",

@@ -37,7 +37,7 @@ axis! {
 
 covergroup! {
     "error-word":
-    "what was on the data lines beside an error of memory";
+    "words on the data lines beside an error of memory";
     /// Memory answers with an error.
     pub struct ErrorWord {
         of: Failed = "of",

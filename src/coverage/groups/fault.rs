@@ -12,7 +12,7 @@ use crate::mmu::{Access, FaultKind, Purpose};
 
 covergroup! {
     "fault":
-    "walks that end with a fault: which, at which entry, in which mode, of which access";
+    "walks that end with a fault, by its kind and entry, mode and access";
     /// A walk ends with a fault.
     pub struct Fault {
         mode: Mode = "mode",

@@ -38,7 +38,8 @@ axis! {
 
 covergroup! {
     "fence":
-    "fences by their operands, and what they met. What spares an entry does so alone: every other operand names it";
+    "fences by their operands, and how they met the TLB and the walks. An operand spares an entry \
+     if every other operand matches it";
     /// The device accepts a fence.
     pub struct Fence {
         operands: Operands = "operands",

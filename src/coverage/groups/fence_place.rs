@@ -21,7 +21,8 @@ axis! {
 
 covergroup! {
     "fence-place":
-    "walks that fences named: their state, the entry that they took last, and how many requests waited for them";
+    "walks that fences matched: their state, the entry that they took last, the number of requests \
+     that waited for them";
     /// A fence is offered that matches a walk.
     pub struct FencePlace {
         state: WalkState = "state",

@@ -22,7 +22,7 @@ axis! {
 
 covergroup! {
     "fence-walk":
-    "fences by their operands, and the state of the walks that they met when they were offered";
+    "fences by their operands, and the state of the walks in flight when they were offered";
     /// A fence is offered while a request is outstanding.
     pub struct FenceWalk {
         operands: Operands = "operands",

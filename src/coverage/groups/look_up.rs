@@ -29,7 +29,7 @@ axis! {
 
 covergroup! {
     "look-up":
-    "what became of requests";
+    "responses, and how requests got them";
     /// A request gets its response.
     pub struct LookUp {
         mode: Mode = "mode",

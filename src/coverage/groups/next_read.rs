@@ -32,7 +32,7 @@ axis! {
 
 covergroup! {
     "next-read":
-    "reads and updates that follow upon a word of the same walk, in devices without and with the read bypass";
+    "reads and updates after a word of the same walk, in devices without and with the read bypass";
     /// A walk reads or updates an entry after a word.
     pub struct NextRead {
         device: Device = "device",

@@ -19,7 +19,7 @@ axis! {
 
 covergroup! {
     "part":
-    "hits of translations of large pages: of the 4 KiB that was walked for, or of another part";
+    "hits in large pages: in the 4 KiB that was walked for, or in another part";
     /// The TLB hits.
     pub struct Part {
         guest_page: PageSize = "guest page",

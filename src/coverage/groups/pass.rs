@@ -10,7 +10,7 @@ use crate::format::Format;
 
 covergroup! {
     "pass":
-    "walks that a walk cache has led: to which entry, in which mode";
+    "hits in page-walk caches, by the entry that they led to and by mode";
     /// A walk hits in a page-walk cache.
     pub struct Pass {
         mode: Mode = "mode",

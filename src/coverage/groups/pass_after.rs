@@ -30,7 +30,8 @@ impl AxisValue for SparedBy {
 
 covergroup! {
     "pass-after":
-    "walks led by what a fence had just spared, since it was read, for one thing alone";
+    "hits in page-walk caches, by the one operand with which fences spared the entry since it was \
+     read";
     /// A walk hits in a page-walk cache.
     pub struct PassAfter {
         cache: PageWalkCache = "cache",

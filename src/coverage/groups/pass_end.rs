@@ -32,7 +32,7 @@ axis! {
 
 covergroup! {
     "pass-end":
-    "walks that a walk cache has led, by access, and what became of them";
+    "walks that hit in page-walk caches, by access, and how they ended";
     /// A walk ends that hit in page-walk caches.
     pub struct PassEnd {
         led_by: CacheKind = "led by",

@@ -39,7 +39,7 @@ axis! {
 
 covergroup! {
     "second-again":
-    "pages that the second-level TLB has given back to the first, and what then";
+    "pages that the second-level TLB gave back to the first, and what happened to them";
     /// A page comes back from the second-level TLB.
     pub struct SecondAgain {
         then: Then = "and",

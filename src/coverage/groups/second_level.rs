@@ -19,7 +19,7 @@ axis! {
 
 covergroup! {
     "second-level":
-    "translations that the second-level TLB has given";
+    "responses of the second-level TLB";
     /// The second-level TLB gives a translation.
     pub struct SecondLevel {
         mode: Mode = "mode",

@@ -47,7 +47,7 @@ impl Requests {
 
 covergroup! {
     "shared":
-    "requests that one walk answered";
+    "requests that shared one walk";
     /// The last request of a walk gets its result.
     pub struct Shared {
         slots: Slots = "slots",

@@ -21,7 +21,7 @@ axis! {
 
 covergroup! {
     "since-reset":
-    "what a device has gone through since its last reset";
+    "requests and fences since the last reset";
     /// A device has gone through so much since its last reset.
     pub struct SinceReset {
         many: Many = "so many",

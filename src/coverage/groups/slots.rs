@@ -32,7 +32,7 @@ impl AxisValue for WalkCount {
 
 covergroup! {
     "slots":
-    "walks at a time, when one begins";
+    "walks in flight when a walk began";
     /// A walk begins.
     pub struct Slots {
         slots: axes::Slots = "slots",

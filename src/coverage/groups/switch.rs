@@ -21,7 +21,8 @@ axis! {
 
 covergroup! {
     "switch":
-    "requests of another context than the one before: in what it differs, and whether a walk of the one before was under way";
+    "requests of another context than the request before: the field that differs, and whether a \
+     walk of the context before was in flight";
     /// A request is of another context than the request before.
     pub struct Switch {
         field: ContextField = "differs in",

@@ -98,7 +98,7 @@ axis! {
 
 covergroup! {
     "twin":
-    "requests whose context differs in one field only from that of an equal request before";
+    "requests whose context differs in one field from that of an equal request before";
     /// The context of a request differs in one field from that of an equal request.
     pub struct Twin {
         field: TwinField = "differs in",

@@ -10,7 +10,7 @@ use crate::format::Format;
 
 covergroup! {
     "update":
-    "compare-and-swaps of leaves, and what became of them";
+    "compare-and-swaps of leaves, and their outcomes";
     /// A walk updates a leaf.
     pub struct Update {
         stage: LeafStage = "stage",

@@ -54,7 +54,7 @@ impl Cycles {
 
 covergroup! {
     "wait":
-    "cycles for which what was offered at a port was not taken, or memory gave no answer";
+    "cycles in which a port did not accept what was offered, or memory did not answer";
     /// A port accepts what was offered, or memory answers.
     pub struct Wait {
         port: Held = "port",

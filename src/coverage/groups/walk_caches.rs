@@ -59,7 +59,7 @@ axis! {
 
 covergroup! {
     "walk-caches":
-    "walks by the walk caches in use, and how often these led one";
+    "walks by the page-walk caches in use, and their hits in them";
     /// A walk ends.
     pub struct WalkCaches {
         used: InUse = "in use",

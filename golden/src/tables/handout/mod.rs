@@ -125,7 +125,8 @@ impl Radix {
         let mut made = Vec::new();
         let mut words = Words::new();
         let mut word = leaf;
-        // From the leaf up, so that a walk under way never follows a pointer to a table that is not there yet.
+        // From the leaf up, so that a walk under way never follows a pointer to a table that is not
+        // there yet.
         for level in 0..geometry.levels {
             let there = if level == geometry.root_level() {
                 Some(self.root)
@@ -202,12 +203,12 @@ impl HostTable {
         Hpa(self.radix.root)
     }
 
-    /// Maps the page at `from` to the one at `to`, whatever it was mapped to before. Words of guest tables in the page
-    /// are carried along.
+    /// Maps the page at `from` to the one at `to`, whatever it was mapped to before. Words of guest
+    /// tables in the page are carried along.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page, [`TableError::NoFrame`] and
-    /// [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page,
+    /// [`TableError::NoFrame`] and [`TableError::Occupied`].
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -234,11 +235,12 @@ impl HostTable {
         Ok(self.owed(from))
     }
 
-    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise page 0.
+    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise
+    /// page 0.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page, [`TableError::NotMapped`], and
-    /// [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page,
+    /// [`TableError::NotMapped`], and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -280,8 +282,8 @@ impl HostTable {
             .is_some()
     }
 
-    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by its gPA, which is
-    /// about translations *to* the page, is not enough.
+    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by
+    /// its gPA, which is about translations *to* the page, is not enough.
     fn owed(&self, from: Gpa) -> FenceOwed {
         let owed = FenceOwed::of(Fence {
             gpa: Some(from),
@@ -312,8 +314,8 @@ impl GuestMemory for HostTable {
     }
 }
 
-/// A host table that somebody else has put into memory, of which only the root register is known. Rights in it are
-/// not looked at.
+/// A host table that somebody else has put into memory, of which only the root register is known.
+/// Rights in it are not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoot {
     /// The format of the table.
@@ -360,9 +362,9 @@ impl GuestTable {
     /// A table that maps nothing, at the start of `room`.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`], [`TableError::Width`] and [`TableError::NoGuestRoom`] if there is no room for it in
-    /// guest physical memory, [`TableError::GuestTableUnmapped`] if there is none in the host's, and
-    /// [`TableError::Occupied`].
+    /// [`TableError::Unaligned`], [`TableError::Width`] and [`TableError::NoGuestRoom`] if there is
+    /// no room for it in guest physical memory, [`TableError::GuestTableUnmapped`] if there is none
+    /// in the host's, and [`TableError::Occupied`].
     pub fn new(
         format: Format,
         memory: &mut dyn TableMemory,
@@ -382,8 +384,8 @@ impl GuestTable {
     /// Maps the page at `from` to the one at `to`, whatever it was mapped to before.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page, and the errors of
-    /// [`GuestTable::new`] if a table is added.
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page, and the
+    /// errors of [`GuestTable::new`] if a table is added.
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -401,11 +403,12 @@ impl GuestTable {
         Ok(Self::owed(from))
     }
 
-    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise page 0.
+    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise
+    /// page 0.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page, [`TableError::NotMapped`],
-    /// [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page,
+    /// [`TableError::NotMapped`], [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,

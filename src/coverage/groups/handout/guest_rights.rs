@@ -11,7 +11,7 @@ use crate::mmu::{Access, Rights};
 
 covergroup! {
     "guest-rights":
-    "rights mode: leaves of the guest that have been held against an access";
+    "rights mode: leaves of the guest whose rights were checked";
     /// The rights of the guest's leaf are checked.
     pub struct GuestRights {
         leaf: Rights = "leaf",

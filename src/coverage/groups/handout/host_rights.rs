@@ -11,7 +11,7 @@ use crate::mmu::{Access, Rights};
 
 covergroup! {
     "host-rights":
-    "rights mode: leaves of the host that have been held against an access";
+    "rights mode: leaves of the host whose rights were checked";
     /// The rights of the host's leaf of the data are checked.
     pub struct HostRights {
         leaf: Rights = "leaf",

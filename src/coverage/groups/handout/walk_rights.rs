@@ -11,7 +11,8 @@ use crate::mmu::Rights;
 
 covergroup! {
     "walk-rights":
-    "rights mode: leaves of the host that have been held against the walk's read of a guest entry";
+    "rights mode: leaves of the host whose rights were checked for the walk's read of a guest \
+     entry";
     /// The rights of the host's leaf of a guest entry are checked.
     pub struct WalkRights {
         leaf: Rights = "leaf",

@@ -23,7 +23,7 @@ axis! {
 
 covergroup! {
     "guest-rights":
-    "leaves of the guest's stage that have been held against an access";
+    "leaves of the guest's stage whose rights were checked";
     /// The rights of a leaf of the guest's stage are checked.
     pub struct GuestRights {
         leaf: Rights = "leaf",

@@ -11,7 +11,7 @@ use crate::mmu::{Access, Rights};
 
 covergroup! {
     "host-rights":
-    "leaves of the host's stage that have been held against an access";
+    "leaves of the host's stage whose rights were checked";
     /// The rights of the host's leaf of the data are checked.
     pub struct HostRights {
         leaf: Rights = "leaf",

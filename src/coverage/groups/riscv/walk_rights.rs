@@ -21,7 +21,8 @@ axis! {
 
 covergroup! {
     "walk-rights":
-    "leaves of the host's stage that have been held against the walk's own access to a guest entry";
+    "leaves of the host's stage whose rights were checked for the walk's own access to a guest \
+     entry";
     /// The rights of the host's leaf of a guest entry are checked.
     pub struct WalkRights {
         purpose: WalkAccess = "purpose",
