@@ -20,7 +20,7 @@ use crate::stimulus;
 use crate::version::Versions;
 
 /// Version of the format of these files.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What came of a campaign, or of a shard of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

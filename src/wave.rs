@@ -15,6 +15,7 @@ use crate::bench::{self, Check, Failed, Failure, Observer, Stats};
 use crate::dut::{Dut, Inputs, Outputs};
 use crate::mmu::describe_outcome;
 use crate::report::Recorder;
+use crate::report::mismatch::title;
 use crate::scenario::{Op, Scenario};
 use crate::shown;
 
@@ -388,9 +389,9 @@ impl Focus {
     fn of(failed: &Failed, recorder: &Recorder) -> Self {
         let (check, op, what) = match &failed.failure {
             Failure::Mismatch(mismatch) => (
-                Some(mismatch.check),
+                Some(mismatch.check()),
                 mismatch.op,
-                mismatch.check.to_string(),
+                title(mismatch.check()).to_owned(),
             ),
             Failure::Hang { op, .. } => (None, Some(*op), "hang".to_owned()),
             Failure::Device { .. } => (None, None, "RTL assertion".to_owned()),
@@ -400,7 +401,7 @@ impl Focus {
             .map(|walk| format!("walk slot {}", recorder.walks[walk].slot));
         let others: &[&str] = match check {
             Some(Check::Reads) => &["memory port", "request"],
-            Some(Check::Answer) => &["memory port", "response", "fault"],
+            Some(Check::WalkResponse) => &["memory port", "response", "fault"],
             Some(Check::Hit) => &["response", "fault", "TLB", "fence"],
             Some(_) => &["TLB", "fence", "response", "request"],
             None => &["request", "response", "memory port"],

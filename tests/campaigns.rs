@@ -378,8 +378,8 @@ fn a_file_that_is_damaged_or_of_another_kind_is_refused() {
         ("[1, 2]".to_owned(), "is no file of results"),
         (text[..text.len() / 2].to_owned(), "is no file of results"),
         (
-            with("\"nestwalk_results\": 3", "\"nestwalk_results\": 2"),
-            "is of version 2",
+            with("\"nestwalk_results\": 4", "\"nestwalk_results\": 3"),
+            "is of version 3",
         ),
         (
             with("\"interrupted\": false", "\"interrupted\": true"),
@@ -854,7 +854,8 @@ fn the_bundle_says_the_same_in_each_of_its_files_and_holds_what_runs_it_again() 
     for part in [
         &format!("MISMATCH in cycle {cycle}: a miss where the TLB must hit\n"),
         "\n  expected: ",
-        "\n  got:      ",
+        "\n  observed: ",
+        "\n  rests on: docs/ports.md, \"TLB\"\n",
         &format!(
             "\n  again:    nestwalk run {}/scenario.toml\n",
             bundle.folder.display()

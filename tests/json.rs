@@ -6,11 +6,26 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use nestwalk::bench::{Failed, Failure};
+use nestwalk::addr::{Gpa, Gva, Hpa};
+use nestwalk::bench::memory_request::{
+    MemoryRequest, RequestCounts, Update, WalkPlace, WalkRequest,
+};
+use nestwalk::bench::mismatch::{
+    ActionAfterFence, AssignmentViolation, ExpectedHit, ExpectedRequest, FenceEvent, FillViolation,
+    HitReason, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit, ObservedRequest,
+    OvertakenUse, Page as GvaPage, PairingViolation, PortRequest, PortResponse, PortViolation,
+    ReplayViolation, RequestEvent, ResponseViolation, StaleOrigin, Stall, Violation, WalkCache,
+    WalkCacheHit, WalkCacheViolation, WalkEnd,
+};
+use nestwalk::bench::steps::{StepFault, StepPosition, StepRecord};
+use nestwalk::bench::{Check, Failed, Failure, Mismatch};
 use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
-use nestwalk::dut::DutError;
 use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::dut::{DutError, MalformedResponse, Next};
+use nestwalk::mmu::{
+    Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
+};
 use nestwalk::output::Outputs;
 use nestwalk::report::json as as_json;
 use nestwalk::results::Results;
@@ -41,6 +56,7 @@ struct Row {
 
 /// The tables of `docs/json.md`, and which of their fields have been seen.
 struct Page {
+    text: String,
     tables: BTreeMap<String, BTreeMap<String, Row>>,
     /// The schema versions that the page states, by the value of `schema`.
     versions: BTreeMap<String, u64>,
@@ -80,6 +96,7 @@ impl Page {
         }
         assert!(tables.len() > 30);
         Self {
+            text,
             tables,
             versions,
             seen: BTreeSet::new(),
@@ -145,6 +162,20 @@ impl Page {
         }
     }
 
+    /// Checks that the page has the kind and the reason of a side of a mismatch among those of its
+    /// check: in a column of the table of the values of `what`.
+    fn check_kind(&self, failure: &Value, side: &str, column: usize) {
+        let (_, table) = self.text.split_once("The values of `what`").unwrap();
+        let start = format!("| {} |", failure["check"]);
+        let row = table.lines().find(|line| line.starts_with(&start)).unwrap();
+        let cell = row.trim_matches('|').split('|').nth(column).unwrap();
+        for field in ["what", "because"] {
+            if let Some(value) = failure[side][field].as_str() {
+                assert!(cell.contains(&format!("`{value}`")), "{value}: {row}");
+            }
+        }
+    }
+
     /// The fields of the page that no document had.
     fn unseen(&self) -> Vec<String> {
         let all = self
@@ -187,6 +218,322 @@ fn ran(code: i32, arguments: &[&str]) -> Ran {
         ran.stdout, ran.stderr
     );
     ran
+}
+
+const CHECKS: [Check; 15] = [
+    Check::Reads,
+    Check::WalkResponse,
+    Check::Hit,
+    Check::MustHit,
+    Check::Fill,
+    Check::Coalescing,
+    Check::WrongWalk,
+    Check::Overtaken,
+    Check::AfterFence,
+    Check::Replay,
+    Check::OneResponse,
+    Check::Port,
+    Check::Stalled,
+    Check::Steps,
+    Check::WalkCache,
+];
+
+/// Violations of every check, with every field.
+fn violations(query: Query) -> Vec<Violation> {
+    let page: Outcome = Ok(Translation {
+        gpa: Gpa(0x1000),
+        hpa: Hpa(0x2000),
+        page_size: 16,
+        memory_type: MemoryType::Pma,
+    });
+    let at = Position::Host {
+        level: 0,
+        gpa: Gpa(0x1000),
+        purpose: Purpose::GuestEntry(1),
+    };
+    let fault = Fault {
+        kind: FaultKind::Invalid,
+        at,
+        trap: Some(Trap::default()),
+    };
+    let by = FenceEvent {
+        fence: Fence {
+            virt: true,
+            gva: Some(Gva(1)),
+            gpa: Some(Gpa(2)),
+            asid: Some(3),
+            vmid: Some(4),
+        },
+        cycle: 5,
+    };
+    let read = MemoryRequest {
+        hpa: Hpa(0x3000),
+        update: None,
+    };
+    let update = MemoryRequest {
+        update: Some(Update {
+            expected: 1,
+            new: 0x41,
+        }),
+        ..read
+    };
+    let place = |is_update| WalkPlace {
+        is_update,
+        number: 2,
+    };
+    let made = RequestCounts {
+        reads: 3,
+        updates: 1,
+    };
+    let observed = |request: MemoryRequest, in_walk: bool| ObservedRequest::Request {
+        request,
+        place: in_walk.then(|| place(request.update.is_some())),
+        cycle: 7,
+    };
+    let end = |response| {
+        ObservedRequest::End(WalkEnd {
+            made,
+            id: 1,
+            response,
+        })
+    };
+    let walk_request = |request: MemoryRequest| WalkRequest {
+        request,
+        place: place(request.update.is_some()),
+    };
+    let expected = |request| ExpectedRequest::Request {
+        request: walk_request(request),
+        at,
+    };
+    let reads = |expected, observed| Violation::Reads { expected, observed };
+    let mut all = vec![
+        reads(expected(read), observed(update, true)),
+        reads(expected(update), end(None)),
+        reads(expected(read), end(Some(Ok(Err(fault))))),
+        reads(
+            ExpectedRequest::End {
+                made,
+                outcome: page,
+            },
+            observed(read, true),
+        ),
+        reads(ExpectedRequest::NoWalk { slot: 1 }, observed(read, false)),
+    ];
+
+    let mut responses = vec![
+        ResponseViolation::Outcome {
+            expected: page,
+            observed: Err(fault),
+        },
+        ResponseViolation::Gva {
+            expected: Gva(1),
+            observed: Gva(2),
+        },
+    ];
+    let malformed = [
+        MalformedResponse::TranslationWithFaultFields,
+        MalformedResponse::TranslationWithTrapFields,
+        MalformedResponse::UnknownMemoryType,
+        MalformedResponse::UnknownFaultKind(15),
+        MalformedResponse::FaultWithTranslation,
+        MalformedResponse::GuestFaultWithHostFields,
+        MalformedResponse::DataFaultWithGuestLevel,
+        MalformedResponse::UnknownPurpose,
+        MalformedResponse::TrapWithoutTraps,
+    ];
+    responses.extend(malformed.map(ResponseViolation::Malformed));
+    all.extend(responses.into_iter().map(Violation::WalkResponse));
+
+    let hits = [
+        ExpectedHit::AnyOf(vec![page, Err(fault)]),
+        ExpectedHit::Miss(MissReason::NotPermitted),
+        ExpectedHit::Miss(MissReason::Invalidated(by)),
+        ExpectedHit::Miss(MissReason::NeverFound),
+        ExpectedHit::Miss(MissReason::NotFoundOfLate { known: 8 }),
+    ];
+    all.extend(hits.map(|expected| Violation::Hit {
+        expected,
+        observed: page,
+        origin: Some(StaleOrigin { found: 4, by }),
+    }));
+    let reasons = [
+        HitReason::Recent { of: 2 },
+        HitReason::Room { entries: 4 },
+        HitReason::L2,
+    ];
+    all.extend(reasons.map(|because| Violation::MustHit {
+        page: GvaPage {
+            gva: Gva(0x10000),
+            size: 16,
+        },
+        found: 9,
+        because,
+    }));
+    let no_fill = [
+        NoFillReason::Fault(fault),
+        NoFillReason::Invalidated(by),
+        NoFillReason::Overtaken(by),
+        NoFillReason::StagesOff,
+    ];
+    all.extend(no_fill.map(|reason| Violation::Fill(FillViolation::Unexpected(reason))));
+    all.extend([FillViolation::Missing, FillViolation::Repeated].map(Violation::Fill));
+    all.push(Violation::Coalescing { walk: 0, second: 1 });
+    let assignments = [
+        AssignmentViolation::NoWalk { slot: 1 },
+        AssignmentViolation::OtherRequest { slot: 1, query },
+        AssignmentViolation::SlotInUse { slot: 1 },
+        AssignmentViolation::OtherResult { slot: 1 },
+    ];
+    all.extend(assignments.map(Violation::WrongWalk));
+    let uses = [OvertakenUse::Shared { slot: 1 }, OvertakenUse::Answered];
+    all.extend(uses.map(|observed| Violation::Overtaken { by, observed }));
+    let actions = [
+        ActionAfterFence::Request {
+            request: walk_request(read),
+            cycle: 8,
+        },
+        ActionAfterFence::Request {
+            request: walk_request(update),
+            cycle: 8,
+        },
+        ActionAfterFence::Walk { slot: 1 },
+    ];
+    all.extend(actions.map(|observed| Violation::AfterFence { by, observed }));
+    let replays = [
+        ReplayViolation::Missing { by, observed: page },
+        ReplayViolation::Unexpected(NoReplayReason::WalkEnded(by)),
+        ReplayViolation::Unexpected(NoReplayReason::WalkNotOvertaken),
+        ReplayViolation::Unexpected(NoReplayReason::RequestNotOvertaken),
+        ReplayViolation::Fields {
+            expected: Gva(1),
+            observed: Gva(2),
+        },
+    ];
+    all.extend(replays.map(Violation::Replay));
+    let nobody = [
+        RequestEvent::Response,
+        RequestEvent::Miss,
+        RequestEvent::WalkResult,
+        RequestEvent::L2TlbHit,
+    ];
+    let mut pairings =
+        Vec::from(nobody.map(|observed| PairingViolation::NoRequest { id: 1, observed }));
+    pairings.extend([
+        PairingViolation::L2HitAgain,
+        PairingViolation::MissAfterL2Hit,
+        PairingViolation::BeforeWalkEnd,
+        PairingViolation::HitOfWalk,
+        PairingViolation::NeitherHitNorWalk,
+    ]);
+    all.extend(pairings.into_iter().map(Violation::OneResponse));
+
+    let response = |replay| PortResponse {
+        id: 1,
+        gva: Gva(1),
+        hit: false,
+        replay,
+        outcome: Ok(page),
+    };
+    let on_port = |request| PortRequest { slot: 1, request };
+    let changed = |stalled, now| PortViolation::ResponseChanged { stalled, now };
+    let request_changed = |stalled, now| PortViolation::MemoryRequestChanged {
+        stalled: on_port(stalled),
+        now,
+    };
+    let ports = [
+        changed(response(false), Some(response(true))),
+        changed(response(true), None),
+        request_changed(read, Some(on_port(update))),
+        request_changed(update, None),
+        PortViolation::FenceStalled { fence: by.fence },
+        PortViolation::RequestWithFence,
+        PortViolation::RequestBeforeFence { fence: by.fence },
+        PortViolation::NotRoundRobin {
+            slot: 1,
+            waited: 4,
+            most: 3,
+        },
+    ];
+    all.extend(ports.map(Violation::Port));
+    let stalls = [
+        Stall::Idle { cycles: 16 },
+        Stall::Unassigned {
+            slots: 4,
+            in_use: 1,
+            waiting: 2,
+            cycles: 4,
+        },
+    ];
+    all.extend(stalls.map(Violation::Stalled));
+    let step = StepRecord {
+        at: StepPosition::Entry(at),
+        gpa: Gpa(0x1000),
+        hpa: Hpa(0x3000),
+        update: false,
+        word: Some(1),
+        next: Next::Read,
+        fault: None,
+    };
+    let reported = StepRecord {
+        at: StepPosition::UnknownPurpose {
+            level: 0,
+            purpose: 3,
+        },
+        word: None,
+        next: Next::Fault,
+        fault: Some(StepFault::Unknown(15)),
+        ..step
+    };
+    for (expected, observed) in [
+        (Some(step), Some(reported)),
+        (Some(step), None),
+        (None, Some(step)),
+    ] {
+        all.push(Violation::Steps {
+            place: place(false),
+            expected,
+            observed,
+        });
+    }
+    let hit = |cache| WalkCacheHit { cache, level: 0 };
+    let mut caches = vec![
+        WalkCacheViolation::Missed {
+            place: place(false),
+            expected: hit(WalkCache::Guest),
+            since: Some(3),
+            observed: Some(hit(WalkCache::Host)),
+        },
+        WalkCacheViolation::Missed {
+            place: place(false),
+            expected: hit(WalkCache::Nested),
+            since: None,
+            observed: None,
+        },
+    ];
+    for (hit, observed) in [
+        (Some(hit(WalkCache::Host)), observed(read, true)),
+        (None, end(Some(Err(MalformedResponse::UnknownPurpose)))),
+    ] {
+        caches.push(WalkCacheViolation::NothingSkipped {
+            place: place(true),
+            hit,
+            observed,
+        });
+    }
+    let reasons = [
+        NoWalkCacheHit::NeverRead,
+        NoWalkCacheHit::NotReadOfLate { known: 8 },
+        NoWalkCacheHit::Invalidated(by),
+        NoWalkCacheHit::Elsewhere(vec![Hpa(0x1000), Hpa(0x2000)]),
+    ];
+    caches.extend(reasons.map(|because| WalkCacheViolation::Illegal {
+        place: place(false),
+        observed: hit(WalkCache::Guest),
+        hpa: Hpa(0x3000),
+        because,
+    }));
+    all.extend(caches.into_iter().map(Violation::WalkCache));
+    all
 }
 
 /// A device with a smaller TLB than the checker believes: it misses what must hit.
@@ -253,6 +600,32 @@ fn failing(folder: &Folder, page: &mut Page) {
     for failure in &others {
         page.check(failure, "failure", "failure");
     }
+    let Failure::Mismatch(mismatch) = &failed.failure else {
+        panic!("{}", failed.failure);
+    };
+    let query = mismatch.query.unwrap();
+    let mut checks = BTreeSet::new();
+    for violation in violations(query) {
+        checks.insert(violation.check().name());
+        let mismatch = Mismatch {
+            violation,
+            ..Mismatch::clone(mismatch)
+        };
+        let failed = Failed {
+            failure: Failure::Mismatch(Box::new(mismatch)),
+            ..Failed::clone(&failed)
+        };
+        let value = as_json::failure(&scenario, &failed);
+        page.check(&value, "failure", "failure");
+        let (document, section) = (&value["clause"]["document"], &value["clause"]["section"]);
+        let document = fs::read_to_string(project(document.as_str().unwrap())).unwrap();
+        let heading = format!("\n## {}\n", section.as_str().unwrap());
+        assert!(document.contains(&heading), "{heading}");
+        page.check_kind(&value, "expected", 1);
+        page.check_kind(&value, "observed", 2);
+    }
+    let every: BTreeSet<&str> = CHECKS.map(Check::name).into_iter().collect();
+    assert_eq!(checks, every);
     let small = (scenario, *failed);
     let bundle = Bundle::new(&campaign, number, small, folder.0.path(), "nestwalk");
     bundle

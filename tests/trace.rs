@@ -118,7 +118,7 @@ fn differs(trace: &Trace, line: u64, expected: &str, got: &str) {
         for part in [
             format!("line {line}: "),
             format!("expected: {expected}"),
-            format!("got:      {got}"),
+            format!("observed: {got}"),
         ] {
             assert!(
                 ran.stdout.contains(&part),
@@ -267,7 +267,7 @@ fn a_wrong_number_of_reads_is_found() {
     let ran = trace("A 1 r 1018 =80003018 4\n").golden();
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("expected: 4 reads"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("got:      3 reads"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("observed: 3 reads"), "{}", ran.stdout);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn an_older_result_is_right_where_a_mark_permits_it() {
     for mark in ["", " ~80005018", " ~!"] {
         let ran = trace(&format!("{MOVED}A 1 r 1018 =80007018 3{mark}\n")).run(&[]);
         assert_eq!(ran.code, 1, "{mark}: {}", ran.stdout);
-        assert!(ran.stdout.contains("got:      =80003018"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("observed: =80003018"), "{}", ran.stdout);
     }
     // A mark permits nothing to a fresh walk.
     let ran = trace(&format!("{MOVED}A 1 r 1018 =80003018 3 ~80007018\n")).golden();
@@ -359,7 +359,7 @@ fn an_update_may_be_left_out_where_a_mark_permits_it() {
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.contains("got:      no W"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("observed: no W"), "{}", ran.stdout);
 }
 
 /// The trace is refused, with the file and line.

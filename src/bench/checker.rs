@@ -11,7 +11,6 @@
 //!   later requests; if it had not ended, its requests are answered with a replay. Equal misses share one walk.
 //! - Every request has one answer, and the device does not stand still without a reason.
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use std::collections::VecDeque;
@@ -19,191 +18,27 @@ use std::collections::VecDeque;
 use super::requests::Requests;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::held::{Held, Look, Looked, Way};
+use super::held::{Held, Look, Looked};
 use super::history::{self, History, Invalidated};
 use super::known::{self, Known, Told, WhyNot};
+use super::memory_request::{MemoryRequest, Read, RequestCounts, Update, WalkPlace};
+use super::mismatch::{
+    ActionAfterFence, AssignmentViolation, ExpectedHit, ExpectedRequest, FenceEvent, FillViolation,
+    HitReason, Mismatch, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit, ObservedRequest,
+    OvertakenUse, Page, PairingViolation, PortRequest, PortResponse, PortViolation,
+    ReplayViolation, RequestEvent, ResponseViolation, StaleOrigin, Stall, Violation, WalkCacheHit,
+    WalkCacheViolation, WalkEnd,
+};
 use super::second::Second;
-use super::steps;
+use super::steps::{self, StepRecord};
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
 use crate::format::{Format, Geometry};
 use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
 use crate::mmu::{
     Context, Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, WalkCaches,
-    describe_with_page,
 };
-use crate::report::text;
 use crate::scenario::Machine;
-
-/// A read or an update of a table entry that the device made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Read {
-    /// Where.
-    pub at: Hpa,
-    /// The update, if it was one.
-    pub update: Option<Update>,
-    /// What memory gave: for an update, what was there before. None for an error.
-    pub word: Option<u64>,
-    /// When memory took it.
-    pub cycle: u64,
-}
-
-/// A compare-and-swap: the entry becomes `new` if it is `expected`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Update {
-    /// What it must be.
-    pub expected: u64,
-    /// What it becomes.
-    pub new: u64,
-}
-
-/// A memory read or an update, in words.
-struct Asked {
-    at: Hpa,
-    update: Option<Update>,
-}
-
-impl Asked {
-    fn of(read: &Read) -> Self {
-        let Read { at, update, .. } = *read;
-        Self { at, update }
-    }
-
-    /// With its number in a walk: `before` are the reads and updates before it.
-    fn numbered(&self, before: &[Read]) -> String {
-        let place = place(before, self.update.is_some());
-        let at = self.at;
-        match self.update {
-            None => format!("{place}: hPA {at}"),
-            Some(Update { expected, new }) => {
-                format!("{place}: hPA {at} from 0x{expected:X} to 0x{new:X}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.update {
-            None => write!(f, "a memory read of hPA {}", self.at),
-            Some(Update { expected, new }) => write!(
-                f,
-                "an update of hPA {} from 0x{expected:X} to 0x{new:X}",
-                self.at
-            ),
-        }
-    }
-}
-
-/// How many of some reads and updates are updates, or are not.
-fn count(reads: &[Read], updates: bool) -> usize {
-    let same = reads.iter().filter(|read| read.update.is_some() == updates);
-    same.count()
-}
-
-/// The place of a memory read, or of an update, behind others of its walk.
-fn place(before: &[Read], is_update: bool) -> String {
-    let number = count(before, is_update) + 1;
-    match is_update {
-        false => format!("memory read {number} of the walk"),
-        true => format!("update {number} of the walk"),
-    }
-}
-
-/// The number of memory reads and updates.
-fn numbers(reads: &[Read]) -> String {
-    let reads_made = match count(reads, false) {
-        1 => "1 memory read".to_owned(),
-        n => format!("{n} memory reads"),
-    };
-    match count(reads, true) {
-        0 => reads_made,
-        1 => format!("{reads_made} and 1 update"),
-        n => format!("{reads_made} and {n} updates"),
-    }
-}
-
-/// The check that found a mismatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Check {
-    /// A walk's reads: addresses, order, number.
-    Reads,
-    /// A walk's answer.
-    Answer,
-    /// A hit's answer: not what any walk has found since the fences that name it.
-    Hit,
-    /// A request that had to hit, in the TLB or its second level, and missed.
-    MustHit,
-    /// What may go into the TLB, and what must.
-    Fill,
-    /// An equal walk was under way, and another was started.
-    WalkedTwice,
-    /// A request was given to a walk that is not its own.
-    WrongWalk,
-    /// A request was given to a walk that a fence before it had overtaken.
-    Overtaken,
-    /// A read, an update or a walk that follows from what a fence before it has invalidated.
-    AfterFence,
-    /// A replay, or none, where a fence has not, or has, overtaken the request.
-    Replay,
-    /// A response for no request, or a second one.
-    Response,
-    /// The port rules: what is offered stays, and no request is taken beside a fence.
-    Port,
-    /// A device that does nothing though it has nothing to wait for.
-    Stalled,
-    /// What the device tells of a walk's steps.
-    Steps,
-    /// What a walk cache has given a walk: not what any walk has read since the fences that name it. Or what it has not, and must hold.
-    WalkCache,
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Check::Reads => "reads of a walk",
-            Check::Answer => "answer of a walk",
-            Check::Hit => "answer of a hit",
-            Check::MustHit => "a miss where the TLB must hit",
-            Check::Fill => "fill of the TLB",
-            Check::WalkedTwice => "equal misses walked twice",
-            Check::WrongWalk => "request given to another's walk",
-            Check::Overtaken => "request given to a walk that a fence had overtaken",
-            Check::AfterFence => "memory access after a fence",
-            Check::Replay => "replay of a request",
-            Check::Response => "response without a request",
-            Check::Port => "port rules",
-            Check::Stalled => "a stall without a reason",
-            Check::Steps => "steps of a walk, as the device tells them",
-            Check::WalkCache => "what a walk cache knows",
-        })
-    }
-}
-
-/// What a device did and should not have.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mismatch {
-    /// Which check.
-    pub check: Check,
-    /// When it was noticed.
-    pub cycle: u64,
-    /// The scenario's op that is concerned, by index.
-    pub op: Option<usize>,
-    /// The request that is concerned.
-    pub query: Option<Query>,
-    /// What was expected.
-    pub expected: String,
-    /// What came.
-    pub got: String,
-    /// The reads of the device's walk, if there was one.
-    pub reads: Vec<Read>,
-    /// The number of the first read that is wrong, from 0.
-    pub wrong_read: Option<usize>,
-    /// The id of the request whose response will tell how the walk has ended, where that is to be
-    /// added to [`Mismatch::got`].
-    pub(super) ended: Option<u8>,
-}
 
 struct Request {
     op: usize,
@@ -218,15 +53,13 @@ struct Request {
     must_hit: Option<MustHit>,
     accepted: u64,
     /// The first fence since it was accepted that matches it, if it had no walk by then.
-    overtaken: Option<Fence>,
+    overtaken: Option<FenceEvent>,
 }
 
 /// The first fence that matched a walk in flight.
 #[derive(Clone, Copy)]
 struct Overtaken {
-    fence: Fence,
-    /// The cycle of its handshake.
-    cycle: u64,
+    by: FenceEvent,
     /// Reads and updates of the walk that memory had answered by the end of that cycle.
     answered: usize,
 }
@@ -247,10 +80,10 @@ pub(super) enum Response {
 /// Why a request must hit in the TLB.
 #[derive(Clone, Copy)]
 struct MustHit {
+    page: Page,
     /// The cycle in which a walk found the page last.
     found: u64,
-    /// The page is one of the last that the TLB has filled or hit; else the TLB has room for all.
-    is_recent: bool,
+    because: HitReason,
 }
 
 #[derive(Default)]
@@ -271,8 +104,8 @@ struct Walk {
     overtaken: Option<Overtaken>,
     /// Reads and updates that memory has answered.
     answered: usize,
-    /// The fence came before its end: its requests are answered with a replay.
-    replayed: bool,
+    /// The fence, if it came before the end of the walk: its requests are answered with a replay.
+    replayed: Option<FenceEvent>,
     /// Requests that wait for its result.
     requests: u32,
     /// Requests that wait for its answer.
@@ -340,6 +173,13 @@ impl Key {
     /// The page's first gVA.
     pub fn address(&self) -> u64 {
         self.page << self.kind.size
+    }
+
+    fn page(&self) -> Page {
+        Page {
+            gva: Gva(self.address()),
+            size: self.kind.size,
+        }
     }
 
     /// Whether a query is in it.
@@ -469,7 +309,7 @@ pub(super) struct Checker {
     response_is_stalled: bool,
     /// The response that was not taken, while there is one.
     stalled_response: Outputs,
-    stalled_read: Option<(u8, Hpa, Option<Update>)>,
+    stalled_read: Option<PortRequest>,
 }
 
 /// The words that a device was given, as memory for the golden walk.
@@ -486,8 +326,8 @@ struct Served<'a> {
 }
 
 enum Wrong {
-    /// What the walk called for and the device did not ask.
-    Asked(Asked),
+    /// The memory request that the walk called for, and that the device did not make.
+    Asked(MemoryRequest),
     /// A walk cache has spared what it cannot have known, or nothing that was to be read.
     Pass,
 }
@@ -520,7 +360,7 @@ impl<'a> Served<'a> {
                 read.word
             }
             _ => {
-                self.wrong = Some(Wrong::Asked(Asked { at, update }));
+                self.wrong = Some(Wrong::Asked(MemoryRequest { hpa: at, update }));
                 None
             }
         }
@@ -657,8 +497,16 @@ impl Checker {
             live()
                 .all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
                 .then(|| MustHit {
+                    page: key.page(),
                     found: live().map(|one| one.found).max().unwrap_or(0),
-                    is_recent,
+                    because: match is_recent {
+                        true => HitReason::Recent {
+                            of: self.tlb_entries.ilog2(),
+                        },
+                        false => HitReason::Room {
+                            entries: self.tlb_entries as u32,
+                        },
+                    },
                 })
         })
     }
@@ -702,7 +550,7 @@ impl Checker {
     /// The second-level TLB has answered a request: the first takes what it has found.
     pub fn second_hit(&mut self, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(request) = self.requests.get_mut(id) else {
-            return Err(self.no_request(id, cycle, "an answer of the second-level TLB"));
+            return Err(Self::no_request(id, cycle, RequestEvent::L2TlbHit));
         };
         let (query, walk) = (request.query, request.walk);
         let is_answered = std::mem::replace(&mut request.by_second, true);
@@ -712,8 +560,8 @@ impl Checker {
             .filter(|key| self.legal.contains_key(key))
             .collect();
         let (Some(second), false, None) = (&mut self.second, is_answered, walk) else {
-            let mismatch = self.mismatch(Check::Response, id, cycle);
-            return Err(mismatch.say("one answer", "another, of the second-level TLB"));
+            let violation = Violation::OneResponse(PairingViolation::L2HitAgain);
+            return Err(self.mismatch(id, cycle, violation));
         };
         second.answered(
             &query,
@@ -747,8 +595,10 @@ impl Checker {
                 walk.fences.push((number, *fence));
                 if walk.overtaken.is_none() && walk.is_matched_by(fence) {
                     walk.overtaken = Some(Overtaken {
-                        fence: *fence,
-                        cycle,
+                        by: FenceEvent {
+                            fence: *fence,
+                            cycle,
+                        },
                         answered: walk.answered,
                     });
                 }
@@ -758,7 +608,10 @@ impl Checker {
             for request in self.requests.iter_mut() {
                 let matches = fence.names_space(request.query.context.space());
                 if request.walk.is_none() && request.overtaken.is_none() && matches {
-                    request.overtaken = Some(*fence);
+                    request.overtaken = Some(FenceEvent {
+                        fence: *fence,
+                        cycle,
+                    });
                 }
             }
         }
@@ -827,8 +680,8 @@ impl Checker {
         if walk.is_some_and(|walk| self.walks[walk].is_matched_by(fence)) {
             return Ok(());
         }
-        let rule = "a fence waits only for a read or an update of a walk that it matches, which is offered and not granted";
-        Err(self.port_mismatch(rule, "it waits", cycle))
+        let violation = PortViolation::FenceStalled { fence: *fence };
+        Err(Mismatch::new(cycle, Violation::Port(violation)))
     }
 
     /// What was fenced before every request that waits is of no more use.
@@ -855,16 +708,16 @@ impl Checker {
             && !state.ended
         {
             state.reads.push(*read);
-            if let Some(Overtaken { fence, cycle, .. }) = state.overtaken
-                && cycle < read.cycle
+            if let Some(Overtaken { by, .. }) = state.overtaken
+                && by.cycle < read.cycle
             {
-                return Err(self.read_after_fence(walk, read, &fence, cycle));
+                return Err(self.read_after_fence(walk, read, by));
             }
             // "Slots are served round robin": none waits for more than one turn of each other.
             let waited = self.grants - self.wants_since[usize::from(slot)];
             self.grants += 1;
             if waited >= most_waited {
-                return Err(self.unfair(slot, waited, read.cycle));
+                return Err(Self::unfair(slot, waited, most_waited, read.cycle));
             }
             if state.reads.len() >= LONG_WALK && state.reads.len().is_power_of_two() {
                 return self.check_long_walk(walk, read.cycle);
@@ -886,26 +739,25 @@ impl Checker {
     }
 
     #[cold]
-    fn unfair(&self, slot: u8, waited: u64, cycle: u64) -> Box<Mismatch> {
-        let rule = "slots are served round robin";
-        let got = format!("slot {slot} has waited for {waited} memory reads of others");
-        self.port_mismatch(rule, got, cycle)
+    fn unfair(slot: u8, waited: u64, bound: u64, cycle: u64) -> Box<Mismatch> {
+        let violation = PortViolation::NotRoundRobin {
+            slot,
+            waited,
+            most: bound - 1,
+        };
+        Mismatch::new(cycle, Violation::Port(violation))
     }
 
     #[cold]
-    fn read_after_fence(
-        &self,
-        walk: usize,
-        read: &Read,
-        fence: &Fence,
-        fenced: u64,
-    ) -> Box<Mismatch> {
+    fn read_after_fence(&self, walk: usize, read: &Read, by: FenceEvent) -> Box<Mismatch> {
         let id = self.id_of(walk).unwrap_or_default();
         let (_, before) = self.walks[walk].reads.split_last().unwrap_or((read, &[]));
-        let mut mismatch = self.mismatch(Check::AfterFence, id, read.cycle).say(
-            format!("the end of the walk: the {fence} of cycle {fenced} matches it"),
-            Asked::of(read).numbered(before),
-        );
+        let observed = ActionAfterFence::Request {
+            request: MemoryRequest::of(read).behind(before),
+            cycle: read.cycle,
+        };
+        let violation = Violation::AfterFence { by, observed };
+        let mut mismatch = self.mismatch(id, read.cycle, violation);
         mismatch.wrong_read = Some(before.len());
         mismatch
     }
@@ -917,7 +769,7 @@ impl Checker {
             let walk = &mut self.walks[walk];
             walk.answered += 1;
             if let Some(overtaken) = &mut walk.overtaken
-                && overtaken.cycle == cycle
+                && overtaken.by.cycle == cycle
             {
                 overtaken.answered += 1;
             }
@@ -956,7 +808,7 @@ impl Checker {
     }
 
     /// Follows what the walk caches must hold, and says what of it a step should have come by and has not.
-    fn hold(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<Way> {
+    fn hold(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<WalkCacheHit> {
         let held = self.held.as_mut()?;
         let look = self.walks[walk].look.take();
         let state = &self.walks[walk];
@@ -1001,32 +853,34 @@ impl Checker {
         None
     }
 
-    /// A walk cache holds what leads further than a walk has been led.
+    /// A page-walk cache contains an entry that leads further than the walk has been led.
     #[cold]
-    fn missed(&self, walk: usize, step: &WalkStep, missed: Way, cycle: u64) -> Box<Mismatch> {
+    fn missed(
+        &self,
+        walk: usize,
+        step: &WalkStep,
+        missed: WalkCacheHit,
+        cycle: u64,
+    ) -> Box<Mismatch> {
         let query = self.walks[walk].query.as_ref();
         let since = (self.held.as_ref().zip(query))
-            .and_then(|(held, query)| held.since(query, step, missed))
-            .map_or_else(String::new, |since| format!(" since cycle {since}"));
+            .and_then(|(held, query)| held.since(query, step, missed));
         let number = self.walks[walk].told.len() - 1;
-        let place = self.place_of(walk, number);
-        let got = Way::of(step);
+        let violation = Violation::WalkCache(WalkCacheViolation::Missed {
+            place: self.place_of(walk, number),
+            expected: missed,
+            since,
+            observed: WalkCacheHit::of(step),
+        });
         let id = self.id_of(walk).unwrap_or_default();
-        let mut mismatch = self.mismatch(Check::WalkCache, id, cycle).say(
-            format!("{place} by way of {missed}; it has held what leads there{since}"),
-            format!("{place} by way of {got}"),
-        );
+        let mut mismatch = self.mismatch(id, cycle, violation);
         mismatch.wrong_read = Some(number);
         mismatch
     }
 
-    /// The place of the read or update of a number in a walk. One that was not made counts as a
-    /// read.
-    fn place_of(&self, walk: usize, number: usize) -> String {
-        let reads = &self.walks[walk].reads;
-        let before = &reads[..number.min(reads.len())];
-        let is_update = reads.get(number).is_some_and(|read| read.update.is_some());
-        place(before, is_update)
+    /// Returns the place in a walk of the memory request with an index.
+    fn place_of(&self, walk: usize, index: usize) -> WalkPlace {
+        WalkPlace::of(&self.walks[walk].reads, index)
     }
 
     /// The id of a request that waits for a walk.
@@ -1054,31 +908,30 @@ impl Checker {
         let mut served = Served::new(self.format, state);
         let mut golden = Vec::new();
         let _ = golden::walk(self.format, query, &mut served, &mut golden);
-        let mut expected = steps::told(&golden);
+        let mut expected = steps::expected(&golden);
         expected.truncate(state.reads.len());
+        for dropped in expected.iter_mut().skip(kept) {
+            *dropped = dropped.dropped();
+        }
         let told = &state.told;
+        let pair = |n: usize| {
+            let reported = told.get(n).map(|told| StepRecord::reported(&told.step));
+            (expected.get(n).copied(), reported)
+        };
         let wrong = (0..expected.len().max(told.len())).find(|&n| {
-            let (Some(expected), Some(told)) = (expected.get(n), told.get(n)) else {
-                return true;
-            };
-            !match n < kept {
-                true => expected.is(&told.step),
-                false => expected.is_dropped(&told.step),
-            }
+            let (expected, reported) = pair(n);
+            expected != reported
         });
         match wrong {
             None => Ok(()),
             Some(n) => {
-                let place = self.place_of(walk, n);
-                let none = || "no step is reported".to_owned();
-                let expected = expected.get(n).map(|step| step.describe(self.format));
-                let reported = told
-                    .get(n)
-                    .map(|told| steps::describe(&told.step, self.format));
-                let mut mismatch = self.mismatch(Check::Steps, id, cycle).say(
-                    format!("{place}: {}", expected.unwrap_or_else(none)),
-                    format!("{place}: {}", reported.unwrap_or_else(none)),
-                );
+                let (expected, observed) = pair(n);
+                let violation = Violation::Steps {
+                    place: self.place_of(walk, n),
+                    expected,
+                    observed,
+                };
+                let mut mismatch = self.mismatch(id, cycle, violation);
                 mismatch.wrong_read = Some(n);
                 Err(mismatch)
             }
@@ -1104,80 +957,87 @@ impl Checker {
 
     #[cold]
     fn read_of_no_walk(slot: u8, read: &Read) -> Box<Mismatch> {
+        let violation = Violation::Reads {
+            expected: ExpectedRequest::NoWalk { slot },
+            observed: ObservedRequest::Request {
+                request: MemoryRequest::of(read),
+                place: None,
+                cycle: read.cycle,
+            },
+        };
         Box::new(Mismatch {
-            check: Check::Reads,
-            cycle: read.cycle,
-            op: None,
-            query: None,
-            expected: format!("no memory read by slot {slot}, which has no walk"),
-            got: Asked::of(read).to_string(),
             reads: vec![*read],
             wrong_read: Some(0),
-            ended: None,
+            ..*Mismatch::new(read.cycle, violation)
         })
     }
 
     pub fn miss(&mut self, miss: &Miss, cycle: u64) -> Result<(), Box<Mismatch>> {
         let slot = usize::from(miss.slot);
         let Some(request) = self.requests.get(miss.id) else {
-            return Err(self.no_request(miss.id, cycle, "a miss"));
+            return Err(Self::no_request(miss.id, cycle, RequestEvent::Miss));
         };
         let (query, driven, fences) = (request.query, request.driven, request.fences);
-        if let Some(fence) = request.overtaken {
-            let mismatch = self.mismatch(Check::AfterFence, miss.id, cycle);
-            let got = format!("a walk in slot {slot}, after the fence");
-            return Err(mismatch.say(format!("no walk: the {fence} matches the request"), got));
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(miss.id, cycle, violation));
+        if let Some(by) = request.overtaken {
+            let observed = ActionAfterFence::Walk { slot: miss.slot };
+            return wrong(self, Violation::AfterFence { by, observed });
         }
-        if let Some(why) = request.must_hit {
-            let expected = self.describe_must_hit(why);
-            let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
-            return Err(mismatch.say(expected, "a miss"));
+        if let Some(must_hit) = request.must_hit {
+            let MustHit {
+                page,
+                found,
+                because,
+            } = must_hit;
+            return wrong(
+                self,
+                Violation::MustHit {
+                    page,
+                    found,
+                    because,
+                },
+            );
         }
         if request.by_second {
-            let mismatch = self.mismatch(Check::Response, miss.id, cycle);
-            return Err(mismatch.say("the second-level TLB's answer", "a miss"));
+            let violation = PairingViolation::MissAfterL2Hit;
+            return wrong(self, Violation::OneResponse(violation));
         }
         if let Some(second) = &mut self.second {
             if let Some(key) = second.must_answer(&query) {
-                let found = self.found_in(&key);
-                let mismatch = self.mismatch(Check::MustHit, miss.id, cycle);
-                let expected = format!(
-                    "a hit of the second-level TLB; a walk found the page in cycle {found}, and no \
-                     fence or replacement can have removed it since"
-                );
-                return Err(mismatch.say(expected, "a miss"));
+                let violation = Violation::MustHit {
+                    page: key.page(),
+                    found: self.found_in(&key),
+                    because: HitReason::L2,
+                };
+                return wrong(self, violation);
             }
             second.taken(&query);
         }
         if miss.merged {
             let walk = self.slots[slot].filter(|&walk| !self.walks[walk].ended);
             let Some(walk) = walk else {
-                let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
-                return Err(mismatch.say(
-                    "a walk of its own",
-                    format!("it was given to slot {slot}, which has no walk in flight"),
-                ));
+                let violation = AssignmentViolation::NoWalk { slot: miss.slot };
+                return wrong(self, Violation::WrongWalk(violation));
             };
             self.assign(miss.id, walk);
-            if !self.is_equal(walk, &query) {
-                let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
-                let other = self.walks[walk].query.as_ref();
-                let other = other.map_or_else(String::new, |query| text::query(query, self.format));
-                return Err(mismatch.say(
-                    "a walk of its own, or of an equal request",
-                    format!("it was given to slot {slot}, which walks for {other}"),
-                ));
+            if let Some(other) = self.walks[walk].query
+                && !self.is_equal(walk, &query)
+            {
+                let violation = AssignmentViolation::OtherRequest {
+                    slot: miss.slot,
+                    query: other,
+                };
+                return wrong(self, Violation::WrongWalk(violation));
             }
             let overtaken = self.walks[walk].fences.iter().find(|(number, fence)| {
                 *number <= fences && fence.names_space(query.context.space())
             });
             if let Some((number, fence)) = overtaken {
-                let begun = self.when(*number);
-                let got = format!(
-                    "it shares the walk of slot {slot}; that was begun before the {fence} {begun}"
-                );
-                let mismatch = self.mismatch(Check::Overtaken, miss.id, cycle);
-                return Err(mismatch.say("a walk from after the fence", got));
+                let violation = Violation::Overtaken {
+                    by: self.event_of(*number, fence),
+                    observed: OvertakenUse::Shared { slot: miss.slot },
+                };
+                return wrong(self, violation);
             }
             self.walks[walk].requests += 1;
             return Ok(());
@@ -1189,18 +1049,15 @@ impl Checker {
                     && !self.is_overtaken(walk, &query)
             })
         }) {
-            let mismatch = self.mismatch(Check::WalkedTwice, miss.id, cycle);
-            return Err(mismatch.say(
-                format!("it shares the walk of slot {other}"),
-                format!("a walk of its own in slot {slot}"),
-            ));
+            let violation = Violation::Coalescing {
+                walk: other as u8,
+                second: miss.slot,
+            };
+            return wrong(self, violation);
         }
         if self.slots[slot].is_some_and(|walk| !self.walks[walk].ended) {
-            let mismatch = self.mismatch(Check::WrongWalk, miss.id, cycle);
-            return Err(mismatch.say(
-                "a free slot",
-                format!("slot {slot}, whose walk has not been answered"),
-            ));
+            let violation = AssignmentViolation::SlotInUse { slot: miss.slot };
+            return wrong(self, Violation::WrongWalk(violation));
         }
         let walk = self.free_walks.pop().unwrap_or_else(|| {
             self.walks.push(Walk::default());
@@ -1220,7 +1077,7 @@ impl Checker {
         state.fences.clear();
         state.overtaken = None;
         state.answered = 0;
-        state.replayed = false;
+        state.replayed = None;
         state.requests = 1;
         state.unanswered = 0;
         state.ended = false;
@@ -1288,24 +1145,25 @@ impl Checker {
         log: &mut L,
     ) -> Result<Option<Ended>, Box<Mismatch>> {
         let Some(request) = self.requests.get(done.id) else {
-            return Err(self.no_request(done.id, cycle, "a walk's result"));
+            return Err(Self::no_request(done.id, cycle, RequestEvent::WalkResult));
         };
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(done.id, cycle, violation));
         let walk = self.slots[usize::from(done.slot)];
         let (Some(walk), true) = (walk, request.walk == walk) else {
-            let mismatch = self.mismatch(Check::WrongWalk, done.id, cycle);
-            return Err(mismatch.say(
-                "the result of its own walk",
-                format!("that of slot {}", done.slot),
-            ));
+            let violation = AssignmentViolation::OtherResult { slot: done.slot };
+            return wrong(self, Violation::WrongWalk(violation));
         };
         let query = request.query;
         let mut ended = None;
-        if self.walks[walk].replayed || self.check_replay(walk, done.id, &query, cycle)? {
+        let replayed = match self.walks[walk].replayed {
+            None => self.check_replay(walk, done.id, &query, cycle)?,
+            replayed => replayed,
+        };
+        if let Some(by) = replayed {
             if done.fill {
-                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
-                return Err(mismatch.say("no fill: a fence has overtaken the walk", "a fill"));
+                let reason = NoFillReason::Overtaken(by);
+                return wrong(self, Violation::Fill(FillViolation::Unexpected(reason)));
             }
-            self.walks[walk].replayed = true;
         } else if self.walks[walk].judged.is_none() {
             let found = match self.known {
                 None => self.judge(walk, done.id, &query, cycle, log)?,
@@ -1324,18 +1182,15 @@ impl Checker {
             let fill_is_legal =
                 found.is_ok_and(|mapping| self.remember(walk, &query, &mapping, done.fill, cycle));
             if done.fill && !fill_is_legal {
-                let expected = self.why_no_fill(walk, &query, &found);
-                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
-                return Err(mismatch.say(expected, "a fill"));
+                let reason = self.why_no_fill(walk, &query, &found);
+                return wrong(self, Violation::Fill(FillViolation::Unexpected(reason)));
             }
             let translated = query.context.guest.levels + query.context.host.levels > 0;
             if !done.fill && found.is_ok() && translated && !self.is_overtaken(walk, &query) {
-                let mismatch = self.mismatch(Check::Fill, done.id, cycle);
-                return Err(mismatch.say("a fill: nothing has overtaken the walk", "no fill"));
+                return wrong(self, Violation::Fill(FillViolation::Missing));
             }
         } else if done.fill {
-            let mismatch = self.mismatch(Check::Fill, done.id, cycle);
-            return Err(mismatch.say("one fill for a walk", "another"));
+            return wrong(self, Violation::Fill(FillViolation::Repeated));
         }
         self.walks[walk].requests -= 1;
         if self.walks[walk].requests == 0 {
@@ -1352,24 +1207,19 @@ impl Checker {
         id: u8,
         query: &Query,
         cycle: u64,
-    ) -> Result<bool, Box<Mismatch>> {
+    ) -> Result<Option<FenceEvent>, Box<Mismatch>> {
         let state = &self.walks[walk];
-        let Some(Overtaken {
-            answered,
-            cycle: fenced,
-            ..
-        }) = state.overtaken
-        else {
-            return Ok(false);
+        let Some(Overtaken { answered, by }) = state.overtaken else {
+            return Ok(None);
         };
         let mut served = Served::new(self.format, state);
         served.reads = &state.reads[..answered.min(state.reads.len())];
         let _ = golden::walk(self.format, query, &mut served, &mut ());
         let asks_on = matches!(served.wrong, Some(Wrong::Asked(_))) && served.next == answered;
         if !asks_on {
-            return Ok(false);
+            return Ok(None);
         }
-        self.walks[walk].replayed = true;
+        self.walks[walk].replayed = Some(by);
         // A read in flight is dropped, and must have been asked for rightly all the same.
         match self.known {
             None => self.judge(walk, id, query, cycle, &mut ()).map(drop)?,
@@ -1382,9 +1232,9 @@ impl Checker {
         }
         let look = self.walks[walk].look.take();
         if let (Some(held), Some(look)) = (&mut self.held, look) {
-            held.abandoned(look, fenced);
+            held.abandoned(look, by.cycle);
         }
-        Ok(true)
+        Ok(Some(by))
     }
 
     /// The steps of a walk that has ended, by number, that walk caches have led it to: what they knew has been judged.
@@ -1428,18 +1278,16 @@ impl Checker {
         if self.unknown_pass(walk, query).is_some() {
             // Caches are filled step by step, not at the end of a walk.
             self.learn_under_way();
-            if let Some(number) = self.unknown_pass(walk, query) {
-                let expected = self.why_no_pass(walk, query, number);
-                let step = &self.walks[walk].told[number].step;
-                let got = format!(
-                    "{} by way of {}: hPA {}",
-                    self.place_of(walk, number),
-                    Way::of(step),
-                    step.hpa
-                );
-                let mut mismatch = self
-                    .mismatch(Check::WalkCache, id, cycle)
-                    .say(expected, got);
+            if let Some(number) = self.unknown_pass(walk, query)
+                && let Some(hit) = WalkCacheHit::of(&self.walks[walk].told[number].step)
+            {
+                let violation = Violation::WalkCache(WalkCacheViolation::Illegal {
+                    place: self.place_of(walk, number),
+                    observed: hit,
+                    hpa: self.walks[walk].told[number].step.hpa,
+                    because: self.why_no_pass(walk, query, number),
+                });
+                let mut mismatch = self.mismatch(id, cycle, violation);
                 mismatch.wrong_read = Some(number);
                 return Err(mismatch);
             }
@@ -1486,7 +1334,8 @@ impl Checker {
         let mut served = Served::new(self.format, state);
         let found = golden::walk(self.format, query, &mut served, log);
         let (next, wrong) = (served.next, served.wrong);
-        if state.replayed && next == reads.len() && matches!(wrong, Some(Wrong::Asked(_))) {
+        if state.replayed.is_some() && next == reads.len() && matches!(wrong, Some(Wrong::Asked(_)))
+        {
             // It has read all that it was to read before the fence overtook it.
             return Ok(found);
         }
@@ -1496,9 +1345,9 @@ impl Checker {
         Err(self.wrong_reads(walk, id, cycle, (next, wrong), &found))
     }
 
-    /// A walk that has read otherwise than the golden walk over the same words: after `next` reads and
-    /// updates. `found` is what the golden walk ends with, if the device is wrong only in that it goes
-    /// on; else `wrong` says what it should have asked.
+    /// Returns the mismatch of a walk that differs from the golden walk over the same words after
+    /// `next` memory requests. `found` is the end of the golden walk, if the device goes on behind
+    /// it; else `wrong` says what the golden walk calls for.
     #[cold]
     fn wrong_reads(
         &self,
@@ -1509,38 +1358,40 @@ impl Checker {
         found: &Result<Mapping, Fault>,
     ) -> Box<Mismatch> {
         let state = &self.walks[walk];
-        let reads = &state.reads;
-        let before = &reads[..next];
-        let asked = reads.get(next).map(|read| {
-            let asked = Asked::of(read).numbered(before);
-            format!("{asked} in cycle {}", read.cycle)
-        });
-        let the_end = format!("the end of the walk; after {}", numbers(before));
-        let ended = asked.is_none().then_some(id);
-        let got = asked.unwrap_or_else(|| the_end.clone());
-        let (check, expected, got) = match wrong {
-            Some(Wrong::Asked(wanted)) => (Check::Reads, wanted.numbered(before), got),
-            Some(Wrong::Pass) => {
-                let way = state.told.get(next).map(|told| Way::of(&told.step));
-                let way = way.map_or_else(String::new, |way| format!(" by way of {way}"));
-                (
-                    Check::WalkCache,
-                    format!(
-                        "{} without a page-walk cache: none spares anything here",
-                        self.place_of(walk, next)
-                    ),
-                    format!("{got}{way}"),
-                )
-            }
-            None => {
-                let outcome = describe_with_page(&golden::answer(found), self.format);
-                let expected = format!("{the_end} the outcome is {outcome}");
-                (Check::Reads, expected, got)
-            }
+        let (before, behind) = state.reads.split_at(next);
+        let made = RequestCounts::of(before);
+        let observed = match behind.first() {
+            Some(read) => ObservedRequest::behind(read, before),
+            None => ObservedRequest::End(WalkEnd {
+                made,
+                id,
+                response: None,
+            }),
         };
-        let mut mismatch = self.mismatch(check, id, cycle).say(expected, got);
+        let violation = match (wrong, found) {
+            // A word that the device has not asked for is an error to the golden walk.
+            (Some(Wrong::Asked(wanted)), Err(fault)) => Violation::Reads {
+                expected: ExpectedRequest::Request {
+                    request: wanted.behind(before),
+                    at: fault.at,
+                },
+                observed,
+            },
+            (Some(Wrong::Pass), _) => Violation::WalkCache(WalkCacheViolation::NothingSkipped {
+                place: self.place_of(walk, next),
+                hit: (state.told.get(next)).and_then(|told| WalkCacheHit::of(&told.step)),
+                observed,
+            }),
+            _ => Violation::Reads {
+                expected: ExpectedRequest::End {
+                    made,
+                    outcome: golden::answer(found),
+                },
+                observed,
+            },
+        };
+        let mut mismatch = self.mismatch(id, cycle, violation);
         mismatch.wrong_read = Some(next);
-        mismatch.ended = ended;
         mismatch
     }
 
@@ -1674,7 +1525,7 @@ impl Checker {
     pub fn response(&mut self, outputs: &Outputs, cycle: u64) -> Result<Response, Box<Mismatch>> {
         let id = outputs.rsp_id;
         let Some(request) = self.requests.get(id) else {
-            return Err(self.no_request(id, cycle, "a response"));
+            return Err(Self::no_request(id, cycle, RequestEvent::Response));
         };
         let (op, query, fences) = (request.op, request.query, request.fences);
         if outputs.rsp_replay {
@@ -1685,16 +1536,19 @@ impl Checker {
             self.release(id);
             return Ok(Response::Replay { op });
         }
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(id, cycle, violation));
         let outcome = match outputs.outcome(self.format.is_riscv()) {
             Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
             Ok(_) => {
-                let mismatch = self.mismatch(Check::Answer, id, cycle);
-                let got = format!("a response for gVA 0x{:X}", outputs.rsp_gva);
-                return Err(mismatch.say(format!("a response for gVA {}", query.gva), got));
+                let violation = ResponseViolation::Gva {
+                    expected: query.gva,
+                    observed: Gva(outputs.rsp_gva),
+                };
+                return wrong(self, Violation::WalkResponse(violation));
             }
-            Err(what) => {
-                let mismatch = self.mismatch(Check::Answer, id, cycle);
-                return Err(mismatch.say("an answer", what.to_string()));
+            Err(malformed) => {
+                let violation = ResponseViolation::Malformed(malformed);
+                return wrong(self, Violation::WalkResponse(violation));
             }
         };
         match (outputs.rsp_hit, request.walk) {
@@ -1703,20 +1557,15 @@ impl Checker {
                 self.touch_of_hit(&query, &outcome);
                 self.unassigned = self.unassigned.saturating_sub(1);
             }
-            (false, Some(walk)) if self.walks[walk].replayed => {
-                let mismatch = self.mismatch(Check::Replay, id, cycle);
-                let expected = self.walks[walk].overtaken.map_or_else(String::new, |by| {
-                    format!(
-                        "a replay: the {} in cycle {} has overtaken the walk",
-                        by.fence, by.cycle
-                    )
-                });
-                return Err(mismatch.say(expected, describe_with_page(&outcome, self.format)));
-            }
             (false, Some(walk)) => {
+                if let Some(by) = self.walks[walk].replayed {
+                    let observed = outcome;
+                    let violation = ReplayViolation::Missing { by, observed };
+                    return wrong(self, Violation::Replay(violation));
+                }
                 let Some(judged) = self.walks[walk].judged else {
-                    let mismatch = self.mismatch(Check::Response, id, cycle);
-                    return Err(mismatch.say("no answer before its walk has ended", "an answer"));
+                    let violation = PairingViolation::BeforeWalkEnd;
+                    return wrong(self, Violation::OneResponse(violation));
                 };
                 // Of the same query over the same reads, the golden model would say the same again.
                 let same = judged.query == query && judged.reads == self.walks[walk].reads.len();
@@ -1727,21 +1576,20 @@ impl Checker {
                 };
                 let expected = golden::answer(&found);
                 if expected != outcome {
-                    let mismatch = self.mismatch(Check::Answer, id, cycle);
-                    return Err(mismatch.say(
-                        describe_with_page(&expected, self.format),
-                        describe_with_page(&outcome, self.format),
-                    ));
+                    let violation = ResponseViolation::Outcome {
+                        expected,
+                        observed: outcome,
+                    };
+                    return wrong(self, Violation::WalkResponse(violation));
                 }
                 self.check_not_stale(walk, id, &query, fences, &found, cycle)?;
             }
             (true, Some(_)) => {
-                let mismatch = self.mismatch(Check::Response, id, cycle);
-                return Err(mismatch.say("an answer of its walk", "one marked as a hit"));
+                return wrong(self, Violation::OneResponse(PairingViolation::HitOfWalk));
             }
             (false, None) => {
-                let mismatch = self.mismatch(Check::Response, id, cycle);
-                return Err(mismatch.say("a hit, or a walk", "an answer without either"));
+                let violation = PairingViolation::NeitherHitNorWalk;
+                return wrong(self, Violation::OneResponse(violation));
             }
         }
         self.release(id);
@@ -1755,30 +1603,23 @@ impl Checker {
         let Some(request) = self.requests.get(id) else {
             return Ok(());
         };
-        let expected = match request.walk.map(|walk| &self.walks[walk]) {
-            Some(walk) if walk.replayed => None,
-            Some(walk) if walk.overtaken.is_some() => {
-                Some("its walk's answer: the walk had ended before the fence".to_owned())
-            }
+        let reason = match request.walk.map(|walk| &self.walks[walk]) {
+            Some(walk) if walk.replayed.is_some() => None,
+            Some(walk) => Some(match walk.overtaken {
+                Some(overtaken) => NoReplayReason::WalkEnded(overtaken.by),
+                None => NoReplayReason::WalkNotOvertaken,
+            }),
             None if request.overtaken.is_some() => None,
-            Some(_) => Some("its walk's answer: no fence has overtaken the walk".to_owned()),
-            None => Some("no replay: no fence has overtaken the request".to_owned()),
+            None => Some(NoReplayReason::RequestNotOvertaken),
         };
-        if let Some(expected) = expected {
-            return Err(self
-                .mismatch(Check::Replay, id, cycle)
-                .say(expected, "a replay"));
-        }
-        let gva = request.query.gva;
-        if outputs.rsp_gva != gva.0 || !outputs.is_bare_replay() {
-            let expected = format!("a replay with gVA {gva}, and nothing else");
-            let got = format!(
-                "a replay with gVA 0x{:X}, or with other fields that are not 0",
-                outputs.rsp_gva
-            );
-            return Err(self.mismatch(Check::Replay, id, cycle).say(expected, got));
-        }
-        Ok(())
+        let expected = request.query.gva;
+        let observed = Gva(outputs.rsp_gva);
+        let violation = match reason {
+            Some(reason) => ReplayViolation::Unexpected(reason),
+            None if observed == expected && outputs.is_bare_replay() => return Ok(()),
+            None => ReplayViolation::Fields { expected, observed },
+        };
+        Err(self.mismatch(id, cycle, Violation::Replay(violation)))
     }
 
     /// A shared walk must not be older than a fence before the request that names what it found.
@@ -1811,10 +1652,11 @@ impl Checker {
         match stale {
             None => Ok(()),
             Some((number, fence)) => {
-                let begun = self.when(*number);
-                let got = format!("the answer of a walk that was begun before the {fence} {begun}");
-                let mismatch = self.mismatch(Check::Overtaken, id, cycle);
-                Err(mismatch.say("an answer from after the fence", got))
+                let violation = Violation::Overtaken {
+                    by: self.event_of(*number, fence),
+                    observed: OvertakenUse::Answered,
+                };
+                Err(self.mismatch(id, cycle, violation))
             }
         }
     }
@@ -1827,38 +1669,38 @@ impl Checker {
         outcome: &Outcome,
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
-        let mut expected = Vec::new();
+        let mut legal = Vec::new();
         let mut refused = false;
         for answer in self.legal_answers(query, |fenced| fenced > fences) {
             match answer {
                 Some(answer) if answer == *outcome => return Ok(()),
-                Some(answer) => expected.push(describe_with_page(&answer, self.format)),
+                Some(answer) => legal.push(answer),
                 None => refused = true,
             }
         }
-        let expected = if !expected.is_empty() {
-            expected.join(", or ")
-        } else if refused {
-            "a miss: what was walked does not permit this access".to_owned()
-        } else {
-            self.why_no_hit(query, fences)
+        let violation = Violation::Hit {
+            expected: if !legal.is_empty() {
+                ExpectedHit::AnyOf(legal)
+            } else if refused {
+                ExpectedHit::Miss(MissReason::NotPermitted)
+            } else {
+                ExpectedHit::Miss(self.why_no_hit(query, fences))
+            },
+            observed: *outcome,
+            origin: self.origin(query, fences, outcome),
         };
-        let got = format!(
-            "a hit: {}{}",
-            describe_with_page(outcome, self.format),
-            self.origin(query, fences, outcome)
-        );
-        Err(self.mismatch(Check::Hit, id, cycle).say(expected, got))
+        Err(self.mismatch(id, cycle, violation))
     }
 
     // The reasons that follow come from facts that are kept until the reset, or say what is not known
-    // any more. What stands behind a semicolon explains, and is no part of what makes two failures the
-    // same (`crate::shrink`).
+    // any more.
 
-    /// When a fence was accepted, by its number.
-    fn when(&self, number: u64) -> String {
-        let cycle = self.fence_cycles[number as usize - 1];
-        format!("in cycle {cycle}")
+    /// Returns a fence with the cycle of its handshake, by its number.
+    fn event_of(&self, number: u64, fence: &Fence) -> FenceEvent {
+        FenceEvent {
+            fence: *fence,
+            cycle: self.fence_cycles[number as usize - 1],
+        }
     }
 
     /// The facts of the pages that an address is in, as far as fences up to a number have invalidated
@@ -1868,47 +1710,38 @@ impl Checker {
             .flat_map(move |key| self.history.of(&key, fences))
     }
 
-    /// Why a request must miss that was accepted after so many fences: no legal answer is left.
+    /// Returns why a request must miss that was accepted after so many fences: no response is legal.
     #[cold]
-    fn why_no_hit(&self, query: &Query, fences: u64) -> String {
+    fn why_no_hit(&self, query: &Query, fences: u64) -> MissReason {
         let last = self.invalidated(query, fences).max_by_key(|one| one.number);
         match last {
-            Some(Invalidated { fence, number, .. }) => format!(
-                "a miss: a fence has invalidated this page; the last was the {fence} {}",
-                self.when(*number)
-            ),
-            None if self.history.is_complete() => {
-                "a miss: no walk has found this page since the reset".to_owned()
+            Some(Invalidated { fence, number, .. }) => {
+                MissReason::Invalidated(self.event_of(*number, fence))
             }
-            None => format!(
-                "a miss: no walk has found this page of late; of invalidated pages the last {} are known",
-                history::KEYS
-            ),
+            None if self.history.is_complete() => MissReason::NeverFound,
+            None => MissReason::NotFoundOfLate {
+                known: history::KEYS,
+            },
         }
     }
 
-    /// Where the answer of a hit comes from, if fences have invalidated it.
+    /// Returns the walk from which the response of a hit comes, if fences have invalidated it.
     #[cold]
-    fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> String {
+    fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<StaleOrigin> {
         let is_it = |one: &&Invalidated<Found>| {
             let mapping = &one.fact.mapping;
             golden::answer_from(self.format, query, mapping).as_ref() == Some(outcome)
         };
         let invalidated = self.invalidated(query, fences).filter(is_it);
-        let Some(Invalidated {
+        let Invalidated {
             fact: Found { cycle: found, .. },
             fence,
             number,
-        }) = invalidated.max_by_key(|one| one.number)
-        else {
-            return String::new();
-        };
-        let when = self.when(*number);
-        if *found < self.fence_cycles[*number as usize - 1] {
-            format!("; a walk found it in cycle {found}, and the {fence} invalidated it {when}")
-        } else {
-            format!("; the walk that found it in cycle {found} was begun before the {fence} {when}")
-        }
+        } = invalidated.max_by_key(|one| one.number)?;
+        Some(StaleOrigin {
+            found: *found,
+            by: self.event_of(*number, fence),
+        })
     }
 
     /// The cycle in which a walk found a page last that no fence has named since.
@@ -1918,74 +1751,41 @@ impl Checker {
         live.map(|one| one.found).max().unwrap_or(0)
     }
 
+    /// Returns why the TLB must not take what a walk has found.
     #[cold]
-    fn describe_must_hit(&self, why: MustHit) -> String {
-        let MustHit { found, is_recent } = why;
-        let there = match is_recent {
-            true => format!(
-                "it is one of the last {} that the TLB has filled or hit",
-                self.tlb_entries.ilog2()
-            ),
-            false => format!(
-                "the TLB of {} entries has room for every page that it may hold",
-                self.tlb_entries
-            ),
-        };
-        format!(
-            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and {there}"
-        )
-    }
-
-    /// Why the TLB must not take what a walk has found.
-    #[cold]
-    fn why_no_fill(&self, walk: usize, query: &Query, found: &Result<Mapping, Fault>) -> String {
+    fn why_no_fill(
+        &self,
+        walk: usize,
+        query: &Query,
+        found: &Result<Mapping, Fault>,
+    ) -> NoFillReason {
         let space = query.context.space();
         let mapping = match found {
             Ok(mapping) => mapping,
-            Err(fault) => {
-                let fault = fault.describe(self.format);
-                return format!("no fill: the walk has ended with a fault; {fault}");
-            }
+            Err(fault) => return NoFillReason::Fault(*fault),
         };
         let extent = mapping.extent(query.gva);
         let mut fences = self.walks[walk].fences.iter();
         match fences.find(|(_, fence)| fence.names(space, &extent)) {
-            Some((number, fence)) => format!(
-                "no fill: a fence has invalidated what the walk has found; the {fence} {}",
-                self.when(*number)
-            ),
-            None => "no fill: both stages are off".to_owned(),
+            Some((number, fence)) => NoFillReason::Invalidated(self.event_of(*number, fence)),
+            None => NoFillReason::StagesOff,
         }
     }
 
-    /// Why a walk cache must not have led a walk to the step of a number.
+    /// Returns why a page-walk cache must not have led a walk to the step of a number.
     #[cold]
-    fn why_no_pass(&self, walk: usize, query: &Query, number: usize) -> String {
+    fn why_no_pass(&self, walk: usize, query: &Query, number: usize) -> NoWalkCacheHit {
         let told = &self.walks[walk].told[number];
-        let way = Way::of(&told.step);
         let why = self.known.as_ref().map(|known| known.why_not(query, told));
         match why.unwrap_or(WhyNot::NeverRead) {
-            WhyNot::NeverRead => {
-                format!("a miss of {way}: no walk has read this entry since the reset")
+            WhyNot::NeverRead => NoWalkCacheHit::NeverRead,
+            WhyNot::NotReadOfLate => NoWalkCacheHit::NotReadOfLate {
+                known: history::KEYS,
+            },
+            WhyNot::Invalidated(fence, number) => {
+                NoWalkCacheHit::Invalidated(self.event_of(number, &fence))
             }
-            WhyNot::NotReadOfLate => format!(
-                "a miss of {way}: no walk has read this entry of late; of invalidated entries the last {} are known",
-                history::KEYS
-            ),
-            WhyNot::Invalidated(fence, number) => format!(
-                "a miss of {way}: a fence has invalidated this entry; the last was the {fence} {}",
-                self.when(number)
-            ),
-            WhyNot::Elsewhere(places) => {
-                let places: Vec<_> = places
-                    .iter()
-                    .map(|at| format!("the page of hPA {at}"))
-                    .collect();
-                format!(
-                    "what walks have read by way of {way}; it leads to {}",
-                    places.join(" or ")
-                )
-            }
+            WhyNot::Elsewhere(places) => NoWalkCacheHit::Elsewhere(places),
         }
     }
 
@@ -2028,48 +1828,27 @@ impl Checker {
                 && stalled.rsp_replay == outputs.rsp_replay
                 && stalled.rsp_gva == outputs.rsp_gva
                 && stalled.outcome(riscv) == outputs.outcome(riscv);
-            if !same {
-                let describe = |outputs: &Outputs| match outputs.outcome(riscv) {
-                    _ if !outputs.rsp_valid => "none".to_owned(),
-                    Ok(outcome) => format!(
-                        "id {}, gVA 0x{:X}, {}",
-                        outputs.rsp_id,
-                        outputs.rsp_gva,
-                        describe_with_page(&outcome, self.format)
-                    ),
-                    Err(what) => format!("id {}, {what}", outputs.rsp_id),
+            if !same && let Some(stalled) = PortResponse::on_port(stalled, self.format) {
+                let violation = PortViolation::ResponseChanged {
+                    stalled,
+                    now: PortResponse::on_port(outputs, self.format),
                 };
-                let rule = format!(
-                    "the response that was not accepted stays; {}",
-                    describe(&self.stalled_response)
-                );
-                let got = format!("another response, or none; {}", describe(outputs));
-                return Err(self.port_mismatch(&rule, got, cycle));
+                return Err(Mismatch::new(cycle, Violation::Port(violation)));
             }
         }
         self.response_is_stalled = outputs.rsp_valid && !rsp_taken;
         if self.response_is_stalled {
             self.stalled_response.clone_from(outputs);
         }
-        if let Some(stalled) = self.stalled_read.take()
-            && (!outputs.mem_req_valid || stalled != offered(outputs))
-        {
-            let describe = |(slot, at, update): (u8, Hpa, Option<Update>)| {
-                format!("slot {slot}, {}", Asked { at, update })
-            };
-            let rule = format!(
-                "the memory read or update that was not accepted stays; {}",
-                describe(stalled)
-            );
-            let now = match outputs.mem_req_valid {
-                true => describe(offered(outputs)),
-                false => "none".to_owned(),
-            };
-            let got = format!("another memory read or update, or none; {now}");
-            return Err(self.port_mismatch(&rule, got, cycle));
+        if let Some(stalled) = self.stalled_read.take() {
+            let now = PortRequest::on_port(outputs);
+            if now != Some(stalled) {
+                let violation = PortViolation::MemoryRequestChanged { stalled, now };
+                return Err(Mismatch::new(cycle, Violation::Port(violation)));
+            }
         }
         if outputs.mem_req_valid && !read_taken {
-            self.stalled_read = Some(offered(outputs));
+            self.stalled_read = PortRequest::on_port(outputs);
         }
         Ok(())
     }
@@ -2079,7 +1858,8 @@ impl Checker {
     pub fn goes_on(&mut self, fine: bool, cycle: u64) -> Result<(), Box<Mismatch>> {
         self.idle = if fine { 0 } else { self.idle + 1 };
         if self.idle > MOST_IDLE {
-            return Err(self.stalled(cycle));
+            let cycles = MOST_IDLE;
+            return Err(self.stalled(cycle, Stall::Idle { cycles }));
         }
         Ok(())
     }
@@ -2151,80 +1931,44 @@ impl Checker {
         if waiting >= 2 * self.slot_count || !(slot_is_free || may_share) {
             return Ok(());
         }
-        let mut mismatch = self.stalled(cycle);
+        let stall = Stall::Unassigned {
+            slots: self.slot_count,
+            in_use: under_way.len(),
+            waiting,
+            cycles: MOST_KEPT_OUT,
+        };
+        let mut mismatch = self.stalled(cycle, stall);
         mismatch.op = held.map(|request| request.op);
         mismatch.query = Some(query);
-        mismatch.expected = format!(
-            "the request is given to a walk: of {} slots {} are in use, and {waiting} requests wait for them",
-            self.slot_count,
-            under_way.len()
-        );
-        mismatch.got = format!("it has waited for {MOST_KEPT_OUT} cycles");
         Err(mismatch)
     }
 
     #[cold]
-    fn stalled(&self, cycle: u64) -> Box<Mismatch> {
+    fn stalled(&self, cycle: u64, stall: Stall) -> Box<Mismatch> {
         let waits = self.requests.iter().min_by_key(|request| request.accepted);
         Box::new(Mismatch {
-            check: Check::Stalled,
-            cycle,
             op: waits.map(|request| request.op),
             query: waits.map(|request| request.query),
-            expected: format!(
-                "a memory read, a response, or a request or fence accepted: nothing has been in flight for {MOST_IDLE} cycles"
-            ),
-            got: "nothing".into(),
-            reads: Vec::new(),
-            wrong_read: None,
-            ended: None,
+            ..*Mismatch::new(cycle, Violation::Stalled(stall))
         })
     }
 
     #[cold]
-    pub fn port_mismatch(&self, rule: &str, got: impl Into<String>, cycle: u64) -> Box<Mismatch> {
-        Box::new(Mismatch {
-            check: Check::Port,
-            cycle,
-            op: None,
-            query: None,
-            expected: rule.into(),
-            got: got.into(),
-            reads: Vec::new(),
-            wrong_read: None,
-            ended: None,
-        })
+    fn no_request(id: u8, cycle: u64, observed: RequestEvent) -> Box<Mismatch> {
+        let violation = PairingViolation::NoRequest { id, observed };
+        Mismatch::new(cycle, Violation::OneResponse(violation))
     }
 
+    /// Returns a mismatch that concerns the request of an id.
     #[cold]
-    fn no_request(&self, id: u8, cycle: u64, what: &str) -> Box<Mismatch> {
-        Box::new(Mismatch {
-            check: Check::Response,
-            cycle,
-            op: None,
-            query: None,
-            expected: format!("nothing for id {id}: no request of that id waits"),
-            got: what.into(),
-            reads: Vec::new(),
-            wrong_read: None,
-            ended: None,
-        })
-    }
-
-    #[cold]
-    fn mismatch(&self, check: Check, id: u8, cycle: u64) -> Box<Mismatch> {
+    fn mismatch(&self, id: u8, cycle: u64, violation: Violation) -> Box<Mismatch> {
         let request = self.requests.get(id);
-        let walk = request.and_then(|r| r.walk);
+        let walk = request.and_then(|request| request.walk);
         Box::new(Mismatch {
-            check,
-            cycle,
-            op: request.map(|r| r.op),
-            query: request.map(|r| r.query),
-            expected: String::new(),
-            got: String::new(),
+            op: request.map(|request| request.op),
+            query: request.map(|request| request.query),
             reads: walk.map_or_else(Vec::new, |walk| self.walks[walk].reads.clone()),
-            wrong_read: None,
-            ended: None,
+            ..*Mismatch::new(cycle, violation)
         })
     }
 }
@@ -2239,43 +1983,6 @@ impl Walk {
 
 fn request_has_no_walk(request: Option<&Request>) -> bool {
     request.is_some_and(|request| request.walk.is_none())
-}
-
-/// What the device offers on its memory port.
-fn offered(outputs: &Outputs) -> (u8, Hpa, Option<Update>) {
-    (
-        outputs.mem_req_id,
-        Hpa(outputs.mem_req_hpa),
-        Update::on_port(outputs),
-    )
-}
-
-impl Update {
-    /// What the device offers, if it is an update.
-    #[inline]
-    pub(super) fn on_port(outputs: &Outputs) -> Option<Self> {
-        outputs.mem_req_update.then_some(Self {
-            expected: outputs.mem_req_expected,
-            new: outputs.mem_req_new,
-        })
-    }
-}
-
-impl Mismatch {
-    fn say(mut self: Box<Self>, expected: impl Into<String>, got: impl Into<String>) -> Box<Self> {
-        self.expected = expected.into();
-        self.got = got.into();
-        self
-    }
-
-    /// Adds the response of a walk that has ended where it should not have.
-    pub(super) fn add_end(&mut self, outputs: &Outputs, format: Format) {
-        let response = match outputs.outcome(format.is_riscv()) {
-            Ok(outcome) => describe_with_page(&outcome, format),
-            Err(what) => what.to_string(),
-        };
-        self.got += &format!(" the response is {response}");
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::checker::{Checker, Mismatch, Read, Response, Update};
+use super::checker::{Checker, Response};
 use super::draws::{Draws, Stream};
+use super::memory_request::{Read, Update};
 use super::memory_server::{Beside, MemoryServer};
+use super::mismatch::{Mismatch, PortViolation, Violation, WalkEnd};
 use crate::addr::Hpa;
 use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
@@ -174,7 +176,7 @@ impl Stats {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// The device did something wrong.
-    #[error("{}: expected {}, got {}", .0.check, .0.expected, .0.got)]
+    #[error("{} in cycle {}: {:?}", .0.check().name(), .0.cycle, .0.violation)]
     Mismatch(Box<Mismatch>),
     /// The device does not go on.
     #[error("the device hangs: in cycle {cycle}, op {op} has waited since cycle {since}")]
@@ -802,8 +804,8 @@ impl<'a> Run<'a> {
         for index in 0..self.unjudged {
             let cycle = first + index as u64;
             if let Err(mut mismatch) = self.judge_cycle(dut, index, cycle, observer) {
-                if let Some(id) = mismatch.ended {
-                    self.add_end(dut, index, id, &mut mismatch);
+                if let Some(end) = mismatch.walk_end_mut() {
+                    self.add_response(dut, index, end);
                 }
                 self.go_back(index, cycle);
                 return Err(mismatch.into());
@@ -814,25 +816,25 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Adds to a mismatch how the walk of an id has ended. The response register takes the result in
-    /// the cycle of the mismatch, so the response is on its port in the next: the one after `index`,
-    /// or, if that has not been yet, one in which nothing is asked.
+    /// Adds the response to the end of a walk. The response register takes the result in the cycle
+    /// of the mismatch, so the response is on its port in the next: the one after `index`, or, if
+    /// that has not been yet, one in which nothing is asked.
     #[cold]
-    fn add_end(&self, dut: &mut Clocked<'_>, index: usize, id: u8, mismatch: &mut Mismatch) {
+    fn add_response(&self, dut: &mut Clocked<'_>, index: usize, end: &mut WalkEnd) {
         let mut outputs = Outputs::default();
         let next = match self.seen[..self.unjudged].get(index + 1) {
             Some(seen) => &seen.outputs,
             None => {
                 let idle = idle_inputs(self.walk_caches);
-                // Without the response, or if an assertion fails, the mismatch is told without it.
+                // If an assertion fails, the mismatch is reported without the response.
                 if dut.tick(&idle, &mut outputs).is_err() {
                     return;
                 }
                 &outputs
             }
         };
-        if next.rsp_valid && next.rsp_id == id {
-            mismatch.add_end(next, self.scenario.machine.format);
+        if next.rsp_valid && next.rsp_id == end.id {
+            end.response = Some(next.outcome(self.scenario.machine.format.is_riscv()));
         }
     }
 
@@ -875,12 +877,14 @@ impl<'a> Run<'a> {
         {
             let query = self.query(access);
             if seen.fence_taken {
-                let rule = "no request is accepted in the cycle of a fence";
-                return Err(self.checker.port_mismatch(rule, "one is", cycle));
+                let violation = PortViolation::RequestWithFence;
+                return Err(Mismatch::new(cycle, Violation::Port(violation)));
             }
-            if fence.is_some_and(|(_, fence)| fence.names_space(query.context.space())) {
-                let rule = "no request is accepted before a waiting fence that matches it";
-                return Err(self.checker.port_mismatch(rule, "one is", cycle));
+            if let Some((_, &fence)) = fence
+                && fence.names_space(query.context.space())
+            {
+                let violation = PortViolation::RequestBeforeFence { fence };
+                return Err(Mismatch::new(cycle, Violation::Port(violation)));
             }
             let driven = self.driven(access).context;
             self.checker.accepted(seen.id, op, &query, &driven, cycle);
@@ -1075,12 +1079,13 @@ impl<'a> Run<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mismatch::{ExpectedRequest, ObservedRequest};
     use super::*;
     use crate::addr::{Gpa, Gva};
     use crate::dut::variants::VARIANTS;
     use crate::format::Format;
     use crate::format::riscv::Entry;
-    use crate::mmu::{Access, Context, Rights, StageControl};
+    use crate::mmu::{Access, Context, FaultKind, Position, Rights, StageControl};
     use crate::scenario::{AccessOp, Holes, Machine, NamedContext};
     use crate::stimulus::{self, Profile};
 
@@ -1231,7 +1236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_that_ends_too_early_is_told_with_its_response() {
+    fn a_walk_that_ends_too_early_is_reported_with_its_response() {
         // This one cannot set A, and the golden model believes that it can.
         let variant = VARIANTS
             .iter()
@@ -1248,17 +1253,21 @@ mod tests {
         let Failure::Mismatch(mismatch) = live.failure else {
             panic!("{}", live.failure);
         };
-        assert!(
-            mismatch
-                .expected
-                .starts_with("update 1 of the walk: hPA 0x03000 from "),
-            "{}",
-            mismatch.expected
-        );
-        assert_eq!(
-            mismatch.got,
-            "the end of the walk; after 3 memory reads the response is accessed-dirty fault at guest L0 \
-             (load page fault, cause 13)"
-        );
+        let Violation::Reads {
+            expected: ExpectedRequest::Request { request, .. },
+            observed: ObservedRequest::End(end),
+        } = &mismatch.violation
+        else {
+            panic!("{mismatch:?}");
+        };
+        assert_eq!(request.request.hpa, Hpa(0x3000));
+        assert!(request.request.update.is_some() && request.place.number == 1);
+        assert_eq!((end.made.reads, end.made.updates), (3, 0));
+        let Some(Ok(Err(fault))) = end.response else {
+            panic!("{end:?}");
+        };
+        assert_eq!(fault.kind, FaultKind::AccessedDirty);
+        assert_eq!(fault.at, Position::Guest { level: 0 });
+        assert_eq!(fault.trap.unwrap().cause, 13);
     }
 }

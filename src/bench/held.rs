@@ -5,9 +5,8 @@
 //! known to the cycle. When it was used is not: at some time between what the walk was looked up after and the next read. So a use counts
 //! against others from its earliest cycle on, and for its own entry only if nothing else can have come between.
 
-use std::fmt;
-
 use super::known::{self, Key, Keys, Of};
+use super::mismatch::{WalkCache, WalkCacheHit};
 use crate::addr::Gpa;
 use crate::dut::{Next, Pass, WalkStep};
 use crate::format::riscv::Entry;
@@ -36,38 +35,6 @@ pub(super) struct Looked<'a> {
     pub read: u64,
     /// A fence has come since.
     pub fenced: bool,
-}
-
-/// By way of which cache, and to the table of which level, a walk has been led, or might have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Way {
-    cache: Pass,
-    level: u32,
-}
-
-impl Way {
-    /// That of a step.
-    pub fn of(step: &WalkStep) -> Self {
-        let cache = step.pass;
-        let level = match cache {
-            Pass::Guest => step.guest_level.into(),
-            Pass::Host => step.host_level.into(),
-            Pass::None | Pass::Nested => 0,
-        };
-        Self { cache, level }
-    }
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = self.level;
-        match self.cache {
-            Pass::None => write!(f, "no page-walk cache"),
-            Pass::Guest => write!(f, "the guest page-walk cache of L{level}"),
-            Pass::Host => write!(f, "the host page-walk cache of L{level}"),
-            Pass::Nested => write!(f, "the nested TLB"),
-        }
-    }
 }
 
 /// An entry that a cache holds for sure.
@@ -154,7 +121,11 @@ impl Held {
 
     /// What leads further than the entry that a walk has come to, and was there for it. `open`: how many look-ups of other walks, of
     /// guest tables or all, began before a cycle and are under way.
-    pub fn missed(&self, looked: &Looked<'_>, open: impl Fn(bool, u64) -> u32) -> Option<Way> {
+    pub fn missed(
+        &self,
+        looked: &Looked<'_>,
+        open: impl Fn(bool, u64) -> u32,
+    ) -> Option<WalkCacheHit> {
         let Looked { query, step, .. } = *looked;
         let guest_levels = u32::from(query.context.guest.levels);
         let host_levels = u32::from(query.context.host.levels);
@@ -178,16 +149,16 @@ impl Held {
             };
             let key = |level| self.keys.guest(query, level);
             if let Some(level) = lowest(levels.min(guest_levels), &key) {
-                let cache = Pass::Guest;
-                return Some(Way { cache, level });
+                let cache = WalkCache::Guest;
+                return Some(WalkCacheHit { cache, level });
             }
         }
         if matches!(step.pass, Pass::Guest | Pass::Nested) || host_levels == 0 {
             return None;
         }
         if self.used.nested && step.purpose == 0 && is_there(&self.keys.nested(query, step.gpa)) {
-            let (cache, level) = (Pass::Nested, 0);
-            return Some(Way { cache, level });
+            let (cache, level) = (WalkCache::Nested, 0);
+            return Some(WalkCacheHit { cache, level });
         }
         if self.used.host {
             let levels = match step.pass {
@@ -196,8 +167,8 @@ impl Held {
             };
             let key = |level| self.keys.host(query, step.gpa, level);
             let level = lowest(levels.min(host_levels), &key)?;
-            let cache = Pass::Host;
-            return Some(Way { cache, level });
+            let cache = WalkCache::Host;
+            return Some(WalkCacheHit { cache, level });
         }
         None
     }
@@ -205,12 +176,11 @@ impl Held {
     /// The cycle since which a cache has held the entry by which a walk that has come to `step` should
     /// have been led.
     #[cold]
-    pub fn since(&self, query: &Query, step: &WalkStep, way: Way) -> Option<u64> {
-        let key = match way.cache {
-            Pass::None => return None,
-            Pass::Guest => self.keys.guest(query, way.level),
-            Pass::Host => self.keys.host(query, step.gpa, way.level),
-            Pass::Nested => self.keys.nested(query, step.gpa),
+    pub fn since(&self, query: &Query, step: &WalkStep, hit: WalkCacheHit) -> Option<u64> {
+        let key = match hit.cache {
+            WalkCache::Guest => self.keys.guest(query, hit.level),
+            WalkCache::Host => self.keys.host(query, step.gpa, hit.level),
+            WalkCache::Nested => self.keys.nested(query, step.gpa),
         };
         let mut kept = self.caches[Self::place(&key.0)].kept.iter();
         kept.find(|kept| kept.key == key).map(|kept| kept.since)
@@ -435,7 +405,7 @@ mod tests {
             fenced: false,
         };
         let way = held.missed(&looked, |_, _| open);
-        assert!(way.is_none_or(|way| (way.cache, way.level) == (Pass::Guest, 0)));
+        assert!(way.is_none_or(|way| (way.cache, way.level) == (WalkCache::Guest, 0)));
         way.is_some()
     }
 
@@ -489,8 +459,8 @@ mod tests {
         );
         for (step, missed) in [
             (guest_step(0, Pass::Guest), None),
-            (guest_step(1, Pass::Guest), Some((Pass::Guest, 0))),
-            (guest_step(2, Pass::Nested), Some((Pass::Guest, 0))),
+            (guest_step(1, Pass::Guest), Some((WalkCache::Guest, 0))),
+            (guest_step(2, Pass::Nested), Some((WalkCache::Guest, 0))),
         ] {
             let looked = Looked {
                 query: &query(0),

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::checker::Update;
 use super::draws::{Draws, Stream};
+use super::memory_request::Update;
 use crate::addr::Hpa;
 use crate::memory::HostMemory;
 use crate::scenario::Timing;

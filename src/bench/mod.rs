@@ -2,17 +2,21 @@
 //! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
 
 mod checker;
+pub mod clause;
 mod draws;
 mod driver;
 mod held;
 mod history;
 mod known;
+pub mod memory_request;
 mod memory_server;
+pub mod mismatch;
 mod requests;
 mod second;
-mod steps;
+pub mod steps;
 
-pub use checker::{Check, Mismatch, Read, Update};
 pub(crate) use driver::run_at;
 pub use driver::{Failed, Failure, Observer, Stats, Walked, run};
+pub use memory_request::{Read, Update};
 pub use memory_server::Beside;
+pub use mismatch::{Check, Mismatch};

@@ -19,6 +19,7 @@ use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::report::json::Document;
+use crate::report::mismatch::title;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
@@ -342,7 +343,7 @@ fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
         None => out.push_str("no mismatch\n"),
         Some((number, failed)) => {
             let what = match &failed.failure {
-                Failure::Mismatch(mismatch) => format!("MISMATCH, {}", mismatch.check),
+                Failure::Mismatch(mismatch) => format!("MISMATCH, {}", title(mismatch.check())),
                 Failure::Hang { .. } => "HANG".to_owned(),
                 Failure::Device { .. } => "RTL ASSERTION".to_owned(),
             };

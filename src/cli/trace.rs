@@ -495,7 +495,7 @@ impl Replayed {
         out.push_str("  MISMATCH\n");
         self.line(out, difference.line);
         let _ = writeln!(out, "    expected: {}", difference.expected);
-        let _ = writeln!(out, "    got:      {}", difference.got);
+        let _ = writeln!(out, "    observed: {}", difference.observed);
         if let Some(explained) = self.explained(difference.line) {
             let (steps, found) = (&explained.steps, &explained.found);
             let walk = text::walk(Format::Rv64, steps, found, None)
@@ -530,7 +530,7 @@ impl Replayed {
                     "context": explained.map(|explained| explained.context),
                     "query": explained.map(|explained| as_json::query(&explained.query, Format::Rv64)),
                     "expected": difference.expected,
-                    "got": difference.got,
+                    "observed": difference.observed,
                     "steps": explained.map(|explained| {
                         let steps = explained.steps.iter();
                         steps.map(|step| as_json::step(step, Format::Rv64)).collect::<Vec<_>>()

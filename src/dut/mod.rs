@@ -45,13 +45,27 @@ pub struct Dut {
 #[error("{0}")]
 pub struct DutError(String);
 
-/// The fields of a response are not those of any answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoAnswer {
-    #[error("{0}")]
-    Fields(&'static str),
-    #[error("fault kind {0}, which there is not")]
-    FaultKind(u8),
+/// The fields of a response are not those of any response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MalformedResponse {
+    /// A translation with fault fields that are not 0.
+    TranslationWithFaultFields,
+    /// A translation with trap fields that are not 0.
+    TranslationWithTrapFields,
+    /// A memory type that does not exist.
+    UnknownMemoryType,
+    /// A kind of fault that does not exist: its number.
+    UnknownFaultKind(u8),
+    /// A fault with a translation beside it.
+    FaultWithTranslation,
+    /// A fault of the guest's stage with fields of the host's.
+    GuestFaultWithHostFields,
+    /// A fault for the data and for a guest level.
+    DataFaultWithGuestLevel,
+    /// A purpose that does not exist.
+    UnknownPurpose,
+    /// Trap fields in a format without traps.
+    TrapWithoutTraps,
 }
 
 impl DutError {
@@ -275,7 +289,7 @@ impl Outputs {
     /// # Errors
     /// If the fields are not those of any answer.
     #[inline]
-    pub(crate) fn outcome(&self, riscv: bool) -> Result<Outcome, NoAnswer> {
+    pub(crate) fn outcome(&self, riscv: bool) -> Result<Outcome, MalformedResponse> {
         if self.rsp_fault_kind == 0 {
             return self.translation().map(Ok);
         }
@@ -296,27 +310,23 @@ impl Outputs {
     }
 
     #[inline]
-    fn translation(&self) -> Result<Translation, NoAnswer> {
+    fn translation(&self) -> Result<Translation, MalformedResponse> {
         if self.rsp_fault_stage != 0
             || self.rsp_fault_level != 0
             || self.rsp_fault_purpose != 0
             || self.rsp_fault_for_level != 0
         {
-            return Err(NoAnswer::Fields(
-                "a translation with fault fields that are not 0",
-            ));
+            return Err(MalformedResponse::TranslationWithFaultFields);
         }
         if self.trap() != Trap::default() {
-            return Err(NoAnswer::Fields(
-                "a translation with trap fields that are not 0",
-            ));
+            return Err(MalformedResponse::TranslationWithTrapFields);
         }
         Ok(Translation {
             gpa: Gpa(self.rsp_gpa),
             hpa: Hpa(self.rsp_hpa),
             page_size: self.rsp_page_size.into(),
             memory_type: MemoryType::of(self.rsp_attributes)
-                .ok_or(NoAnswer::Fields("a memory type that there is not"))?,
+                .ok_or(MalformedResponse::UnknownMemoryType)?,
         })
     }
 
@@ -329,21 +339,19 @@ impl Outputs {
         }
     }
 
-    fn fault(&self, riscv: bool) -> Result<Fault, NoAnswer> {
+    fn fault(&self, riscv: bool) -> Result<Fault, MalformedResponse> {
         let kind = FaultKind::ALL
             .into_iter()
             .find(|&kind| kind as u8 == self.rsp_fault_kind)
-            .ok_or(NoAnswer::FaultKind(self.rsp_fault_kind))?;
+            .ok_or(MalformedResponse::UnknownFaultKind(self.rsp_fault_kind))?;
         if self.rsp_hpa != 0 || self.rsp_page_size != 0 || self.rsp_attributes != 0 {
-            return Err(NoAnswer::Fields("a fault with a translation beside it"));
+            return Err(MalformedResponse::FaultWithTranslation);
         }
         let level = self.rsp_fault_level.into();
         let for_level = self.rsp_fault_for_level.into();
         let at = if self.rsp_fault_stage == 0 {
             if self.rsp_fault_purpose != 0 || for_level != 0 || self.rsp_gpa != 0 {
-                return Err(NoAnswer::Fields(
-                    "a guest-stage fault with fields of the host stage",
-                ));
+                return Err(MalformedResponse::GuestFaultWithHostFields);
             }
             Position::Guest { level }
         } else {
@@ -353,11 +361,9 @@ impl Outputs {
                 purpose: match (self.rsp_fault_purpose, for_level) {
                     (0, level) => Purpose::GuestEntry(level),
                     (1, 0) => Purpose::Data,
-                    (1, _) => {
-                        return Err(NoAnswer::Fields("a fault for data and for a guest level"));
-                    }
+                    (1, _) => return Err(MalformedResponse::DataFaultWithGuestLevel),
                     (2, level) => Purpose::GuestUpdate(level),
-                    _ => return Err(NoAnswer::Fields("a purpose that there is not")),
+                    _ => return Err(MalformedResponse::UnknownPurpose),
                 },
             }
         };
@@ -367,7 +373,7 @@ impl Outputs {
         } else if trap == Trap::default() {
             None
         } else {
-            return Err(NoAnswer::Fields("trap fields, in a format without traps"));
+            return Err(MalformedResponse::TrapWithoutTraps);
         };
         Ok(Fault { kind, at, trap })
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DeviceAccess, GoldenAccess, Recorder};
+use super::{DeviceAccess, GoldenAccess, Recorder, mismatch};
 use crate::bench::{Failed, Failure, Read};
 use crate::format::Format;
 use crate::format::riscv::mode_name;
@@ -51,7 +51,10 @@ impl Document {
     /// The version that its field `schema_version` has. It changes when a field goes, or changes its type or meaning; it
     /// does not when a field is added.
     pub const fn version(self) -> u32 {
-        1
+        match self {
+            Self::Walk | Self::Cover => 1,
+            Self::Run | Self::Fuzz | Self::Vectors | Self::Trace | Self::Wave | Self::Bundle => 2,
+        }
     }
 
     /// The document with the fields `schema` and `schema_version`.
@@ -62,25 +65,31 @@ impl Document {
     }
 }
 
-fn word(word: Option<u64>) -> Value {
+pub(super) fn word(word: Option<u64>) -> Value {
     word.map_or(Value::Null, |word| json!(format!("0x{word:05X}")))
 }
 
-/// A fault, every field.
-pub fn fault(fault: &Fault, format: Format) -> Value {
+/// The place of an entry in the tables.
+pub fn position(position: &Position, format: Format) -> Value {
     let mut value = json!({
-        "kind": fault.kind,
-        "stage": fault.at.stage(),
-        "level": format.level_name(fault.at.level()),
+        "stage": position.stage(),
+        "level": format.level_name(position.level()),
     });
-    if let Position::Host { gpa, purpose, .. } = fault.at {
+    if let Position::Host { gpa, purpose, .. } = position {
         value["gpa"] = json!(gpa);
-        value["for"] = match purpose {
+        value["for"] = match *purpose {
             Purpose::Data => json!("data"),
             Purpose::GuestEntry(level) => json!(format.level_name(level)),
             Purpose::GuestUpdate(level) => json!(format!("update of {}", format.level_name(level))),
         };
     }
+    value
+}
+
+/// A fault, every field.
+pub fn fault(fault: &Fault, format: Format) -> Value {
+    let mut value = position(&fault.at, format);
+    value["kind"] = json!(fault.kind);
     if let Some(trap) = &fault.trap {
         value["trap"] = json!({
             "cause": trap.cause,
@@ -235,21 +244,22 @@ pub fn device_access(
 pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
     let format = scenario.machine.format;
     match &failed.failure {
-        Failure::Mismatch(mismatch) => {
+        Failure::Mismatch(found) => {
             let mut value = json!({
                 "kind": "mismatch",
-                "check": mismatch.check,
-                "cycle": mismatch.cycle,
-                "op": mismatch.op,
-                "expected": mismatch.expected,
-                "got": mismatch.got,
-                "reads": mismatch.reads.iter().map(read).collect::<Vec<_>>(),
-                "wrong_read": mismatch.wrong_read,
+                "check": found.check(),
+                "clause": mismatch::clause(found.clause(format)),
+                "cycle": found.cycle,
+                "op": found.op,
+                "expected": mismatch::expected(&found.violation, format),
+                "observed": mismatch::observed(&found.violation, format),
+                "reads": found.reads.iter().map(read).collect::<Vec<_>>(),
+                "wrong_read": found.wrong_read,
             });
-            if let Some(asked) = &mismatch.query {
-                let (steps, found) =
-                    super::golden_beside(format, asked, &mismatch.reads, &failed.memory);
-                let answer = crate::golden::answer(&found);
+            if let Some(asked) = &found.query {
+                let (steps, golden) =
+                    super::golden_beside(format, asked, &found.reads, &failed.memory);
+                let answer = crate::golden::answer(&golden);
                 value["query"] = query(asked, format);
                 value["golden"] = json!({
                     "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 
 pub mod json;
 pub mod junit;
+pub mod mismatch;
 pub mod riscv;
 pub mod text;
 pub mod vectors;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::mismatch::{Sides, rests_on, title};
 use super::riscv;
 use crate::addr::{Gpa, Hpa};
 use crate::bench::{Failed, Failure, Read, Stats};
@@ -338,13 +339,16 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
             let _ = writeln!(
                 text,
                 "MISMATCH in cycle {}: {}",
-                mismatch.cycle, mismatch.check
+                mismatch.cycle,
+                title(mismatch.check())
             );
             if let Some(op) = mismatch.op {
                 let _ = writeln!(text, "  {}", op_line(op));
             }
-            let _ = writeln!(text, "  expected: {}", mismatch.expected);
-            let _ = writeln!(text, "  got:      {}", mismatch.got);
+            let Sides { expected, observed } = Sides::of(&mismatch.violation, format);
+            let _ = writeln!(text, "  expected: {expected}");
+            let _ = writeln!(text, "  observed: {observed}");
+            let _ = writeln!(text, "  rests on: {}", rests_on(mismatch.clause(format)));
             if let Some(query) = &mismatch.query {
                 let (steps, found) =
                     super::golden_beside(format, query, &mismatch.reads, &failed.memory);

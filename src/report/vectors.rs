@@ -106,7 +106,7 @@ fn disagreement_text(path: &Path, name: &str, disagreement: &Disagreement) -> St
         vec![
             difference.field.name().to_owned(),
             difference.expected.clone(),
-            difference.got.clone(),
+            difference.observed.clone(),
         ]
     });
     let header = ["field", "vector", name].map(str::to_owned).to_vec();

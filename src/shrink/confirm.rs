@@ -4,8 +4,8 @@
 //! `nestwalk run FILE` runs a scenario on a new device. A scenario that has failed on a device with a past, or that the
 //! shrinker has made, is therefore run once more from its file on a new device before it is reported.
 
-use super::alike::Kind;
 use super::shrink;
+use super::signature::Signature;
 use crate::bench::{Failed, run};
 use crate::campaign::Devices;
 use crate::dut::DutError;
@@ -86,7 +86,7 @@ fn settle(
         Again::Fails(whole) => {
             if let Some((small, _)) = shrink(&scenario, &whole)
                 && let Again::Fails(again) = run_again(&small)?
-                && Kind::of(&whole.failure).is_kept_by(&Kind::of(&again.failure))
+                && Signature::of(&whole.failure).is_kept_by(&Signature::of(&again.failure))
             {
                 return Ok(Found {
                     shrunk: true,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A smaller scenario that still fails in the same way.
 //!
-//! A change is tried on the device, and kept if the scenario still fails alike (`alike`). Changes that take much away come first:
-//! time is bounded by the cycles that all tries together may take, so what comes out does not depend on the machine.
+//! A change is tried on the device. It is kept if the scenario still fails with the same failure
+//! signature (`signature`). Changes that take much away come first. Time is bounded by the cycles
+//! that all tries together may take, so the result does not depend on the machine.
 //!
 //! | | |
 //! |---|---|
@@ -12,11 +13,11 @@
 //! | `memory` | no words that nobody reads, plain entries |
 //! | `tables` | stages off, fewer levels, low addresses |
 
-mod alike;
 mod confirm;
 mod contexts;
 mod memory;
 mod ops;
+mod signature;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::bench::{Failed, Observer, run_at};
 use crate::dut::Dut;
 use crate::scenario::{Machine, Op, Scenario, parse, write};
-use alike::Kind;
 pub use confirm::{Found, confirm};
+use signature::Signature;
 
 /// What all tries together may cost, in cycles.
 const BUDGET: u64 = 12_000_000;
@@ -52,7 +53,7 @@ pub fn shrink(dut: &mut Dut, scenario: &Scenario, failed: &Failed) -> (Scenario,
         others: HashMap::new(),
         scenario: scenario.clone(),
         failed: failed.clone(),
-        kind: Kind::of(&failed.failure),
+        signature: Signature::of(&failed.failure),
         budget: BUDGET,
         tried: HashSet::new(),
         changes: 0,
@@ -70,7 +71,7 @@ struct Shrinker<'a> {
     /// The smallest so far.
     scenario: Scenario,
     failed: Failed,
-    kind: Kind,
+    signature: Signature,
     budget: u64,
     /// Hashes of what has been tried in vain.
     tried: HashSet<u64>,
@@ -178,8 +179,8 @@ impl Shrinker<'_> {
         self.budget = self
             .budget
             .saturating_sub(failed.failure.cycle().max(failed.stats.cycles) + TRY);
-        self.kind
-            .is_kept_by(&Kind::of(&failed.failure))
+        self.signature
+            .is_kept_by(&Signature::of(&failed.failure))
             .then_some(failed)
     }
 }

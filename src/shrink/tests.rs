@@ -39,7 +39,7 @@ fn failing(dut: &mut Dut, format: Format, from: u64) -> (Scenario, Failed) {
 
 fn check(failed: &Failed) -> Option<Check> {
     match &failed.failure {
-        Failure::Mismatch(mismatch) => Some(mismatch.check),
+        Failure::Mismatch(mismatch) => Some(mismatch.check()),
         _ => None,
     }
 }
@@ -90,7 +90,7 @@ fn nothing_is_kept_that_a_file_cannot_say_or_that_the_budget_does_not_allow() {
         machine: scenario.machine,
         others: HashMap::new(),
         scenario: scenario.clone(),
-        kind: Kind::of(&failed.failure),
+        signature: Signature::of(&failed.failure),
         failed,
         budget: BUDGET,
         tried: HashSet::new(),

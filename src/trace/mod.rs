@@ -31,8 +31,8 @@ pub struct Difference {
     pub line: u64,
     /// What the trace says.
     pub expected: String,
-    /// What came.
-    pub got: String,
+    /// What was observed.
+    pub observed: String,
 }
 
 /// The differences of a replay.
@@ -46,13 +46,13 @@ pub struct Differences {
 
 impl Differences {
     #[cold]
-    fn add(&mut self, line: u64, expected: impl Into<String>, got: impl Into<String>) {
+    fn add(&mut self, line: u64, expected: impl Into<String>, observed: impl Into<String>) {
         self.count += 1;
         if self.first.len() < KEPT {
             self.first.push(Difference {
                 line,
                 expected: expected.into(),
-                got: got.into(),
+                observed: observed.into(),
             });
         }
     }

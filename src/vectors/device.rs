@@ -12,6 +12,7 @@ use crate::campaign::Devices;
 use crate::dut::DutError;
 use crate::memory::HostMemory;
 use crate::mmu::Outcome;
+use crate::report::mismatch::{Sides, title};
 use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
 /// What a device did.
@@ -90,8 +91,9 @@ impl DeviceRun {
         let mut differences = Vec::new();
         match &self.failure {
             Some(Failure::Mismatch(mismatch)) => {
-                let got = format!("{}: {}", mismatch.check, mismatch.got);
-                differences.push(Difference::new(Field::Checker, &mismatch.expected, got));
+                let Sides { expected, observed } = Sides::of(&mismatch.violation, vector.format());
+                let observed = format!("{}: {observed}", title(mismatch.check()));
+                differences.push(Difference::new(Field::Checker, expected, observed));
             }
             Some(failure) => differences.push(Difference::new(Field::Checker, "-", failure)),
             None => {}

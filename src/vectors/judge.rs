@@ -72,17 +72,17 @@ pub struct Difference {
     pub field: Field,
     /// What the vector says.
     pub expected: String,
-    /// What was seen.
-    pub got: String,
+    /// What was observed.
+    pub observed: String,
 }
 
 impl Difference {
-    /// Of a field that is seen to be `got`.
-    pub fn new(field: Field, expected: impl ToString, got: impl ToString) -> Self {
+    /// Returns the difference of a field.
+    pub fn new(field: Field, expected: impl ToString, observed: impl ToString) -> Self {
         Self {
             field,
             expected: expected.to_string(),
-            got: got.to_string(),
+            observed: observed.to_string(),
         }
     }
 }

@@ -5,6 +5,9 @@
 //! A [`Rig`] plays an RV64 device with one stage, of three levels, in a virtual machine. It does
 //! what a right device does, and each test lets it go wrong in one place.
 
+use std::fmt;
+
+use super::super::mismatch::Check;
 use super::*;
 use crate::dut::variants::SecondTlb;
 use crate::format::riscv::Entry;
@@ -13,6 +16,7 @@ use crate::memory::HostMemory;
 use crate::mmu::{
     Access, Context, FaultKind, MemoryType, Rights, StageControl, Translation, WalkCaches,
 };
+use crate::report::mismatch::Sides;
 
 const FORMAT: Format = Format::Rv64;
 const ROOT: u64 = 0x1000;
@@ -284,12 +288,18 @@ impl Rig {
     }
 }
 
-/// What is said of a wrong device.
+/// Asserts which check finds a wrong device, and how the mismatch is reported.
 #[track_caller]
-fn wrong<T: fmt::Debug>(checked: Checked<T>, check: Check, expected: &str, got: &str) -> Mismatch {
+fn wrong<T: fmt::Debug>(
+    checked: Checked<T>,
+    check: Check,
+    expected: &str,
+    observed: &str,
+) -> Mismatch {
     let mismatch = checked.expect_err("the device is wrong");
-    let said = (mismatch.check, &mismatch.expected[..], &mismatch.got[..]);
-    assert_eq!(said, (check, expected, got));
+    let sides = Sides::of(&mismatch.violation, FORMAT);
+    let reported = (mismatch.check(), &sides.expected[..], &sides.observed[..]);
+    assert_eq!(reported, (check, expected, observed));
     *mismatch
 }
 
@@ -334,7 +344,6 @@ fn reads_another_address_than_the_walk_calls_for_is_found() {
         "memory read 2 of the walk: hPA 0x02008 in cycle 4",
     );
     assert_eq!(mismatch.wrong_read, Some(1));
-    assert_eq!(mismatch.ended, None);
     assert_eq!(mismatch.reads.len(), 3);
 }
 
@@ -359,21 +368,22 @@ fn reads_that_are_missing_are_found_with_what_the_walk_has_ended_with() {
             rig.done(3, 0, true),
             Check::Reads,
             "memory read 3 of the walk: hPA 0x03000",
-            "the end of the walk; after 2 memory reads",
+            "the end of the walk after 2 memory reads",
         );
         // The driver adds what comes in the next cycle.
-        assert_eq!(mismatch.ended, Some(3));
-        mismatch.add_end(&response(3, &query, &outcome, false), FORMAT);
-        let got = match outcome {
+        let end = mismatch.walk_end_mut().unwrap();
+        assert_eq!(end.id, 3);
+        end.response = Some(response(3, &query, &outcome, false).outcome(true));
+        let observed = match outcome {
             Ok(_) => {
-                "the end of the walk; after 2 memory reads the response is hPA 0x100000, page of 2^12 bytes"
+                "the end of the walk after 2 memory reads; the response is hPA 0x100000, page of 4K"
             }
             Err(_) => {
-                "the end of the walk; after 2 memory reads the response is invalid fault at guest L1 \
+                "the end of the walk after 2 memory reads; the response is invalid fault at guest L1 \
                  (store access fault, cause 0)"
             }
         };
-        assert_eq!(mismatch.got, got);
+        assert_eq!(Sides::of(&mismatch.violation, FORMAT).observed, observed);
     }
 }
 
@@ -390,7 +400,7 @@ fn reads_behind_the_end_of_the_walk_are_found_with_what_it_should_have_ended_wit
     wrong(
         rig.done(0, 0, false),
         Check::Reads,
-        "the end of the walk; after 3 memory reads the outcome is invalid fault at guest L0 (load page fault, cause 13)",
+        "the end of the walk after 3 memory reads; the outcome is invalid fault at guest L0 (load page fault, cause 13)",
         "memory read 4 of the walk: hPA 0x01008 in cycle 3",
     );
 }
@@ -437,29 +447,39 @@ fn reads_by_a_slot_without_a_walk_are_found() {
     wrong(
         rig.checker.read(2, &read),
         Check::Reads,
-        "no memory read by slot 2, which has no walk",
-        "a memory read of hPA 0x01008",
+        "no memory request by slot 2, which has no walk in flight",
+        "a memory read of hPA 0x01008 in cycle 5",
     );
 }
 
 #[test]
-fn answers_of_walks_are_told_with_the_sizes_of_both_pages() {
+fn responses_of_walks_are_reported_with_the_sizes_of_both_pages() {
     let query = load(GVA + 8);
     let right = page(HPA + 8);
-    let right_text = "hPA 0x100008, page of 2^12 bytes";
+    let right_text = "hPA 0x100008, page of 4K";
     let large = Ok(Translation {
         page_size: 21,
         ..right.unwrap()
     });
-    for (outcome, got) in [
-        (page(HPA + 16), "hPA 0x100010, page of 2^12 bytes"),
-        (large, "hPA 0x100008, page of 2^21 bytes"),
-    ] {
+    let found = |outcome: Outcome, expected: &str, observed: &str| {
         let mut rig = Rig::new();
         rig.walked(0, &query).unwrap();
         let outputs = response(0, &query, &outcome, false);
-        wrong(rig.respond(&outputs), Check::Answer, right_text, got);
-    }
+        let checked = rig.respond(&outputs);
+        wrong(checked, Check::WalkResponse, expected, observed);
+    };
+    found(page(HPA + 16), right_text, "hPA 0x100010, page of 4K");
+    found(large, right_text, "hPA 0x100008, page of 2M");
+    // The gPA is shown where it alone is wrong.
+    let other_gpa = Ok(Translation {
+        gpa: Gpa(HPA),
+        ..right.unwrap()
+    });
+    found(
+        other_gpa,
+        "gPA 0x100008, hPA 0x100008, page of 4K",
+        "gPA 0x100000, hPA 0x100008, page of 4K",
+    );
     let with = |change: fn(&mut Outputs)| {
         let mut rig = Rig::new();
         rig.walked(0, &query).unwrap();
@@ -470,14 +490,14 @@ fn answers_of_walks_are_told_with_the_sizes_of_both_pages() {
     with(|_| {}).unwrap();
     wrong(
         with(|outputs| outputs.rsp_gva += PAGE),
-        Check::Answer,
+        Check::WalkResponse,
         "a response for gVA 0x40000008",
         "a response for gVA 0x40001008",
     );
     wrong(
         with(|outputs| outputs.rsp_trap_cause = 13),
-        Check::Answer,
-        "an answer",
+        Check::WalkResponse,
+        "a well-formed response",
         "a translation with trap fields that are not 0",
     );
 }
@@ -492,7 +512,7 @@ fn a_hit_of_a_page_that_no_walk_has_found_is_told_so() {
         rig.hit(2, &load(GVA + PAGE), &page(HPA)),
         Check::Hit,
         "a miss: no walk has found this page since the reset",
-        "a hit: hPA 0x100000, page of 2^12 bytes",
+        "a hit: hPA 0x100000, page of 4K",
     );
 }
 
@@ -524,10 +544,10 @@ fn a_stale_hit_is_told_with_the_fence_that_invalidated_the_page_however_long_ago
             rig.hit(0, &load(GVA), &page(HPA)),
             Check::Hit,
             &format!(
-                "a miss: a fence has invalidated this page; the last was the {text} in cycle {fenced}"
+                "a miss: fences have invalidated this page; the last was the {text} in cycle {fenced}"
             ),
             &format!(
-                "a hit: hPA 0x100000, page of 2^12 bytes; a walk found it in cycle {found}, \
+                "a hit: hPA 0x100000, page of 4K; a walk found it in cycle {found}, \
                  and the {text} invalidated it in cycle {fenced}"
             ),
         );
@@ -545,9 +565,9 @@ fn a_stale_hit_in_place_of_a_valid_answer_is_told_with_where_it_comes_from() {
     wrong(
         rig.hit(0, &load(GVA), &page(HPA)),
         Check::Hit,
-        "hPA 0x200000, page of 2^12 bytes",
+        "hPA 0x200000, page of 4K",
         &format!(
-            "a hit: hPA 0x100000, page of 2^12 bytes; a walk found it in cycle {first}, \
+            "a hit: hPA 0x100000, page of 4K; a walk found it in cycle {first}, \
              and the fence by gPA 0x100000 invalidated it in cycle {fenced}"
         ),
     );
@@ -567,16 +587,16 @@ fn a_hit_that_the_page_does_not_permit_and_one_of_another_address_are_found() {
     wrong(
         rig.hit(0, &store(GVA), &page(HPA)),
         Check::Hit,
-        "a miss: what was walked does not permit this access",
-        "a hit: hPA 0x100000, page of 2^12 bytes",
+        "a miss: what walks have found does not permit this access",
+        "a hit: hPA 0x100000, page of 4K",
     );
     let mut rig = Rig::new();
     rig.found(0, &load(GVA)).unwrap();
     wrong(
         rig.hit(0, &load(GVA), &page(HPA + 8)),
         Check::Hit,
-        "hPA 0x100000, page of 2^12 bytes",
-        "a hit: hPA 0x100008, page of 2^12 bytes",
+        "hPA 0x100000, page of 4K",
+        "a hit: hPA 0x100008, page of 4K",
     );
 }
 
@@ -615,11 +635,11 @@ fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
         rig.hit(1, &query, &page(HPA)),
         Check::Hit,
         &format!(
-            "a miss: a fence has invalidated this page; the last was the fence by gPA 0x100000 in cycle {fenced}"
+            "a miss: fences have invalidated this page; the last was the fence by gPA 0x100000 in cycle {fenced}"
         ),
         &format!(
-            "a hit: hPA 0x100000, page of 2^12 bytes; the walk that found it in cycle {found} was begun before \
-             the fence by gPA 0x100000 in cycle {fenced}"
+            "a hit: hPA 0x100000, page of 4K; the walk that found it in cycle {found} was started \
+             before the fence by gPA 0x100000 in cycle {fenced}"
         ),
     );
 }
@@ -637,8 +657,9 @@ fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
         rig.miss(1, 0, false),
         Check::MustHit,
         &format!(
-            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and the TLB of \
-             32 entries has room for every page that it may hold"
+            "a TLB hit: a walk found the 4K page of gVA 0x40000000 in cycle {found}, no fence has \
+             invalidated it since, and the TLB of 32 entries has room for every page that it may \
+             contain"
         ),
         "a miss",
     );
@@ -658,8 +679,8 @@ fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
         rig.miss(2, 1, false),
         Check::MustHit,
         &format!(
-            "a TLB hit; a walk found the page in cycle {found}, no fence has invalidated it since, and it is one of \
-             the last 2 that the TLB has filled or hit"
+            "a TLB hit: a walk found the 4K page of gVA 0x40005000 in cycle {found}, no fence has \
+             invalidated it since, and it is one of the last 2 that the TLB has filled or hit"
         ),
         "a miss",
     );
@@ -698,8 +719,8 @@ fn a_miss_of_the_second_level_of_a_page_that_must_be_there_is_found() {
         rig.miss(2, 0, false),
         Check::MustHit,
         &format!(
-            "a hit of the second-level TLB; a walk found the page in cycle {found}, and no fence or replacement can \
-             have removed it since"
+            "a hit of the L2 TLB: a walk found the 4K page of gVA 0x40000000 in cycle {found}, and no \
+             fence and no replacement can have removed it since"
         ),
         "a miss",
     );
@@ -727,7 +748,7 @@ fn fills_that_must_not_be_are_found_with_the_reason() {
     wrong(
         no_fill(&mut Rig::new(), &load(GVA), Some(&by_gpa(HPA))),
         Check::Fill,
-        "no fill: a fence has invalidated what the walk has found; the fence by gPA 0x100000 in cycle 6",
+        "no fill: the fence by gPA 0x100000 in cycle 6 has invalidated what the walk has found",
         "a fill",
     );
     let mut bare = load(GVA);
@@ -764,7 +785,7 @@ fn a_fill_that_is_missing_or_comes_twice_is_found() {
         rig.done(1, 0, true),
         Check::Fill,
         "one fill for a walk",
-        "another",
+        "a second fill",
     );
 }
 
@@ -793,8 +814,8 @@ fn equal_misses_that_are_walked_twice_are_found_and_other_pairs_are_right() {
         if equal {
             wrong(
                 missed,
-                Check::WalkedTwice,
-                "it shares the walk of slot 0",
+                Check::Coalescing,
+                "the request shares the walk of slot 0",
                 "a walk of its own in slot 1",
             );
         } else {
@@ -818,7 +839,7 @@ fn requests_given_to_walks_that_are_not_theirs_are_found() {
         rig.miss(0, 2, true),
         Check::WrongWalk,
         "a walk of its own",
-        "it was given to slot 2, which has no walk in flight",
+        "the request is assigned to slot 2, which has no walk in flight",
     );
 
     let mut rig = Rig::new();
@@ -828,9 +849,9 @@ fn requests_given_to_walks_that_are_not_theirs_are_found() {
     wrong(
         rig.miss(1, 0, true),
         Check::WrongWalk,
-        "a walk of its own, or of an equal request",
-        "it was given to slot 0, which walks for load gVA 0x40000000 in VS-mode; Sv39 root gPA 0x01000, Bare, \
-         ASID 7, VMID 9",
+        "a walk of its own, or the walk of an equal request",
+        "the request is assigned to slot 0, which walks for load gVA 0x40000000 in VS-mode; Sv39 root \
+         gPA 0x01000, Bare, ASID 7, VMID 9",
     );
 
     let mut rig = Rig::new();
@@ -840,8 +861,8 @@ fn requests_given_to_walks_that_are_not_theirs_are_found() {
     wrong(
         rig.miss(1, 0, false),
         Check::WrongWalk,
-        "a free slot",
-        "slot 0, whose walk has not been answered",
+        "a walk in a free slot",
+        "a walk in slot 0, which has a walk in flight",
     );
 
     let mut rig = Rig::new();
@@ -854,7 +875,7 @@ fn requests_given_to_walks_that_are_not_theirs_are_found() {
         rig.done(0, 1, true),
         Check::WrongWalk,
         "the result of its own walk",
-        "that of slot 1",
+        "the result of the walk of slot 1",
     );
 }
 
@@ -868,10 +889,8 @@ fn a_walk_from_before_a_fence_answers_no_request_from_behind_it() {
     wrong(
         rig.miss(1, 0, true),
         Check::Overtaken,
-        "a walk from after the fence",
-        &format!(
-            "it shares the walk of slot 0; that was begun before the fence by gPA 0x100000 in cycle {fenced}"
-        ),
+        &format!("a walk that was started after the fence by gPA 0x100000 in cycle {fenced}"),
+        "the request shares the walk of slot 0, started before it",
     );
     // Any request may share it if the fence is of another space.
     let elsewhere = Fence {
@@ -916,9 +935,13 @@ fn a_read_of_a_walk_that_a_fence_has_overtaken_is_found_from_the_cycle_after_it_
                 checked,
                 Check::AfterFence,
                 &format!(
-                    "the end of the walk: the fence by gPA 0x100000 of cycle {fenced} matches it"
+                    "no memory request of the walk after the fence by gPA 0x100000 in cycle {fenced}, \
+                     which matches it"
                 ),
-                "memory read 2 of the walk: hPA 0x02000",
+                &format!(
+                    "memory read 2 of the walk: hPA 0x02000 in cycle {}",
+                    fenced + 1
+                ),
             )),
         }
     }
@@ -928,12 +951,14 @@ fn a_read_of_a_walk_that_a_fence_has_overtaken_is_found_from_the_cycle_after_it_
 fn a_request_that_a_fence_has_overtaken_gets_no_walk_after_it() {
     let mut rig = Rig::new();
     rig.accept(0, &load(GVA));
-    rig.fence(&by_gpa(HPA));
+    let fenced = rig.fence(&by_gpa(HPA));
     wrong(
         rig.miss(0, 0, false),
         Check::AfterFence,
-        "no walk: the fence by gPA 0x100000 matches the request",
-        "a walk in slot 0, after the fence",
+        &format!(
+            "no walk after the fence by gPA 0x100000 in cycle {fenced}, which matches the request"
+        ),
+        "a walk in slot 0",
     );
 }
 
@@ -961,15 +986,17 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
             &format!(
                 "a replay: the fence by gPA 0x100000 in cycle {fenced} has overtaken the walk"
             ),
-            "hPA 0x100000, page of 2^12 bytes",
+            "hPA 0x100000, page of 4K",
         );
     }
     // All have: its answer is owed.
-    let (mut rig, _) = overtaken(3);
+    let (mut rig, fenced) = overtaken(3);
     wrong(
         rig.respond(&replay(0, &query)),
         Check::Replay,
-        "its walk's answer: the walk had ended before the fence",
+        &format!(
+            "the response of its walk, which ended before the fence by gPA 0x100000 in cycle {fenced}"
+        ),
         "a replay",
     );
     let mut rig = Rig::new();
@@ -977,7 +1004,7 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
     wrong(
         rig.respond(&replay(0, &query)),
         Check::Replay,
-        "its walk's answer: no fence has overtaken the walk",
+        "the response of its walk, which no fence has overtaken",
         "a replay",
     );
     // A request without a walk.
@@ -1002,7 +1029,12 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
         rsp_hpa: HPA,
         ..replay(0, &query)
     };
-    assert_eq!(rig.respond(&outputs).unwrap_err().check, Check::Replay);
+    wrong(
+        rig.respond(&outputs),
+        Check::Replay,
+        "a replay with gVA 0x40000000, and all other fields 0",
+        "a replay with another field that is not 0",
+    );
 }
 
 #[test]
@@ -1018,7 +1050,8 @@ fn a_fence_that_waits_for_anything_but_an_offered_read_of_a_walk_that_it_matches
     rig.checker.fence_waits(&mine, Some(2), 9).unwrap();
     for (fence, offered) in [(mine, None), (mine, Some(1)), (elsewhere, Some(2))] {
         let mismatch = rig.checker.fence_waits(&fence, offered, 9).unwrap_err();
-        assert_eq!(mismatch.check, Check::Port);
+        let expected = PortViolation::FenceStalled { fence };
+        assert_eq!(mismatch.violation, Violation::Port(expected));
     }
 }
 
@@ -1036,8 +1069,8 @@ fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
     wrong(
         rig.respond(&response(0, &query, &page(HPA), false)),
         Check::Overtaken,
-        "an answer from after the fence",
-        "the answer of a walk that was begun before the fence by gPA 0x100000 in cycle 40",
+        "a walk that was started after the fence by gPA 0x100000 in cycle 40",
+        "the response of a walk that was started before it",
     );
 }
 
@@ -1045,46 +1078,56 @@ fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
 fn responses_without_a_request_a_walk_or_a_hit_are_found() {
     let query = load(GVA);
     let outputs = response(5, &query, &page(HPA), false);
-    let nobody = "nothing for id 5: no request of that id waits";
+    let nobody = "nothing for id 5, which has no outstanding request";
     let mut rig = Rig::new();
-    wrong(rig.respond(&outputs), Check::Response, nobody, "a response");
-    wrong(rig.miss(5, 0, false), Check::Response, nobody, "a miss");
+    wrong(
+        rig.respond(&outputs),
+        Check::OneResponse,
+        nobody,
+        "a response",
+    );
+    wrong(rig.miss(5, 0, false), Check::OneResponse, nobody, "a miss");
     wrong(
         rig.done(5, 0, false),
-        Check::Response,
+        Check::OneResponse,
         nobody,
-        "a walk's result",
+        "the result of a walk",
     );
     wrong(
         rig.checker.second_hit(5, 9),
-        Check::Response,
+        Check::OneResponse,
         nobody,
-        "an answer of the second-level TLB",
+        "a hit of the L2 TLB",
     );
     // A second response to the same request.
     rig.found(5, &query).unwrap();
-    wrong(rig.respond(&outputs), Check::Response, nobody, "a response");
+    wrong(
+        rig.respond(&outputs),
+        Check::OneResponse,
+        nobody,
+        "a response",
+    );
 
     rig.accept(5, &load(GVA + PAGE));
     let of_next = |hit| response(5, &load(GVA + PAGE), &page(HPA + PAGE), hit);
     wrong(
         rig.respond(&of_next(false)),
-        Check::Response,
-        "a hit, or a walk",
-        "an answer without either",
+        Check::OneResponse,
+        "a TLB hit, or the result of a walk",
+        "a response that is neither",
     );
     rig.miss(5, 0, false).unwrap();
     wrong(
         rig.respond(&of_next(false)),
-        Check::Response,
-        "no answer before its walk has ended",
-        "an answer",
+        Check::OneResponse,
+        "no response before the end of its walk",
+        "a response",
     );
     wrong(
         rig.respond(&of_next(true)),
-        Check::Response,
-        "an answer of its walk",
-        "one marked as a hit",
+        Check::OneResponse,
+        "the response of its walk",
+        "a response that says that the TLB has hit",
     );
 }
 
@@ -1100,18 +1143,19 @@ fn a_response_that_changes_before_it_is_accepted_is_found() {
     let other = response(1, &query, &page(HPA + 8), false);
     stalled(&first, false).unwrap();
     stalled(&other, true).unwrap();
-    let rule = "the response that was not accepted stays; id 1, gVA 0x40000000, hPA 0x100000, page of 2^12 bytes";
+    let rule =
+        "the response stays until it is accepted: id 1, gVA 0x40000000, hPA 0x100000, page of 4K";
     wrong(
         stalled(&other, false),
         Check::Port,
         rule,
-        "another response, or none; id 1, gVA 0x40000000, hPA 0x100008, page of 2^12 bytes",
+        "id 1, gVA 0x40000000, hPA 0x100008, page of 4K",
     );
     wrong(
         stalled(&Outputs::default(), false),
         Check::Port,
         rule,
-        "another response, or none; none",
+        "no response",
     );
 }
 
@@ -1147,13 +1191,13 @@ fn a_read_that_changes_before_it_is_accepted_is_found() {
             offered(2, 0x1008, true),
             "slot 2, an update of hPA 0x01008 from 0x1 to 0x41",
         ),
-        (Outputs::default(), "none"),
+        (Outputs::default(), "no memory request"),
     ] {
         wrong(
             stalled(&second, false),
             Check::Port,
-            "the memory read or update that was not accepted stays; slot 2, a memory read of hPA 0x01008",
-            &format!("another memory read or update, or none; {now}"),
+            "the memory request stays until it is accepted: slot 2, a memory read of hPA 0x01008",
+            now,
         );
     }
 }
@@ -1178,8 +1222,8 @@ fn a_slot_that_waits_for_more_than_its_turn_is_found() {
     wrong(
         rig.checker.read(1, &read),
         Check::Port,
-        "slots are served round robin",
-        "slot 1 has waited for 4 memory reads of others",
+        "slots are served round robin: slot 1 waits for 3 memory requests of others at most",
+        "it has waited for 4",
     );
 }
 
@@ -1197,7 +1241,8 @@ fn a_device_that_does_nothing_for_too_long_is_found() {
     let mismatch = wrong(
         rig.checker.goes_on(false, 99),
         Check::Stalled,
-        "a memory read, a response, or a request or fence accepted: nothing has been in flight for 16 cycles",
+        "a memory request, a response, or a request or fence accepted: nothing has been in flight for 16 \
+         cycles",
         "nothing",
     );
     assert_eq!((mismatch.op, mismatch.cycle), (Some(0), 99));
@@ -1214,7 +1259,7 @@ fn a_request_that_waits_beside_a_free_slot_is_found() {
         rig.checker
             .check_room(Some((load(GVA), load(GVA).context)), 9),
         Check::Stalled,
-        "the request is given to a walk: of 4 slots 0 are in use, and 0 requests wait for them",
+        "the request is assigned to a walk: 0 of 4 slots are in use, and 0 requests wait for their results",
         "it has waited for 4 cycles",
     );
     // With every slot in use it waits rightly, but for a walk that it can share.
@@ -1230,7 +1275,7 @@ fn a_request_that_waits_beside_a_free_slot_is_found() {
     wrong(
         waits(&rig, 3),
         Check::Stalled,
-        "the request is given to a walk: of 4 slots 4 are in use, and 4 requests wait for them",
+        "the request is assigned to a walk: 4 of 4 slots are in use, and 4 requests wait for their results",
         "it has waited for 4 cycles",
     );
 }
@@ -1281,7 +1326,7 @@ fn steps_that_are_reported_wrongly_are_found() {
                 let step = &mut reads[0].1;
                 (step.host, step.purpose, step.error) = (true, 3, true);
             },
-            "memory read 1 of the walk: host L0, translating gPA 0x01008 for purpose 3, which there is not, \
+            "memory read 1 of the walk: host L0, translating gPA 0x01008 for purpose 3, which does not exist, \
              gPA 0x01008, memory read of hPA 0x01008 gives an error, next: memory read"
                 .to_owned(),
         ),
@@ -1316,12 +1361,12 @@ fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
     led(&mut rig, 0, 0, &load(GVA + PAGE)).unwrap();
 
     let way = "the guest page-walk cache of L0";
-    let got = format!("memory read 1 of the walk by way of {way}: hPA 0x03008");
+    let got = format!("memory read 1 of the walk after a hit in {way}: hPA 0x03008");
     let mut rig = with_caches();
     let mismatch = wrong(
         led(&mut rig, 0, 0, &load(GVA + PAGE)),
         Check::WalkCache,
-        &format!("a miss of {way}: no walk has read this entry since the reset"),
+        &format!("a miss in {way}: no walk has read this entry since the reset"),
         &got,
     );
     assert_eq!(mismatch.wrong_read, Some(0));
@@ -1343,7 +1388,8 @@ fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
         led(&mut rig, 0, 0, &load(GVA + PAGE)),
         Check::WalkCache,
         &format!(
-            "a miss of {way}: a fence has invalidated this entry; the last was the fence by ASID 7, VMID 9 in cycle {fenced}"
+            "a miss in {way}: fences have invalidated this entry; the last was the fence by ASID 7, VMID 9 \
+             in cycle {fenced}"
         ),
         &got,
     );
@@ -1360,8 +1406,8 @@ fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
     wrong(
         led(&mut rig, 0, 0, &load(GVA + PAGE)),
         Check::WalkCache,
-        &format!("what walks have read by way of {way}; it leads to the page of hPA 0x03000"),
-        &format!("memory read 1 of the walk by way of {way}: hPA 0x05008"),
+        &format!("a hit in {way} that leads to the page of hPA 0x03000"),
+        &format!("memory read 1 of the walk after a hit in {way}: hPA 0x05008"),
     );
 }
 
@@ -1377,10 +1423,10 @@ fn a_walk_cache_that_spares_nothing_where_it_must_is_found() {
         missed,
         Check::WalkCache,
         &format!(
-            "memory read 1 of the walk by way of the guest page-walk cache of L0; it has held what leads there since \
-             cycle {read}"
+            "memory read 1 of the walk after a hit in the guest page-walk cache of L0, which has \
+             contained the entry since cycle {read}"
         ),
-        "memory read 1 of the walk by way of no page-walk cache",
+        "memory read 1 of the walk after no page-walk cache hit",
     );
     assert_eq!(mismatch.wrong_read, Some(0));
     // Behind a fence it need not.
@@ -1408,7 +1454,7 @@ fn a_walk_cache_that_is_said_to_spare_what_was_read_is_found() {
     wrong(
         rig.done(0, 0, true),
         Check::Reads,
-        "the end of the walk; after 1 memory read the outcome is hPA 0x101000, page of 2^12 bytes",
+        "the end of the walk after 1 memory read; the outcome is hPA 0x101000, page of 4K",
         "memory read 2 of the walk: hPA 0x03008 in cycle 12",
     );
 
@@ -1421,8 +1467,8 @@ fn a_walk_cache_that_is_said_to_spare_what_was_read_is_found() {
     wrong(
         rig.done(0, 0, true),
         Check::WalkCache,
-        "memory read 2 of the walk without a page-walk cache: none spares anything here",
-        "memory read 2 of the walk: hPA 0x02000 in cycle 4 by way of the host page-walk cache of L0",
+        "memory read 2 of the walk without a page-walk cache hit: nothing is skipped here",
+        "memory read 2 of the walk: hPA 0x02000 in cycle 4 after a hit in the host page-walk cache of L0",
     );
 }
 
@@ -1446,7 +1492,7 @@ fn what_is_kept_for_reasons_is_bounded_and_what_was_dropped_is_not_denied() {
     wrong(
         rig.hit(0, &load(GVA), &page(HPA)),
         Check::Hit,
-        "a miss: no walk has found this page of late; of invalidated pages the last 32768 are known",
-        "a hit: hPA 0x100000, page of 2^12 bytes",
+        "a miss: no walk has found this page recently; of the invalidated pages, the last 32768 are known",
+        "a hit: hPA 0x100000, page of 4K",
     );
 }
