@@ -274,7 +274,7 @@ impl Checker {
             ..
         } = machine;
         let setup = Setup {
-            entries: machine.walk_cache_entries,
+            entries: machine.walk_cache_entries.into(),
             max_levels: machine.max_levels,
             used: machine.walk_caches,
             ever,
