@@ -27,11 +27,13 @@ cargo=${CARGO:-cargo}
 profiles_of() {
     case $1 in
     # Only these devices have a second-level TLB.
-    rtl/tlb2.sv | rtl/ram_1r1w.sv | src/bench/second.rs)
+    rtl/tlb2.sv | rtl/ram_1r1w.sv | golden/src/occupancy/l2_tlb.rs)
         echo classic32:classic32_l2 classic32-rights:classic32_l2 rv32:rv32_l2 rv64:rv64_l2
         ;;
     # Walk caches are RISC-V's.
-    rtl/walk_cache.sv | rtl/walk_caches.sv | src/bench/known.rs) echo rv32: rv64: ;;
+    rtl/walk_cache.sv | rtl/walk_caches.sv | golden/src/occupancy/page_walk_cache/*)
+        echo rv32: rv64:
+        ;;
     rtl/*riscv* | golden/*riscv* | src/*riscv*) echo rv32: rv64: ;;
     rtl/*handout* | golden/*handout* | src/*handout*) echo handout: handout-rights: classic32: classic32-rights: ;;
     rtl/*.sv | rtl/*.svh | sim/* | golden/* | src/* | build.rs | Cargo.toml | Cargo.lock)

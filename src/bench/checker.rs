@@ -11,33 +11,27 @@
 //!   later requests; if it had not ended, its requests are answered with a replay. Equal misses share one walk.
 //! - Every request has one answer, and the device does not stand still without a reason.
 
-use std::hash::{Hash, Hasher};
-
-use std::collections::VecDeque;
-
-use super::requests::Requests;
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::held::{Held, Look, Looked};
-use super::history::{self, History, Invalidated};
-use super::known::{self, Known, Told, WhyNot};
 use super::memory_request::{MemoryRequest, Read, RequestCounts, Update, WalkPlace};
 use super::mismatch::{
     ActionAfterFence, AssignmentViolation, ExpectedHit, ExpectedRequest, FenceEvent, FillViolation,
     HitReason, Mismatch, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit, ObservedRequest,
-    OvertakenUse, Page, PairingViolation, PortRequest, PortResponse, PortViolation,
-    ReplayViolation, RequestEvent, ResponseViolation, StaleOrigin, Stall, Violation, WalkCacheHit,
+    OvertakenUse, PairingViolation, PortRequest, PortResponse, PortViolation, ReplayViolation,
+    RequestEvent, ResponseViolation, StaleOrigin, Stall, Violation, WalkCacheHit,
     WalkCacheViolation, WalkEnd,
 };
-use super::second::Second;
+use super::reported::{self, ReportedStep};
+use super::requests::Requests;
 use super::steps::{self, StepRecord};
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::{Done, Miss, Next, Outputs, Pass, WalkStep};
 use crate::format::{Format, Geometry};
-use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
-use crate::mmu::{
-    Context, Extent, Fault, Fence, Outcome, Position, Purpose, Query, Space, WalkCaches,
+use crate::golden::occupancy::page_walk_cache::{LookUp, LookUpResult, Setup, WhyNot};
+use crate::golden::occupancy::tlb::{CertainPage, Certainty};
+use crate::golden::occupancy::{
+    Absence, L2Tlb, NumberedFence, PageWalkCache, PageWalkCaches, Tlb, history,
 };
+use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
+use crate::mmu::{Context, Extent, Fault, Fence, Outcome, Position, Purpose, Query, WalkCaches};
 use crate::scenario::Machine;
 
 struct Request {
@@ -50,7 +44,8 @@ struct Request {
     walk: Option<usize>,
     /// The second-level TLB has answered it.
     by_second: bool,
-    must_hit: Option<MustHit>,
+    /// The page by which the TLB must answer it.
+    must_hit: Option<CertainPage>,
     accepted: u64,
     /// The first fence since it was accepted that matches it, if it had no walk by then.
     overtaken: Option<FenceEvent>,
@@ -77,15 +72,6 @@ pub(super) enum Response {
     Replay { op: usize },
 }
 
-/// Why a request must hit in the TLB.
-#[derive(Clone, Copy)]
-struct MustHit {
-    page: Page,
-    /// The cycle in which a walk found the page last.
-    found: u64,
-    because: HitReason,
-}
-
 #[derive(Default)]
 struct Walk {
     query: Option<Query>,
@@ -93,13 +79,13 @@ struct Walk {
     driven: Option<Context>,
     reads: Vec<Read>,
     /// Its steps, as the device tells them; where they are wanted.
-    told: Vec<Told>,
+    told: Vec<ReportedStep>,
     /// Fences, when the last of them was told or the walk was begun.
     fences_at_step: u64,
     /// Its look-up in the walk caches, until what it has come to is told; where any is in use.
-    look: Option<Look>,
+    look: Option<LookUp>,
     /// Fences since it was started, with their numbers.
-    fences: Vec<(u64, Fence)>,
+    fences: Vec<NumberedFence>,
     /// The first of them that matches it.
     overtaken: Option<Overtaken>,
     /// Reads and updates that memory has answered.
@@ -130,125 +116,6 @@ pub(super) struct Ended {
     pub found: Result<Mapping, Fault>,
 }
 
-/// A page of an address space, or, where it is global, of all that differ in the ASID only.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key {
-    /// With ASID 0 where it is global.
-    space: Space,
-    kind: PageKind,
-    /// The gVA, without the offset in the page.
-    page: u64,
-}
-
-/// What a look-up tries one after the other.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct PageKind {
-    /// log2 of the page's bytes.
-    size: u32,
-    global: bool,
-}
-
-impl Key {
-    fn new(query: &Query, kind: PageKind) -> Self {
-        let mut space = query.context.space();
-        if kind.global {
-            space.asid = 0;
-        }
-        if !space.virt {
-            // Outside virtual machines there is no VMID.
-            space.vmid = 0;
-        }
-        Self {
-            space,
-            kind,
-            page: query.gva.0 >> kind.size,
-        }
-    }
-
-    /// With ASID 0 where it is global.
-    pub fn space(&self) -> Space {
-        self.space
-    }
-
-    /// The page's first gVA.
-    pub fn address(&self) -> u64 {
-        self.page << self.kind.size
-    }
-
-    fn page(&self) -> Page {
-        Page {
-            gva: Gva(self.address()),
-            size: self.kind.size,
-        }
-    }
-
-    /// Whether a query is in it.
-    pub fn is_for(&self, query: &Query) -> bool {
-        *self == Self::new(query, self.kind)
-    }
-
-    /// Whether some query is in the pages of both.
-    pub fn overlaps(&self, other: &Key) -> bool {
-        let size = self.kind.size.max(other.kind.size);
-        let asids_meet =
-            self.kind.global || other.kind.global || self.space.asid == other.space.asid;
-        let other_space = Space {
-            asid: self.space.asid,
-            ..other.space
-        };
-        asids_meet
-            && other_space == self.space
-            && self.page >> (size - self.kind.size) == other.page >> (size - other.kind.size)
-    }
-}
-
-impl Hash for Key {
-    /// In one go: field by field takes longer than the look-up.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Space {
-            virt,
-            guest_levels,
-            host_levels,
-            rights,
-            asid,
-            vmid,
-        } = self.space;
-        let tags = (u64::from(asid) << 16) | u64::from(vmid);
-        let modes = (u64::from(guest_levels) << 5)
-            | (u64::from(host_levels) << 2)
-            | (u64::from(virt) << 1)
-            | u64::from(rights);
-        let kind = (u64::from(self.kind.size) << 1) | u64::from(self.kind.global);
-        state.write_u64(self.page ^ (((tags << 2) ^ modes) << 30) ^ (kind << 57));
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Legal {
-    mapping: Mapping,
-    /// Number of the fence that named it, if one has.
-    fenced: u64,
-    /// The cycle in which a walk found it last.
-    found: u64,
-}
-
-/// A mapping that a walk has found, for the reasons in mismatches.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    mapping: Mapping,
-    /// The cycle in which a walk found it last.
-    cycle: u64,
-}
-
-impl PartialEq for Found {
-    /// Whether it is the same mapping, whenever it was found.
-    fn eq(&self, other: &Self) -> bool {
-        self.mapping == other.mapping
-    }
-}
-
-const LIVE: u64 = u64::MAX;
-
 /// Cycles that a request may wait in, while there is room for it.
 const MOST_KEPT_OUT: u32 = 4;
 
@@ -263,13 +130,12 @@ pub(super) struct Checker {
     slot_count: u32,
     with_steps: bool,
     walk_caches_ever: WalkCaches,
-    /// What walk caches may know, if any is in use.
-    known: Option<Known>,
-    /// What they must hold.
-    held: Option<Held>,
-    /// What the second-level TLB must hold, if there is one.
-    second: Option<Second>,
-    tlb_entries: usize,
+    /// What the TLB may and must contain.
+    tlb: Tlb,
+    /// What the L2 TLB must contain, if there is one.
+    l2_tlb: Option<L2Tlb>,
+    /// What the page-walk caches and the nested TLB may and must contain, if any is in use.
+    walk_caches: Option<PageWalkCaches>,
     requests: Requests<Request>,
     walks: Vec<Walk>,
     free_walks: Vec<usize>,
@@ -278,25 +144,6 @@ pub(super) struct Checker {
     fences: u64,
     /// The cycle of each fence, by its number from 1. Reasons are told by it.
     fence_cycles: Vec<u64>,
-    /// What fences have invalidated of [`Checker::legal`], for reasons.
-    history: History<Key, Found>,
-    /// Answers that a hit may give.
-    legal: FxHashMap<Key, Vec<Legal>>,
-    /// The kinds of pages among them.
-    kinds: Vec<PageKind>,
-    fenced_in_legal: bool,
-    /// Pages that the TLB may hold, and those of them that it must: known while the former all fit.
-    may_hold: FxHashSet<Key>,
-    must_hold: FxHashSet<Key>,
-    may_hold_is_known: bool,
-    /// The pages that the TLB has filled or hit last, the latest first; none where that is not known, or a fence has named it.
-    /// A tree pseudo-LRU of n ways replaces none that fewer than log2(n) others have been touched after.
-    touched: VecDeque<Option<Key>>,
-    /// Whether the TLB holds nothing of contexts without and with [`crate::mmu::Context::virt`], for a fence has named it all.
-    cleared: [bool; 2],
-    /// How many the TLB may have held before the last fence, and the cycle of it: a fill in that cycle finds no room that
-    /// the fence makes.
-    before_fence: (u64, usize),
     /// Requests that were taken, and have neither hit nor been given to a walk.
     unassigned: usize,
     /// Cycles in a row in which a request has waited for no reason that shows.
@@ -317,7 +164,7 @@ struct Served<'a> {
     geometry: Geometry,
     reads: &'a [Read],
     /// What the device told of each, where it is wanted.
-    told: &'a [Told],
+    told: &'a [ReportedStep],
     next: usize,
     /// What a walk cache has spared before the next read has been passed over.
     passed: bool,
@@ -395,7 +242,7 @@ impl EntryMemory for Served<'_> {
     #[inline]
     fn known_guest_table(&mut self) -> Option<GuestTable> {
         let step = self.pass_over(Pass::Guest)?;
-        Some(known::guest_table(&self.geometry, step))
+        Some(reported::guest_table(&self.geometry, step))
     }
 
     #[inline]
@@ -404,14 +251,14 @@ impl EntryMemory for Served<'_> {
         let page = |gpa: Gpa| gpa.0 >> self.geometry.offset_width;
         self.pass().filter(|step| page(step.gpa) == page(gpa))?;
         let step = self.pass_over(Pass::Host)?;
-        Some(known::host_table(&self.geometry, step))
+        Some(reported::host_table(&self.geometry, step))
     }
 
     #[inline]
     fn known_entry(&mut self, gpa: Gpa) -> Option<Hpa> {
         self.pass().filter(|step| step.gpa == gpa)?;
         let step = self.pass_over(Pass::Nested)?;
-        Some(known::entry_in_page(&self.geometry, step, gpa))
+        Some(reported::entry_in_page(&self.geometry, step, gpa))
     }
 }
 
@@ -426,15 +273,20 @@ impl Checker {
             tlb2,
             ..
         } = machine;
+        let setup = Setup {
+            entries: machine.walk_cache_entries.into(),
+            max_levels: machine.max_levels,
+            used: machine.walk_caches,
+            ever,
+        };
         Self {
             format,
             slot_count: slots,
             with_steps: machine.checked,
             walk_caches_ever: ever,
-            known: ever.any().then(|| Known::new(format)),
-            held: ever.any().then(|| Held::new(machine, ever)),
-            second: tlb2.map(|size| Second::new(format, size)),
-            tlb_entries: tlb_entries as usize,
+            tlb: Tlb::new(format, tlb_entries),
+            l2_tlb: tlb2.map(|size| L2Tlb::new(format, reported::l2_size(size))),
+            walk_caches: ever.any().then(|| PageWalkCaches::new(format, &setup)),
             requests: Requests::new(),
             walks: Vec::new(),
             free_walks: Vec::new(),
@@ -442,16 +294,6 @@ impl Checker {
             slots: vec![None; slots.next_power_of_two().max(2) as usize],
             fences: 0,
             fence_cycles: Vec::new(),
-            history: History::new(),
-            legal: FxHashMap::default(),
-            kinds: Vec::new(),
-            fenced_in_legal: false,
-            may_hold: FxHashSet::default(),
-            must_hold: FxHashSet::default(),
-            may_hold_is_known: true,
-            touched: VecDeque::new(),
-            cleared: [true; 2],
-            before_fence: (u64::MAX, 0),
             unassigned: 0,
             kept_out: 0,
             idle: 0,
@@ -461,54 +303,6 @@ impl Checker {
             stalled_response: Outputs::default(),
             stalled_read: None,
         }
-    }
-
-    /// The keys under which a translation for `query` may be remembered.
-    #[inline]
-    fn keys(&self, query: &Query) -> impl Iterator<Item = Key> {
-        self.kinds.iter().map(|&kind| Key::new(query, kind))
-    }
-
-    /// What the device may answer `query` with from its TLB: of it, `accept` gets the number of the fence that named it.
-    #[inline]
-    fn legal_answers(
-        &self,
-        query: &Query,
-        accept: impl Fn(u64) -> bool,
-    ) -> impl Iterator<Item = Option<Outcome>> {
-        self.keys(query)
-            .filter_map(|key| self.legal.get(&key))
-            .flatten()
-            .filter(move |one| accept(one.fenced))
-            .map(|one| golden::answer_from(self.format, query, &one.mapping))
-    }
-
-    /// Why the TLB holds a page that answers `query`, whichever of its possible contents it has; none
-    /// where it need not.
-    fn must_hit(&self, query: &Query) -> Option<MustHit> {
-        self.keys(query).find_map(|key| {
-            let is_recent = self.touched.contains(&Some(key));
-            let is_there = is_recent || self.may_hold_is_known && self.must_hold.contains(&key);
-            if !is_there {
-                return None;
-            }
-            let legal = self.legal.get(&key)?;
-            let live = || legal.iter().filter(|one| one.fenced == LIVE);
-            live()
-                .all(|one| golden::answer_from(self.format, query, &one.mapping).is_some())
-                .then(|| MustHit {
-                    page: key.page(),
-                    found: live().map(|one| one.found).max().unwrap_or(0),
-                    because: match is_recent {
-                        true => HitReason::Recent {
-                            of: self.tlb_entries.ilog2(),
-                        },
-                        false => HitReason::Room {
-                            entries: self.tlb_entries as u32,
-                        },
-                    },
-                })
-        })
     }
 
     /// The request that has waited longest: its id, op and cycle of acceptance.
@@ -528,22 +322,22 @@ impl Checker {
             fences: self.fences,
             walk: None,
             by_second: false,
-            must_hit: self.must_hit(query),
+            must_hit: self.tlb.must_contain(query),
             accepted: cycle,
             overtaken: None,
         };
         self.requests.insert(id, request);
         self.unassigned += 1;
-        if let Some(second) = &mut self.second {
-            second.taken(query);
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            l2_tlb.on_request(query);
         }
     }
 
     /// A cycle begins, in which a request is taken, or none.
     #[inline]
     pub fn begins(&mut self, request_taken: bool) {
-        if let Some(second) = &mut self.second {
-            second.cycle(!request_taken && self.unassigned == 0);
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            l2_tlb.on_cycle(!request_taken && self.unassigned == 0);
         }
     }
 
@@ -554,41 +348,18 @@ impl Checker {
         };
         let (query, walk) = (request.query, request.walk);
         let is_answered = std::mem::replace(&mut request.by_second, true);
-        let smallest = self.format.geometry().offset_width;
-        let found: Vec<Key> = self
-            .keys(&query)
-            .filter(|key| self.legal.contains_key(key))
-            .collect();
-        let (Some(second), false, None) = (&mut self.second, is_answered, walk) else {
+        let (Some(l2_tlb), false, None) = (&mut self.l2_tlb, is_answered, walk) else {
             let violation = Violation::OneResponse(PairingViolation::L2HitAgain);
             return Err(self.mismatch(id, cycle, violation));
         };
-        second.answered(
-            &query,
-            found.iter().any(|key| key.kind.size == smallest),
-            found.iter().any(|key| key.kind.size > smallest),
-        );
-        let replaces = |other: &Key| found.iter().any(|key| key != other && key.overlaps(other));
-        for touched in &mut self.touched {
-            touched.take_if(|touched| replaces(touched));
-        }
-        self.must_hold.retain(|other| !replaces(other));
-        let is_live = |key: &Key| {
-            let mut legal = self.legal.get(key).into_iter().flatten();
-            legal.all(|one| one.fenced == LIVE)
-        };
-        let filled = match found[..] {
-            [key] if is_live(&key) => Some(key),
-            _ => None,
-        };
-        self.touch(filled);
+        let sizes = self.tlb.on_l2_hit(&query);
+        l2_tlb.on_hit(&query, sizes.is_smallest, sizes.is_larger);
         Ok(())
     }
 
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
         self.fences += 1;
         self.fence_cycles.push(cycle);
-        self.before_fence = (cycle, self.may_hold.len());
         let number = self.fences;
         for walk in &mut self.walks {
             if walk.requests > 0 && !walk.ended {
@@ -615,57 +386,14 @@ impl Checker {
                 }
             }
         }
-        for (key, legal) in &mut self.legal {
-            let gva = Gva(key.address());
-            let mut named = false;
-            for one in legal.iter_mut().filter(|one| one.fenced == LIVE) {
-                if fence.names(key.space, &one.mapping.extent(gva)) {
-                    one.fenced = number;
-                    named = true;
-                    let found = Found {
-                        mapping: one.mapping,
-                        cycle: one.found,
-                    };
-                    self.history
-                        .note(*key, Invalidated::new(found, fence, number));
-                }
-            }
-            if named {
-                self.fenced_in_legal = true;
-                // Of a page that was walked to more than one gPA, the TLB may have held any.
-                self.must_hold.remove(key);
-                for touched in &mut self.touched {
-                    touched.take_if(|touched| touched == key);
-                }
-                if legal.iter().all(|one| one.fenced != LIVE) {
-                    self.may_hold.remove(key);
-                }
-            }
+        self.tlb.on_fence(fence, number, cycle);
+        if let Some(caches) = &mut self.walk_caches {
+            caches.on_fence(fence, number);
         }
-        if *fence
-            == (Fence {
-                virt: fence.virt,
-                ..Fence::default()
-            })
-        {
-            self.cleared[usize::from(fence.virt)] = true;
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            l2_tlb.on_fence(fence, self.unassigned == 0);
         }
-        // Handout's machines, and those that have not begun yet, have nothing outside virtual machines.
-        if self.cleared == [true; 2] {
-            self.may_hold.clear();
-            self.must_hold.clear();
-            self.may_hold_is_known = true;
-        }
-        if let Some(known) = &mut self.known {
-            known.fence(fence, number);
-        }
-        if let Some(held) = &mut self.held {
-            held.fence(fence);
-        }
-        if let Some(second) = &mut self.second {
-            second.fence(fence, self.unassigned == 0);
-        }
-        self.forget_fenced();
+        self.drop_invalidated();
     }
 
     /// A fence is offered and not taken: docs/ports.md allows that while a read or an update of a walk that the fence matches is
@@ -684,19 +412,13 @@ impl Checker {
         Err(Mismatch::new(cycle, Violation::Port(violation)))
     }
 
-    /// What was fenced before every request that waits is of no more use.
-    fn forget_fenced(&mut self) {
-        if self.requests.is_empty()
-            && let Some(known) = &mut self.known
-        {
-            known.forget_fenced();
-        }
-        if self.requests.is_empty() && self.fenced_in_legal {
-            self.legal.retain(|_, legal| {
-                legal.retain(|one| one.fenced == LIVE);
-                !legal.is_empty()
-            });
-            self.fenced_in_legal = false;
+    /// Drops what fences have invalidated, once no request is outstanding that came before them.
+    fn drop_invalidated(&mut self) {
+        if self.requests.is_empty() {
+            self.tlb.drop_invalidated();
+            if let Some(caches) = &mut self.walk_caches {
+                caches.drop_invalidated();
+            }
         }
     }
 
@@ -732,7 +454,7 @@ impl Checker {
     #[inline]
     fn most_waited(&self) -> u64 {
         let turn = u64::from(self.slot_count);
-        match self.known {
+        match self.walk_caches {
             None => turn,
             Some(_) => (2 * u64::from(self.format.geometry().levels) + 2) * turn,
         }
@@ -787,7 +509,7 @@ impl Checker {
     /// Whether it wants to be told the steps of walks.
     #[inline]
     pub fn wants_steps(&self) -> bool {
-        self.with_steps || self.known.is_some()
+        self.with_steps || self.walk_caches.is_some()
     }
 
     /// The device tells a step of a walk.
@@ -796,7 +518,7 @@ impl Checker {
             return Ok(());
         };
         let state = &mut self.walks[walk];
-        state.told.push(Told {
+        state.told.push(ReportedStep {
             step: *step,
             fences: state.fences_at_step,
         });
@@ -808,8 +530,8 @@ impl Checker {
     }
 
     /// Follows what the walk caches must hold, and says what of it a step should have come by and has not.
-    fn hold(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<WalkCacheHit> {
-        let held = self.held.as_mut()?;
+    fn hold(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<PageWalkCache> {
+        let must = self.walk_caches.as_mut()?.must_mut();
         let look = self.walks[walk].look.take();
         let state = &self.walks[walk];
         let query = state.query.as_ref()?;
@@ -820,35 +542,36 @@ impl Checker {
         let open = |of_guest: bool, before: u64| {
             let looks = slots.iter().flatten().filter_map(|&walk| {
                 let look = walks[walk].look.filter(|_| !walks[walk].ended)?;
-                (look.since < before && (look.first || !of_guest)).then_some(())
+                (look.since < before && (look.is_first || !of_guest)).then_some(())
             });
             looks.count() as u32
         };
-        if let Some(look) = look {
-            let looked = Looked {
+        let entry = reported::taken_entry(step, read.word);
+        if let Some(look_up) = look {
+            let result = LookUpResult {
                 query,
-                step,
-                look,
+                entry: &entry,
+                look_up,
                 read: read.cycle,
-                fenced: state.told[number].fences != self.fences,
+                is_fenced: state.told[number].fences != self.fences,
             };
-            let missed = held.missed(&looked, open);
+            let missed = must.missed(&result, open);
             if missed.is_some() {
                 return missed;
             }
-            held.led(&looked, open);
+            must.on_hit(&result, open);
         }
         let space = query.context.space();
         let mut fences = state.fences.iter();
         // An overtaken walk fills nothing.
         if !fences.any(|(_, fence)| fence.names_space(space)) {
-            held.stepped(query, step, read.word, cycle, open);
+            must.on_fill(query, &entry, cycle, open);
         }
         // After a guest's entry the host's stage is walked for the next gPA.
         let looks = !step.host && step.next == Next::Read && query.context.host.levels > 0;
-        self.walks[walk].look = looks.then_some(Look {
+        self.walks[walk].look = looks.then_some(LookUp {
             since: cycle,
-            first: false,
+            is_first: false,
         });
         None
     }
@@ -859,16 +582,21 @@ impl Checker {
         &self,
         walk: usize,
         step: &WalkStep,
-        missed: WalkCacheHit,
+        missed: PageWalkCache,
         cycle: u64,
     ) -> Box<Mismatch> {
         let query = self.walks[walk].query.as_ref();
-        let since = (self.held.as_ref().zip(query))
-            .and_then(|(held, query)| held.since(query, step, missed));
         let number = self.walks[walk].told.len() - 1;
+        let word = self.walks[walk]
+            .reads
+            .get(number)
+            .and_then(|read| read.word);
+        let entry = reported::taken_entry(step, word);
+        let since = (self.walk_caches.as_ref().zip(query))
+            .and_then(|(caches, query)| caches.must().since(query, &entry, missed));
         let violation = Violation::WalkCache(WalkCacheViolation::Missed {
             place: self.place_of(walk, number),
-            expected: missed,
+            expected: missed.into(),
             since,
             observed: WalkCacheHit::of(step),
         });
@@ -984,34 +712,35 @@ impl Checker {
             return wrong(self, Violation::AfterFence { by, observed });
         }
         if let Some(must_hit) = request.must_hit {
-            let MustHit {
-                page,
-                found,
-                because,
-            } = must_hit;
-            return wrong(
-                self,
-                Violation::MustHit {
-                    page,
-                    found,
-                    because,
+            let because = match must_hit.because {
+                Certainty::Recent => HitReason::Recent {
+                    of: self.tlb.recent_pages(),
                 },
-            );
+                Certainty::RoomForAll => HitReason::Room {
+                    entries: self.tlb.entries(),
+                },
+            };
+            let violation = Violation::MustHit {
+                page: must_hit.page.into(),
+                found: must_hit.found,
+                because,
+            };
+            return wrong(self, violation);
         }
         if request.by_second {
             let violation = PairingViolation::MissAfterL2Hit;
             return wrong(self, Violation::OneResponse(violation));
         }
-        if let Some(second) = &mut self.second {
-            if let Some(key) = second.must_answer(&query) {
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            if let Some(page) = l2_tlb.must_contain(&query) {
                 let violation = Violation::MustHit {
-                    page: key.page(),
-                    found: self.found_in(&key),
+                    page: page.into(),
+                    found: self.tlb.found_in(&page),
                     because: HitReason::L2,
                 };
                 return wrong(self, violation);
             }
-            second.taken(&query);
+            l2_tlb.on_request(&query);
         }
         if miss.merged {
             let walk = self.slots[slot].filter(|&walk| !self.walks[walk].ended);
@@ -1070,9 +799,9 @@ impl Checker {
         state.reads.clear();
         state.told.clear();
         state.fences_at_step = self.fences;
-        state.look = self.held.is_some().then_some(Look {
+        state.look = self.walk_caches.is_some().then_some(LookUp {
             since: cycle,
-            first: true,
+            is_first: true,
         });
         state.fences.clear();
         state.overtaken = None;
@@ -1165,7 +894,7 @@ impl Checker {
                 return wrong(self, Violation::Fill(FillViolation::Unexpected(reason)));
             }
         } else if self.walks[walk].judged.is_none() {
-            let found = match self.known {
+            let found = match self.walk_caches {
                 None => self.judge(walk, done.id, &query, cycle, log)?,
                 Some(_) => self.judge_with_caches(walk, done.id, &query, cycle, log)?,
             };
@@ -1221,7 +950,7 @@ impl Checker {
         }
         self.walks[walk].replayed = Some(by);
         // A read in flight is dropped, and must have been asked for rightly all the same.
-        match self.known {
+        match self.walk_caches {
             None => self.judge(walk, id, query, cycle, &mut ()).map(drop)?,
             Some(_) => self
                 .judge_with_caches(walk, id, query, cycle, &mut ())
@@ -1231,8 +960,8 @@ impl Checker {
             self.check_steps(walk, id, cycle, answered)?;
         }
         let look = self.walks[walk].look.take();
-        if let (Some(held), Some(look)) = (&mut self.held, look) {
-            held.abandoned(look, by.cycle);
+        if let (Some(caches), Some(look_up)) = (&mut self.walk_caches, look) {
+            caches.must_mut().on_abandoned(look_up, by.cycle);
         }
         Ok(Some(by))
     }
@@ -1260,9 +989,8 @@ impl Checker {
             log.step(*step);
         }
         self.check_passes(walk, id, query, cycle)?;
-        let Walk { told, fences, .. } = &self.walks[walk];
-        if let Some(known) = &mut self.known {
-            known.learn(query, &steps, told, fences);
+        if let Some(caches) = &mut self.walk_caches {
+            self.walks[walk].fill(caches, self.format, query, &steps);
         }
         Ok(found)
     }
@@ -1297,14 +1025,18 @@ impl Checker {
 
     /// The number of the first step of a walk that a walk cache has led to without knowing of it.
     fn unknown_pass(&self, walk: usize, query: &Query) -> Option<usize> {
-        let known = self.known.as_ref()?;
+        let caches = self.walk_caches.as_ref()?;
+        let geometry = self.format.geometry();
         let told = &self.walks[walk].told;
-        told.iter().position(|told| !known.allows(query, told))
+        told.iter().position(|told| {
+            let hit = reported::hit(&geometry, &told.step);
+            hit.is_some_and(|hit| !caches.may_contain(query, &hit, told.fences))
+        })
     }
 
     /// What walks have read that are not over.
     fn learn_under_way(&mut self) {
-        let Some(known) = &mut self.known else {
+        let Some(caches) = &mut self.walk_caches else {
             return;
         };
         for walk in self.slots.iter().flatten().map(|&walk| &self.walks[walk]) {
@@ -1315,7 +1047,7 @@ impl Checker {
                 let mut served = Served::new(self.format, walk);
                 // It ends with what has not been read yet, as an error: nothing is learnt from that.
                 let _ = golden::walk(self.format, query, &mut served, &mut steps);
-                known.learn(query, &steps, &walk.told, &walk.fences);
+                walk.fill(caches, self.format, query, &steps);
             }
         }
     }
@@ -1404,121 +1136,20 @@ impl Checker {
         fills: bool,
         cycle: u64,
     ) -> bool {
-        let space = query.context.space();
-        if space.guest_levels == 0 && space.host_levels == 0 {
-            // What no stage translates is not for the TLB.
-            return false;
-        }
-        let kind = PageKind {
-            size: mapping.page_size,
-            global: mapping.global,
-        };
-        if !self.kinds.contains(&kind) {
-            self.kinds.push(kind);
-        }
-        let key = Key::new(query, kind);
         let fences = &self.walks[walk].fences;
-        let extent = mapping.extent(query.gva);
-        let fenced = fences
-            .iter()
-            .find(|(_, fence)| fence.names(space, &extent))
-            .map_or(LIVE, |(number, _)| *number);
-        let in_scope = self.is_overtaken(walk, query);
-        let named = fences.iter().find(|(number, _)| *number == fenced).copied();
-        let page = |address: u64| address >> kind.size << kind.size;
-        let mut mapping = *mapping;
-        mapping.gpa.0 = page(mapping.gpa.0);
-        mapping.hpa.0 = page(mapping.hpa.0);
-        if let Some((number, fence)) = named {
-            self.fenced_in_legal = true;
-            let found = Found { mapping, cycle };
-            self.history
-                .note(key, Invalidated::new(found, &fence, number));
-        }
-        let legal = self.legal.entry(key).or_default();
-        let same = legal
-            .iter_mut()
-            .find(|one| one.mapping == mapping && one.fenced == fenced);
-        match same {
-            Some(one) => one.found = cycle,
-            None => legal.push(Legal {
-                mapping,
-                fenced,
-                found: cycle,
-            }),
-        }
-        if fenced == LIVE {
-            self.cleared[usize::from(space.virt)] = false;
-            if fills {
-                if let Some(second) = &mut self.second {
-                    let held = self
-                        .requests
-                        .iter()
-                        .filter(|request| request.walk.is_none())
-                        .map(|request| &request.query);
-                    second.filled(query, key, &mapping, held);
-                }
-                for touched in &mut self.touched {
-                    touched.take_if(|touched| *touched != key && touched.overlaps(&key));
-                }
-                self.touch(Some(key));
-            }
-        }
-        if self.may_hold_is_known && fenced == LIVE {
-            self.may_hold.insert(key);
-            if self.kinds.len() > 1 {
-                // Of two that overlap, the TLB holds the later.
-                self.must_hold.retain(|other| !other.overlaps(&key));
-            }
-            if !in_scope {
-                self.must_hold.insert(key);
-            }
-            let (fence_cycle, before) = self.before_fence;
-            let had_room = fence_cycle != cycle || before < self.tlb_entries;
-            if self.may_hold.len() > self.tlb_entries || !had_room {
-                self.may_hold_is_known = false;
-                self.may_hold.clear();
-                self.must_hold.clear();
-            }
-        }
-        fenced == LIVE
-    }
-
-    /// The TLB has filled or hit a page.
-    fn touch(&mut self, key: Option<Key>) {
-        if let Some(place) = key.and_then(|_| self.touched.iter().position(|one| *one == key)) {
-            self.touched.remove(place);
-        }
-        self.touched.push_front(key);
-        // One less than what is safe: a hit is known of only when its answer is taken, which may be after a fill.
-        self.touched.truncate(self.tlb_entries.ilog2() as usize);
-    }
-
-    /// The TLB has hit: the page, if there is only one that it can have been.
-    fn touch_of_hit(&mut self, query: &Query, outcome: &Outcome) {
-        let answers = |legal: &[Legal]| {
-            legal.iter().any(|one| {
-                golden::answer_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
-            })
+        let found = self.tlb.on_walk(query, mapping, fences, fills, cycle);
+        let Some(found) = found.filter(|found| found.is_valid) else {
+            return false;
         };
-        // One that a fence has named since is gone, and so is one that a fill in this cycle overlaps.
-        let is_there = |key: &Key, legal: &[Legal]| {
-            let mut touched = self.touched.iter().flatten();
-            legal.iter().all(|one| one.fenced == LIVE)
-                && !touched.any(|other| other != key && other.overlaps(key))
-        };
-        let mut candidates = (None, 0);
-        for key in self.keys(query) {
-            if let Some(legal) = self.legal.get(&key)
-                && answers(legal)
-            {
-                candidates = (is_there(&key, legal).then_some(key), candidates.1 + 1);
-            }
+        if fills && let Some(l2_tlb) = &mut self.l2_tlb {
+            let waiting = self
+                .requests
+                .iter()
+                .filter(|request| request.walk.is_none())
+                .map(|request| &request.query);
+            l2_tlb.on_fill(query, found.page, &found.mapping, waiting);
         }
-        match candidates {
-            (key, 1) => self.touch(key),
-            _ => self.touch(None),
-        }
+        true
     }
 
     /// Judges a response.
@@ -1554,7 +1185,7 @@ impl Checker {
         match (outputs.rsp_hit, request.walk) {
             (true, None) => {
                 self.check_hit(id, &query, fences, &outcome, cycle)?;
-                self.touch_of_hit(&query, &outcome);
+                self.tlb.on_hit(&query, &outcome);
                 self.unassigned = self.unassigned.saturating_sub(1);
             }
             (false, Some(walk)) => {
@@ -1671,7 +1302,7 @@ impl Checker {
     ) -> Result<(), Box<Mismatch>> {
         let mut legal = Vec::new();
         let mut refused = false;
-        for answer in self.legal_answers(query, |fenced| fenced > fences) {
+        for answer in self.tlb.may_contain(query, fences) {
             match answer {
                 Some(answer) if answer == *outcome => return Ok(()),
                 Some(answer) => legal.push(answer),
@@ -1703,23 +1334,15 @@ impl Checker {
         }
     }
 
-    /// The facts of the pages that an address is in, as far as fences up to a number have invalidated
-    /// them.
-    fn invalidated(&self, query: &Query, fences: u64) -> impl Iterator<Item = &Invalidated<Found>> {
-        self.keys(query)
-            .flat_map(move |key| self.history.of(&key, fences))
-    }
-
     /// Returns why a request must miss that was accepted after so many fences: no response is legal.
     #[cold]
     fn why_no_hit(&self, query: &Query, fences: u64) -> MissReason {
-        let last = self.invalidated(query, fences).max_by_key(|one| one.number);
-        match last {
-            Some(Invalidated { fence, number, .. }) => {
-                MissReason::Invalidated(self.event_of(*number, fence))
+        match self.tlb.absence(query, fences) {
+            Absence::Invalidated { fence, number } => {
+                MissReason::Invalidated(self.event_of(number, &fence))
             }
-            None if self.history.is_complete() => MissReason::NeverFound,
-            None => MissReason::NotFoundOfLate {
+            Absence::NeverFound => MissReason::NeverFound,
+            Absence::NotFoundOfLate => MissReason::NotFoundOfLate {
                 known: history::KEYS,
             },
         }
@@ -1728,27 +1351,11 @@ impl Checker {
     /// Returns the walk from which the response of a hit comes, if fences have invalidated it.
     #[cold]
     fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<StaleOrigin> {
-        let is_it = |one: &&Invalidated<Found>| {
-            let mapping = &one.fact.mapping;
-            golden::answer_from(self.format, query, mapping).as_ref() == Some(outcome)
-        };
-        let invalidated = self.invalidated(query, fences).filter(is_it);
-        let Invalidated {
-            fact: Found { cycle: found, .. },
-            fence,
-            number,
-        } = invalidated.max_by_key(|one| one.number)?;
+        let origin = self.tlb.origin(query, fences, outcome)?;
         Some(StaleOrigin {
-            found: *found,
-            by: self.event_of(*number, fence),
+            found: origin.found,
+            by: self.event_of(origin.number, &origin.fence),
         })
-    }
-
-    /// The cycle in which a walk found a page last that no fence has named since.
-    fn found_in(&self, key: &Key) -> u64 {
-        let legal = self.legal.get(key).into_iter().flatten();
-        let live = legal.filter(|one| one.fenced == LIVE);
-        live.map(|one| one.found).max().unwrap_or(0)
     }
 
     /// Returns why the TLB must not take what a walk has found.
@@ -1776,13 +1383,15 @@ impl Checker {
     #[cold]
     fn why_no_pass(&self, walk: usize, query: &Query, number: usize) -> NoWalkCacheHit {
         let told = &self.walks[walk].told[number];
-        let why = self.known.as_ref().map(|known| known.why_not(query, told));
-        match why.unwrap_or(WhyNot::NeverRead) {
-            WhyNot::NeverRead => NoWalkCacheHit::NeverRead,
-            WhyNot::NotReadOfLate => NoWalkCacheHit::NotReadOfLate {
+        let hit = reported::hit(&self.format.geometry(), &told.step);
+        let why = (self.walk_caches.as_ref().zip(hit))
+            .map(|(caches, hit)| caches.why_not(query, &hit, told.fences));
+        match why.unwrap_or(WhyNot::Absent(Absence::NeverFound)) {
+            WhyNot::Absent(Absence::NeverFound) => NoWalkCacheHit::NeverRead,
+            WhyNot::Absent(Absence::NotFoundOfLate) => NoWalkCacheHit::NotReadOfLate {
                 known: history::KEYS,
             },
-            WhyNot::Invalidated(fence, number) => {
+            WhyNot::Absent(Absence::Invalidated { fence, number }) => {
                 NoWalkCacheHit::Invalidated(self.event_of(number, &fence))
             }
             WhyNot::Elsewhere(places) => NoWalkCacheHit::Elsewhere(places),
@@ -1795,7 +1404,7 @@ impl Checker {
         {
             self.release_walk(walk);
         }
-        self.forget_fenced();
+        self.drop_invalidated();
     }
 
     /// A walk's record serves again when its last request has been answered.
@@ -1871,8 +1480,8 @@ impl Checker {
 
     /// Other walk caches are in use from now on.
     pub fn use_walk_caches(&mut self, used: WalkCaches) {
-        if let Some(held) = &mut self.held {
-            held.use_now(used);
+        if let Some(caches) = &mut self.walk_caches {
+            caches.must_mut().on_switch(used);
         }
     }
 
@@ -1974,6 +1583,13 @@ impl Checker {
 }
 
 impl Walk {
+    /// Fills the page-walk caches with what the walk has read, by some steps of the golden walk.
+    fn fill(&self, caches: &mut PageWalkCaches, format: Format, query: &Query, steps: &[Step]) {
+        let geometry = format.geometry();
+        let hit = |number: usize| reported::hit(&geometry, &self.told.get(number)?.step);
+        caches.on_walk(query, steps, hit, &self.fences);
+    }
+
     /// Whether a fence matches it, by V, ASID and VMID: its addresses and whether it is global are known for certain only when it ends.
     fn is_matched_by(&self, fence: &Fence) -> bool {
         self.query

@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use super::clause::Clause;
 use super::memory_request::{MemoryRequest, Read, RequestCounts, WalkPlace, WalkRequest};
+use super::reported;
 use super::steps::StepRecord;
 use crate::addr::{Gva, Hpa};
-use crate::dut::{MalformedResponse, Outputs, Pass, WalkStep};
+use crate::dut::{MalformedResponse, Outputs, WalkStep};
 use crate::format::Format;
+use crate::golden::occupancy::{self, PageWalkCache};
 use crate::mmu::{Fault, Fence, Outcome, Position, Query, Stage};
 
 /// A check of the testbench. [`Violation`] has a variant for each.
@@ -441,6 +443,16 @@ pub struct Page {
     pub size: u32,
 }
 
+impl From<occupancy::Page> for Page {
+    /// Returns the page without its address space.
+    fn from(page: occupancy::Page) -> Self {
+        Self {
+            gva: page.first_gva(),
+            size: page.size(),
+        }
+    }
+}
+
 /// Why a request must hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HitReason {
@@ -752,13 +764,19 @@ pub struct WalkCacheHit {
 impl WalkCacheHit {
     /// Returns the hit that a reported step says; none if it says none.
     pub fn of(step: &WalkStep) -> Option<Self> {
-        let (cache, level) = match step.pass {
-            Pass::None => return None,
-            Pass::Guest => (WalkCache::Guest, step.guest_level.into()),
-            Pass::Host => (WalkCache::Host, step.host_level.into()),
-            Pass::Nested => (WalkCache::Nested, 0),
+        reported::led_by(step).map(Self::from)
+    }
+}
+
+impl From<PageWalkCache> for WalkCacheHit {
+    /// Returns the hit of a page-walk cache.
+    fn from(cache: PageWalkCache) -> Self {
+        let (cache, level) = match cache {
+            PageWalkCache::Guest { level } => (WalkCache::Guest, level),
+            PageWalkCache::Host { level } => (WalkCache::Host, level),
+            PageWalkCache::Nested => (WalkCache::Nested, 0),
         };
-        Some(Self { cache, level })
+        Self { cache, level }
     }
 }
 

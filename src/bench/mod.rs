@@ -5,14 +5,11 @@ mod checker;
 pub mod clause;
 mod draws;
 mod driver;
-mod held;
-mod history;
-mod known;
 pub mod memory_request;
 mod memory_server;
 pub mod mismatch;
+mod reported;
 mod requests;
-mod second;
 pub mod steps;
 
 pub(crate) use driver::run_at;

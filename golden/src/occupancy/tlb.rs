@@ -54,6 +54,8 @@ impl PartialEq for Found {
 /// A page that the TLB certainly contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertainPage {
+    /// The page.
+    pub page: Page,
     /// The cycle in which a walk found the page last.
     pub found: u64,
     /// The reason why nothing can have replaced the page.
@@ -146,11 +148,16 @@ impl Tlb {
         }
     }
 
+    /// Returns the number of entries.
+    pub fn entries(&self) -> u32 {
+        self.capacity as u32
+    }
+
     /// Returns how many of the pages that were filled or hit last must be there. That is one less
     /// than the replacement keeps: a hit is known only when its response is accepted, which may be
     /// after a fill.
     pub fn recent_pages(&self) -> u32 {
-        tree_plru_others(self.capacity as u32)
+        tree_plru_others(self.entries())
     }
 
     /// Returns the pages that an entry for the query may be of.
@@ -184,6 +191,7 @@ impl Tlb {
             valid()
                 .all(|one| walk::answer_from(self.format, query, &one.mapping).is_some())
                 .then(|| CertainPage {
+                    page,
                     found: valid().map(|one| one.found).max().unwrap_or(0),
                     because: match is_recent {
                         true => Certainty::Recent,

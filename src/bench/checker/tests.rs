@@ -539,7 +539,7 @@ fn a_stale_hit_is_told_with_the_fence_that_invalidated_the_page_however_long_ago
             rig.found(0, &load(GVA + number * PAGE)).unwrap();
             rig.fence(&by_gpa(HPA + number * PAGE));
         }
-        assert!(rig.checker.legal.is_empty());
+        assert_eq!(rig.checker.tlb.may_contain(&load(GVA), 0).count(), 0);
         wrong(
             rig.hit(0, &load(GVA), &page(HPA)),
             Check::Hit,
@@ -646,12 +646,13 @@ fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
 
 #[test]
 fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
-    // The TLB of 32 entries has room for two pages.
+    // The TLB of 32 entries has room for six pages, though five were filled after the first.
     let mut rig = Rig::new();
     rig.found(0, &load(GVA)).unwrap();
     let found = rig.cycle - 1;
-    rig.found(0, &load(GVA + PAGE)).unwrap();
-    rig.checker.touched.clear();
+    for number in 1..6 {
+        rig.found(0, &load(GVA + number * PAGE)).unwrap();
+    }
     rig.accept(1, &load(GVA));
     wrong(
         rig.miss(1, 0, false),
@@ -1479,15 +1480,10 @@ fn what_is_kept_for_reasons_is_bounded_and_what_was_dropped_is_not_denied() {
     rig.fence(&by_gpa(HPA));
     // Other pages, two generations of them.
     let mapping = rig.golden(&load(GVA)).1.unwrap();
-    let kind = PageKind {
-        size: 12,
-        global: false,
-    };
-    let found = Found { mapping, cycle: 1 };
+    let fences = [(1, Fence::default())];
     for number in 1..=2 * history::KEYS as u64 {
-        let key = Key::new(&load(GVA + number * PAGE), kind);
-        let invalidated = Invalidated::new(found, &Fence::default(), 1);
-        rig.checker.history.note(key, invalidated);
+        let query = load(GVA + number * PAGE);
+        (rig.checker.tlb).on_walk(&query, &mapping, &fences, false, rig.cycle);
     }
     wrong(
         rig.hit(0, &load(GVA), &page(HPA)),

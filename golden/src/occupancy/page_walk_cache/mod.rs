@@ -101,6 +101,39 @@ impl PageWalkCache {
     }
 }
 
+/// The entries of each page-walk cache, and of the nested TLB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Of the guest page-walk cache, of each level.
+    pub guest: u32,
+    /// Of the host page-walk cache, of each level.
+    pub host: u32,
+    /// Of the nested TLB.
+    pub nested: u32,
+}
+
+impl Entries {
+    /// Returns the entries of a cache.
+    fn of(self, cache: PageWalkCache) -> u32 {
+        match cache {
+            PageWalkCache::Guest { .. } => self.guest,
+            PageWalkCache::Host { .. } => self.host,
+            PageWalkCache::Nested => self.nested,
+        }
+    }
+}
+
+impl From<u32> for Entries {
+    /// Returns the same number of entries for each cache.
+    fn from(entries: u32) -> Self {
+        Self {
+            guest: entries,
+            host: entries,
+            nested: entries,
+        }
+    }
+}
+
 /// The key of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {

@@ -7,7 +7,7 @@
 //! walk was looked up after and the next read. So a use counts against others from its earliest
 //! cycle on, and for its own entry only if nothing else can have come between.
 
-use super::{Key, NextAccess, PageWalkCache, TakenEntry};
+use super::{Entries, Key, NextAccess, PageWalkCache, TakenEntry};
 use crate::addr::Gpa;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry};
@@ -20,8 +20,8 @@ const LEVELS: usize = 8;
 /// The page-walk caches of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Entries of each cache, of each level.
-    pub entries: u32,
+    /// The entries of each cache.
+    pub entries: Entries,
     /// Levels of a stage, at most.
     pub max_levels: u32,
     /// The caches that are in use at first.
@@ -79,11 +79,23 @@ impl CertainEntry {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cache {
+    /// Others that may be touched after an entry before a fill can take its place.
+    most: u32,
     entries: Vec<CertainEntry>,
     /// The latest cycle in which an entry may have been touched.
     touched: u64,
+}
+
+impl Cache {
+    fn new(entries: u32) -> Self {
+        Self {
+            most: tree_plru_others(entries.max(1)),
+            entries: Vec::new(),
+            touched: 0,
+        }
+    }
 }
 
 /// A touch of an entry.
@@ -108,8 +120,6 @@ pub struct MustContain {
     host_width: u32,
     used: WalkCaches,
     ever: WalkCaches,
-    /// Others that may be touched after an entry before a fill can take its place.
-    most: u32,
     /// Those of guest tables by level, those of host tables by level, and the nested TLB.
     caches: [Cache; 2 * LEVELS + 1],
 }
@@ -132,8 +142,18 @@ impl MustContain {
             host_width: host_width(&geometry, setup.max_levels),
             used: setup.used,
             ever: setup.ever,
-            most: tree_plru_others(setup.entries.max(1)),
-            caches: Default::default(),
+            caches: std::array::from_fn(|place| {
+                let Entries {
+                    guest,
+                    host,
+                    nested,
+                } = setup.entries;
+                Cache::new(match place / LEVELS {
+                    0 => guest,
+                    1 => host,
+                    _ => nested,
+                })
+            }),
         }
     }
 
@@ -169,10 +189,11 @@ impl MustContain {
         let must_contain = |cache: &PageWalkCache| {
             let is_guest = matches!(cache, PageWalkCache::Guest { .. });
             let key = self.key(*cache, query, entry.gpa);
-            let mut entries = self.caches[Self::place(*cache)].entries.iter();
+            let Cache { entries, most, .. } = &self.caches[Self::place(*cache)];
+            let mut entries = entries.iter();
             entries.find(|one| one.key == key).is_some_and(|one| {
                 one.since <= result.look_up.since
-                    && one.is_sure(self.most, |cycle| open(is_guest, cycle))
+                    && one.is_sure(*most, |cycle| open(is_guest, cycle))
             })
         };
 
@@ -266,8 +287,12 @@ impl MustContain {
     fn touch(&mut self, key: Key, touch: &Touch, open: impl Fn(bool, u64) -> u32) {
         let is_guest = matches!(key.cache, PageWalkCache::Guest { .. });
         let open = |cycle| open(is_guest, cycle);
-        let most = self.most;
-        let Cache { entries, touched } = &mut self.caches[Self::place(key.cache)];
+        let Cache {
+            most,
+            entries,
+            touched,
+        } = &mut self.caches[Self::place(key.cache)];
+        let most = *most;
         let (earliest, latest, fill) = match *touch {
             Touch::Fill { cycle } => (cycle, cycle, Some(cycle)),
             Touch::Use { after, before, .. } => (after, before, None),
@@ -318,7 +343,6 @@ impl MustContain {
     /// A walk has been overtaken, in a cycle, before it took the entry that it was looked up for.
     /// It may have been looked up, and have touched any one entry of each cache.
     pub fn on_abandoned(&mut self, look_up: LookUp, cycle: u64) {
-        let most = self.most;
         let first_of_host = LEVELS;
         for (place, cache) in self.caches.iter_mut().enumerate() {
             if place < first_of_host && !look_up.is_first {
@@ -327,6 +351,7 @@ impl MustContain {
             for one in cache.entries.iter_mut().filter(|one| cycle > one.earliest) {
                 one.others += 1;
             }
+            let most = cache.most;
             cache.entries.retain(|one| one.others <= most);
             cache.touched = cache.touched.max(cycle);
         }
@@ -371,7 +396,7 @@ mod tests {
 
     fn caches(entries: u32) -> MustContain {
         let setup = Setup {
-            entries,
+            entries: entries.into(),
             max_levels: 5,
             used: WalkCaches::ALL,
             ever: WalkCaches::ALL,
@@ -440,6 +465,33 @@ mod tests {
                 assert_eq!(must, table >= 10 - last, "{entries} entries, {table}");
             }
         }
+    }
+
+    #[test]
+    fn each_cache_has_entries_of_its_own_number() {
+        let entries = Entries {
+            guest: 2,
+            host: 2,
+            nested: 8,
+        };
+        let setup = Setup {
+            entries,
+            max_levels: 5,
+            used: WalkCaches::ALL,
+            ever: WalkCaches::ALL,
+        };
+        let mut caches = MustContain::new(Format::Rv64, &setup);
+        let leaf = |gpa: u64| TakenEntry {
+            table: PageWalkCache::Host { level: 0 },
+            gpa: Gpa(gpa),
+            ..guest_entry(0, None)
+        };
+        for table in 0..4 {
+            caches.on_fill(&query(0), &leaf(table * 2 * MIB), 10 + table, |_, _| 0);
+        }
+        let since = |cache| caches.since(&query(0), &leaf(0), cache);
+        assert_eq!(since(PageWalkCache::Host { level: 0 }), None);
+        assert_eq!(since(PageWalkCache::Nested), Some(10));
     }
 
     #[test]
@@ -538,7 +590,7 @@ mod tests {
     #[test]
     fn a_cache_that_is_never_in_use_need_not_be_filled() {
         let setup = Setup {
-            entries: 2,
+            entries: 2.into(),
             max_levels: 5,
             used: WalkCaches::ALL,
             ever: WalkCaches {

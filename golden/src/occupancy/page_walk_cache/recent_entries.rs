@@ -6,7 +6,7 @@
 //! (`docs/ports.md`, "Walk caches"). A walk in flight may have replaced some of it already: only a
 //! hit is proof that something was there.
 
-use super::{Key, PageWalkCache};
+use super::{Entries, Key, PageWalkCache};
 use crate::addr::Gpa;
 use crate::format::Geometry;
 use crate::mmu::{Fence, Query, WalkCaches};
@@ -82,21 +82,21 @@ struct Cache {
 pub struct RecentEntries {
     geometry: Geometry,
     /// Entries that each cache has room for.
-    capacity: usize,
+    capacity: Entries,
     used: WalkCaches,
     caches: Vec<Cache>,
 }
 
 impl RecentEntries {
-    /// Makes empty caches of so many entries each.
-    pub fn new(geometry: Geometry, capacity: u32, used: WalkCaches) -> Self {
+    /// Makes empty caches of so many entries.
+    pub fn new(geometry: Geometry, capacity: impl Into<Entries>, used: WalkCaches) -> Self {
         let caches = PageWalkCache::all(&geometry).map(|cache| Cache {
             cache,
             entries: Vec::new(),
         });
         Self {
             geometry,
-            capacity: capacity as usize,
+            capacity: capacity.into(),
             used,
             caches: caches.collect(),
         }
@@ -171,7 +171,7 @@ impl RecentEntries {
                 switched_off: None,
             },
         };
-        entries.truncate(self.capacity.saturating_sub(1));
+        entries.truncate(self.capacity.of(cache).saturating_sub(1) as usize);
         (entries, entry)
     }
 
