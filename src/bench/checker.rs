@@ -833,14 +833,14 @@ impl Checker {
             guest_size: smallest,
             host_size: smallest,
             // It may turn out to be, and is not named then.
-            global: self.format.is_riscv(),
+            global: self.format.has_global_pages(),
         };
         fence.names(query.context.space(), &extent)
     }
 
     fn is_equal(&self, walk: usize, query: &Query) -> bool {
         let smallest = self.format.geometry().offset_width;
-        let any_access = !self.format.is_riscv() && !query.context.rights;
+        let any_access = !self.format.has_privileges() && !query.context.rights;
         self.walks[walk].query.is_some_and(|other| {
             other.context == query.context
                 && other.gva.0 >> smallest == query.gva.0 >> smallest
@@ -1168,7 +1168,7 @@ impl Checker {
             return Ok(Response::Replay { op });
         }
         let wrong = |checker: &Self, violation| Err(checker.mismatch(id, cycle, violation));
-        let outcome = match outputs.outcome(self.format.is_riscv()) {
+        let outcome = match outputs.outcome(self.format.has_traps()) {
             Ok(outcome) if outputs.rsp_gva == query.gva.0 => outcome,
             Ok(_) => {
                 let violation = ResponseViolation::Gva {
@@ -1429,14 +1429,14 @@ impl Checker {
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
         if self.response_is_stalled {
-            let riscv = self.format.is_riscv();
+            let has_traps = self.format.has_traps();
             let stalled = &self.stalled_response;
             let same = outputs.rsp_valid
                 && stalled.rsp_id == outputs.rsp_id
                 && stalled.rsp_hit == outputs.rsp_hit
                 && stalled.rsp_replay == outputs.rsp_replay
                 && stalled.rsp_gva == outputs.rsp_gva
-                && stalled.outcome(riscv) == outputs.outcome(riscv);
+                && stalled.outcome(has_traps) == outputs.outcome(has_traps);
             if !same && let Some(stalled) = PortResponse::on_port(stalled, self.format) {
                 let violation = PortViolation::ResponseChanged {
                     stalled,

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::format::Format;
+use crate::format::{Family, Format};
 use crate::mmu::Stage;
 
 /// A section of a document that says what is right.
@@ -21,9 +21,9 @@ pub enum Clause {
 impl Clause {
     /// Returns the clause that a format follows.
     const fn by_format(format: Format, handout: Self, riscv: Self) -> Self {
-        match format.is_riscv() {
-            true => riscv,
-            false => handout,
+        match format.family() {
+            Family::Riscv => riscv,
+            Family::Handout => handout,
         }
     }
 

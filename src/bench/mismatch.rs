@@ -695,7 +695,7 @@ impl PortResponse {
             gva: Gva(outputs.rsp_gva),
             hit: outputs.rsp_hit,
             replay: outputs.rsp_replay,
-            outcome: outputs.outcome(format.is_riscv()),
+            outcome: outputs.outcome(format.has_traps()),
         })
     }
 }

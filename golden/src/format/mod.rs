@@ -261,11 +261,6 @@ impl Format {
         self.facts().walk_caches
     }
 
-    /// Whether the format is one of RISC-V, else of the handout's kind.
-    pub const fn is_riscv(self) -> bool {
-        matches!(self.family(), Family::Riscv)
-    }
-
     /// Its name in scenarios and on the command line.
     pub const fn name(self) -> &'static str {
         self.facts().name
