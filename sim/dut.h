@@ -35,9 +35,19 @@ public:
     virtual void write_coverage(rust::Str path) = 0;
 };
 
-// Makes a built-in variant by its name; `seed` draws what the RTL leaves open in checked variants.
-// Throws std::invalid_argument for an unknown name.
+// Tells whether a device is compiled into the program.
+bool is_built_in(rust::Str variant);
+
+// Makes a device that is compiled in, by its name. `seed` draws the values that the RTL leaves open,
+// in devices with RTL assertions. Throws std::invalid_argument for an unknown name.
 std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed);
+
+// Makes a device of the shared object at `path`, which stays loaded until the program ends. Throws
+// std::runtime_error if it cannot be loaded, or has another version of the interface (dut_abi.h).
+std::unique_ptr<Dut> load_dut(rust::Str path, std::uint32_t seed);
+
+// Returns the description that a shared object carries (dut_abi.h). Throws as load_dut does.
+rust::String describe_object(rust::Str path);
 
 // A write past the limit on the size of files (RLIMIT_FSIZE) fails from now on, and does not end the process by a signal.
 void ignore_file_size_signal();

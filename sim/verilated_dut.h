@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract of dut.h over a Verilated tb_top, once for every variant.
+// A device over a Verilated tb_top. It serves the devices that are compiled into the program and
+// those in shared objects, so it knows nothing of the bridge to Rust.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-#include "nestwalk/src/dut/bridge.rs.h"
-#include "sim/dut.h"
+#include "sim/dut_abi.h"
 #include "sim/wave_error.h"
 #include "verilated.h"
 #if VM_COVERAGE
@@ -21,19 +22,22 @@ namespace nestwalk {
 
 // `inputs_at` is the parameter InputsAt of the model.
 template <class Model, int inputs_at>
-class VerilatedDut final : public Dut {
+class VerilatedDut final {
 public:
     explicit VerilatedDut(std::uint32_t seed) : seed_(seed) { make(); }
 
-    ~VerilatedDut() override {
+    VerilatedDut(const VerilatedDut&) = delete;
+    VerilatedDut& operator=(const VerilatedDut&) = delete;
+
+    ~VerilatedDut() {
         end_trace();
         model_->final();
     }
 
-    void reset() override {
+    void reset() {
         // What an assertion has thrown out of an evaluation has left it half done: it cannot go on from there.
         if (in_evaluation_) make();
-        Inputs idle{};
+        nestwalk_inputs idle{};
         drive(idle);
         model_->rst_ni = 0;
         edge();
@@ -41,7 +45,7 @@ public:
         model_->rst_ni = 1;
     }
 
-    void tick(const Inputs& in, Outputs& out) override {
+    void tick(const nestwalk_inputs& in, nestwalk_outputs& out) {
         drive(in);
         evaluate(0);
         // The edge that begins the cycle; else it is the one that ends it.
@@ -53,28 +57,28 @@ public:
         if constexpr (!begins) evaluate(1);
     }
 
-    void trace_open(rust::Str path, std::uint64_t from) override {
+    void trace_open(const std::string& path, std::uint64_t from) {
         end_trace();
         trace_error_.clear();
         trace_from_ = from;
         trace_ = std::make_unique<VerilatedFstC>();
         model_->trace(trace_.get(), 99);
-        trace_->open(std::string(path).c_str());
+        trace_->open(path.c_str());
         if (!trace_->isOpen()) {
             trace_.reset();
             throw std::runtime_error("cannot create the wave file");
         }
     }
 
-    void trace_close() override {
+    void trace_close() {
         end_trace();
         const std::string error = std::exchange(trace_error_, {});
         if (!error.empty()) throw WaveError(error);
     }
 
-    void write_coverage(rust::Str path) override {
+    void write_coverage(const std::string& path) {
 #if VM_COVERAGE
-        context_->coveragep()->write(std::string(path).c_str());
+        context_->coveragep()->write(path.c_str());
 #else
         (void)path;
         throw std::logic_error("this program was built without code coverage of the RTL");
@@ -135,7 +139,7 @@ private:
     }
 
     // Payloads go with their valid or without it: to copy them costs less than to ask.
-    void drive(const Inputs& in) {
+    void drive(const nestwalk_inputs& in) {
         Model& m = *model_;
         m.walk_caches_i = in.walk_caches;
         m.req_valid_i = in.req_valid;
@@ -179,7 +183,7 @@ private:
         m.mem_rsp_data_i = in.mem_rsp_data;
     }
 
-    void sample(Outputs& out) const {
+    void sample(nestwalk_outputs& out) const {
         const Model& m = *model_;
         out.req_ready = m.req_ready_o;
         out.rsp_valid = m.rsp_valid_o;
@@ -213,7 +217,7 @@ private:
         }
         out.mem_rsp_ready = m.mem_rsp_ready_o;
         out.event_valid = m.event_valid_o;
-        if (m.event_valid_o) std::memcpy(out.event.data(), m.event_o.data(), sizeof out.event);
+        if (m.event_valid_o) std::memcpy(out.event, m.event_o.data(), sizeof out.event);
     }
 
     // In this order: the model uses the context, the trace uses both.
