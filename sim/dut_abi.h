@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* It changes with every change of this file that a shared object can notice. */
+// It changes with every change of this file that a shared object can notice.
 #define NESTWALK_DUT_ABI_VERSION 1
 
 /* The fields of Inputs and Outputs of the bridge (src/dut/bridge.rs), in the same order. */
@@ -96,12 +96,12 @@ extern "C" {
 #define NESTWALK_FIELD(type, name) type name;
 #define NESTWALK_ARRAY(type, name, count) type name[count];
 
-/* The inputs of a cycle: the ports of docs/ports.md, flat. */
+// The inputs of a cycle: the ports of docs/ports.md, flat.
 typedef struct nestwalk_inputs {
     NESTWALK_INPUTS(NESTWALK_FIELD)
 } nestwalk_inputs;
 
-/* The outputs of a cycle. A payload is written only while its valid is set. */
+// The outputs of a cycle. A payload is written only while its valid is set.
 typedef struct nestwalk_outputs {
     NESTWALK_OUTPUTS(NESTWALK_FIELD, NESTWALK_ARRAY)
 } nestwalk_outputs;
@@ -109,21 +109,21 @@ typedef struct nestwalk_outputs {
 #undef NESTWALK_FIELD
 #undef NESTWALK_ARRAY
 
-/* A device. One thread at a time uses it. */
+// A device. One thread at a time uses it.
 typedef struct nestwalk_dut nestwalk_dut;
 
-/* What a shared object offers. The functions that return int return 0, or -1 if they have failed:
- * last_error then returns the reason. sim/verilated_dut.h says what each does. */
+// What a shared object offers. The functions that return int return 0, or -1 if they have failed:
+// last_error then returns the reason. sim/verilated_dut.h says what each does.
 typedef struct nestwalk_dut_abi {
-    /* NESTWALK_DUT_ABI_VERSION. It is the first field in every version. */
+    // NESTWALK_DUT_ABI_VERSION. It is the first field in every version.
     uint32_t version;
-    /* The sizes of nestwalk_inputs and nestwalk_outputs, in bytes. */
+    // The sizes of nestwalk_inputs and nestwalk_outputs, in bytes.
     uint32_t inputs_size;
     uint32_t outputs_size;
-    /* Lines `key = value`: the device, its parameters, the hash of its RTL, the Verilator. */
+    // Lines `key = value`: the device, its parameters, the hash of its RTL, the Verilator.
     const char* description;
 
-    /* Makes a device. NULL: it has failed. */
+    // Makes a device. NULL: it has failed.
     nestwalk_dut* (*create)(uint32_t seed);
     void (*destroy)(nestwalk_dut* dut);
     int (*reset)(nestwalk_dut* dut);
@@ -132,11 +132,11 @@ typedef struct nestwalk_dut_abi {
     int (*trace_close)(nestwalk_dut* dut);
     int (*write_coverage)(nestwalk_dut* dut, const char* path);
 
-    /* The reason of the last failure in this thread. It is valid until the thread's next call. */
+    // The reason of the last failure in this thread. It is valid until the thread's next call.
     const char* (*last_error)(void);
 } nestwalk_dut_abi;
 
-/* The type and the name of the only symbol that a shared object exports. */
+// The type and the name of the only symbol that a shared object exports.
 typedef const nestwalk_dut_abi* nestwalk_dut_interface_function(void);
 #define NESTWALK_DUT_INTERFACE "nestwalk_dut_interface"
 

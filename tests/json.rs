@@ -22,7 +22,7 @@ use nestwalk::bench::steps::{StepFault, StepPosition, StepRecord};
 use nestwalk::bench::{Check, Failed, Failure, Mismatch};
 use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
-use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
 use nestwalk::dut::{DutError, MalformedResponse, Next};
 use nestwalk::mmu::{
     Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
@@ -32,7 +32,7 @@ use nestwalk::report::json as as_json;
 use nestwalk::results::Results;
 use nestwalk::scenario::Scenario;
 use nestwalk::shard::Shard;
-use nestwalk::stimulus::Profile;
+use nestwalk::stimulus::{self, Profile};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -538,12 +538,12 @@ fn violations(query: Query) -> Vec<Violation> {
 }
 
 /// A device with a smaller TLB than the checker believes: it misses what must hit.
-fn small(scenario: &Scenario) -> Option<&'static Variant> {
+fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries
     };
-    VARIANTS.iter().find(small).or(Some(own))
+    Ok(VARIANTS.iter().find(small).unwrap_or(own))
 }
 
 /// An error of a device: there is none with so many TLB entries.
@@ -564,6 +564,7 @@ fn failing(folder: &Folder, page: &mut Page) {
         coverage: false,
         lean: None,
         device: Some(&VARIANTS[0]),
+        devices: Vec::new(),
     };
     let devices = || Devices::chosen(choose);
     let never = AtomicBool::new(false);
@@ -576,6 +577,14 @@ fn failing(folder: &Folder, page: &mut Page) {
         "results",
         "results",
     );
+
+    let drawn = Campaign {
+        device: None,
+        devices: stimulus::devices(campaign.profile.format, campaign.seed, 2, false),
+        ..campaign.clone()
+    };
+    let shape = serde_json::to_value(drawn.shape()).unwrap();
+    page.check(&shape, "shape", "shape");
 
     let (number, failed) = outcome.failed.expect("a TLB that is too small is seen");
     let scenario = campaign.scenario(number);

@@ -27,6 +27,7 @@ use serde_json::Value;
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
+use crate::dut::variants::VARIANTS;
 use crate::dut::{self, Dut, DutError};
 use crate::output::{FileOutput, OutputError, Outputs};
 use crate::report::junit::{self, Case, CaseResult};
@@ -145,12 +146,15 @@ enum CliError {
     )]
     NoCodeCoverage,
     #[error(
-        "--device {name}: the profile {profile} has no such device\n  Its devices are: {there_are}."
+        "--device {name}: {reason}\n  Devices of {profile} with a name: {}.\n  \
+         Others by their parameters: {}:slots=2,tlb=8.",
+        names_of(*profile),
+        profile.format
     )]
     NoDevice {
         name: String,
+        reason: String,
         profile: Profile,
-        there_are: String,
     },
     #[error("--lean: the profile {0} has no bias; rv32 and rv64 have")]
     NoLeaning(Profile),
@@ -171,6 +175,14 @@ enum CliError {
     Shard(#[from] ShardError),
     #[error("cannot write standard output: {0}")]
     Output(io::Error),
+}
+
+/// The devices of a profile's format that have a name.
+fn names_of(profile: Profile) -> String {
+    let mut variants = VARIANTS.to_vec();
+    variants.retain(|variant| variant.paging_format() == profile.format);
+    let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+    names.join(", ")
 }
 
 impl From<BundleError> for CliError {

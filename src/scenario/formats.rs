@@ -11,9 +11,6 @@ use crate::mmu::Context;
 
 /// The properties of a format that scenarios use.
 pub(super) trait ScenarioFormat: Sync {
-    /// The TLB entries of the default device, and the entries of each of its page-walk caches.
-    fn default_sizes(&self) -> (u32, u32);
-
     /// Returns true if a response has the gPA of the data.
     fn answers_with_gpa(&self) -> bool;
 

@@ -11,10 +11,6 @@ use crate::mmu::Context;
 pub(super) struct Handout;
 
 impl ScenarioFormat for Handout {
-    fn default_sizes(&self) -> (u32, u32) {
-        (16, 0)
-    }
-
     fn answers_with_gpa(&self) -> bool {
         false
     }

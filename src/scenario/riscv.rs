@@ -12,10 +12,6 @@ use crate::mmu::{Context, Stage};
 pub(super) struct Riscv;
 
 impl ScenarioFormat for Riscv {
-    fn default_sizes(&self) -> (u32, u32) {
-        (32, 2)
-    }
-
     fn answers_with_gpa(&self) -> bool {
         true
     }

@@ -57,17 +57,22 @@ impl Device {
             false => Self::Registered,
         }
     }
+
+    /// Returns true if a device of the table of devices is one of these. A device that is only
+    /// drawn has no bins.
+    fn has_a_name(self, format: Format) -> bool {
+        VARIANTS.iter().any(|variant| {
+            variant.paging_format() == format && Self::of(variant.read_bypass) == self
+        })
+    }
 }
 
 impl Covergroup for NextRead {
     type Memory = Words;
 
     fn rule(self, format: Format) -> Rule {
-        let is_built = VARIANTS.iter().any(|variant| {
-            variant.paging_format() == format && Device::of(variant.read_bypass) == self.device
-        });
         Rule::unless(match (self.device, self.leaves) {
-            _ if !is_built => Some("the format has no such device"),
+            _ if !self.device.has_a_name(format) => Some("the format has no such device"),
             (Device::Registered, Leaves::AtOnce) => {
                 Some("without the read bypass it is registered")
             }
@@ -85,8 +90,12 @@ impl Covergroup for NextRead {
     #[inline]
     fn on_read(words: &mut Words, read: &MemoryRead, out: &mut Sampling<'_>) {
         if let Some(word) = words.of(read.slot).and_then(Option::take) {
+            let device = Device::of(out.machine.read_bypass);
+            if !device.has_a_name(out.machine.format) {
+                return;
+            }
             out.hit(Self {
-                device: Device::of(out.machine.read_bypass),
+                device,
                 leaves: match read.cycle - word {
                     0 => Leaves::AtOnce,
                     1 => Leaves::Next,

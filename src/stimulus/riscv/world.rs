@@ -13,7 +13,7 @@ use crate::coverage::groups::twin::TwinField;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
-use crate::mmu::{Context, Rights, Stage, StageControl};
+use crate::mmu::{Context, Rights, Stage, StageControl, WalkCaches};
 use crate::scenario::{Machine, NamedContext};
 use crate::stimulus::Draw;
 
@@ -628,9 +628,14 @@ impl World {
         self.machine.heeded(&self.contexts[number].context)
     }
 
-    /// Returns true if the device has walk caches.
+    /// The walk caches, of these, that the device has.
+    pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
+        self.machine.walk_caches_there(caches)
+    }
+
+    /// Returns true if the device has a walk cache.
     pub fn has_walk_caches(&self) -> bool {
-        self.machine.walk_cache_entries > 0
+        self.machine.walk_cache_entries.any()
     }
 
     /// Sets of the second-level TLB, if there is one.
