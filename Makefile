@@ -7,6 +7,8 @@ cargo_says := NESTWALK_PROGRESS=9 $(CARGO)
 says := 9>&2
 target := $(or $(CARGO_TARGET_DIR),target)
 nestwalk := $(target)/release/nestwalk
+# Devices that are built on first use, by the tests and by campaigns.
+export NESTWALK_CACHE ?= $(abspath $(target))/devices
 
 .DEFAULT_GOAL := help
 # The checks of `test` run in their order, cheap ones first; cargo uses all cores by itself.
@@ -82,10 +84,14 @@ cargo-test: setup
 
 # Long enough to find nearly every planted bug; `make soak` is the long one.
 test_count ?= 400000
+# Devices drawn from all legal parameters of a format, and requests of each profile on them.
+drawn_devices ?= 2
+drawn_count ?= 50000
 
 campaigns: build
 	for profile in handout handout-rights classic32 classic32-rights rv32 rv64; do \
 	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(test_count) || exit; \
+	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(drawn_count) --devices $(drawn_devices) || exit; \
 	done
 
 setup-test:

@@ -405,10 +405,7 @@ fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<
             }
         })
         .collect();
-    let device = scenario
-        .machine
-        .variant()
-        .ok_or("there is no such device")?;
+    let device = scenario.machine.variant()?;
     Ok(make_harness(device.name, &words, &queries, latency)?)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::bench::Failed;
 use crate::campaign::{Campaign, Devices};
 use crate::dut::DutError;
-use crate::dut::variants::SecondTlb;
+use crate::dut::variants::{SecondTlb, WalkCacheEntries};
 use crate::input;
 use crate::output::{FileOutput, FolderOutput, OutputError, Outputs, cannot_write};
 use crate::report::json::Document;
@@ -225,8 +225,9 @@ impl Bundle {
 
     fn device(&self) -> String {
         let machine = &self.scenario.machine;
+        let name = machine.variant().map_or("", |variant| variant.name);
         let mut text = format!(
-            "{}, {} walk slots, {} TLB entries, RTL assertions {}",
+            "{name}: {}, {} walk slots, {} TLB entries, RTL assertions {}",
             machine.format,
             machine.slots,
             machine.tlb_entries,
@@ -234,10 +235,19 @@ impl Bundle {
         );
         if machine.walk_caches.any() {
             let used: Vec<_> = machine.walk_caches.names().collect();
+            let WalkCacheEntries {
+                guest,
+                host,
+                nested,
+            } = machine.walk_cache_entries;
+            let entries = match machine.walk_cache_entries.same() {
+                Some(entries) => entries.to_string(),
+                None => format!("{guest}, {host} and {nested}"),
+            };
             text.push_str(&format!(
                 ", walk caches {} of {} entries",
                 used.join(", "),
-                machine.walk_cache_entries
+                entries
             ));
         }
         if let Some(SecondTlb {
@@ -299,7 +309,7 @@ impl Bundle {
             "again": self.again(),
             "not_again": self.not_again,
             "folder": self.folder.display().to_string(),
-            "variant": self.scenario.machine.variant().map(|variant| variant.name),
+            "variant": self.scenario.machine.variant().ok().map(|variant| variant.name),
             "versions": versions,
         }))
     }

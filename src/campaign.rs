@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::bench::{Failed, Stats, run};
 use crate::coverage::{Bins, Coverage, Goal, InOrder, Run, Watch};
-use crate::dut::variants::Variant;
+use crate::dut::variants::{IllegalParameter, Variant};
 use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::fnv::fnv1a;
 use crate::scenario::Scenario;
@@ -38,6 +38,8 @@ pub struct Campaign {
     pub lean: Option<Lean>,
     /// The device of all its scenarios; else they draw one each.
     pub device: Option<&'static Variant>,
+    /// The devices that its scenarios take in turn, if any: [`stimulus::devices`].
+    pub devices: Vec<&'static Variant>,
 }
 
 /// What a campaign leans toward.
@@ -75,6 +77,9 @@ pub struct Outcome {
 pub struct Shape {
     /// The device of all its scenarios, by name; none if each scenario draws one.
     pub device: Option<String>,
+    /// The devices that its scenarios take in turn, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// Hash of the goals that it leans toward; none if it leans toward nothing.
     pub lean: Option<String>,
     /// Hash of its first, its middle and its last scenario: tells generators of scenarios apart.
@@ -95,7 +100,10 @@ impl Shape {
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(device) = &self.device {
-            write!(f, " --device {device}")?;
+            write!(f, " --device {}", shown::word(device))?;
+        }
+        if !self.devices.is_empty() {
+            write!(f, " --devices {}", self.devices.len())?;
         }
         match self.lean {
             Some(_) => f.write_str(" --lean ..."),
@@ -155,7 +163,10 @@ impl Campaign {
             command.push_str(&format!(" --lean {}", shown::word(&lean.files)));
         }
         if let Some(device) = self.device {
-            command.push_str(&format!(" --device {}", device.name));
+            command.push_str(&format!(" --device {}", shown::word(device.name)));
+        }
+        if !self.devices.is_empty() {
+            command.push_str(&format!(" --devices {}", self.devices.len()));
         }
         command
     }
@@ -175,6 +186,11 @@ impl Campaign {
         };
         Shape {
             device: self.device.map(|device| device.name.to_owned()),
+            devices: self
+                .devices
+                .iter()
+                .map(|device| device.name.to_owned())
+                .collect(),
             lean: self.lean.as_ref().map(goals),
             stimulus: fnv1a(texts.concat().into_bytes()),
             rtl: Versions::of_this_build().rtl,
@@ -189,15 +205,44 @@ impl Campaign {
     /// Scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = stimulus::accesses_of(number, self.count);
-        let goals = self.lean.as_ref().map_or(&[][..], |lean| &lean.goals);
         stimulus::scenario_toward(
             self.profile,
             self.seed,
             number,
             accesses,
-            goals,
-            self.device,
+            self.goals(),
+            self.device_of(number),
         )
+    }
+
+    fn goals(&self) -> &[Goal] {
+        self.lean.as_ref().map_or(&[][..], |lean| &lean.goals)
+    }
+
+    /// The device of a scenario, if the scenario does not draw one itself.
+    fn device_of(&self, number: u64) -> Option<&'static Variant> {
+        let in_turn = |devices: &[&'static Variant]| {
+            let turn = number.checked_rem(devices.len() as u64)?;
+            devices.get(turn as usize).copied()
+        };
+        self.device.or_else(|| in_turn(&self.devices))
+    }
+
+    /// The devices that a shard needs, in the order of its scenarios. Of a long campaign whose
+    /// scenarios draw their devices, those of the first few thousand scenarios.
+    pub fn devices_of(&self, shard: Shard) -> Vec<&'static Variant> {
+        const MOST: usize = 2000;
+        let mut needed: Vec<&'static Variant> = Vec::new();
+        let numbers = (0..shard.share(self.scenarios())).take(MOST);
+        for number in numbers.map(|place| place * shard.of + shard.index) {
+            let variant = self.device_of(number).unwrap_or_else(|| {
+                stimulus::drawn_device(self.profile, self.seed, number, self.goals())
+            });
+            if !needed.contains(&variant) {
+                needed.push(variant);
+            }
+        }
+        needed
     }
 
     /// Runs all of it; see [`Campaign::run_shard`].
@@ -349,8 +394,8 @@ pub struct Devices {
     choose: Choose,
 }
 
-/// Which variant a scenario runs on.
-pub type Choose = fn(&Scenario) -> Option<&'static Variant>;
+/// Chooses the device that a scenario runs on.
+pub type Choose = fn(&Scenario) -> Result<&'static Variant, IllegalParameter>;
 
 impl Default for Devices {
     fn default() -> Self {
@@ -375,7 +420,7 @@ impl Devices {
     }
 
     fn variant(&self, scenario: &Scenario) -> Result<&'static Variant, DutError> {
-        (self.choose)(scenario).ok_or_else(DutError::no_variant)
+        Ok((self.choose)(scenario)?)
     }
 
     fn make_variant(variant: &'static Variant) -> Result<Dut, DutError> {
@@ -386,7 +431,7 @@ impl Devices {
     /// A new device for a scenario.
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If the device cannot be built or loaded.
     pub fn make(scenario: &Scenario) -> Result<Dut, DutError> {
         Self::default().fresh(scenario)
     }
@@ -394,7 +439,7 @@ impl Devices {
     /// A new device for a scenario.
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If the device cannot be built or loaded.
     pub fn fresh(&self, scenario: &Scenario) -> Result<Dut, DutError> {
         Self::make_variant(self.variant(scenario)?)
     }
@@ -404,7 +449,7 @@ impl Devices {
     /// model, and resets it: the counts are part of the model.)
     ///
     /// # Errors
-    /// If there is none built in.
+    /// If the device cannot be built or loaded.
     pub fn get(&mut self, scenario: &Scenario) -> Result<&mut Dut, DutError> {
         let variant = self.variant(scenario)?;
         Ok(match self.made.entry(variant.name) {

@@ -432,6 +432,7 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
             shape:
                 Shape {
                     device,
+                    devices,
                     lean,
                     stimulus,
                     rtl,
@@ -446,6 +447,7 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
             ("program", versions.to_string()),
             ("RTL", rtl),
             ("device", or(device, "drawn for each scenario")),
+            ("list of devices", format!("[{}]", devices.join(" "))),
             (
                 "hash of the goals of --lean",
                 or(lean, "there is no --lean"),

@@ -272,9 +272,9 @@ fn machines() -> Vec<Machine> {
             continue;
         }
         let machine = Machine::of_variant(variant);
-        let caches = match variant.walk_cache_entries {
-            0 => vec![""],
-            _ => vec!["", "guest", "host", "nested", "guest host nested"],
+        let caches = match variant.walk_cache_entries.any() {
+            false => vec![""],
+            true => vec!["", "guest", "host", "nested", "guest host nested"],
         };
         for names in caches {
             let mut machine = machine;

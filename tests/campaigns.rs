@@ -11,7 +11,7 @@ use assert_cmd::cargo::cargo_bin_cmd;
 use nestwalk::bench::run;
 use nestwalk::bundle::{Bundle, WINDOW};
 use nestwalk::campaign::{Campaign, Choose, Devices, Outcome};
-use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
 use nestwalk::output::Outputs;
 use nestwalk::results::{Results, ResultsError, merge};
 use nestwalk::scenario::{Op, Scenario, parse, write};
@@ -161,14 +161,14 @@ fn number(scenario: &Scenario) -> u64 {
 }
 
 /// Scenarios from `FROM` on run on a device with a smaller TLB than the checker believes: it misses what must hit.
-fn small_from<const FROM: u64>(scenario: &Scenario) -> Option<&'static Variant> {
+fn small_from<const FROM: u64>(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries
     };
     match number(scenario) >= FROM {
-        true => VARIANTS.iter().find(small).or(Some(own)),
-        false => Some(own),
+        true => Ok(VARIANTS.iter().find(small).unwrap_or(own)),
+        false => Ok(own),
     }
 }
 
@@ -183,6 +183,7 @@ fn campaign(count: u64, jobs: usize) -> Campaign {
         coverage: false,
         lean: None,
         device: None,
+        devices: Vec::new(),
     }
 }
 

@@ -306,8 +306,8 @@ fn what_is_out_of_range_is_refused_with_the_range() {
         ),
         (
             machine,
-            "format = \"handout\"\nslots = 5",
-            ["slots = 5", "slots = 16, tlb = 16"],
+            "format = \"handout\"\nslots = 17",
+            ["slots = 17", "1 to 16"],
         ),
         (
             machine,
@@ -912,6 +912,18 @@ fn fuzz_runs_on_the_device_that_is_named_and_refuses_one_that_there_is_not() {
     let ran = nestwalk(&[&campaign[..], &["--device", "rv64"]].concat());
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("handout_s16"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("it is a device of rv64"),
+        "{}",
+        ran.stderr
+    );
+    let ran = nestwalk(&[&campaign[..], &["--device", "handout:slots=17"]].concat());
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("slots is 17, but must be 1 to 16"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

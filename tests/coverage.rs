@@ -39,6 +39,7 @@ fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
         coverage: true,
         lean: None,
         device: None,
+        devices: Vec::new(),
     }
 }
 

@@ -10,13 +10,13 @@ use nestwalk::bench::{Failed, Failure};
 use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
 use nestwalk::dut::DutError;
-use nestwalk::dut::variants::{VARIANTS, Variant};
+use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
 use nestwalk::output::Outputs;
 use nestwalk::report::json as as_json;
 use nestwalk::results::Results;
 use nestwalk::scenario::Scenario;
 use nestwalk::shard::Shard;
-use nestwalk::stimulus::Profile;
+use nestwalk::stimulus::{self, Profile};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -190,12 +190,12 @@ fn ran(code: i32, arguments: &[&str]) -> Ran {
 }
 
 /// A device with a smaller TLB than the checker believes: it misses what must hit.
-fn small(scenario: &Scenario) -> Option<&'static Variant> {
+fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries
     };
-    VARIANTS.iter().find(small).or(Some(own))
+    Ok(VARIANTS.iter().find(small).unwrap_or(own))
 }
 
 /// An error of a device: that there is none with so many TLB entries.
@@ -216,6 +216,7 @@ fn failing(folder: &Folder, page: &mut Page) {
         coverage: false,
         lean: None,
         device: Some(&VARIANTS[0]),
+        devices: Vec::new(),
     };
     let devices = || Devices::chosen(choose);
     let never = AtomicBool::new(false);
@@ -228,6 +229,14 @@ fn failing(folder: &Folder, page: &mut Page) {
         "results",
         "results",
     );
+
+    let drawn = Campaign {
+        device: None,
+        devices: stimulus::devices(campaign.profile.format, campaign.seed, 2, false),
+        ..campaign.clone()
+    };
+    let shape = serde_json::to_value(drawn.shape()).unwrap();
+    page.check(&shape, "shape", "shape");
 
     let (number, failed) = outcome.failed.expect("a TLB that is too small is seen");
     let scenario = campaign.scenario(number);

@@ -186,6 +186,7 @@ fn campaign(profile: Profile) -> Campaign {
         coverage: false,
         lean: None,
         device: None,
+        devices: Vec::new(),
     }
 }
 

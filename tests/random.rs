@@ -353,6 +353,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             coverage: false,
             lean: None,
             device: None,
+            devices: Vec::new(),
         };
         let outcome = campaign.run(&|_| {}, &AtomicBool::new(false)).unwrap();
         if let Some((number, failed)) = &outcome.failed {
@@ -376,6 +377,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         coverage: false,
         lean: None,
         device: None,
+        devices: Vec::new(),
     };
     // Interrupted when the third scenario is over.
     let interrupt = AtomicBool::new(false);

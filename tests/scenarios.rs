@@ -1485,26 +1485,64 @@ load = 0x12345
         );
     }
 
+    /// Reads the head of a file with one context and one op.
+    #[track_caller]
+    fn accepted(head: &str) {
+        let host = if head.contains("\"rv64\"") {
+            ""
+        } else {
+            "host = 0x1000\n"
+        };
+        let text = format!("{head}[[context]]\nname = \"c\"\n{host}[[op]]\nload = 0x1000\n");
+        parse(&text, "test.toml").unwrap_or_else(|error| panic!("{error}"));
+    }
+
     #[test]
-    fn a_machine_that_is_not_built_in_is_told_those_that_are() {
-        wrong(
-            &machine("slots = @@3\n"),
+    fn a_machine_has_any_legal_parameters_and_no_others() {
+        for legal in [
+            "slots = 3",
+            "checked = true",
+            "tlb = 8",
+            "slots = 2\ntlb = 2\nread_bypass = true",
+        ] {
+            accepted(&machine(&format!("{legal}\n")));
+        }
+        let illegal = |rest: &str, words: &[&str]| wrong(&machine(rest), words);
+        illegal(
+            "slots = @@17\n",
+            &["no handout machine with slots = 17", "expected 1 to 16"],
+        );
+        illegal("tlb = @@6\n", &["tlb = 6", "a power of two, 2 to 128"]);
+        illegal(
+            "max_levels = @@3\n",
+            &["max_levels = 3", "only the levels of RV64"],
+        );
+        illegal("svadu = @@false\n", &["svadu = false", "formats of RISC-V"]);
+        illegal(
+            "tlb2 = @@{ sets = 4, ways = 2, superpages = 2 }\n",
             &[
-                "no handout machine with slots = 3, tlb = 16",
-                "slots = 1, tlb = 16",
-                "tlb = 4, checked = true",
+                "tlb2 = { sets = 4, ways = 2, superpages = 2 }",
+                "superpages",
             ],
         );
+    }
+
+    #[test]
+    fn each_walk_cache_has_entries_of_its_own() {
+        let riscv = |rest: &str| machine(rest).replace("\"handout\"", "\"rv64\"");
+        let entries = "walk_cache_entries = { guest = 0, host = 4, nested = 2 }\n";
+        accepted(&riscv(entries));
+        accepted(&riscv(&format!("{entries}walk_caches = [\"host\"]\n")));
         wrong(
-            &machine("checked = @@true\n"),
-            &["checked = true is built in"],
+            &riscv(&format!("{entries}walk_caches = @@[\"host\", \"guest\"]\n")),
+            &["no guest walk cache", "walk_cache_entries"],
         );
-        let error = wrong(&machine("tlb = @@8\n"), &["tlb = 8"]);
-        assert!(
-            !error
-                .help()
-                .unwrap()
-                .contains("slots = 4, tlb = 16; slots = 4, tlb = 16")
+        wrong(
+            &riscv("walk_cache_entries = @@{ guest = 3, host = 4, nested = 2 }\n"),
+            &[
+                "walk_cache_entries = { guest = 3, host = 4, nested = 2 }",
+                "0, or a power of two",
+            ],
         );
     }
 
@@ -1521,10 +1559,7 @@ load = 0x12345
         );
         wrong(
             &riscv("walk_cache_entries = @@3\n"),
-            &[
-                "walk_cache_entries = 3 is built in",
-                "walk_cache_entries = 8",
-            ],
+            &["walk_cache_entries = 3", "0, or a power of two, 2 to 128"],
         );
     }
 

@@ -7,7 +7,7 @@ mod rig;
 use nestwalk::addr::{Gpa, Gva};
 use nestwalk::bench::{self, Check, Failure};
 use nestwalk::dut::Dut;
-use nestwalk::dut::variants::VARIANTS;
+use nestwalk::dut::variants::{VARIANTS, WalkCacheEntries};
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
@@ -20,7 +20,7 @@ const ENTRIES: u32 = 8;
 
 fn machine(format: Format, walk_caches: WalkCaches) -> Machine {
     Machine {
-        walk_cache_entries: ENTRIES,
+        walk_cache_entries: WalkCacheEntries::all(ENTRIES),
         walk_caches,
         ..Machine::of(format)
     }
@@ -370,7 +370,7 @@ fn caches_that_hold_less_than_they_must_are_found_out() {
         };
         run(&scenario);
         // The same device, said to have more.
-        scenario.machine.walk_cache_entries = ENTRIES;
+        scenario.machine.walk_cache_entries = WalkCacheEntries::all(ENTRIES);
         let mut device = Dut::new(small, 1).unwrap();
         match (bench::run(&mut device, &scenario, &mut ()), by) {
             (Ok(_), None) => {}

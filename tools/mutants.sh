@@ -22,6 +22,8 @@ count=${NESTWALK_COUNT:-200000}
 seeds=${NESTWALK_SEEDS:-1}
 device=${NESTWALK_DEVICE:-}
 work=$root/target/mutants
+# Devices of RTL with a bug are of no use later.
+export NESTWALK_CACHE="$work/devices"
 tree=$work/tree
 nestwalk=$work/target/release/nestwalk
 mkdir -p "$work"
@@ -65,7 +67,7 @@ for mutant in "$@"; do
     handout) groups='handout+classic32' ;;
     *) groups='rv64 rv32' ;;
     esac
-    [ -z "$device" ] || groups=${device%%_*}
+    [ -z "$device" ] || groups=${device%%[_:]*}
     plant "$mutant"
 
     out=$work/out/$name

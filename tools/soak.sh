@@ -7,6 +7,9 @@
 #   NESTWALK         the program (default: the one that `make build` has built)
 #   NESTWALK_SEED    the seed (default 1)
 #   NESTWALK_FACTOR  how many times as long (default 1)
+#
+# Each profile runs on the devices that have a name, then for a shorter time on four devices that are
+# drawn from all legal parameters.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,10 +23,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 total=0
 begun=$(date +%s)
-# Thousands of accesses, so that each profile has 28 million cycles or more, and RV64 twice that.
-for campaign in handout:3400 handout-rights:3000 classic32:3000 classic32-rights:3000 rv32:4500 rv64:3500; do
-    profile=${campaign%:*}
-    count=$((${campaign#*:} * 1000 * factor))
+soak() { # PROFILE THOUSANDS OPTION...
+    profile=$1
+    count=$(($2 * 1000 * factor))
+    shift 2
     code=0
     "$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" --memory "$@" >"$work/out" || code=$?
     cat "$work/out"
@@ -38,6 +41,12 @@ for campaign in handout:3400 handout-rights:3000 classic32:3000 classic32-rights
             printf "soak: memory in use grew by %.1f MiB between the first tenth and the end\n\n", grown
             if (grown > allowed) { printf "soak: more than %d MiB\n", allowed; exit 1 }
         }'
+}
+
+# Thousands of accesses, so that each profile has 28 million cycles or more, and RV64 twice that.
+for campaign in handout:3400 handout-rights:3000 classic32:3000 classic32-rights:3000 rv32:4500 rv64:3500; do
+    soak "${campaign%:*}" "${campaign#*:}" "$@"
+    soak "${campaign%:*}" 500 --devices 4 "$@"
 done
 echo "soak: $total cycles in $(($(date +%s) - begun)) s, no mismatch, no memory growth"
 if [ "$total" -lt 200000000 ]; then

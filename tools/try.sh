@@ -21,7 +21,7 @@ profile=${profile-}
 device=${device-}
 target=${CARGO_TARGET_DIR:-target}
 cargo=${CARGO:-cargo}
-[ -z "$device" ] || [ -n "$profile" ] || profile=$(printf '%s\n' "$device" | sed 's/_.*//')
+[ -z "$device" ] || [ -n "$profile" ] || profile=$(printf '%s\n' "$device" | sed 's/[_:].*//')
 
 # profiles_of FILE: profile:device pairs, without a device where the profile's default will do.
 profiles_of() {

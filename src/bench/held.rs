@@ -119,8 +119,9 @@ pub(super) struct Held {
     host_width: u32,
     used: WalkCaches,
     ever: WalkCaches,
-    /// Others that may be touched after an entry before a fill can take its place: log2 of the entries.
-    most: u32,
+    /// Others that may be touched after an entry before a fill can take its place, in the cache of guest tables, that of host tables
+    /// and the nested TLB: log2 of the entries.
+    most: [u32; 3],
     /// Those of guest tables by level, those of host tables by level, and the nested TLB.
     caches: [Cache; 2 * LEVELS + 1],
 }
@@ -129,12 +130,13 @@ impl Held {
     /// `ever`: the walk caches that are in use at any time, which are filled at every time.
     pub fn new(machine: &Machine, ever: WalkCaches) -> Self {
         let keys = Keys::new(machine.format);
+        let entries = machine.walk_cache_entries;
         Self {
             host_width: keys.host_width(machine.max_levels),
             keys,
             used: machine.walk_caches,
             ever,
-            most: machine.walk_cache_entries.max(1).ilog2(),
+            most: [entries.guest, entries.host, entries.nested].map(|n| n.max(1).ilog2()),
             caches: Default::default(),
         }
     }
@@ -152,6 +154,11 @@ impl Held {
         }
     }
 
+    /// [`Held::most`] of the cache at a place.
+    fn most_of(&self, place: usize) -> u32 {
+        self.most[kind(place)]
+    }
+
     /// What leads further than the entry that a walk has come to, and was there for it. `open`: how many look-ups of other walks, of
     /// guest tables or all, began before a cycle and are under way.
     pub fn missed(&self, looked: &Looked<'_>, open: impl Fn(bool, u64) -> u32) -> Option<Way> {
@@ -163,7 +170,9 @@ impl Held {
             let mut kept = self.caches[Self::place(&key.0)].kept.iter();
             kept.find(|kept| kept.key == *key).is_some_and(|kept| {
                 kept.since <= looked.look.since
-                    && kept.is_sure(self.most, |cycle| open(is_guest, cycle))
+                    && kept.is_sure(self.most_of(Self::place(&key.0)), |cycle| {
+                        open(is_guest, cycle)
+                    })
             })
         };
         let lowest = |levels: u32, found: &dyn Fn(u32) -> Key| {
@@ -269,8 +278,9 @@ impl Held {
     fn touch(&mut self, key: Key, touch: &Touch, open: impl Fn(bool, u64) -> u32) {
         let is_guest = matches!(key.0, Of::Guest { .. });
         let open = |cycle| open(is_guest, cycle);
-        let most = self.most;
-        let Cache { kept, touched } = &mut self.caches[Self::place(&key.0)];
+        let place = Self::place(&key.0);
+        let most = self.most_of(place);
+        let Cache { kept, touched } = &mut self.caches[place];
         let (earliest, latest, fill) = match *touch {
             Touch::Fill { cycle } => (cycle, cycle, Some(cycle)),
             Touch::Use { after, before, .. } => (after, before, None),
@@ -327,7 +337,7 @@ impl Held {
             for one in cache.kept.iter_mut().filter(|one| cycle > one.earliest) {
                 one.others += 1;
             }
-            cache.kept.retain(|one| one.others <= most);
+            cache.kept.retain(|one| one.others <= most[kind(place)]);
             cache.touched = cache.touched.max(cycle);
         }
     }
@@ -341,6 +351,11 @@ impl Held {
                 .retain(|one| !names(keys, width, fence, &one.key));
         }
     }
+}
+
+/// The kind of the cache at a place: 0 of guest tables, 1 of host tables, 2 the nested TLB.
+fn kind(place: usize) -> usize {
+    place / LEVELS
 }
 
 /// Whether a fence names an entry, whatever it leads to.
@@ -363,6 +378,7 @@ fn names(keys: &Keys, host_width: u32, fence: &Fence, key: &Key) -> bool {
 mod tests {
     use super::*;
     use crate::addr::{Gva, Hpa};
+    use crate::dut::variants::WalkCacheEntries;
     use crate::format::Format;
     use crate::mmu::{Access, Context, Rights, StageControl};
 
@@ -370,7 +386,7 @@ mod tests {
 
     fn held(entries: u32) -> Held {
         let machine = Machine {
-            walk_cache_entries: entries,
+            walk_cache_entries: WalkCacheEntries::all(entries),
             walk_caches: WalkCaches::ALL,
             ..Machine::of(Format::Rv64)
         };

@@ -17,13 +17,14 @@ use crate::bench::{Failed, Failure};
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
-use crate::dut::variants::{VARIANTS, Variant};
+use crate::dut::variants::Variant;
+use crate::dut::{DutError, library};
 use crate::report::json::Document;
 use crate::report::{json as as_json, text};
 use crate::results::Results;
 use crate::shard::{Shard, ShardError};
 use crate::shrink::confirm;
-use crate::stimulus::Profile;
+use crate::stimulus::{self, Profile};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -60,9 +61,13 @@ pub(super) struct Args {
     /// Lean toward what these coverage files have not reached; separated by commas (RISC-V profiles)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     lean: Vec<PathBuf>,
-    /// Run all on this device of the profile's format, by its name in `variants.rs` [default: each scenario draws one]
-    #[arg(long, value_name = "NAME")]
+    /// Run every scenario on this device: a name such as rv64_s1, or a specification such as rv64:slots=2,tlb=8 [default:
+    /// each scenario draws a device that has a name]
+    #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Draw N devices from all legal parameters of the profile's format; the scenarios take them in turn
+    #[arg(long, value_name = "N", conflicts_with = "device", value_parser = clap::value_parser!(u8).range(1..=MOST_DEVICES))]
+    devices: Option<u8>,
     /// Write what of the RTL's code was reached into this folder, in Verilator's format (a build with NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
@@ -73,6 +78,9 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// The most devices of a campaign.
+const MOST_DEVICES: i64 = stimulus::MOST_DEVICES as i64;
 
 /// The most accesses of a campaign: years of them.
 const MOST_ACCESSES: u64 = 1_000_000_000_000_000;
@@ -140,17 +148,19 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
         Some(ShardArg::Given(shard)) => shard,
         Some(ShardArg::Auto) => Shard::of_variables(|name| env::var(name).ok())?,
     };
+    // Below 2^63, so that it can stand in a TOML file.
+    let seed = (args.seed).unwrap_or_else(|| RandomState::new().hash_one(0u8) >> 1);
+    let lean = lean(args)?;
+    let drawn = usize::from(args.devices.unwrap_or(0));
     let campaign = Campaign {
         profile: args.profile,
-        // Below 2^63, so that it can stand in a TOML file.
-        seed: args
-            .seed
-            .unwrap_or_else(|| RandomState::new().hash_one(0u8) >> 1),
+        seed,
         count: args.count,
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         coverage: args.coverage.is_some(),
-        lean: lean(args)?,
         device: device(args)?,
+        devices: stimulus::devices(args.profile.format, seed, drawn, lean.is_some()),
+        lean,
     };
     let mut outputs = super::outputs("--lean", &args.lean)?;
     outputs.folder(&args.output)?;
@@ -164,9 +174,13 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
     };
     if !args.json {
         super::print(&format!("{}{part}\n", campaign.command()))?;
+        for (number, device) in (1..).zip(&campaign.devices) {
+            super::print(&format!("device {number}: {}\n", device.name))?;
+        }
     }
+    library::prepare(&campaign.devices_of(shard)).map_err(DutError::from)?;
 
-    let accesses = crate::stimulus::accesses_of_shard(campaign.count, shard);
+    let accesses = stimulus::accesses_of_shard(campaign.count, shard);
     let bar = progress_bar(accesses, args.json);
     let interrupt = super::interrupt();
     let memory = args.memory.then(|| Memory {
@@ -238,6 +252,8 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
             "seed": campaign.seed,
             "count": campaign.count,
             "shard": shard,
+            "device": campaign.device.map(|device| device.name),
+            "devices": campaign.devices.iter().map(|device| device.name).collect::<Vec<_>>(),
             "scenarios": outcome.scenarios,
             "stats": outcome.stats,
             "interrupted": outcome.interrupted,
@@ -310,20 +326,18 @@ fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
     let Some(name) = &args.device else {
         return Ok(None);
     };
-    let of_format = |v: &&Variant| v.paging_format() == args.profile.format;
-    let found = VARIANTS.iter().filter(of_format).find(|v| v.name == name);
-    match found {
-        Some(variant) => Ok(Some(variant)),
-        None => Err(CliError::NoDevice {
-            name: name.clone(),
-            profile: args.profile,
-            there_are: VARIANTS
-                .iter()
-                .filter(of_format)
-                .map(|v| v.name)
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+    let refused = |reason| CliError::NoDevice {
+        name: name.clone(),
+        reason,
+        profile: args.profile,
+    };
+    let variant = Variant::parse(name).map_err(|error| refused(error.to_string()))?;
+    match variant.paging_format() == args.profile.format {
+        true => Ok(Some(variant)),
+        false => Err(refused(format!(
+            "it is a device of {}",
+            variant.format_name()
+        ))),
     }
 }
 
@@ -392,6 +406,7 @@ mod tests {
 
     use super::super::{Cli, Verb};
     use super::*;
+    use crate::dut::variants::VARIANTS;
 
     /// Scenarios run on a device with a smaller TLB than the checker believes: it misses what must hit.
     fn small() -> Devices {
@@ -402,7 +417,7 @@ mod tests {
                     (v.format, v.slots) == (own.format, own.slots)
                         && v.tlb_entries < own.tlb_entries
                 })
-                .or(Some(own))
+                .map_or(Ok(own), Ok)
         })
     }
 

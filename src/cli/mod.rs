@@ -26,6 +26,7 @@ use serde_json::Value;
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
+use crate::dut::variants::VARIANTS;
 use crate::dut::{self, Dut, DutError};
 use crate::output::{FileOutput, OutputError, Outputs};
 use crate::report::junit::{self, Case, CaseResult};
@@ -141,11 +142,16 @@ enum CliError {
         "this program does not count the RTL's code\n  `make coverage` builds one that does, with NESTWALK_COVERAGE=1."
     )]
     NoCodeCoverage,
-    #[error("--device {name}: there is no such device for {profile}\n  There are: {there_are}.")]
+    #[error(
+        "--device {name}: {reason}\n  Devices of {profile} with a name: {}.\n  \
+         Others by their parameters: {}:slots=2,tlb=8.",
+        names_of(*profile),
+        profile.format
+    )]
     NoDevice {
         name: String,
+        reason: String,
         profile: Profile,
-        there_are: String,
     },
     #[error("--lean: profile {0} cannot lean; the profiles of RISC-V can: rv32 and rv64")]
     NoLeaning(Profile),
@@ -164,6 +170,14 @@ enum CliError {
     Shard(#[from] ShardError),
     #[error("cannot write standard output: {0}")]
     Output(io::Error),
+}
+
+/// The devices of a profile's format that have a name.
+fn names_of(profile: Profile) -> String {
+    let mut variants = VARIANTS.to_vec();
+    variants.retain(|variant| variant.paging_format() == profile.format);
+    let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+    names.join(", ")
 }
 
 impl From<BundleError> for CliError {

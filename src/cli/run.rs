@@ -239,7 +239,7 @@ impl<'a> Both<'a> {
         json!({
             "title": scenario.title,
             "format": format,
-            "variant": scenario.machine.variant().map(|variant| variant.name),
+            "variant": scenario.machine.variant().ok().map(|variant| variant.name),
             "agree": self.verdict() == Verdict::Agree,
             "failure": self.result.as_ref().err().map(|failed| as_json::failure(scenario, failed)),
             "stats": self.result.as_ref().map_or_else(|failed| failed.stats, |stats| *stats),

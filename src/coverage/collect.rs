@@ -10,6 +10,7 @@ use super::model::{
 use super::situations::Situations;
 use crate::addr::Gva;
 use crate::bench::{Beside, Observer, Read, Walked};
+use crate::dut::variants::VARIANTS;
 use crate::dut::{Done, Miss, WalkStep};
 use crate::format::{Format, riscv};
 use crate::golden::{self, Mapping, Meaning, Step};
@@ -99,6 +100,8 @@ pub struct Watch<'a> {
     /// The walk caches that are in use, and those that are at any time.
     used: WalkCaches,
     ever: WalkCaches,
+    /// A device of the table has a read bypass, or none, as this one: the others have no bins.
+    counts_next_read: bool,
     situations: Situations,
 }
 
@@ -301,6 +304,10 @@ impl<'a> Watch<'a> {
             words: [None; 16],
             used: scenario.machine.walk_caches,
             ever: scenario.walk_caches_ever(),
+            counts_next_read: VARIANTS.iter().any(|variant| {
+                variant.format == format as u32
+                    && variant.read_bypass == scenario.machine.read_bypass
+            }),
             situations: Situations::new(scenario),
         }
     }
@@ -887,7 +894,9 @@ impl Observer for Watch<'_> {
         if let Some(word) = self.words.get_mut(usize::from(slot)).and_then(Option::take) {
             let waited = (read.cycle - word).min(2) as usize;
             let bypass = usize::from(self.scenario.machine.read_bypass);
-            self.hit(Id::NextRead, &[bypass, waited]);
+            if self.counts_next_read {
+                self.hit(Id::NextRead, &[bypass, waited]);
+            }
         }
     }
 

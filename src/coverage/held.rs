@@ -5,6 +5,7 @@
 //! A walk under way may have replaced some of it already: only a pass is proof that something was there.
 
 use super::model::{CacheMet, WalkCache};
+use crate::dut::variants::WalkCacheEntries;
 use crate::format::Geometry;
 use crate::mmu::{Fence, Query, Space, WalkCaches};
 
@@ -28,8 +29,8 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Held {
     geometry: Geometry,
-    /// Entries that each cache has room for.
-    capacity: usize,
+    /// Entries that each kind of cache has room for, in the order of [`WalkCache::kind`].
+    capacity: [usize; 3],
     used: WalkCaches,
     /// Each cache with its entries, the last used first.
     caches: Vec<(WalkCache, Vec<Entry>)>,
@@ -37,11 +38,12 @@ pub(super) struct Held {
 
 impl Held {
     /// They hold nothing.
-    pub fn new(geometry: Geometry, capacity: u32, used: WalkCaches) -> Self {
+    pub fn new(geometry: Geometry, entries: WalkCacheEntries, used: WalkCaches) -> Self {
+        let capacity = [entries.guest, entries.host, entries.nested];
         let caches = WalkCache::all(&geometry);
         Self {
             geometry,
-            capacity: capacity as usize,
+            capacity: capacity.map(|entries| entries as usize),
             used,
             caches: caches.map(|cache| (cache, Vec::new())).collect(),
         }
@@ -126,7 +128,7 @@ impl Held {
                 was_off: false,
             },
         };
-        entries.truncate(self.capacity.saturating_sub(1));
+        entries.truncate(self.capacity[cache.kind()].saturating_sub(1));
         (entries, entry)
     }
 
@@ -248,7 +250,7 @@ mod tests {
     /// With an entry for address 0 in each cache.
     fn held(virt: bool, global: bool) -> Held {
         let geometry = Format::Rv64.geometry();
-        let mut held = Held::new(geometry, 2, WalkCaches::ALL);
+        let mut held = Held::new(geometry, WalkCacheEntries::all(2), WalkCaches::ALL);
         for cache in WalkCache::all(&geometry) {
             held.fill(cache, &query(virt), 0, global);
         }

@@ -475,6 +475,7 @@ mod tests {
             count: 2000,
             shape: Shape {
                 device: None,
+                devices: Vec::new(),
                 lean: None,
                 stimulus: "1".into(),
                 rtl: "2".into(),

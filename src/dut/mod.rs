@@ -2,8 +2,12 @@
 //! Devices under test: the RTL, compiled, as something that Rust can clock.
 
 mod bridge;
+// The build script uses the rest of it.
+#[allow(dead_code)]
+mod build;
 mod event;
 mod event_layout;
+pub mod library;
 pub mod variants;
 
 use std::fs::{self, OpenOptions};
@@ -11,6 +15,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use cxx::UniquePtr;
 
@@ -23,7 +28,8 @@ use crate::mmu::{
 use crate::shown;
 pub use bridge::ffi::{Inputs, Outputs};
 pub use event::{Done, Event, EventLayout, Miss, Next, Pass, Requests, WalkStep};
-use variants::Variant;
+use library::LibraryError;
+use variants::{IllegalParameter, Variant};
 
 /// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
 pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
@@ -33,18 +39,48 @@ pub fn ignore_file_size_signal() {
     bridge::ffi::ignore_file_size_signal();
 }
 
+/// Tells whether a device can be made at once: it is compiled in, or this process has built or loaded it.
+pub fn is_ready(variant: &'static Variant) -> bool {
+    bridge::ffi::is_built_in(variant.name) || library::is_loaded(variant)
+}
+
 /// A compiled device. It is driven by one thread at a time, and may move between threads.
 pub struct Dut {
     inner: UniquePtr<bridge::ffi::Dut>,
     variant: &'static Variant,
+    /// The path of its shared object; none if it is compiled in.
+    object: Option<String>,
     seed: u32,
     layout: EventLayout,
 }
 
-/// The device could not go on: an RTL assertion failed, or the wave file cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DutError(String);
+/// A device cannot go on, or there is none.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DutError {
+    /// An RTL assertion failed, or a file cannot be written.
+    #[error("{0}")]
+    Stopped(String),
+    /// The device cannot be built or loaded.
+    #[error(transparent)]
+    Library(Arc<LibraryError>),
+    /// No device has these parameters.
+    #[error("no device has these parameters: {0}")]
+    Illegal(#[from] IllegalParameter),
+}
+
+impl PartialEq for DutError {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for DutError {}
+
+impl From<LibraryError> for DutError {
+    fn from(error: LibraryError) -> Self {
+        Self::Library(Arc::new(error))
+    }
+}
 
 /// The fields of a response are not those of any answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,33 +91,59 @@ pub(crate) enum NoAnswer {
     FaultKind(u8),
 }
 
-impl DutError {
-    pub(crate) fn no_variant() -> Self {
-        Self("this program has no build of that device".into())
-    }
-}
-
 impl From<cxx::Exception> for DutError {
     fn from(exception: cxx::Exception) -> Self {
-        Self(exception.what().to_owned())
+        Self::Stopped(exception.what().to_owned())
     }
 }
 
 impl Dut {
-    /// Makes a device, in its reset state. `seed` draws what the RTL leaves open in a checked variant.
+    /// Makes a device, in its reset state. `seed` draws the values that the RTL leaves open in a
+    /// checked device. A device that is not compiled in is built on first use ([`library`]).
     ///
     /// # Errors
-    /// If the program was built without the variant.
+    /// If the device cannot be built or loaded.
     pub fn new(variant: &'static Variant, seed: u32) -> Result<Self, DutError> {
-        let inner = bridge::ffi::make_dut(variant.name, seed)?;
+        match bridge::ffi::is_built_in(variant.name) {
+            true => Self::made(variant, None, seed),
+            false => Self::loaded(variant, seed),
+        }
+    }
+
+    /// Makes a device of a shared object, also if the device is compiled in.
+    ///
+    /// # Errors
+    /// If the device cannot be built or loaded.
+    pub fn loaded(variant: &'static Variant, seed: u32) -> Result<Self, DutError> {
+        let object = library::object(variant)?;
+        Self::made(variant, Some(object), seed)
+    }
+
+    fn made(
+        variant: &'static Variant,
+        object: Option<String>,
+        seed: u32,
+    ) -> Result<Self, DutError> {
         let mut dut = Self {
-            inner,
+            inner: Self::inner(variant, object.as_deref(), seed)?,
             variant,
+            object,
             seed,
             layout: EventLayout::new(variant),
         };
         dut.reset()?;
         Ok(dut)
+    }
+
+    fn inner(
+        variant: &'static Variant,
+        object: Option<&str>,
+        seed: u32,
+    ) -> Result<UniquePtr<bridge::ffi::Dut>, cxx::Exception> {
+        match object {
+            None => bridge::ffi::make_dut(variant.name, seed),
+            Some(path) => bridge::ffi::load_dut(path, seed),
+        }
     }
 
     /// Replaces the model by a new one, in its reset state: what [`Dut::new`] gives. No state is left of what it has done
@@ -90,8 +152,13 @@ impl Dut {
     /// # Errors
     /// If an RTL assertion fails.
     pub fn renew(&mut self) -> Result<(), DutError> {
-        self.inner = bridge::ffi::make_dut(self.variant.name, self.seed)?;
+        self.inner = Self::inner(self.variant, self.object.as_deref(), self.seed)?;
         self.reset()
+    }
+
+    /// Tells whether it is of a shared object.
+    pub fn is_loaded(&self) -> bool {
+        self.object.is_some()
     }
 
     /// What it is a build of.
@@ -131,7 +198,7 @@ impl Dut {
     pub fn trace_open(&mut self, path: &Path, from: u64) -> Result<(), DutError> {
         let path = path
             .to_str()
-            .ok_or_else(|| DutError(format!("{} is not UTF-8", shown::path(path))))?;
+            .ok_or_else(|| DutError::Stopped(format!("{} is not UTF-8", shown::path(path))))?;
         Ok(self.inner.pin_mut().trace_open(path, from)?)
     }
 
@@ -141,8 +208,9 @@ impl Dut {
     /// # Errors
     /// If the program was built without `NESTWALK_COVERAGE=1`, or the file cannot be written.
     pub fn write_coverage(&mut self, path: &Path) -> Result<(), DutError> {
-        let cannot =
-            |error: io::Error| DutError(format!("cannot write {}: {error}", shown::path(path)));
+        let cannot = |error: io::Error| {
+            DutError::Stopped(format!("cannot write {}: {error}", shown::path(path)))
+        };
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -155,7 +223,7 @@ impl Dut {
             .into_temp_path();
         let name = draft
             .to_str()
-            .ok_or_else(|| DutError(format!("{} is not UTF-8", shown::path(path))))?;
+            .ok_or_else(|| DutError::Stopped(format!("{} is not UTF-8", shown::path(path))))?;
         self.inner.pin_mut().write_coverage(name)?;
         // Verilator does not look whether all of it was written. Where the disk is full, or the file may not grow, a block behind it
         // cannot be written either.

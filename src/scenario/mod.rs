@@ -12,7 +12,7 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::variants::{SecondTlb, VARIANTS, Variant};
+use crate::dut::variants::{IllegalParameter, SecondTlb, Variant, WalkCacheEntries};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
@@ -56,13 +56,13 @@ pub struct Machine {
     pub slots: u32,
     /// TLB entries.
     pub tlb_entries: u32,
-    /// Entries of each walk cache, of each level; 0: it has none.
-    pub walk_cache_entries: u32,
+    /// Entries of the walk caches.
+    pub walk_cache_entries: WalkCacheEntries,
     /// The walk caches that are in use.
     pub walk_caches: WalkCaches,
     /// A walk's next read may leave in the cycle of its predecessor's data.
     pub read_bypass: bool,
-    /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone.
+    /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone, or 4 with Sv48.
     pub max_levels: u32,
     /// The walker can set A and D, where a context asks for it.
     pub svadu: bool,
@@ -75,22 +75,10 @@ pub struct Machine {
 impl Machine {
     /// The default device of a format.
     pub fn of(format: Format) -> Self {
-        let (tlb_entries, walk_cache_entries) = if format.is_riscv() { (32, 2) } else { (16, 0) };
-        Self {
-            format,
-            slots: 4,
-            tlb_entries,
-            walk_cache_entries,
-            walk_caches: WalkCaches::default(),
-            read_bypass: false,
-            max_levels: 5,
-            svadu: true,
-            tlb2: None,
-            checked: false,
-        }
+        Self::of_variant(Variant::default_of(format as u32))
     }
 
-    /// A built-in variant, with no walk cache in use.
+    /// A device, with no walk cache in use.
     pub fn of_variant(variant: &Variant) -> Self {
         Self {
             format: variant.paging_format(),
@@ -106,19 +94,34 @@ impl Machine {
         }
     }
 
-    /// The built-in variant of the device, if there is one.
-    pub fn variant(&self) -> Option<&'static Variant> {
-        VARIANTS.iter().find(|v| {
-            v.format == self.format as u32
-                && v.slots == self.slots
-                && v.tlb_entries == self.tlb_entries
-                && v.walk_cache_entries == self.walk_cache_entries
-                && v.read_bypass == self.read_bypass
-                && v.max_levels == self.max_levels
-                && v.svadu == self.svadu
-                && v.tlb2 == self.tlb2
-                && v.checked == self.checked
-        })
+    /// The device.
+    ///
+    /// # Errors
+    /// If no device has these parameters.
+    pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
+        let variant = Variant {
+            name: "",
+            format: self.format as u32,
+            slots: self.slots,
+            tlb_entries: self.tlb_entries,
+            walk_cache_entries: self.walk_cache_entries,
+            read_bypass: self.read_bypass,
+            max_levels: self.max_levels,
+            svadu: self.svadu,
+            tlb2: self.tlb2,
+            checked: self.checked,
+        };
+        variant.interned()
+    }
+
+    /// The walk caches of some that the device has.
+    pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
+        let entries = self.walk_cache_entries;
+        WalkCaches {
+            guest: caches.guest && entries.guest > 0,
+            host: caches.host && entries.host > 0,
+            nested: caches.nested && entries.nested > 0,
+        }
     }
 
     /// Whether the device has the modes that a context is in.

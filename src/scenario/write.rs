@@ -12,7 +12,7 @@ use super::{
     size_name,
 };
 use crate::addr::Hpa;
-use crate::dut::variants::SecondTlb;
+use crate::dut::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::format::riscv::mode_name;
 use crate::memory::Region;
@@ -69,6 +69,21 @@ pub(super) fn second_tlb(size: SecondTlb) -> String {
     format!("{{ sets = {sets}, ways = {ways}, superpages = {superpages} }}")
 }
 
+/// The entries of walk caches, as a file has them.
+pub(super) fn walk_cache_entries(entries: WalkCacheEntries) -> String {
+    match entries.same() {
+        Some(entries) => entries.to_string(),
+        None => {
+            let WalkCacheEntries {
+                guest,
+                host,
+                nested,
+            } = entries;
+            format!("{{ guest = {guest}, host = {host}, nested = {nested} }}")
+        }
+    }
+}
+
 /// `{ a = 1, b = 2 }`.
 fn inline(pairs: &[Option<String>]) -> String {
     let pairs: Vec<&str> = pairs.iter().flatten().map(String::as_str).collect();
@@ -112,7 +127,7 @@ impl Writer {
         writeln!(self.out, "tlb = {}", machine.tlb_entries)?;
         if self.format.is_riscv() {
             let used: Vec<_> = machine.walk_caches.names().map(string).collect();
-            let entries = machine.walk_cache_entries;
+            let entries = walk_cache_entries(machine.walk_cache_entries);
             writeln!(self.out, "walk_cache_entries = {entries}")?;
             writeln!(self.out, "walk_caches = [{}]", used.join(", "))?;
         }

@@ -160,7 +160,7 @@ mod tests {
         let otherwise = || Failed {
             failure: Failure::Device {
                 cycle: 9,
-                error: DutError::no_variant(),
+                error: DutError::Stopped("an assertion".to_owned()),
             },
             ..hang(9)
         };

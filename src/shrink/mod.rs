@@ -26,7 +26,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::bench::{Failed, Observer, run_at};
-use crate::dut::Dut;
+use crate::dut::{Dut, is_ready};
 use crate::scenario::{Machine, Op, Scenario, parse, write};
 use alike::Kind;
 pub use confirm::{Found, confirm};
@@ -159,11 +159,11 @@ impl Shrinker<'_> {
         let dut = if scenario.machine == self.machine {
             &mut *self.own
         } else {
-            let variant = scenario.machine.variant()?;
+            let variant = scenario.machine.variant().ok()?;
             self.others
                 .entry(variant.name)
-                // A program may be built for some formats and devices only.
-                .or_insert_with(|| Dut::new(variant, 1).ok())
+                // To build a device takes longer than to shrink: those that are there will do.
+                .or_insert_with(|| is_ready(variant).then(|| Dut::new(variant, 1).ok())?)
                 .as_mut()?
         };
         // As it is when a file is run: nothing is left of the tries before.

@@ -6,6 +6,7 @@
 //! to it that interesting things happen often. How often stands in [`weights`].
 
 mod aim;
+mod devices;
 pub mod riscv;
 mod world;
 
@@ -23,6 +24,7 @@ use crate::mmu::{Access, FaultKind, Fence, Query, WalkCaches};
 use crate::scenario::{AccessOp, Held, Holes, Machine, Op, Scenario, Timing};
 use crate::shard::Shard;
 use aim::{Aimed, End, Image, When};
+pub use devices::{MOST_DEVICES, devices};
 use world::World;
 
 /// How often things happen. Percentages unless stated.
@@ -192,6 +194,17 @@ impl FromStr for Profile {
 struct Draw(Xoshiro256PlusPlus);
 
 impl Draw {
+    /// The stream of scenario `number` of a campaign.
+    fn of_scenario(profile: Profile, seed: u64, number: u64) -> Self {
+        // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
+        let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let profile_number = (profile.format as u64) << 1 | u64::from(profile.rights);
+        let key = first.next_u64()
+            ^ number.wrapping_mul(0xD134_2543_DE82_EF95)
+            ^ profile_number.wrapping_mul(0xA24B_AED4_963E_E407);
+        Self(Xoshiro256PlusPlus::seed_from_u64(key))
+    }
+
     /// A number in `0..n`.
     fn below(&mut self, n: u64) -> u64 {
         self.0.random_range(0..n)
@@ -289,13 +302,7 @@ pub fn scenario_toward(
     goals: &[Goal],
     device: Option<&'static Variant>,
 ) -> Scenario {
-    // Two rounds: neighbouring numbers of neighbouring seeds must not meet.
-    let mut first = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let profile_number = (profile.format as u64) << 1 | u64::from(profile.rights);
-    let key = first.next_u64()
-        ^ number.wrapping_mul(0xD134_2543_DE82_EF95)
-        ^ profile_number.wrapping_mul(0xA24B_AED4_963E_E407);
-    let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(key));
+    let mut draw = Draw::of_scenario(profile, seed, number);
     let machine = draw_machine(profile.format, &mut draw, goals, device);
     let timing = draw_timing(&mut draw);
     let is_long = accesses > weights::ACCESSES;
@@ -329,13 +336,14 @@ pub fn scenario_toward(
     }
 }
 
+/// The device that scenario `number` of a campaign draws.
+pub fn drawn_device(profile: Profile, seed: u64, number: u64, goals: &[Goal]) -> &'static Variant {
+    let mut draw = Draw::of_scenario(profile, seed, number);
+    draw_variant(profile.format, &mut draw, goals)
+}
+
 /// The default device in half of the scenarios, one with a second-level TLB in a part of the rest, each other one else. Goals are of any mode, and may want updates.
-fn draw_machine(
-    format: Format,
-    draw: &mut Draw,
-    goals: &[Goal],
-    device: Option<&'static Variant>,
-) -> Machine {
+fn draw_variant(format: Format, draw: &mut Draw, goals: &[Goal]) -> &'static Variant {
     let variants: Vec<_> = VARIANTS
         .iter()
         .filter(|v| v.paging_format() == format)
@@ -349,16 +357,29 @@ fn draw_machine(
         .copied()
         .filter(|v| v.tlb2.is_some())
         .collect();
-    let drawn = if draw.percent(50) {
-        variants[0]
-    } else if !with_second.is_empty() && draw.percent(weights::SECOND_TLB) {
-        draw.of(&with_second)
-    } else {
-        draw.of(&variants)
+    if draw.percent(50) {
+        return variants[0];
+    }
+    let those = match !with_second.is_empty() && draw.percent(weights::SECOND_TLB) {
+        true => with_second,
+        false => variants,
     };
+    let &drawn = draw.of(&those);
+    drawn
+}
+
+/// The machine of a scenario: a device, drawn if there is no wish, with walk caches in use.
+fn draw_machine(
+    format: Format,
+    draw: &mut Draw,
+    goals: &[Goal],
+    device: Option<&'static Variant>,
+) -> Machine {
+    // Also with a wish it is drawn: what follows is then the same.
+    let drawn = draw_variant(format, draw, goals);
     let mut machine = Machine::of_variant(device.unwrap_or(drawn));
-    if machine.walk_cache_entries > 0 && draw.percent(weights::WALK_CACHES) {
-        machine.walk_caches = match draw.percent(60) {
+    if machine.walk_cache_entries.any() && draw.percent(weights::WALK_CACHES) {
+        let drawn = match draw.percent(60) {
             true => WalkCaches::ALL,
             false => WalkCaches {
                 guest: draw.percent(50),
@@ -366,6 +387,7 @@ fn draw_machine(
                 nested: draw.percent(50),
             },
         };
+        machine.walk_caches = machine.walk_caches_there(drawn);
     }
     machine
 }
@@ -901,7 +923,7 @@ mod tests {
                             slow += u32::from(*timing.latency.start() >= 100);
                         }
                         Op::WalkCaches(_) => {
-                            assert!(scenario.machine.walk_cache_entries > 0);
+                            assert!(scenario.machine.walk_cache_entries.any());
                             switches += 1;
                         }
                         _ => {}

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::addr::Hpa;
 use crate::bench::{self, Failed, Observer, Read, Stats};
-use crate::dut::variants::SecondTlb;
+use crate::dut::variants::{SecondTlb, WalkCacheEntries};
 use crate::dut::{Dut, Miss};
 use crate::format::Format;
 use crate::memory::HostMemory;
@@ -104,7 +104,7 @@ pub struct Options {
 pub fn machine(walk_cache_entries: u32, walk_caches: WalkCaches, second_tlb: bool) -> Machine {
     Machine {
         tlb_entries: TLB_ENTRIES,
-        walk_cache_entries,
+        walk_cache_entries: WalkCacheEntries::all(walk_cache_entries),
         walk_caches,
         tlb2: second_tlb.then_some(SECOND_TLB),
         ..Machine::of(Format::Rv64)

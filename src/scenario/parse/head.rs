@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::limits;
 use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::{Gpa, Hpa};
-use crate::dut::variants::{SecondTlb, VARIANTS};
+use crate::dut::variants::{IllegalParameter, Parameter, SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::memory::{HostMemory, Region};
 use crate::mmu::{Context, WalkCaches};
@@ -45,46 +45,71 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     ])?;
     let format = table.require("format", &one_of(&names))?;
     let mut machine = Machine::of(format.choice("format", &formats)?);
-    let mut place = format.span.clone();
     if let Some(checked) = table.get("checked") {
         machine.checked = checked.boolean()?;
-        place = checked.span;
     }
     if let Some(tlb) = table.get("tlb") {
         machine.tlb_entries = tlb.number_u32(1, u32::MAX)?;
-        place = tlb.span;
     }
     if let Some(slots) = table.get("slots") {
         machine.slots = slots.number_u32(1, u32::MAX)?;
-        place = slots.span;
     }
     if let Some(entries) = table.get("walk_cache_entries") {
-        machine.walk_cache_entries = entries.number_u32(0, u32::MAX)?;
-        place = entries.span;
+        machine.walk_cache_entries = walk_cache_entries(&entries)?;
     }
     if let Some(bypass) = table.get("read_bypass") {
         machine.read_bypass = bypass.boolean()?;
-        place = bypass.span;
     }
     if let Some(levels) = table.get("max_levels") {
         machine.max_levels = levels.number_u32(2, 5)?;
-        place = levels.span;
     }
     if let Some(svadu) = table.get("svadu") {
         machine.svadu = svadu.boolean()?;
-        place = svadu.span;
     }
     if let Some(size) = table.get("tlb2") {
         machine.tlb2 = Some(second_tlb(&size)?);
-        place = size.span;
     }
-    if machine.variant().is_none() {
-        return Err(no_variant(&machine, &place));
+    if let Err(illegal) = machine.variant() {
+        let field = table.get(key_of(illegal.parameter));
+        let place = field.map_or(format.span, |field| field.span);
+        return Err(no_device(&illegal, &machine, &place));
     }
     if let Some(caches) = table.get("walk_caches") {
         machine.walk_caches = walk_caches(&caches, &machine)?;
     }
     Ok(machine)
+}
+
+/// The key of `[machine]` for a parameter.
+fn key_of(parameter: Parameter) -> &'static str {
+    match parameter {
+        Parameter::Slots => "slots",
+        Parameter::Tlb => "tlb",
+        Parameter::GuestCache | Parameter::HostCache | Parameter::NestedTlb => "walk_cache_entries",
+        Parameter::ReadBypass => "read_bypass",
+        Parameter::MaxLevels => "max_levels",
+        Parameter::Svadu => "svadu",
+        Parameter::Tlb2 => "tlb2",
+        Parameter::Checked => "checked",
+    }
+}
+
+/// Entries of the walk caches: a number for all three, or a table with one for each.
+fn walk_cache_entries(field: &Field<'_>) -> Result<WalkCacheEntries> {
+    if field.is_integer() {
+        return Ok(WalkCacheEntries::all(field.number_u32(0, u32::MAX)?));
+    }
+    let table = field.table("a number, or a table of `guest`, `host` and `nested`")?;
+    table.only(&WalkCaches::NAMES)?;
+    let entries = |key| {
+        let what = "its entries; 0: the device has no such cache";
+        table.require(key, what)?.number_u32(0, u32::MAX)
+    };
+    Ok(WalkCacheEntries {
+        guest: entries("guest")?,
+        host: entries("host")?,
+        nested: entries("nested")?,
+    })
 }
 
 fn second_tlb(field: &Field<'_>) -> Result<SecondTlb> {
@@ -112,51 +137,51 @@ pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCa
             _ => caches.nested = true,
         }
     }
-    if caches.any() && machine.walk_cache_entries == 0 {
+    if caches.any() && !machine.walk_cache_entries.any() {
         return Err(Problem::at(
             &field.span,
             format!("a {} machine has no walk caches", machine.format),
         )
         .help("leave `walk_caches` away"));
     }
+    let there = machine.walk_caches_there(caches);
+    if let Some(name) = caches
+        .names()
+        .find(|name| there.names().all(|other| other != *name))
+    {
+        return Err(Problem::at(
+            &field.span,
+            format!("this machine has no {name} walk cache: its entries are 0"),
+        )
+        .help("`walk_cache_entries` says which walk caches the machine has"));
+    }
     Ok(caches)
 }
 
-fn no_variant(machine: &Machine, place: &Span) -> Box<Problem> {
-    let describe = |machine: &Machine| {
-        let mut text = format!("slots = {}, tlb = {}", machine.slots, machine.tlb_entries);
-        if machine.walk_cache_entries > 0 {
-            let entries = machine.walk_cache_entries;
-            text.push_str(&format!(", walk_cache_entries = {entries}"));
+/// The error of parameters that no device has.
+fn no_device(illegal: &IllegalParameter, machine: &Machine, place: &Span) -> Box<Problem> {
+    let IllegalParameter {
+        parameter,
+        value,
+        legal,
+    } = illegal;
+    let key = key_of(*parameter);
+    let value = match parameter {
+        Parameter::GuestCache | Parameter::HostCache | Parameter::NestedTlb => {
+            match machine.walk_cache_entries.same() {
+                Some(entries) => entries.to_string(),
+                None => write::walk_cache_entries(machine.walk_cache_entries),
+            }
         }
-        if machine.read_bypass {
-            text.push_str(", read_bypass = true");
-        }
-        if machine.max_levels < 5 {
-            text.push_str(&format!(", max_levels = {}", machine.max_levels));
-        }
-        if !machine.svadu {
-            text.push_str(", svadu = false");
-        }
-        if let Some(size) = machine.tlb2 {
-            text.push_str(&format!(", tlb2 = {}", write::second_tlb(size)));
-        }
-        if machine.checked {
-            text.push_str(", checked = true");
-        }
-        text
+        Parameter::Tlb2 => machine.tlb2.map_or_else(String::new, write::second_tlb),
+        _ => value.clone(),
     };
     let format = machine.format;
-    let built: Vec<String> = VARIANTS
-        .iter()
-        .filter(|variant| variant.format == format as u32)
-        .map(|variant| describe(&Machine::of_variant(variant)))
-        .collect();
     Problem::at(
         place,
-        format!("no {format} machine with {} is built in", describe(machine)),
+        format!("there is no {format} machine with {key} = {value}"),
     )
-    .help(format!("there are: {}", built.join("; ")))
+    .label(format!("expected {legal}"))
 }
 
 /// `[memory]`.

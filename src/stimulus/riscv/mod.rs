@@ -180,7 +180,7 @@ pub(super) fn draw(
         switches_caches: false,
     };
     ops.switches_caches =
-        machine.walk_cache_entries > 0 && ops.draw.percent(weights::SWITCHED_CACHES);
+        machine.walk_cache_entries.any() && ops.draw.percent(weights::SWITCHED_CACHES);
     ops.fill();
     let ops = ops.ops;
     (world.memory, world.contexts, ops)

@@ -422,7 +422,8 @@ impl Ops<'_> {
             host: self.draw.percent(25),
             nested: self.draw.percent(25),
         };
-        self.ops.push(Op::WalkCaches(off));
+        self.ops
+            .push(Op::WalkCaches(self.world.walk_caches_there(off)));
         match self.draw.below(4) {
             0 => self.table(),
             1 => self.fence_something(),
@@ -443,7 +444,8 @@ impl Ops<'_> {
                 nested: self.draw.percent(60),
             },
         };
-        self.ops.push(Op::WalkCaches(on));
+        self.ops
+            .push(Op::WalkCaches(self.world.walk_caches_there(on)));
         let index_width = u64::from(self.world.format.geometry().index_width);
         for _ in 0..1 + self.draw.below(4) {
             // Beside the page: its tables are known, and it is not.

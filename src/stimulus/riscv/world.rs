@@ -10,7 +10,7 @@ use crate::coverage::Mode;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
-use crate::mmu::{Context, Rights, Stage, StageControl};
+use crate::mmu::{Context, Rights, Stage, StageControl, WalkCaches};
 use crate::scenario::{Machine, NamedContext};
 use crate::stimulus::Draw;
 use crate::stimulus::aim::draw_rights;
@@ -616,8 +616,13 @@ impl World {
     }
 
     /// Whether the device has walk caches.
+    pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
+        self.machine.walk_caches_there(caches)
+    }
+
+    /// Whether the device has any walk cache.
     pub fn has_walk_caches(&self) -> bool {
-        self.machine.walk_cache_entries > 0
+        self.machine.walk_cache_entries.any()
     }
 
     /// Sets of the second-level TLB, if there is one.

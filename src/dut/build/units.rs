@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Models, the units that they are compiled in, and the objects of units.
+//!
+//! What has not changed is not compiled again: an object is known by a hash of its sources, its flags
+//! and its compiler. So an edit of the RTL compiles the models that it reaches, and the runtime is
+//! compiled once.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use super::{BuildError, Compilers, Options, Result, Verilator, fingerprint};
+use crate::dut::variants::Variant;
+
+/// A device, verilated.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Stem of the names of its objects.
+    pub name: String,
+    /// The class that Verilator makes.
+    pub class: String,
+    /// Its parameters.
+    pub variant: Variant,
+    /// See [`Kind`].
+    pub kind: Kind,
+    /// The folder of its C++.
+    pub folder: PathBuf,
+}
+
+/// What drives a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The testbench.
+    Device,
+    /// The hand-written C++ harness: ports as they are, `-O3`.
+    Harnessed,
+}
+
+impl Model {
+    /// The parameter `InputsAt` of `sim/tb_top.sv`.
+    pub fn inputs_at(&self) -> u32 {
+        match self.kind {
+            Kind::Device => self.variant.inputs_at(),
+            Kind::Harnessed => 0,
+        }
+    }
+}
+
+/// The halves of a model, as Verilator tells them apart by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The code that runs in every cycle.
+    Fast,
+    /// The code that runs once: to optimise it would take half of the time.
+    Slow,
+}
+
+/// One object file, and what it depends on.
+#[derive(Debug)]
+pub struct Unit {
+    /// Stem of the object's name.
+    pub name: String,
+    /// The name of the model that it is a part of.
+    pub model: Option<String>,
+    source: PathBuf,
+    /// Include folders that come before all others.
+    before: Vec<PathBuf>,
+    /// Include folders that come after them.
+    after: Vec<PathBuf>,
+    inputs: Vec<PathBuf>,
+    opt_level: u32,
+    is_device: bool,
+}
+
+/// Headers that take the place of some of the runtime's: those of this project do not abort.
+const FST_HEADERS: &str = "sim/fst";
+
+impl Unit {
+    /// A part of a model. All of its generated sources are included in one file in the folder
+    /// `scratch`, which is faster to compile than each alone.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn model(
+        model: &Model,
+        part: Part,
+        verilator: &Verilator,
+        options: &Options,
+        scratch: &Path,
+    ) -> Result<Self> {
+        let mut inputs = files_of(&model.folder)?;
+        inputs.retain(|p| p.extension().is_some_and(|e| e == "cpp" || e == "h"));
+        let mut unity = format!("// {}\n", verilator.version);
+        let is_source = |p: &Path| p.extension().is_some_and(|e| e == "cpp");
+        let is_slow = |p: &Path| file_name(p).ends_with("__Slow.cpp");
+        inputs.retain(|p| !is_source(p) || is_slow(p) == (part == Part::Slow));
+        for path in inputs.iter().filter(|p| is_source(p)) {
+            unity.push_str(&format!("#include \"{}\"\n", file_name(path)));
+        }
+        let (suffix, opt_level) = match part {
+            // Counters in every line leave little to optimise, and make much of it.
+            Part::Fast if options.coverage => ("", 1),
+            Part::Fast if model.kind == Kind::Harnessed => ("", 3),
+            Part::Fast => ("", options.model_opt_level),
+            Part::Slow => ("_slow", 0),
+        };
+        let name = format!("{}{suffix}", model.name);
+        let source = scratch.join(format!("{name}_all.cpp"));
+        write_if_changed(&source, &unity)?;
+        inputs.push(source.clone());
+        Ok(Self {
+            name,
+            model: Some(model.name.clone()),
+            opt_level,
+            source,
+            before: Vec::new(),
+            after: vec![model.folder.clone()],
+            inputs,
+            is_device: model.kind == Kind::Device,
+        })
+    }
+
+    /// The C interface of a model (`sim/dut_abi.cpp`), whose `device.inc` is in the model's folder.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn interface(model: &Model, options: &Options) -> Result<Self> {
+        let sim = [
+            "dut_abi.cpp",
+            "dut_abi.h",
+            "ports.h",
+            "verilated_dut.h",
+            "wave_error.h",
+        ];
+        let mut inputs: Vec<PathBuf> = sim
+            .iter()
+            .map(|name| options.sources.join("sim").join(name))
+            .collect();
+        let source = inputs[0].clone();
+        let is_header = |p: &PathBuf| p.extension().is_some_and(|e| e == "h" || e == "inc");
+        inputs.extend(files_of(&model.folder)?.into_iter().filter(is_header));
+        Ok(Self {
+            name: format!("{}_interface", model.name),
+            model: Some(model.name.clone()),
+            opt_level: 3,
+            source,
+            before: Vec::new(),
+            after: vec![options.sources.clone(), model.folder.clone()],
+            inputs,
+            is_device: false,
+        })
+    }
+
+    /// A source of Verilator's runtime.
+    pub fn runtime(source: &str, verilator: &Verilator, options: &Options) -> Self {
+        let source = verilator.include().join(source);
+        let headers = options.sources.join(FST_HEADERS);
+        Self {
+            name: file_name(&source).replace('.', "_"),
+            model: None,
+            inputs: vec![
+                source.clone(),
+                headers.join("fstcpp/fstcpp_assertion.h"),
+                options.sources.join("sim/wave_error.h"),
+            ],
+            source,
+            before: vec![headers, options.sources.clone()],
+            after: Vec::new(),
+            opt_level: 3,
+            is_device: false,
+        }
+    }
+
+    /// A source of `sim/` that belongs to no model.
+    pub fn of_sim(source: &str, options: &Options) -> Self {
+        let source = options.sources.join("sim").join(source);
+        Self {
+            name: file_name(&source).replace('.', "_"),
+            model: None,
+            inputs: vec![source.clone()],
+            source,
+            before: Vec::new(),
+            after: vec![options.sources.clone()],
+            opt_level: 3,
+            is_device: false,
+        }
+    }
+
+    /// Finds where the object of these inputs is or will be, below the folder `objects`.
+    ///
+    /// # Errors
+    /// If an input cannot be read.
+    pub fn prepare(
+        &self,
+        compilers: &Compilers,
+        verilator: &Verilator,
+        options: &Options,
+        objects: &Path,
+    ) -> Result<Prepared> {
+        let mut command = compilers.command(self.is_device, self.opt_level)?;
+        command.current_dir(&options.sources);
+
+        let mut hasher = DefaultHasher::new();
+        verilator.version.hash(&mut hasher);
+        compilers.identity.hash(&mut hasher);
+        include_str!("units.rs").hash(&mut hasher);
+        fingerprint(&command).hash(&mut hasher);
+        let print = options.sources.join("sim/print.h");
+        for input in self.inputs.iter().chain([&print]) {
+            fs::read(input)
+                .map_err(BuildError::file(input))?
+                .hash(&mut hasher);
+        }
+        let hash = format!("{:016x}", hasher.finish());
+        let folder = objects.join(&self.name);
+        let object = folder.join(format!("{hash}.o"));
+
+        // The folders of the flags come after those that take the place of some of their headers.
+        let mut all = Command::new(command.get_program());
+        all.current_dir(&options.sources);
+        let set = command
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?)));
+        all.envs(set);
+        for folder in &self.before {
+            all.arg("-I").arg(folder);
+        }
+        all.args(command.get_args());
+        for folder in &self.after {
+            all.arg("-I").arg(folder);
+        }
+        all.arg("-c").arg(&self.source);
+        Ok(Prepared {
+            what: self.name.clone(),
+            command: all,
+            folder,
+            object,
+        })
+    }
+}
+
+/// A unit with its object: where it is, or how to compile it.
+#[derive(Debug)]
+pub struct Prepared {
+    what: String,
+    command: Command,
+    folder: PathBuf,
+    /// Where the object is, or will be.
+    pub object: PathBuf,
+}
+
+impl Prepared {
+    /// Whether the object is there.
+    pub fn is_there(&self) -> bool {
+        self.object.is_file()
+    }
+
+    /// Compiles the object, which appears whole or not at all. `keeps_others`: objects of other
+    /// inputs stay.
+    ///
+    /// # Errors
+    /// If the compiler fails, or the object cannot be written.
+    pub fn compile(mut self, keeps_others: bool) -> Result<()> {
+        static DRAFTS: AtomicU64 = AtomicU64::new(0);
+        let folder = &self.folder;
+        if folder.exists() && !keeps_others {
+            fs::remove_dir_all(folder).map_err(BuildError::file(folder))?;
+        }
+        fs::create_dir_all(folder).map_err(BuildError::file(folder))?;
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = folder.join(format!(".{}-{number}.draft.o", process::id()));
+        let output = self.command.arg("-o").arg(&draft).output();
+        let output = output.map_err(|source| BuildError::Start {
+            tool: self.command.get_program().into(),
+            source,
+        })?;
+        if !output.status.success() {
+            // A compiler may have left a part of it.
+            let _ = fs::remove_file(&draft);
+            let what = format!("the C++ compiler, on {},", self.what);
+            return Err(BuildError::failed(what, &output));
+        }
+        fs::rename(&draft, &self.object).map_err(BuildError::file(&self.object))
+    }
+}
+
+/// Compiles units, the last of the list first, `jobs` at a time. `compiled` is called after each.
+///
+/// # Errors
+/// The first error; what has begun is finished.
+pub fn compile_all(
+    units: Vec<(&Unit, Prepared)>,
+    jobs: usize,
+    keeps_others: bool,
+    compiled: &(dyn Fn(&Unit) + Sync),
+) -> Result<()> {
+    let units = Mutex::new(units);
+    let work = || -> Result<()> {
+        loop {
+            let next = units.lock().unwrap_or_else(|e| e.into_inner()).pop();
+            let Some((unit, prepared)) = next else {
+                return Ok(());
+            };
+            let result = prepared.compile(keeps_others);
+            if result.is_err() {
+                units.lock().unwrap_or_else(|e| e.into_inner()).clear();
+            }
+            result?;
+            compiled(unit);
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let results = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// The files of a folder, in the order of their names.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(BuildError::file(folder))?;
+    let paths = entries.map(|entry| entry.map(|e| e.path()));
+    let mut paths = paths
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(BuildError::file(folder))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Writes a file, unless it has this text already: what depends on it is then not made again.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text).map_err(BuildError::file(path))?;
+    }
+    Ok(())
+}
+
+/// The last part of a path.
+pub fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Finds Verilator, and runs it on the RTL.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::units::Model;
+use super::{BuildError, Result, VERILATOR};
+
+/// A Verilator that runs.
+#[derive(Clone, Debug)]
+pub struct Verilator {
+    /// The program.
+    pub binary: PathBuf,
+    /// The `VERILATOR_ROOT` to run it with.
+    pub root: PathBuf,
+    /// The version, as it states it.
+    pub version: String,
+}
+
+impl Verilator {
+    /// Asks `tools/find-verilator.sh`, which the make targets ask too. `binary`: the program to look
+    /// at, in place of those that the script knows of.
+    ///
+    /// # Errors
+    /// If there is none that can be used.
+    pub fn find(script: &Path, binary: Option<&Path>) -> Result<Self> {
+        let mut command = Command::new("sh");
+        command.arg(script);
+        if let Some(binary) = binary {
+            command.env(VERILATOR, binary);
+        }
+        let output = command.output().map_err(|source| BuildError::Start {
+            tool: script.to_owned(),
+            source,
+        })?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let mut lines = stdout.lines();
+        match (
+            output.status.success(),
+            lines.next(),
+            lines.next(),
+            lines.next(),
+        ) {
+            (true, Some(binary), Some(root), Some(version)) => Ok(Self {
+                binary: binary.into(),
+                root: root.into(),
+                version: version.into(),
+            }),
+            _ => Err(BuildError::NoVerilator(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            )),
+        }
+    }
+
+    /// Makes the C++ of a model. `sources` is the folder that has `rtl/` and `sim/`.
+    ///
+    /// # Errors
+    /// If Verilator refuses the RTL.
+    pub fn verilate(&self, model: &Model, sources: &Path, coverage: bool) -> Result<()> {
+        let variant = &model.variant;
+        // Files of an earlier Verilator or RTL must not be compiled.
+        if model.folder.exists() {
+            fs::remove_dir_all(&model.folder).map_err(BuildError::file(&model.folder))?;
+        }
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(sources)
+            .env("VERILATOR_ROOT", &self.root)
+            .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
+            // Warnings are for `make lint`: half-done RTL must run all the same.
+            .args(["-Wno-fatal", "--timescale", "1ns/1ns"])
+            .args(if variant.checked {
+                ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
+            } else {
+                ["--no-assert", "--x-assign", "fast", "--x-initial", "fast"]
+            });
+        if coverage {
+            // Each kind by its name: a bare --coverage also counts state machines, or what
+            // Verilator takes for one.
+            let kinds = ["line", "toggle", "expr", "user"];
+            command.args(kinds.map(|kind| format!("--coverage-{kind}")));
+        }
+        let entries = variant.walk_cache_entries;
+        command
+            .arg("--prefix")
+            .arg(&model.class)
+            .arg("--Mdir")
+            .arg(&model.folder)
+            .args([
+                "--top-module",
+                "tb_top",
+                "-F",
+                "rtl/nested_mmu.f",
+                "sim/tb_top.sv",
+            ])
+            .arg(format!("-GFormat={}", variant.format))
+            .arg(format!("-GWalkSlots={}", variant.slots))
+            .arg(format!("-GTlbEntries={}", variant.tlb_entries))
+            .arg(format!("-GGuestCacheEntries={}", entries.guest))
+            .arg(format!("-GHostCacheEntries={}", entries.host))
+            .arg(format!("-GNestedTlbEntries={}", entries.nested))
+            .arg(format!("-GReadBypass={}", u8::from(variant.read_bypass)))
+            .arg(format!("-GMaxLevels={}", variant.max_levels))
+            .arg(format!("-GSvadu={}", u8::from(variant.svadu)))
+            .arg(format!("-GInputsAt={}", model.inputs_at()));
+        if let Some(tlb2) = variant.tlb2 {
+            command.args([
+                format!("-GTlb2Sets={}", tlb2.sets),
+                format!("-GTlb2Ways={}", tlb2.ways),
+                format!("-GTlb2Superpages={}", tlb2.superpages),
+            ]);
+        }
+        let output = command.output().map_err(|source| BuildError::Start {
+            tool: self.binary.clone(),
+            source,
+        })?;
+        if !output.status.success() {
+            let what = format!("Verilator on the RTL of device {}", variant.name);
+            return Err(BuildError::failed(what, &output));
+        }
+        Ok(())
+    }
+
+    /// The folder of the runtime.
+    pub fn include(&self) -> PathBuf {
+        self.root.join("include")
+    }
+}

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The devices that are not compiled into the program. Each is built on first use, into a shared
+//! object in a cache on disk, and loaded.
+//!
+//! The program carries the sources that a device is made of. It needs Verilator and a C++ compiler
+//! only for a device that the cache does not have.
+//!
+//! | in the cache | what it is |
+//! |---|---|
+//! | `devices/` | the shared objects; the key in the name is a hash of all that an object is made from |
+//! | `objects/` | Verilator's runtime, compiled |
+//! | `tools/` | the script that looks for Verilator, and notes of the tools that were found |
+//! | `locks/`, `build/` | locks, and folders of builds that are under way |
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Instant, UNIX_EPOCH};
+
+use super::COUNTS_CODE;
+use super::bridge::ffi;
+use super::build::{
+    self, BuildError, COVERAGE_RUNTIME, Compilers, Kind, Linkage, Model, Options, Part, RUNTIME,
+    Unit, VERILATOR, Verilator, fingerprint,
+};
+use super::variants::Variant;
+use crate::fnv::fnv1a;
+use crate::shown;
+
+/// The files that the program carries: pairs of a path and the contents.
+const CARRIED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
+
+/// The variable that names the cache's folder.
+const CACHE: &str = "NESTWALK_CACHE";
+
+/// The only symbol of a shared object that can be seen.
+const INTERFACE: &str = "nestwalk_dut_interface";
+
+/// Devices that are built at a time.
+const AT_A_TIME: usize = 2;
+
+/// The reason why there is no device.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// No folder for the cache can be named.
+    #[error("there is no folder for the cache of devices: set NESTWALK_CACHE to one")]
+    NoFolder,
+    /// The cache cannot be written.
+    #[error(
+        "cannot write the cache of devices: {}: {source}\n  \
+         Set NESTWALK_CACHE to a folder that can be written.",
+        shown::path(path)
+    )]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The device cannot be built.
+    #[error("cannot build device {device}: {source}")]
+    Build {
+        /// Its name.
+        device: &'static str,
+        /// The reason.
+        source: BuildError,
+    },
+    /// The shared object cannot be loaded, or it is of another device.
+    #[error(
+        "cannot load device {device}: {reason}\n  Remove {} to build it again.",
+        shown::path(path)
+    )]
+    Load {
+        /// The name of the device.
+        device: &'static str,
+        /// The shared object.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+}
+
+fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
+    let path = path.to_owned();
+    |source| LibraryError::Cache { path, source }
+}
+
+/// The shared object of a device. It is built if the cache does not have it.
+///
+/// # Errors
+/// If it cannot be built or loaded, or the cache cannot be written.
+pub(super) fn object(variant: &'static Variant) -> Result<String, LibraryError> {
+    object_by(variant, AT_A_TIME)
+}
+
+/// Builds devices that the program does not have, two at a time.
+///
+/// # Errors
+/// If one cannot be built or loaded, or the cache cannot be written.
+pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
+    let mut missing = variants.to_vec();
+    missing.retain(|variant| !ffi::is_built_in(variant.name));
+    let next = AtomicUsize::new(0);
+    // Each alone is compiled by two compilers at a time.
+    let jobs = if missing.len() > 1 { 1 } else { AT_A_TIME };
+    let work = || -> Result<(), LibraryError> {
+        while let Some(variant) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            object_by(variant, jobs)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        // Where no more threads can be made, this one does the work.
+        let others: Vec<_> = (1..AT_A_TIME.min(missing.len()))
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
+        let mut result = work();
+        for other in others {
+            result = result.and(match other.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+        }
+        result
+    })
+}
+
+/// The shared objects that this process has loaded, by the names of their devices.
+fn found() -> MutexGuard<'static, HashMap<&'static str, String>> {
+    static FOUND: LazyLock<Mutex<HashMap<&'static str, String>>> = LazyLock::new(Mutex::default);
+    FOUND.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Tells whether this process has loaded the shared object of a device.
+pub(super) fn is_loaded(variant: &'static Variant) -> bool {
+    found().contains_key(variant.name)
+}
+
+/// The shared object of a device, compiled by so many compilers at a time.
+fn object_by(variant: &'static Variant, jobs: usize) -> Result<String, LibraryError> {
+    if let Some(path) = found().get(variant.name) {
+        return Ok(path.clone());
+    }
+    let path = check(variant, &Cache::open()?.device(variant, jobs)?)?;
+    found().insert(variant.name, path.clone());
+    Ok(path)
+}
+
+/// Loads a shared object, and compares its description with the device. Returns its path.
+fn check(variant: &'static Variant, path: &Path) -> Result<String, LibraryError> {
+    let wrong = |reason: String| LibraryError::Load {
+        device: variant.name,
+        path: path.to_owned(),
+        reason,
+    };
+    let name = path
+        .to_str()
+        .ok_or_else(|| wrong("its path is not UTF-8".to_owned()))?;
+    let description = ffi::describe_object(name).map_err(|e| wrong(e.what().to_owned()))?;
+    for line in identity(variant) {
+        if !description.lines().any(|other| other == line) {
+            return Err(wrong(format!("its description has no line `{line}`")));
+        }
+    }
+    Ok(name.to_owned())
+}
+
+/// The lines of a description that tell a device and its RTL from others.
+fn identity(variant: &Variant) -> [String; 3] {
+    [
+        format!("device = {}", variant.name),
+        format!("parameters = {}", variant.parameters()),
+        format!("rtl = {}", env!("NESTWALK_RTL")),
+    ]
+}
+
+/// Prints a line for whoever waits: where `NESTWALK_PROGRESS` says, else on a terminal.
+fn announce(line: &str) {
+    if build::progress_wanted().is_some() {
+        build::print_progress(line);
+    } else if io::stderr().is_terminal() {
+        // A bar may stand in the line.
+        let _ = writeln!(io::stderr(), "\r\x1b[K{line}");
+    }
+}
+
+struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    fn open() -> Result<Self, LibraryError> {
+        let named = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let folder = named(CACHE)
+            .map(PathBuf::from)
+            .or_else(|| named("XDG_CACHE_HOME").map(|home| PathBuf::from(home).join("nestwalk")))
+            .or_else(|| named("HOME").map(|home| PathBuf::from(home).join(".cache/nestwalk")))
+            .ok_or(LibraryError::NoFolder)?;
+        let folder = std::path::absolute(&folder).map_err(cannot_write(&folder))?;
+        Ok(Self { folder })
+    }
+
+    /// A folder of the cache, which is made if it is not there.
+    fn sub(&self, name: &str) -> Result<PathBuf, LibraryError> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
+        Ok(folder)
+    }
+
+    /// A file with these contents, in a folder of the cache.
+    fn keep(&self, folder: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, LibraryError> {
+        let path = folder.join(name);
+        let mut draft = tempfile::Builder::new()
+            .prefix(".draft")
+            .tempfile_in(folder)
+            .map_err(cannot_write(folder))?;
+        draft.write_all(contents).map_err(cannot_write(&path))?;
+        draft
+            .persist(&path)
+            .map_err(|error| cannot_write(&path)(error.error))?;
+        Ok(path)
+    }
+
+    /// The shared object of a device.
+    fn device(&self, variant: &'static Variant, jobs: usize) -> Result<PathBuf, LibraryError> {
+        let tools = self.tools().map_err(|error| error.of(variant.name))?;
+        let key = key(variant, &tools);
+        let plain = |c: char| match c.is_ascii_alphanumeric() || "_-=+".contains(c) {
+            true => c,
+            false => '_',
+        };
+        let name: String = variant.name.chars().map(plain).collect();
+        let extension = if cfg!(target_os = "macos") {
+            "dylib"
+        } else {
+            "so"
+        };
+        let folder = self.sub("devices")?;
+        let path = folder.join(format!("{name}-{key}.{extension}"));
+        if path.is_file() {
+            return Ok(path);
+        }
+        let _lock = self.lock(&key, || {
+            announce(&format!(
+                "waiting for another process, which builds device {}",
+                variant.name
+            ));
+        })?;
+        // Another process, or another thread, may have built it.
+        if path.is_file() {
+            return Ok(path);
+        }
+        announce(&format!(
+            "building device {} on first use, into {}",
+            variant.name,
+            shown::path(&self.folder)
+        ));
+        let begun = Instant::now();
+        let work = self.sub("build")?.join(&key);
+        // It is there if the process that used it was killed.
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(cannot_write(&work))?;
+        }
+        for (name, contents) in CARRIED {
+            let file = work.join(name);
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent).map_err(cannot_write(parent))?;
+            }
+            fs::write(&file, contents).map_err(cannot_write(&file))?;
+        }
+        let built = self
+            .build(variant, &work, jobs)
+            .map_err(|error| error.of(variant.name));
+        let kept = built.and_then(|draft| fs::rename(draft, &path).map_err(cannot_write(&path)));
+        let removed = fs::remove_dir_all(&work).map_err(cannot_write(&work));
+        kept.and(removed)?;
+        announce(&format!(
+            "built device {} in {} s",
+            variant.name,
+            begun.elapsed().as_secs()
+        ));
+        Ok(path)
+    }
+
+    /// Takes a lock, which the end of this process frees as well. `waits` is called if another has it.
+    fn lock(&self, name: &str, waits: impl FnOnce()) -> Result<File, LibraryError> {
+        let path = self.sub("locks")?.join(name);
+        let file = File::create(&path).map_err(cannot_write(&path))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => waits(),
+            Err(TryLockError::Error(source)) => return Err(cannot_write(&path)(source)),
+        }
+        file.lock().map_err(cannot_write(&path))?;
+        Ok(file)
+    }
+
+    /// Builds a device in the folder `work`, which has the carried files. Returns the shared object.
+    fn build(&self, variant: &Variant, work: &Path, jobs: usize) -> Result<PathBuf, Failed> {
+        let verilator = self.verilator()?;
+        let options = options(work);
+        fs::create_dir_all(&options.scratch).map_err(cannot_write(&options.scratch))?;
+        let compilers = Compilers::find(&options, &verilator)?;
+        let model = Model {
+            name: "device".to_owned(),
+            class: "Vdevice".to_owned(),
+            folder: work.join("model"),
+            variant: *variant,
+            kind: Kind::Device,
+        };
+        verilator.verilate(&model, work, COUNTS_CODE)?;
+        let mut description = String::new();
+        for line in identity(variant) {
+            let _ = writeln!(description, "{line}");
+        }
+        let _ = writeln!(description, "verilator = {}", verilator.version);
+        let _ = writeln!(
+            description,
+            "compiler = {}",
+            compilers.identity.replace('\n', "; ")
+        );
+        build::write_if_changed(&model.folder.join("device.inc"), &inc(&model, &description))?;
+
+        let [slow, fast] = [Part::Slow, Part::Fast]
+            .map(|part| Unit::model(&model, part, &verilator, &options, work));
+        let mut units = vec![Unit::interface(&model, &options)?, slow?, fast?];
+        let own = units.len();
+        units.push(Unit::of_sim("verilated_hooks.cpp", &options));
+        for source in RUNTIME
+            .iter()
+            .chain(COUNTS_CODE.then_some(&COVERAGE_RUNTIME))
+        {
+            units.push(Unit::runtime(source, &verilator, &options));
+        }
+        let (kept, mine) = (self.sub("objects")?, work.join("objects"));
+        let mut objects = Vec::new();
+        let mut locks = Vec::new();
+        let mut to_compile = Vec::new();
+        for (number, unit) in units.iter().enumerate() {
+            let folder = if number < own { &mine } else { &kept };
+            let prepared = unit.prepare(&compilers, &verilator, &options, folder)?;
+            objects.push(prepared.object.clone());
+            if number >= own && !prepared.is_there() {
+                // Two devices that are built at once need the same runtime. They take the locks in
+                // one order. The other one may have compiled it by then.
+                locks.push(self.lock(&format!("object-{}", unit.name), || {})?);
+            }
+            if !prepared.is_there() {
+                to_compile.push((unit, prepared));
+            }
+        }
+        build::compile_all(to_compile, jobs, true, &|_| {})?;
+        drop(locks);
+
+        let draft = work.join("device.object");
+        let mut link = compilers.command(true, 0)?;
+        link.arg("-shared").arg("-o").arg(&draft).args(&objects);
+        link.args(["lib/libz.a", "lib/liblz4.a", "-pthread"]);
+        if cfg!(target_os = "macos") {
+            link.arg(format!("-Wl,-exported_symbol,_{INTERFACE}"));
+        } else {
+            let script = work.join("symbols");
+            let text = format!("{{ global: {INTERFACE}; local: *; }};\n");
+            build::write_if_changed(&script, &text)?;
+            link.arg(format!("-Wl,--version-script={}", script.display()));
+            link.arg("-Wl,--no-undefined");
+        }
+        let output = link.current_dir(work).output();
+        let output = output.map_err(|source| BuildError::Start {
+            tool: link.get_program().into(),
+            source,
+        })?;
+        match output.status.success() {
+            true => Ok(draft),
+            false => Err(BuildError::failed("the linker, on a shared object,", &output).into()),
+        }
+    }
+
+    /// The Verilator to use: `NESTWALK_VERILATOR`, else the one that has compiled the devices of the
+    /// program, else one on PATH.
+    fn verilator(&self) -> Result<Verilator, Failed> {
+        let name = |file: &str| CARRIED.iter().find(|(name, _)| *name == file);
+        let scripts = ["tools/find-verilator.sh", "tools/verilator-version"].map(name);
+        let bytes = scripts
+            .iter()
+            .flatten()
+            .flat_map(|(_, text)| text.iter().copied());
+        let folder = self.sub(&format!("tools/{}/tools", fnv1a(bytes)))?;
+        for (name, text) in scripts.into_iter().flatten() {
+            let name = name.trim_start_matches("tools/");
+            if !folder.join(name).is_file() {
+                self.keep(&folder, name, text)?;
+            }
+        }
+        let script = folder.join("find-verilator.sh");
+        let own = Path::new(env!("NESTWALK_BUILT_WITH"));
+        let is_named = env::var_os(VERILATOR).is_some_and(|value| !value.is_empty());
+        if !is_named && let Ok(verilator) = Verilator::find(&script, Some(own)) {
+            return Ok(verilator);
+        }
+        Ok(Verilator::find(&script, None)?)
+    }
+
+    /// A text that tells the tools from others: versions, and flags. To ask them takes half a second, so
+    /// the answer is kept, with the size and the time of each program, until one of them changes.
+    fn tools(&self) -> Result<String, Failed> {
+        static ASKED: Mutex<Option<String>> = Mutex::new(None);
+        let mut asked = ASKED.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(tools) = &*asked {
+            return Ok(tools.clone());
+        }
+        let folder = self.sub("tools")?;
+        let name = format!("{}.txt", environment());
+        let tools = match Note::read(&folder.join(&name)) {
+            Some(tools) => tools,
+            None => {
+                let scratch = tempfile::Builder::new()
+                    .prefix(".draft")
+                    .tempdir_in(&folder)
+                    .map_err(cannot_write(&folder))?;
+                let verilator = self.verilator()?;
+                let options = options(scratch.path());
+                fs::create_dir_all(&options.scratch).map_err(cannot_write(&options.scratch))?;
+                let compilers = Compilers::find(&options, &verilator)?;
+                let flags = [true, false].map(|is_device| {
+                    let command = compilers.command(is_device, options.model_opt_level);
+                    command.map(|command| fingerprint(&command))
+                });
+                let [device, other] = flags;
+                let tools = [
+                    verilator.version.as_str(),
+                    &compilers.identity,
+                    &device?,
+                    &other?,
+                ]
+                .join("\n");
+                let mut programs = vec![
+                    verilator.binary,
+                    verilator.root.join("include/verilated.cpp"),
+                ];
+                programs.extend(compilers.programs);
+                if let Some(note) = Note::of(&programs, &tools) {
+                    self.keep(&folder, &name, note.as_bytes())?;
+                }
+                tools
+            }
+        };
+        *asked = Some(tools.clone());
+        Ok(tools)
+    }
+}
+
+/// An error that does not name the device yet.
+enum Failed {
+    Build(BuildError),
+    Library(LibraryError),
+}
+
+impl From<BuildError> for Failed {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl From<LibraryError> for Failed {
+    fn from(error: LibraryError) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl Failed {
+    fn of(self, device: &'static str) -> LibraryError {
+        match self {
+            Self::Build(source) => LibraryError::Build { device, source },
+            Self::Library(error) => error,
+        }
+    }
+}
+
+/// The options of a build in a folder that has the carried files.
+fn options(work: &Path) -> Options {
+    Options {
+        linkage: Linkage::SharedObject,
+        target: env!("NESTWALK_TARGET").to_owned(),
+        sources: work.to_owned(),
+        scratch: work.join("scratch"),
+        include: vec![work.join("include")],
+        coverage: COUNTS_CODE,
+        model_opt_level: env!("NESTWALK_OPT_LEVEL")
+            .parse()
+            .expect("the build script has written a number"),
+    }
+}
+
+/// A hash of all that a device is made from.
+fn key(variant: &Variant, tools: &str) -> String {
+    static SOURCES: LazyLock<String> = LazyLock::new(|| {
+        let bytes = CARRIED.iter().flat_map(|(name, contents)| {
+            let length = contents.len().to_le_bytes();
+            let name = name.bytes().chain([0]).chain(length);
+            name.chain(contents.iter().copied())
+        });
+        fnv1a(bytes)
+    });
+    let parameters = variant.parameters();
+    let (name, inputs_at) = (variant.name, variant.inputs_at());
+    let text = format!("{name}\n{parameters}\n{inputs_at}\n{}\n{tools}", *SOURCES);
+    fnv1a(text.into_bytes())
+}
+
+/// The text of `device.inc`.
+fn inc(model: &Model, description: &str) -> String {
+    let text: String = (description.lines())
+        .map(|line| format!(" \\\n    {:?}", format!("{line}\n")))
+        .collect();
+    format!(
+        "#include \"{class}.h\"\n\
+         #define NESTWALK_MODEL {class}\n\
+         #define NESTWALK_INPUTS_AT {}\n\
+         #define NESTWALK_DESCRIPTION{text}\n",
+        model.inputs_at(),
+        class = model.class,
+    )
+}
+
+/// A hash of the variables that decide which tools are found, and which flags they get.
+fn environment() -> String {
+    let mut variables: Vec<(OsString, OsString)> = env::vars_os()
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            let others = ["PATH", "SDKROOT", "MACOSX_DEPLOYMENT_TARGET", VERILATOR];
+            name.contains("CXX") || others.contains(&&*name)
+        })
+        .collect();
+    variables.sort();
+    let mut bytes = Vec::new();
+    for (name, value) in &variables {
+        bytes.extend(name.as_bytes());
+        bytes.push(b'=');
+        bytes.extend(value.as_bytes());
+        bytes.push(0);
+    }
+    bytes.extend(env!("NESTWALK_BUILT_WITH").bytes());
+    bytes.extend(format!("{:?}", options(Path::new(""))).bytes());
+    fnv1a(bytes)
+}
+
+/// A note of tools: a line of size, time and path for each program, an empty line, and the text.
+struct Note;
+
+impl Note {
+    /// The state of a program; none if there is no such file.
+    fn state(path: &Path) -> Option<String> {
+        let metadata = fs::metadata(path).ok()?;
+        let time = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(format!(
+            "{} {} {}",
+            metadata.len(),
+            time.as_nanos(),
+            path.to_str()?
+        ))
+    }
+
+    /// The note; none if a program cannot be found.
+    fn of(programs: &[PathBuf], text: &str) -> Option<String> {
+        let mut note = String::new();
+        for program in programs {
+            let path = match program.components().count() {
+                1 => env::split_paths(&env::var_os("PATH")?)
+                    .map(|folder| folder.join(program))
+                    .find(|path| path.is_file())?,
+                _ => program.clone(),
+            };
+            let _ = writeln!(note, "{}", Self::state(&path)?);
+        }
+        Some(format!("{note}\n{text}"))
+    }
+
+    /// The text of a note, if no program has changed.
+    fn read(path: &Path) -> Option<String> {
+        let note = fs::read_to_string(path).ok()?;
+        let (programs, text) = note.split_once("\n\n")?;
+        let is_as_it_was = |line: &str| {
+            let path = line.splitn(3, ' ').nth(2)?;
+            (Self::state(Path::new(path))? == line).then_some(())
+        };
+        programs.lines().try_for_each(is_as_it_was)?;
+        Some(text.to_owned())
+    }
+}
