@@ -500,6 +500,7 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
         "sim/dut_abi.cpp",
         "sim/dut_abi.h",
         "sim/fst/fstcpp/fstcpp_assertion.h",
+        "sim/ports.h",
         "sim/print.h",
         "sim/verilated_dut.h",
         "sim/verilated_hooks.cpp",

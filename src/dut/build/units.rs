@@ -133,6 +133,7 @@ impl Unit {
         let sim = [
             "dut_abi.cpp",
             "dut_abi.h",
+            "ports.h",
             "verilated_dut.h",
             "wave_error.h",
         ];
