@@ -496,15 +496,18 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
         "sim/tb_top.sv".to_owned(),
         verilated_sources.join("sim/tb_top.sv"),
     ));
+    // All headers but that of the bridge.
+    for entry in fs::read_dir(root.join("sim"))? {
+        let path = entry?.path();
+        let name = file_name(&path).into_owned();
+        if name.ends_with(".h") && name != "dut.h" {
+            files.push((format!("sim/{name}"), path));
+        }
+    }
     for name in [
         "sim/dut_abi.cpp",
-        "sim/dut_abi.h",
         "sim/fst/fstcpp/fstcpp_assertion.h",
-        "sim/ports.h",
-        "sim/print.h",
-        "sim/verilated_dut.h",
         "sim/verilated_hooks.cpp",
-        "sim/wave_error.h",
         "tools/find-verilator.sh",
         "tools/verilator-version",
     ] {

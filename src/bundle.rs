@@ -227,10 +227,11 @@ impl Bundle {
 
     fn device(&self) -> String {
         let machine = &self.scenario.machine;
-        let name = machine.variant().map_or("", |variant| variant.name);
+        // The name begins with that of the format.
+        let format = machine.format.name();
+        let name = machine.variant().map_or(format, |variant| variant.name);
         let mut text = format!(
-            "{name}: {}, {} walk slots, {} TLB entries, RTL assertions {}",
-            machine.format,
+            "{name}, {} walk slots, {} TLB entries, RTL assertions {}",
             machine.slots,
             machine.tlb_entries,
             if machine.checked { "on" } else { "off" }

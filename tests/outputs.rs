@@ -742,7 +742,8 @@ fn files_without_an_end_are_refused() {
 #[test]
 fn numbers_of_shards_have_a_limit_and_threads_that_cannot_be_made_are_done_without() {
     let folder = Folder::new();
-    let campaign = "fuzz --seed 1 --count 3000";
+    // A device that is compiled in: the user below may start no compiler, and write no cache.
+    let campaign = "fuzz --seed 1 --count 3000 --device handout";
     is_too_much(
         &folder,
         &format!("{campaign} --shard 0/18446744073709551615"),

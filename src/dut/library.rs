@@ -16,9 +16,10 @@ use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard};
@@ -43,6 +44,9 @@ const CACHE: &str = "NESTWALK_CACHE";
 
 /// The only symbol of a shared object that can be seen.
 const INTERFACE: &str = "nestwalk_dut_interface";
+
+/// The version of the way in which objects are compiled and linked. It is a part of their keys.
+const RECIPE: u32 = 1;
 
 /// Devices that are built at a time.
 const AT_A_TIME: usize = 2;
@@ -220,6 +224,8 @@ impl Cache {
         let path = folder.join(name);
         let mut draft = tempfile::Builder::new()
             .prefix(".draft")
+            // A cache may be shared; the umask decides.
+            .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)
             .map_err(cannot_write(folder))?;
         draft.write_all(contents).map_err(cannot_write(&path))?;
@@ -512,7 +518,8 @@ fn key(variant: &Variant, tools: &str) -> String {
     });
     let parameters = variant.parameters();
     let (name, inputs_at) = (variant.name, variant.inputs_at());
-    let text = format!("{name}\n{parameters}\n{inputs_at}\n{}\n{tools}", *SOURCES);
+    let sources = &*SOURCES;
+    let text = format!("{RECIPE}\n{name}\n{parameters}\n{inputs_at}\n{sources}\n{tools}");
     fnv1a(text.into_bytes())
 }
 

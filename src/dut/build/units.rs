@@ -130,20 +130,13 @@ impl Unit {
     /// # Errors
     /// If a file cannot be read.
     pub fn interface(model: &Model, options: &Options) -> Result<Self> {
-        let sim = [
-            "dut_abi.cpp",
-            "dut_abi.h",
-            "ports.h",
-            "verilated_dut.h",
-            "wave_error.h",
-        ];
-        let mut inputs: Vec<PathBuf> = sim
-            .iter()
-            .map(|name| options.sources.join("sim").join(name))
-            .collect();
-        let source = inputs[0].clone();
+        let sim = options.sources.join("sim");
+        let source = sim.join("dut_abi.cpp");
         let is_header = |p: &PathBuf| p.extension().is_some_and(|e| e == "h" || e == "inc");
-        inputs.extend(files_of(&model.folder)?.into_iter().filter(is_header));
+        let mut inputs = vec![source.clone()];
+        for folder in [&sim, &model.folder] {
+            inputs.extend(files_of(folder)?.into_iter().filter(is_header));
+        }
         Ok(Self {
             name: format!("{}_interface", model.name),
             model: Some(model.name.clone()),
