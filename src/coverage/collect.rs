@@ -19,7 +19,6 @@ use super::steps::{EntryRead, Steps};
 use super::walks::WalkInFlight;
 use crate::addr::Gpa;
 use crate::bench::{Beside, Observer, Read, Walked};
-use crate::dut::variants::VARIANTS;
 use crate::dut::{Done, Miss, WalkStep};
 use crate::format::Format;
 use crate::golden::Step;

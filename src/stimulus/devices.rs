@@ -38,14 +38,13 @@ pub fn devices(format: Format, seed: u64, count: usize, every_mode: bool) -> Vec
 /// A device of legal parameters. Small numbers are more likely: they show more of what goes wrong, and
 /// compile faster.
 fn draw_device(format: Format, draw: &mut Draw, every_mode: bool) -> Variant {
-    let riscv = format.is_riscv();
     let slots = match draw.percent(50) {
         true => 2 + draw.below(2) as u32,
         false => 1 + draw.below(16) as u32,
     };
     let tlb_entries = *draw.of(&[2, 2, 4, 4, 8, 16, 32]);
     let mut entries = || {
-        if riscv {
+        if format.has_walk_caches() {
             *draw.of(&[0, 0, 2, 2, 4, 8])
         } else {
             0
@@ -61,11 +60,14 @@ fn draw_device(format: Format, draw: &mut Draw, every_mode: bool) -> Variant {
         Format::Rv64 if !every_mode => 3 + draw.below(3) as u32,
         _ => 5,
     };
-    let svadu = !riscv || every_mode || draw.percent(75);
+    let svadu = !format.updates_entries() || every_mode || draw.percent(75);
     let tlb2 = draw.percent(50).then(|| SecondTlb {
         sets: *draw.of(&[2, 4, 8, 16]),
         ways: *draw.of(&[2, 4]),
-        superpages: if riscv { *draw.of(&[0, 2, 4, 8]) } else { 0 },
+        superpages: match format.has_superpages() {
+            true => *draw.of(&[0, 2, 4, 8]),
+            false => 0,
+        },
     });
     Variant {
         name: "",

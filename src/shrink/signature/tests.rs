@@ -524,7 +524,7 @@ fn assertions_are_the_same_by_their_names() {
     assert_eq!(Signature::of(&hang(1)), Signature::of(&hang(2)));
     let assertion = |cycle| Failure::Device {
         cycle,
-        error: crate::dut::DutError::no_variant(),
+        error: crate::dut::DutError::Stopped("assertion Name_A failed".into()),
     };
     assert_eq!(Signature::of(&assertion(1)), Signature::of(&assertion(2)));
     assert_ne!(Signature::of(&assertion(1)), Signature::of(&hang(1)));
