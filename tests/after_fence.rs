@@ -32,9 +32,6 @@ struct Situation {
     fence: &'static str,
     /// The entry in whose place data are stored, and the data.
     given: (u64, u64),
-    /// The access by which `other` uses the stored word as an entry. It finds the word as it was
-    /// stored: a fault for A = 0.
-    look: &'static str,
 }
 
 /// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away. The G-stage
@@ -59,7 +56,6 @@ const GUEST_UPDATE: Situation = Situation {
     taken: &[0x8000_0000],
     fence: "{ hfence_vvma = { vmid = 1 } }",
     given: (0x8000_2000, 0x4321_0007),
-    look: "load = 0x8",
 };
 
 /// The same for the G-stage.
@@ -83,7 +79,6 @@ const HOST_UPDATE: Situation = Situation {
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
     given: (0x8000_5000, 0x4321_0017),
-    look: "load = 0x8",
 };
 
 /// A VS-stage leaf that must be updated. Before that, D of the G-stage leaf that maps the table
@@ -113,7 +108,6 @@ const HOST_OF_UPDATE: Situation = Situation {
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
     given: (0x8000_5000, 0x4321_0017),
-    look: "load = 0x8",
 };
 
 /// A table whose page gets a word that looks like a pointer to a forbidden address.
@@ -133,7 +127,6 @@ const POINTER: Situation = Situation {
     taken: &[0x8000_0000],
     fence: "\"all\"",
     given: (0x8000_1000, 0x0400_0001),
-    look: "load = 0x8",
 };
 
 /// The root itself is given away: only a requester that does not ask again makes that safe.
@@ -157,7 +150,6 @@ const ROOT: Situation = Situation {
     taken: &[0x8000_4000],
     fence: "{ hfence_gvma = { vmid = 1 } }",
     given: (0x8000_0000, 0x4000_0017),
-    look: "load = 0x8",
 };
 
 /// Two requests share the walk. A third request, for other pages, is not affected.
@@ -218,7 +210,8 @@ impl Situation {
         file += &format!("[[op]]\nwait = {later}\n");
         file += &format!("[[op]]\nwrite = {{ at = {at:#x}, word = {word:#x} }}\nrace = true\n");
         file += "[[op]]\nwait = \"idle\"\n";
-        file += &format!("[[op]]\n{}\ncontext = \"other\"\n", self.look);
+        // `other` uses the stored word as an entry, and finds it as it was stored: a fault for A = 0.
+        file += "[[op]]\nload = 0x8\ncontext = \"other\"\n";
         let mut scenario = parse::parse(&file, self.name).unwrap_or_else(|error| panic!("{error}"));
         scenario.machine = *machine;
         scenario

@@ -109,7 +109,7 @@ impl Axis {
     }
 }
 
-/// A bin of a cross of axes. [`covergroup!`] implements it.
+/// A bin of a cross of axes. The macro `covergroup!` implements it.
 pub trait Bin: Copy + Eq + Debug + 'static {
     /// The name of the covergroup in files and reports.
     const NAME: &'static str;

@@ -92,7 +92,7 @@ impl Geometry {
     }
 }
 
-/// Whether `value` fits into `width` bits.
+/// Returns true if `value` fits into `width` bits.
 pub const fn fits(value: u64, width: u32) -> bool {
     width >= 64 || value >> width == 0
 }
@@ -115,8 +115,8 @@ enum LevelNames {
     LeafIsZero,
 }
 
-/// The facts of a format for which code asks that serves every format. Each format states its own
-/// beside the layout of its entries.
+/// The facts of a format that generic code uses. Each format states its facts beside the layout of
+/// its entries.
 #[derive(Debug)]
 struct Facts {
     /// See [`Format::name`].
@@ -215,48 +215,48 @@ impl Format {
         self.facts().root_masks
     }
 
-    /// Whether there are contexts outside virtual machines (V=0), and fences of them.
+    /// Returns true if the format has contexts outside virtual machines (V=0), and fences of them.
     pub const fn has_native_contexts(self) -> bool {
         self.facts().native_contexts
     }
 
-    /// Whether the context of a request has a privilege with its switches (user mode, SUM, MXR);
-    /// else it has rights mode.
+    /// Returns true if the context of a request has a privilege and its switches (user mode, SUM,
+    /// MXR). Otherwise the context has rights mode.
     pub const fn has_privileges(self) -> bool {
         self.facts().privileges
     }
 
-    /// Whether a fault has what the trap registers of a hart get.
+    /// Returns true if a fault has the values of the trap registers of a hart.
     pub const fn has_traps(self) -> bool {
         self.facts().traps
     }
 
-    /// Whether a walk updates entries: it sets accessed and dirty bits.
+    /// Returns true if a walk can update entries: it sets accessed and dirty bits.
     pub const fn updates_entries(self) -> bool {
         self.facts().updates_entries
     }
 
-    /// Whether an entry above level 0 may be a leaf.
+    /// Returns true if an entry above level 0 may be a leaf.
     pub const fn has_superpages(self) -> bool {
         self.facts().superpages
     }
 
-    /// Whether entries of the guest's stage may be the same under every ASID.
+    /// Returns true if an entry of the guest stage may be global: valid under every ASID.
     pub const fn has_global_pages(self) -> bool {
         self.facts().global_pages
     }
 
-    /// Whether leaves have memory types (Svpbmt).
+    /// Returns true if leaves have memory types (Svpbmt).
     pub const fn has_memory_types(self) -> bool {
         self.facts().memory_types
     }
 
-    /// Whether there are NAPOT pages (Svnapot).
+    /// Returns true if the format has NAPOT pages (Svnapot).
     pub const fn has_napot_pages(self) -> bool {
         self.facts().napot_pages
     }
 
-    /// Whether a device may have page-walk caches.
+    /// Returns true if a device of the format may have page-walk caches.
     pub const fn has_walk_caches(self) -> bool {
         self.facts().walk_caches
     }

@@ -136,7 +136,7 @@ impl<K: Eq + Hash, F: PartialEq> History<K, F> {
         }
     }
 
-    /// Whether the history still has every key of which a fence has invalidated a fact.
+    /// Returns true if no key with an invalidated fact has been dropped.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }

@@ -62,13 +62,13 @@ impl Page {
         Gva(self.number << self.kind.size)
     }
 
-    /// Whether the query's address is in the page, under a tag that it matches.
+    /// Returns true if the query's address is in the page, and its tag matches the page's.
     #[inline]
     pub fn contains(&self, query: &Query) -> bool {
         *self == Self::new(query, self.kind)
     }
 
-    /// Whether some query is in both pages.
+    /// Returns true if a query can be in both pages.
     pub fn overlaps(&self, other: &Self) -> bool {
         let size = self.kind.size.max(other.kind.size);
         let asids_meet =

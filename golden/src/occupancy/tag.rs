@@ -46,14 +46,14 @@ impl Space {
 }
 
 impl Fence {
-    /// Whether the fence is one of the host's stage and matches its tag: HFENCE.GVMA has neither a
-    /// gVA nor an ASID (privileged specification, "Hypervisor Memory-Management Fence
+    /// Returns true if the fence is a fence of the host stage and matches the tag. HFENCE.GVMA has
+    /// neither a gVA nor an ASID (privileged specification, "Hypervisor Memory-Management Fence
     /// Instructions").
     pub fn matches_host_stage(&self, tag: Space) -> bool {
         self.gva.is_none() && self.asid.is_none() && self.names_space(tag)
     }
 
-    /// Whether the fence has no operand: it matches every address space of its V.
+    /// Returns true if the fence has no operand. It matches every address space of its V.
     pub fn matches_everything(&self) -> bool {
         let everything = Self {
             virt: self.virt,

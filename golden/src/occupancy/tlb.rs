@@ -45,7 +45,7 @@ struct Found {
 }
 
 impl PartialEq for Found {
-    /// Whether it is the same mapping, whenever it was found.
+    /// Compares the mappings. The cycles in which they were found may differ.
     fn eq(&self, other: &Self) -> bool {
         self.mapping == other.mapping
     }
@@ -122,7 +122,8 @@ pub struct Tlb {
     /// The pages that were filled or hit last, the latest first; none where that is not known, or
     /// where a fence has invalidated the page.
     recent: VecDeque<Option<Page>>,
-    /// Whether the TLB contains nothing of V=0, and of V=1, for a fence has matched everything.
+    /// True if the TLB contains no page of V=0 (first), or of V=1 (second): nothing has been filled
+    /// since the reset, or since a fence that matched everything.
     cleared: [bool; 2],
     /// The cycle of the last fence, and how many pages were possible before it: a fill in the
     /// fence's own cycle finds no room that the fence makes.

@@ -35,12 +35,12 @@ pub enum FenceEffect {
 pub struct FenceEffects(u8);
 
 impl FenceEffects {
-    /// Whether an effect is among them.
+    /// Returns true if the set has the effect.
     pub fn contains(self, effect: FenceEffect) -> bool {
         self.0 & 1 << effect as u8 != 0
     }
 
-    /// Whether there is none.
+    /// Returns true if the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -65,7 +65,7 @@ struct RecentEntry {
     key: Key,
     /// It is a guest table with a global pointer before it.
     is_global: bool,
-    /// What has spared it of fences since it was read.
+    /// The reasons for which fences have not matched the entry since it was read.
     spared: FenceEffects,
     switched_off: Option<SwitchedOff>,
 }
