@@ -351,7 +351,7 @@ fn draw_machine(
         .filter(|v| v.paging_format() == format)
         .filter(|v| {
             let any_goal = v.max_levels == 5 && v.svadu;
-            v.is_for_campaigns() && (goals.iter().all(|goal| goal.walk().is_none()) || any_goal)
+            v.is_for_campaigns() && (any_goal || !goals.iter().any(Goal::needs_every_level))
         })
         .collect();
     let with_second: Vec<_> = variants
