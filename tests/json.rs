@@ -458,6 +458,7 @@ fn violations(query: Query) -> Vec<Violation> {
     all.extend(ports.map(Violation::Port));
     let stalls = [
         Stall::Idle { cycles: 16 },
+        Stall::Walk { slot: 1, cycles: 5 },
         Stall::Unassigned {
             slots: 4,
             in_use: 1,

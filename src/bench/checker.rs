@@ -153,6 +153,10 @@ pub(super) struct Checker {
     /// Reads and updates that memory has taken, and how many it had when each slot began to want one.
     grants: u64,
     wants_since: Vec<u64>,
+    /// Cycles in which the memory port offered and returned nothing, and how many there had been
+    /// when each slot began to want a read or an update.
+    quiet: u64,
+    quiet_since: Vec<u64>,
     response_is_stalled: bool,
     /// The response that was not taken, while there is one.
     stalled_response: Outputs,
@@ -299,6 +303,8 @@ impl Checker {
             idle: 0,
             grants: 0,
             wants_since: vec![0; slots.next_power_of_two().max(2) as usize],
+            quiet: 0,
+            quiet_since: vec![0; slots.next_power_of_two().max(2) as usize],
             response_is_stalled: false,
             stalled_response: Outputs::default(),
             stalled_read: None,
@@ -425,6 +431,7 @@ impl Checker {
     #[inline]
     pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         let most_waited = self.most_waited();
+        let most_quiet = self.most_quiet();
         if let Some(&Some(walk)) = self.slots.get(usize::from(slot))
             && let Some(state) = self.walks.get_mut(walk)
             && !state.ended
@@ -441,12 +448,29 @@ impl Checker {
             if waited >= most_waited {
                 return Err(Self::unfair(slot, waited, most_waited, read.cycle));
             }
+            let quiet = self.quiet - self.quiet_since[usize::from(slot)];
+            if quiet > most_quiet {
+                return Err(self.walk_waits(slot, read.cycle));
+            }
             if state.reads.len() >= LONG_WALK && state.reads.len().is_power_of_two() {
                 return self.check_long_walk(walk, read.cycle);
             }
             return Ok(());
         }
         Err(Self::read_of_no_walk(slot, read))
+    }
+
+    /// A slot wants a read or an update from this cycle on.
+    #[inline]
+    fn wants_from_now(&mut self, slot: usize) {
+        self.wants_since[slot] = self.grants;
+        self.quiet_since[slot] = self.quiet;
+    }
+
+    /// The memory port offers nothing and returns nothing in a cycle.
+    #[inline]
+    pub fn memory_port_is_quiet(&mut self) {
+        self.quiet += 1;
     }
 
     /// Reads of others that a slot waits for at most. A walk that is looked up in walk caches waits for its turn there first, and while
@@ -458,6 +482,22 @@ impl Checker {
             None => turn,
             Some(_) => (2 * u64::from(self.format.geometry().levels) + 2) * turn,
         }
+    }
+
+    /// Cycles with nothing on the memory port that a walk waits for at most before it offers its
+    /// next request: a lookup in page-walk caches for each slot, and one cycle to offer it.
+    #[inline]
+    fn most_quiet(&self) -> u64 {
+        u64::from(self.slot_count) + 1
+    }
+
+    #[cold]
+    fn walk_waits(&self, slot: u8, cycle: u64) -> Box<Mismatch> {
+        let cycles = self.most_quiet();
+        let walk = self.slots[usize::from(slot)];
+        let id = walk.and_then(|walk| self.id_of(walk)).unwrap_or_default();
+        let violation = Violation::Stalled(Stall::Walk { slot, cycles });
+        self.mismatch(id, cycle, violation)
     }
 
     #[cold]
@@ -501,8 +541,9 @@ impl Checker {
     /// Memory has answered a slot.
     #[inline]
     pub fn replied(&mut self, slot: u8) {
-        if let Some(since) = self.wants_since.get_mut(usize::from(slot)) {
-            *since = self.grants;
+        let slot = usize::from(slot);
+        if slot < self.wants_since.len() {
+            self.wants_from_now(slot);
         }
     }
 
@@ -792,7 +833,7 @@ impl Checker {
             self.walks.push(Walk::default());
             self.walks.len() - 1
         });
-        self.wants_since[slot] = self.grants;
+        self.wants_from_now(slot);
         let state = &mut self.walks[walk];
         state.query = Some(query);
         state.driven = Some(driven);

@@ -1041,6 +1041,9 @@ impl<'a> Run<'a> {
             let response = outputs.rsp_valid.then_some(outputs.rsp_id);
             observer.fence_offered(cycle, fence, port, response);
         }
+        if !outputs.mem_req_valid && seen.replied.is_none() {
+            self.checker.memory_port_is_quiet();
+        }
         self.checker
             .ports(outputs, response_taken, seen.read_ready, cycle)?;
         let is_active = outputs.mem_req_valid

@@ -727,6 +727,13 @@ pub enum Stall {
         /// Cycles for which it may do nothing.
         cycles: u32,
     },
+    /// A walk keeps its next memory request back, though the memory port is free.
+    Walk {
+        /// The slot of the walk.
+        slot: u8,
+        /// Cycles with nothing on the memory port for which it may wait.
+        cycles: u64,
+    },
     /// A request is not assigned to a walk, though there is room for it.
     Unassigned {
         /// Walk slots of the device.

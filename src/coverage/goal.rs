@@ -8,6 +8,7 @@ use super::groups::fence_place::FencePlace;
 use super::groups::fence_walk::FenceWalk;
 use super::groups::second_again::SecondAgain;
 use super::groups::twin::Twin;
+use super::groups::update::Update;
 use super::groups::wait::Wait;
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind};
@@ -38,6 +39,8 @@ pub enum Situation {
     CacheSwitch(CacheSwitch),
     /// A page that comes back from the second-level TLB.
     SecondAgain(SecondAgain),
+    /// An update of a leaf, and its outcome.
+    Update(Update),
 }
 
 /// An outcome of a walk.
@@ -82,6 +85,11 @@ impl Goal {
             Goal::Walk(goal) => Some(*goal),
             Goal::Situation(_) => None,
         }
+    }
+
+    /// Whether it needs a device with every level and with updates of A and D.
+    pub fn needs_every_level(&self) -> bool {
+        matches!(self, Goal::Walk(_) | Goal::Situation(Situation::Update(_)))
     }
 
     /// The situation, if it is one.

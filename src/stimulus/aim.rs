@@ -245,10 +245,11 @@ impl Image {
         self.edit(&step, word)
     }
 
-    /// An update of the last look, with the access before it to the same word.
-    pub fn draw_update(&self, draw: &mut Draw) -> Option<Window> {
+    /// An update of the last look at one of the positions selected by `at`, with the access before
+    /// it to the same word.
+    pub fn draw_update(&self, draw: &mut Draw, at: impl Fn(Position) -> bool) -> Option<Window> {
         let updates: Vec<usize> = (0..self.steps.len())
-            .filter(|&index| self.steps[index].update.is_some())
+            .filter(|&index| self.steps[index].update.is_some() && at(self.steps[index].at))
             .collect();
         self.window(draw_place(draw, &self.steps, &updates)?)
     }

@@ -359,7 +359,7 @@ fn draw_variant(format: Format, draw: &mut Draw, goals: &[Goal]) -> &'static Var
         .filter(|v| v.paging_format() == format)
         .filter(|v| {
             let any_goal = v.max_levels == 5 && v.svadu;
-            v.is_for_campaigns() && (goals.iter().all(|goal| goal.walk().is_none()) || any_goal)
+            v.is_for_campaigns() && (any_goal || !goals.iter().any(Goal::needs_every_level))
         })
         .collect();
     let with_second: Vec<_> = variants

@@ -1229,6 +1229,39 @@ fn a_slot_that_waits_for_more_than_its_turn_is_found() {
 }
 
 #[test]
+fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
+    let mut rig = Rig::new();
+    rig.accept(0, &load(GVA));
+    rig.miss(0, 0, false).unwrap();
+    let read = Read {
+        at: Hpa(ROOT),
+        update: None,
+        word: Some(0),
+        cycle: 9,
+    };
+    let quiet = |rig: &mut Rig, cycles| {
+        for _ in 0..cycles {
+            rig.checker.memory_port_is_quiet();
+        }
+    };
+    // Each of the four slots may be looked up in page-walk caches first.
+    quiet(&mut rig, 5);
+    rig.checker.read(0, &read).unwrap();
+    // What passes while memory has the read does not count.
+    quiet(&mut rig, 90);
+    rig.checker.replied(0);
+    quiet(&mut rig, 6);
+    let mismatch = wrong(
+        rig.checker.read(0, &read),
+        Check::Stalled,
+        "the walk in slot 0 offers its next memory request: the memory port has offered and returned \
+         nothing for more than 5 cycles since it could",
+        "it has offered it only now",
+    );
+    assert_eq!((mismatch.op, mismatch.cycle), (Some(0), 9));
+}
+
+#[test]
 fn a_device_that_does_nothing_for_too_long_is_found() {
     let mut rig = Rig::new();
     rig.accept(0, &load(GVA));

@@ -5,6 +5,7 @@ use crate::coverage::axes::{LeafStage, Level, POINTER_AT_0};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, covergroup};
 use crate::coverage::events::WalkStep;
+use crate::coverage::goal::{Goal, Situation};
 use crate::coverage::steps::UpdateOutcome;
 use crate::format::Format;
 
@@ -31,6 +32,10 @@ impl Covergroup for Update {
             (Level(0), UpdateOutcome::LostToPointer) => Rule::Impossible(POINTER_AT_0),
             _ => Rule::Reachable,
         }
+    }
+
+    fn goal(self, _: Format) -> Option<Goal> {
+        Some(Goal::Situation(Situation::Update(self)))
     }
 
     #[inline]

@@ -274,6 +274,9 @@ pub fn expected(violation: &Violation, format: Format) -> Value {
         },
         Violation::Stalled(stall) => match stall {
             Stall::Idle { .. } => Side::new("progress"),
+            Stall::Walk { slot, cycles } => Side::new("memory-request")
+                .slot(*slot)
+                .with("cycles", json!(cycles)),
             Stall::Unassigned {
                 slots,
                 in_use,
@@ -399,6 +402,7 @@ pub fn observed(violation: &Violation, format: Format) -> Value {
         Violation::Stalled(Stall::Idle { cycles } | Stall::Unassigned { cycles, .. }) => {
             Side::new("nothing").with("cycles", json!(cycles))
         }
+        Violation::Stalled(Stall::Walk { slot, .. }) => Side::new("late").slot(*slot),
         Violation::Steps {
             place, observed, ..
         } => Side::step(observed.as_ref(), format).place(place),

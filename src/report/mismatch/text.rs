@@ -601,6 +601,13 @@ fn stalled(stall: &Stall) -> Sides {
             ),
             "nothing",
         ),
+        Stall::Walk { slot, cycles } => Sides::new(
+            format!(
+                "the walk in slot {slot} offers its next memory request: the memory port has \
+                 offered and returned nothing for more than {cycles} cycles since it could"
+            ),
+            "it has offered it only now",
+        ),
         Stall::Unassigned {
             slots,
             in_use,

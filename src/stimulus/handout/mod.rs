@@ -71,7 +71,9 @@ impl Ops<'_> {
                     Situation::Twin(_) => self.twins(),
                     Situation::Wait(_) => self.hold(),
                     Situation::ErrorWord(_) => self.errors(),
-                    Situation::CacheSwitch(_) | Situation::SecondAgain(_) => {
+                    Situation::CacheSwitch(_)
+                    | Situation::SecondAgain(_)
+                    | Situation::Update(_) => {
                         let (context, page) = self.page();
                         self.use_page(context, page);
                     }

@@ -108,11 +108,12 @@ impl World {
             0 => context.asid ^= 1 << draw.below(16),
             1 => context.vmid ^= 1 << draw.below(14),
             2 => context.rights ^= profile.rights,
-            // A stage that is off has no root.
-            3 if other.guest.levels > 0 && context.guest.levels > 0 => {
-                context.guest.levels = other.guest.levels;
+            // A guest stage that is off has root 0. If it is turned on with that root, the twins differ
+            // in the mode alone.
+            3 if context.guest.levels == 0 => {
+                context.guest = Context::handout(Some(Gpa(0)), context.host.root).guest;
             }
-            3 => context.guest = other.guest,
+            3 => context.guest = Context::handout(None, context.host.root).guest,
             4 if other.guest.levels > 0 && context.guest.levels > 0 => {
                 context.guest.root = other.guest.root;
             }

@@ -15,7 +15,7 @@ mod world;
 use super::aim::{Aimed, Edit, End, Image, When, Window};
 use super::{Draw, draw_timing};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::{Goal, Mode, Situation, WalkGoal, WalkOutcome, WalkPosition};
+use crate::coverage::{Goal, Mode, Situation, UpdateOutcome, WalkGoal, WalkOutcome, WalkPosition};
 use crate::format::riscv::Entry;
 use crate::golden::{Mapping, Step};
 use crate::mmu::{Access, FaultKind, Fence, Position, Purpose, Query, Rights, Stage};
@@ -814,7 +814,7 @@ impl Ops<'_> {
         };
         let aimed = match self.draw.percent(40) {
             true => self.aim(&query, When::Meanwhile),
-            false => self.lost_update(&query),
+            false => self.lost_update(&query, |_| true, None),
         };
         let Some(aimed) = aimed else {
             return self.push_access(context, gva, access);
@@ -968,13 +968,29 @@ impl Ops<'_> {
         aimed.is_some()
     }
 
-    /// An edit of a word that an access updates, between its read of it and the update.
-    fn lost_update(&mut self, query: &Query) -> Option<Aimed> {
+    /// An edit of a word that an access updates at one of the positions selected by `at`, between
+    /// its read of the word and the update. `outcome`: what becomes of the update; drawn, if none is
+    /// wanted.
+    fn lost_update(
+        &mut self,
+        query: &Query,
+        at: impl Fn(Position) -> bool,
+        outcome: Option<UpdateOutcome>,
+    ) -> Option<Aimed> {
         let _ = self.image.look(query);
-        let window = self.image.draw_update(self.draw)?;
+        let window = self.image.draw_update(self.draw, at)?;
         let step = self.image.steps()[window.second];
         let clean = Entry(step.word?);
-        let word = match self.draw.below(10) {
+        let which = match outcome {
+            None => self.draw.below(10),
+            Some(UpdateOutcome::LostToFault) => self.draw.below(2),
+            Some(UpdateOutcome::LostAndSet) => 3,
+            Some(UpdateOutcome::LostToPointer) => 4,
+            Some(UpdateOutcome::Error) => 6,
+            Some(UpdateOutcome::LostAndTriedAgain) => 8,
+            Some(UpdateOutcome::Made) => return None,
+        };
+        let word = match which {
             0 => Some(clean.with_valid(false)),
             1 => Some(clean.with_rights(draw_rights(self.draw))),
             2 => Some(clean.with_accessed(true)),

@@ -6,13 +6,14 @@
 use super::super::aim::Edit;
 use super::super::{draw_hold, draw_timing, slow_timing};
 use super::world::Wanted;
-use super::{Ops, all_of, back, weights};
+use super::{GOAL_TRIES, Ops, all_of, back, weights};
 use crate::addr::{Gpa, Gva};
-use crate::coverage::axes::Operands;
+use crate::coverage::axes::{LeafStage, Operands};
 use crate::coverage::groups::fence_walk::Matched;
 use crate::coverage::groups::twin::TwinField;
-use crate::coverage::{Situation, WalkState};
-use crate::mmu::{Access, Fence, Query, WalkCaches};
+use crate::coverage::groups::update::Update;
+use crate::coverage::{Situation, UpdateOutcome, WalkPosition, WalkState};
+use crate::mmu::{Access, Fence, Position, Query, WalkCaches};
 use crate::scenario::{Held, Op, Timing};
 
 /// Pages that are tried for a fence.
@@ -49,7 +50,53 @@ impl Ops<'_> {
             Situation::CacheSwitch(_) if self.world.has_walk_caches() => self.switch_caches(),
             Situation::SecondAgain(_) if self.world.second_sets().is_some() => self.come_back(),
             Situation::CacheSwitch(_) | Situation::SecondAgain(_) => self.roam(),
+            Situation::Update(bin) => self.update_at(bin),
         }
+    }
+
+    /// An access that updates the leaf of a bin, with the outcome of the bin.
+    fn update_at(&mut self, bin: &Update) {
+        let is_there = |at: Position| {
+            at.level() == bin.level.0 && LeafStage::of(WalkPosition::of(&at)) == bin.stage
+        };
+        for _ in 0..GOAL_TRIES {
+            let context = self.draw.below(self.world.contexts.len() as u64) as usize;
+            if self.world.pages[context].is_empty() {
+                continue;
+            }
+            let page = *self.draw.of(&self.world.pages[context]);
+            let context = self.other_mode(context, &page);
+            // A store sets D, so that it can lose an update of A, and try again.
+            let access = Access::Store;
+            let gva = self.in_page(page.gva.0);
+            let query = self.query(context, gva, access);
+            // The host's leaf for an update is walked if the guest's leaf is to be updated.
+            let cleared = match bin.stage {
+                LeafStage::HostToUpdate => self.let_update(&query, true),
+                _ => None,
+            };
+            let through = self.let_update_at(&query, is_there);
+            let aimed = match (through, bin.outcome) {
+                (None, _) => None,
+                (Some(_), UpdateOutcome::Made) => {
+                    self.ops.push(Op::Fence(all_of(query.context.virt)));
+                    self.push_access(context, gva, access);
+                    None
+                }
+                (Some(_), outcome) => self.lost_update(&query, is_there, Some(outcome)),
+            };
+            if let Some(aimed) = aimed {
+                self.push_race(context, gva, access, aimed);
+                self.push_edit(&back(aimed.edit));
+            }
+            for edit in [through, cleared].into_iter().flatten() {
+                self.push_edit(&back(edit));
+            }
+            if aimed.is_some() || through.is_some() && bin.outcome == UpdateOutcome::Made {
+                return;
+            }
+        }
+        self.roam();
     }
 
     /// A walk, and a fence in a chosen cycle of it: of a walk without delays by its own time, or of
