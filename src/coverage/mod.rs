@@ -495,6 +495,7 @@ mod tests {
             Id::ErrorWord,
             Id::CacheSwitch,
             Id::SecondAgain,
+            Id::Update,
         ];
         let reachable: usize = groups
             .iter()
