@@ -5,7 +5,7 @@
 //! must stay as they were stored, and the walk must not follow them.
 
 use nestwalk::addr::Hpa;
-use nestwalk::bench::{self, Observer, Read};
+use nestwalk::bench::{self, Observer, Read, Request, Walk};
 use nestwalk::campaign::Devices;
 use nestwalk::dut::variants::VARIANTS;
 use nestwalk::format::Format;
@@ -169,7 +169,7 @@ struct Seen {
 }
 
 impl Observer for Seen {
-    fn read(&mut self, _: u8, read: &Read) {
+    fn read(&mut self, _: u8, _: Option<&Walk>, read: &Read) {
         self.reads.push(*read);
     }
 
@@ -177,11 +177,11 @@ impl Observer for Seen {
         self.fenced = Some(cycle);
     }
 
-    fn answered(&mut self, _: u64, op: usize, outcome: &Outcome, _: bool) {
-        self.answers.push((op, *outcome));
+    fn answered(&mut self, _: u64, request: &Request, outcome: &Outcome, _: bool) {
+        self.answers.push((request.op, *outcome));
     }
 
-    fn replayed(&mut self, _: u64, _: usize) {
+    fn replayed(&mut self, _: u64, _: &Request) {
         self.replays += 1;
     }
 }

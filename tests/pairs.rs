@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use nestwalk::bench::{Observer, run};
+use nestwalk::bench::{Observer, Request, run};
 use nestwalk::dut::Dut;
 use nestwalk::dut::variants::VARIANTS;
 use nestwalk::format::Format;
@@ -108,8 +108,8 @@ struct Answers {
 }
 
 impl Observer for Answers {
-    fn answered(&mut self, _: u64, op: usize, outcome: &Outcome, hit: bool) {
-        self.outcomes.insert(op, *outcome);
+    fn answered(&mut self, _: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        self.outcomes.insert(request.op, *outcome);
         self.hits += usize::from(hit);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-use nestwalk::bench::{Observer, Stats, run};
+use nestwalk::bench::{Observer, Request, Stats, run};
 use nestwalk::campaign::{Campaign, Devices};
 use nestwalk::dut::variants::VARIANTS;
 use nestwalk::dut::{Event, Miss, Next};
@@ -196,7 +196,7 @@ struct Watch<'a> {
 impl Observer for Watch<'_> {
     const EVENTS: bool = true;
 
-    fn answered(&mut self, _: u64, _: usize, outcome: &Outcome, hit: bool) {
+    fn answered(&mut self, _: u64, _: &Request, outcome: &Outcome, hit: bool) {
         self.reached.hits += u64::from(hit);
         if let Err(fault) = outcome {
             self.reached.hit_faults += u64::from(hit);
@@ -214,7 +214,7 @@ impl Observer for Watch<'_> {
         ]);
     }
 
-    fn replayed(&mut self, _: u64, _: usize) {
+    fn replayed(&mut self, _: u64, _: &Request) {
         self.reached.overtaken += 1;
     }
 

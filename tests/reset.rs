@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nestwalk::bench::{Observer, run};
+use nestwalk::bench::{Observer, Request, run};
 use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::mmu::Outcome;
@@ -17,8 +17,8 @@ use nestwalk::stimulus::{self, Profile};
 struct Hits(BTreeMap<usize, bool>);
 
 impl Observer for Hits {
-    fn answered(&mut self, _: u64, op: usize, _: &Outcome, hit: bool) {
-        self.0.insert(op, hit);
+    fn answered(&mut self, _: u64, request: &Request, _: &Outcome, hit: bool) {
+        self.0.insert(request.op, hit);
     }
 }
 
@@ -87,12 +87,12 @@ fn what_is_under_way_at_a_reset_is_not_answered_and_disturbs_nobody_after_it() {
 struct Cycles(Vec<(u64, usize, bool)>);
 
 impl Observer for Cycles {
-    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
-        self.0.push((cycle, op, false));
+    fn accepted(&mut self, cycle: u64, request: &Request) {
+        self.0.push((cycle, request.op, false));
     }
 
-    fn answered(&mut self, cycle: u64, op: usize, _: &Outcome, _: bool) {
-        self.0.push((cycle, op, true));
+    fn answered(&mut self, cycle: u64, request: &Request, _: &Outcome, _: bool) {
+        self.0.push((cycle, request.op, true));
     }
 }
 

@@ -9,8 +9,9 @@ use super::draws::{Draws, Stream};
 use super::memory_request::{Read, Update};
 use super::memory_server::{Beside, MemoryServer};
 use super::mismatch::{Mismatch, PortViolation, Violation, WalkEnd};
+use super::scoreboard::{Request, Walk};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Miss, Outputs, Requests, WalkStep};
+use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Outputs, Requests, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Fault, Fence, Outcome, Query, WalkCaches};
@@ -43,15 +44,15 @@ pub trait Observer {
     fn is_interrupted(&self) -> bool {
         false
     }
-    /// The device has taken the request of an op.
-    fn accepted(&mut self, cycle: u64, op: usize, id: u8) {}
-    /// The device has answered the request of an op with a replay: a fence has overtaken it. It is asked again, unless
-    /// nobody wants it any more: then [`Observer::abandoned`] follows.
-    fn replayed(&mut self, cycle: u64, op: usize) {}
+    /// The device has accepted a request.
+    fn accepted(&mut self, cycle: u64, request: &Request) {}
+    /// The device has answered a request with a replay: a fence has overtaken it. The request is made
+    /// again, unless it is speculative: then [`Observer::abandoned`] follows.
+    fn replayed(&mut self, cycle: u64, request: &Request) {}
     /// The requester does not ask again for a speculative access that a fence has overtaken: the op is over.
     fn abandoned(&mut self, cycle: u64, op: usize) {}
-    /// The device has answered the request of an op.
-    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {}
+    /// The device has answered a request.
+    fn answered(&mut self, cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {}
     /// The device has taken a fence.
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
     /// The device has been reset: what has no answer yet gets none.
@@ -60,8 +61,8 @@ pub trait Observer {
     fn walk_caches(&mut self, cycle: u64, used: WalkCaches) {}
     /// What was offered at a port has been taken, after so many cycles in which it was not.
     fn waited(&mut self, what: Held, cycles: u32) {}
-    /// Memory has taken a read or an update.
-    fn read(&mut self, slot: u8, read: &Read) {}
+    /// Memory has accepted a memory request of a slot, in which there is a walk or none.
+    fn read(&mut self, slot: u8, walk: Option<&Walk>, read: &Read) {}
     /// Memory has answered the read or update of a slot.
     fn replied(&mut self, cycle: u64, slot: u8) {}
     /// Memory will answer a read or update, which it has just taken, with an error; and what will be beside it.
@@ -74,10 +75,10 @@ pub trait Observer {
     fn took(&mut self, step: &WalkStep) {}
     /// An event of the device.
     fn event(&mut self, cycle: u64, event: &Event) {}
-    /// A request has been given to a walk.
-    fn missed(&mut self, cycle: u64, miss: &Miss) {}
-    /// The second-level TLB has answered the request of an id.
-    fn second_hit(&mut self, cycle: u64, id: u8) {}
+    /// A request has been assigned to a walk.
+    fn assigned(&mut self, cycle: u64, request: &Request, walk: &Walk) {}
+    /// The L2 TLB has answered a request.
+    fn second_hit(&mut self, cycle: u64, request: &Request) {}
     /// A request has been given its walk's result.
     fn given(&mut self, cycle: u64, done: &Done) {}
     /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
@@ -86,19 +87,19 @@ pub trait Observer {
     /// one, that has the number. Comes before [`Observer::walked`].
     fn passed(&mut self, number: usize, step: &WalkStep) {}
     /// A walk has ended, as the golden model says.
-    fn walked(&mut self, cycle: u64, walked: &Walked) {}
+    fn walked(&mut self, cycle: u64, walked: &Walked<'_>) {}
 }
 
 /// A walk that has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Walked {
-    /// Its slot.
-    pub slot: u8,
-    /// What it was for.
+pub struct Walked<'a> {
+    /// The walk.
+    pub walk: &'a Walk,
+    /// The first request that its result is given to.
     pub query: Query,
-    /// What it found.
+    /// The result of the walk, by the golden model.
     pub found: Result<Mapping, Fault>,
-    /// The TLB takes it.
+    /// The TLB is filled with it.
     pub fill: bool,
 }
 
@@ -888,7 +889,9 @@ impl<'a> Run<'a> {
             }
             let driven = self.driven(access).context;
             self.checker.accepted(seen.id, op, &query, &driven, cycle);
-            observer.accepted(cycle, op, seen.id);
+            if let Some(request) = self.checker.board().request(seen.id) {
+                observer.accepted(cycle, request);
+            }
         }
         if let Some((op, fence)) = fence {
             if seen.fence_taken {
@@ -906,13 +909,14 @@ impl<'a> Run<'a> {
             observer.replied(cycle, slot);
         }
         if let Some(read) = &seen.read {
-            observer.read(outputs.mem_req_id, read);
+            let walk = self.checker.board().walk_in(outputs.mem_req_id);
+            observer.read(outputs.mem_req_id, walk, read);
             if let Some(beside) = seen.beside {
                 observer.erred(read.update.is_some(), beside);
             }
             if seen.replied == Some(outputs.mem_req_id) {
                 // A read that follows upon its predecessor's data at once has not waited.
-                self.checker.replied(outputs.mem_req_id);
+                self.checker.wants_request(outputs.mem_req_id);
             }
             if read.update.is_some() {
                 self.stats.updates += 1;
@@ -922,7 +926,6 @@ impl<'a> Run<'a> {
             self.checker.read(outputs.mem_req_id, read)?;
         }
         if let Some(slot) = seen.replied {
-            self.checker.replied(slot);
             self.checker.served(slot, cycle);
         }
 
@@ -946,7 +949,12 @@ impl<'a> Run<'a> {
             if let Some(miss) = miss {
                 looked_up = true;
                 self.checker.miss(&miss, cycle)?;
-                observer.missed(cycle, &miss);
+                let board = self.checker.board();
+                if let Some(request) = board.request(miss.id)
+                    && let Some(walk) = board.walk_in(miss.slot)
+                {
+                    observer.assigned(cycle, request, walk);
+                }
                 if miss.merged {
                     self.stats.merged += 1;
                 } else {
@@ -956,12 +964,15 @@ impl<'a> Run<'a> {
             if let Some(id) = second {
                 looked_up = true;
                 self.checker.second_hit(id, cycle)?;
-                observer.second_hit(cycle, id);
+                if let Some(request) = self.checker.board().request(id) {
+                    observer.second_hit(cycle, request);
+                }
                 self.stats.second_hits += 1;
             }
             if let Some(done) = done {
                 walk_answered = true;
-                let query = self.checker.query(done.id);
+                let request = self.checker.board().request(done.id);
+                let query = request.map(|request| request.query);
                 let judged = self
                     .checker
                     .done(&done, cycle, &mut Steps { observer, query })?;
@@ -970,7 +981,7 @@ impl<'a> Run<'a> {
                         observer.passed(number, step);
                     }
                     let walked = Walked {
-                        slot: done.slot,
+                        walk: self.checker.board().walk(ended.walk),
                         query: ended.query,
                         found: ended.found,
                         fill: done.fill,
@@ -1016,17 +1027,21 @@ impl<'a> Run<'a> {
         }
         if response_taken {
             match self.checker.response(outputs, cycle)? {
-                Response::Answer { op, outcome, hit } => {
-                    observer.answered(cycle, op, &outcome, hit);
+                Response::Answer {
+                    request,
+                    outcome,
+                    hit,
+                } => {
+                    observer.answered(cycle, &request, &outcome, hit);
                     self.stats.accesses += 1;
                     self.stats.hits += u64::from(hit);
                     self.stats.faults += u64::from(outcome.is_err());
                 }
-                Response::Replay { op } => {
-                    observer.replayed(cycle, op);
+                Response::Replay { request } => {
+                    observer.replayed(cycle, &request);
                     self.stats.replays += 1;
-                    if !is_wanted(self.scenario, op) {
-                        observer.abandoned(cycle, op);
+                    if !is_wanted(self.scenario, request.op) {
+                        observer.abandoned(cycle, request.op);
                         self.stats.accesses += 1;
                     }
                 }
@@ -1041,11 +1056,9 @@ impl<'a> Run<'a> {
             let response = outputs.rsp_valid.then_some(outputs.rsp_id);
             observer.fence_offered(cycle, fence, port, response);
         }
-        if !outputs.mem_req_valid && seen.replied.is_none() {
-            self.checker.memory_port_is_quiet();
-        }
+        let accepted = (response_taken, seen.read_ready);
         self.checker
-            .ports(outputs, response_taken, seen.read_ready, cycle)?;
+            .ports(outputs, accepted, seen.replied.is_some(), cycle)?;
         let is_active = outputs.mem_req_valid
             || outputs.rsp_valid
             || outputs.event_valid
@@ -1062,10 +1075,10 @@ impl<'a> Run<'a> {
             op,
             since,
         };
-        if let Some((op, since)) = self.checker.oldest()
-            && self.cycle - since > self.patience + self.held
+        if let Some(oldest) = self.checker.board().oldest()
+            && self.cycle - oldest.accepted > self.patience + self.held
         {
-            return Err(hang(op, since));
+            return Err(hang(oldest.op, oldest.accepted));
         }
         let waits_for_device = self.waiting == 0
             && matches!(

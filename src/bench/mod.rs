@@ -2,14 +2,17 @@
 //! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
 
 mod checker;
+mod checks;
 pub mod clause;
 mod draws;
 mod driver;
 pub mod memory_request;
 mod memory_server;
 pub mod mismatch;
+mod replay_memory;
 mod reported;
 mod requests;
+mod scoreboard;
 pub mod steps;
 
 pub(crate) use driver::run_at;
@@ -17,3 +20,4 @@ pub use driver::{Failed, Failure, Observer, Stats, Walked, run};
 pub use memory_request::{Read, Update};
 pub use memory_server::Beside;
 pub use mismatch::{Check, Mismatch};
+pub use scoreboard::{Request, Walk};

@@ -18,14 +18,14 @@ use super::slots::Slots;
 use super::steps::{EntryRead, Steps};
 use super::walks::WalkInFlight;
 use crate::addr::Gpa;
-use crate::bench::{Beside, Observer, Read, Walked};
-use crate::dut::{Done, Miss, WalkStep};
+use crate::bench::{Beside, Observer, Read, Request, Walk, Walked};
+use crate::dut::{Done, WalkStep};
 use crate::format::Format;
 use crate::golden::Step;
 use crate::golden::occupancy::page_walk_cache::RecentEntries;
 use crate::golden::occupancy::{PageWalkCache, RecentPages};
 use crate::mmu::{Fence, Outcome, Position, Query, WalkCaches};
-use crate::scenario::{Held, Op, Scenario};
+use crate::scenario::{Held, Scenario};
 
 /// Observes the run of a scenario, and counts the bins that it hits.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct CoverageCollector<'a> {
     rules: &'static dyn CoverageFormat,
     samplers: Samplers,
     /// Requests without a response, the oldest first.
-    requests: VecDeque<Request>,
+    requests: VecDeque<LookedUp>,
     walks: Vec<WalkInFlight>,
     slots: Slots,
     /// The pages that the TLB certainly contains.
@@ -51,15 +51,10 @@ pub struct CoverageCollector<'a> {
     ever: WalkCaches,
 }
 
-/// A request without a response.
+/// A request without a response, and the TLB when the request was accepted.
 #[derive(Debug)]
-struct Request {
-    op: usize,
+struct LookedUp {
     id: u8,
-    /// It shares the walk of an earlier request.
-    coalesced: bool,
-    /// The second-level TLB has answered it.
-    by_l2: bool,
     /// The entry of the TLB that permits it.
     entry: Option<FoundEntry>,
     /// The TLB contained an entry for it that denies the access.
@@ -99,22 +94,6 @@ impl<'a> CoverageCollector<'a> {
         let entries = machine.walk_cache_entries;
         let empty = || RecentEntries::new(geometry, entries, machine.walk_caches);
         scenario.walk_caches_ever().any().then(empty)
-    }
-
-    /// The context of an op's request, by number, and the request with what the device heeds.
-    fn query(&self, op: usize) -> Option<(usize, Query)> {
-        match self.scenario.ops.get(op) {
-            Some(Op::Access(access)) => {
-                let context = &self.scenario.contexts[access.context].context;
-                let query = Query {
-                    context: self.scenario.machine.heeded(context),
-                    gva: access.gva,
-                    access: access.access,
-                };
-                Some((access.context, query))
-            }
-            _ => None,
-        }
     }
 
     /// Gives an event to the covergroups.
@@ -271,11 +250,10 @@ impl Observer for CoverageCollector<'_> {
         self.slots.on_step(step);
     }
 
-    fn accepted(&mut self, _: u64, op: usize, id: u8) {
-        let Some((context, query)) = self.query(op) else {
-            return;
-        };
-        let driven = self.scenario.contexts[context].context;
+    fn accepted(&mut self, _: u64, request: &Request) {
+        let &Request {
+            id, query, driven, ..
+        } = request;
         self.slots.on_request(id, &query, driven);
         let event = events::Request {
             query: &query,
@@ -287,11 +265,8 @@ impl Observer for CoverageCollector<'_> {
         let mut out = Sampling::new(&self.scenario.machine, self.bins);
         self.samplers.on_request(&event, &mut out);
 
-        let mut request = Request {
-            op,
+        let mut request = LookedUp {
             id,
-            coalesced: false,
-            by_l2: false,
             entry: None,
             denied: false,
         };
@@ -310,38 +285,34 @@ impl Observer for CoverageCollector<'_> {
         self.requests.push_back(request);
     }
 
-    fn answered(&mut self, _: u64, op: usize, outcome: &Outcome, hit: bool) {
-        let Some(at) = self.requests.iter().position(|request| request.op == op) else {
+    fn answered(&mut self, _: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        self.slots.take_request(request.id);
+        let mut requests = self.requests.iter();
+        let Some(at) = requests.position(|other| other.id == request.id) else {
             return;
         };
-        self.slots.take_request(self.requests[at].id);
-        let Some(request) = self.requests.remove(at) else {
-            return;
-        };
-        let Some((_, query)) = self.query(op) else {
+        let Some(looked_up) = self.requests.remove(at) else {
             return;
         };
         let event = Response {
-            query: &query,
+            query: &request.query,
             outcome,
             hit,
-            coalesced: request.coalesced,
-            denied: request.denied,
+            coalesced: request.is_coalesced,
+            denied: looked_up.denied,
             by_l2: request.by_l2,
-            entry: request.entry.as_ref(),
+            entry: looked_up.entry.as_ref(),
             overtakes: at > 0,
         };
         self.sample(|samplers, out| samplers.on_response(&event, out));
-        if hit && request.entry.is_none() {
+        if hit && looked_up.entry.is_none() {
             self.tlb.on_unknown_hit();
         }
     }
 
-    fn replayed(&mut self, _: u64, op: usize) {
-        if let Some(request) = self.requests.iter().find(|request| request.op == op) {
-            self.slots.take_request(request.id);
-        }
-        self.requests.retain(|request| request.op != op);
+    fn replayed(&mut self, _: u64, request: &Request) {
+        self.slots.take_request(request.id);
+        self.requests.retain(|other| other.id != request.id);
     }
 
     fn reset(&mut self) {
@@ -371,7 +342,7 @@ impl Observer for CoverageCollector<'_> {
         }
     }
 
-    fn read(&mut self, slot: u8, read: &Read) {
+    fn read(&mut self, slot: u8, _: Option<&Walk>, read: &Read) {
         self.slots.on_read(slot, read);
         let event = MemoryRead {
             slot,
@@ -389,44 +360,31 @@ impl Observer for CoverageCollector<'_> {
         self.sample(|samplers, out| samplers.on_reply(&event, out));
     }
 
-    fn missed(&mut self, cycle: u64, miss: &Miss) {
-        self.slots.on_miss(miss, cycle);
-        let mut requests = self.requests.iter_mut();
-        let Some(request) = requests.rfind(|request| request.id == miss.id) else {
-            return;
-        };
-        request.coalesced = miss.merged;
-        let op = request.op;
-        if miss.merged {
+    fn assigned(&mut self, cycle: u64, request: &Request, walk: &Walk) {
+        let slot = walk.slot;
+        self.slots.on_assignment(request, slot, cycle);
+        if request.is_coalesced {
             let mut walks = self.walks.iter_mut();
-            if let Some(walk) = walks.find(|walk| walk.slot == miss.slot && !walk.ended) {
+            if let Some(walk) = walks.find(|walk| walk.slot == slot && !walk.ended) {
                 walk.waiting += 1;
             }
             return;
         }
-        let Some((_, query)) = self.query(op) else {
-            return;
-        };
-        self.walks.push(WalkInFlight::new(miss.slot, &query));
+        self.walks.push(WalkInFlight::new(slot, &request.query));
         let event = NewWalk {
-            slot: miss.slot,
+            slot,
             walks: self.walks.len(),
         };
         self.sample(|samplers, out| samplers.on_walk(&event, out));
     }
 
-    fn second_hit(&mut self, cycle: u64, id: u8) {
-        if let Some((query, _)) = self.slots.take_request(id) {
-            let event = L2Hit {
-                query: &query,
-                cycle,
-            };
-            self.sample(|samplers, out| samplers.on_l2_hit(&event, out));
-        }
-        let request = self.requests.iter_mut().rfind(|request| request.id == id);
-        if let Some(request) = request {
-            request.by_l2 = true;
-        }
+    fn second_hit(&mut self, cycle: u64, request: &Request) {
+        self.slots.take_request(request.id);
+        let event = L2Hit {
+            query: &request.query,
+            cycle,
+        };
+        self.sample(|samplers, out| samplers.on_l2_hit(&event, out));
         self.tlb.on_l2_hit();
     }
 
@@ -466,16 +424,17 @@ impl Observer for CoverageCollector<'_> {
         self.steps.cache_hits.push((number, *step));
     }
 
-    fn walked(&mut self, cycle: u64, walked: &Walked) {
+    fn walked(&mut self, cycle: u64, walked: &Walked<'_>) {
         let Walked {
-            slot,
+            walk,
             query,
             found,
             fill,
         } = walked;
         let steps = std::mem::take(&mut self.steps);
         let mut walks = self.walks.iter();
-        let overtaken = walks.any(|walk| walk.slot == *slot && !walk.ended && walk.overtaken);
+        let overtaken =
+            walks.any(|other| other.slot == walk.slot && !other.ended && other.overtaken);
         let led_by = self.replay_caches(query, &steps, overtaken);
         let event = FinishedWalk {
             query,

@@ -3,8 +3,8 @@
 
 use super::covergroup::axis;
 use crate::addr::Hpa;
-use crate::bench::Read;
-use crate::dut::{Done, Miss, Next, WalkStep};
+use crate::bench::{Read, Request};
+use crate::dut::{Done, Next, WalkStep};
 use crate::format::Format;
 use crate::golden::{self, EntryMemory};
 use crate::mmu::{Context, Query, Space};
@@ -194,18 +194,17 @@ impl Slots {
     }
 
     /// Takes out a request that has no walk.
-    pub(super) fn take_request(&mut self, id: u8) -> Option<(Query, Context)> {
-        let at = self.unplaced.iter().position(|request| request.0 == id)?;
-        let (_, query, driven) = self.unplaced.swap_remove(at);
-        Some((query, driven))
+    pub(super) fn take_request(&mut self, id: u8) {
+        self.unplaced.retain(|request| request.0 != id);
     }
 
-    pub(super) fn on_miss(&mut self, miss: &Miss, cycle: u64) {
-        let Some((query, driven)) = self.take_request(miss.id) else {
-            return;
-        };
-        if miss.merged {
-            if let Some(walk) = self.walk(miss.slot) {
+    pub(super) fn on_assignment(&mut self, request: &Request, slot: u8, cycle: u64) {
+        let &Request {
+            id, query, driven, ..
+        } = request;
+        self.take_request(id);
+        if request.is_coalesced {
+            if let Some(walk) = self.walk(slot) {
                 walk.requests += 1;
             }
             return;
@@ -213,7 +212,7 @@ impl Slots {
         let mut probe = Probe { was_asked: false };
         // The checker judges the result.
         let _ = golden::walk(self.format, &query, &mut probe, &mut ());
-        if let Some(place) = self.walks.get_mut(usize::from(miss.slot)) {
+        if let Some(place) = self.walks.get_mut(usize::from(slot)) {
             *place = Some(SlotWalk {
                 query,
                 driven,

@@ -8,6 +8,7 @@ mod build;
 mod event;
 mod event_layout;
 pub mod library;
+pub mod microarchitecture;
 pub mod variants;
 
 use std::fs::{self, OpenOptions};

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::addr::Hpa;
-use crate::bench::{Observer, Read, Update, Walked};
-use crate::dut::Event;
+use crate::bench::{Observer, Read, Request, Update, Walk, Walked};
 use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping, Overlay, Step};
 use crate::memory::HostMemory;
@@ -217,8 +216,6 @@ pub struct Recorder {
     pub fences: Vec<(u64, usize)>,
     /// Set, it ends the run.
     pub interrupt: Option<Arc<AtomicBool>>,
-    slots: Vec<Option<usize>>,
-    ops: Vec<usize>,
     /// Steps of the walk that is being judged.
     steps: Vec<Step>,
 }
@@ -231,8 +228,6 @@ impl Recorder {
             walks: Vec::new(),
             fences: Vec::new(),
             interrupt: None,
-            slots: vec![None; scenario.machine.slots as usize],
-            ops: vec![0; 256],
             steps: Vec::new(),
         }
     }
@@ -246,16 +241,13 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    const EVENTS: bool = true;
-
     fn is_interrupted(&self) -> bool {
         let flag = self.interrupt.as_ref();
         flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
-        self.ops[usize::from(id)] = op;
-        let access = &mut self.accesses[op];
+    fn accepted(&mut self, cycle: u64, request: &Request) {
+        let access = &mut self.accesses[request.op];
         *access = DeviceAccess {
             first_accepted: access.first_accepted.or(Some(cycle)),
             accepted: Some(cycle),
@@ -264,25 +256,25 @@ impl Observer for Recorder {
         };
     }
 
-    fn replayed(&mut self, cycle: u64, op: usize) {
-        self.accesses[op].replays.push(cycle);
+    fn replayed(&mut self, cycle: u64, request: &Request) {
+        self.accesses[request.op].replays.push(cycle);
     }
 
     fn abandoned(&mut self, _: u64, op: usize) {
         self.accesses[op].abandoned = true;
     }
 
-    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
-        self.accesses[op].answered = Some((cycle, *outcome, hit));
+    fn answered(&mut self, cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        self.accesses[request.op].answered = Some((cycle, *outcome, hit));
     }
 
     fn fenced(&mut self, cycle: u64, op: usize, _: &crate::mmu::Fence) {
         self.fences.push((cycle, op));
     }
 
-    fn read(&mut self, slot: u8, read: &Read) {
-        if let Some(Some(walk)) = self.slots.get(usize::from(slot)) {
-            self.walks[*walk].reads.push(*read);
+    fn read(&mut self, _: u8, walk: Option<&Walk>, read: &Read) {
+        if let Some(walk) = walk {
+            self.walks[walk.number].reads.push(*read);
         }
     }
 
@@ -290,36 +282,29 @@ impl Observer for Recorder {
         self.steps.push(*step);
     }
 
-    fn walked(&mut self, _: u64, walked: &Walked) {
-        let steps = std::mem::take(&mut self.steps);
-        if let Some(Some(walk)) = self.slots.get(usize::from(walked.slot)) {
-            self.walks[*walk].judged = Some(JudgedWalk {
-                query: walked.query,
-                steps,
-                found: walked.found,
-            });
-        }
+    fn walked(&mut self, _: u64, walked: &Walked<'_>) {
+        self.walks[walked.walk.number].judged = Some(JudgedWalk {
+            query: walked.query,
+            steps: std::mem::take(&mut self.steps),
+            found: walked.found,
+        });
     }
 
-    fn event(&mut self, _: u64, event: &Event) {
-        if let Some(id) = event.second {
-            self.accesses[self.ops[usize::from(id)]].by_second = true;
-        }
-        let Some(miss) = event.miss else { return };
-        let slot = usize::from(miss.slot);
-        if !miss.merged {
+    fn second_hit(&mut self, _: u64, request: &Request) {
+        self.accesses[request.op].by_second = true;
+    }
+
+    fn assigned(&mut self, _: u64, request: &Request, walk: &Walk) {
+        if walk.number == self.walks.len() {
             self.walks.push(DeviceWalk {
-                slot: miss.slot,
+                slot: walk.slot,
                 reads: Vec::new(),
                 judged: None,
             });
-            if let Some(current) = self.slots.get_mut(slot) {
-                *current = Some(self.walks.len() - 1);
-            }
         }
-        let op = self.ops[usize::from(miss.id)];
-        self.accesses[op].walk = self.slots.get(slot).copied().flatten();
-        self.accesses[op].merged = miss.merged;
+        let access = &mut self.accesses[request.op];
+        access.walk = Some(walk.number);
+        access.merged = request.is_coalesced;
     }
 }
 

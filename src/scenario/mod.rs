@@ -16,6 +16,7 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::dut::microarchitecture::Microarchitecture;
 use crate::dut::variants::{IllegalParameter, SecondTlb, Variant, WalkCacheEntries};
 use crate::format::Format;
 use crate::memory::HostMemory;
@@ -116,6 +117,11 @@ impl Machine {
             checked: self.checked,
         };
         variant.interned()
+    }
+
+    /// Returns the figures of the device on which checks rest.
+    pub fn microarchitecture(&self) -> Microarchitecture {
+        Microarchitecture::of_this_rtl(self.format, self.slots, self.tlb_entries)
     }
 
     /// The walk caches of some that the device has.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Shrinker, formats};
 use crate::addr::Hpa;
-use crate::bench::{Failure, Observer, Read};
+use crate::bench::{Failure, Observer, Read, Walk};
 use crate::report::golden_beside;
 use crate::scenario::{Op, Scenario};
 
@@ -17,7 +17,7 @@ struct Reads(BTreeSet<Hpa>);
 impl Observer for Reads {
     const LIVE: bool = false;
 
-    fn read(&mut self, _: u8, read: &Read) {
+    fn read(&mut self, _: u8, _: Option<&Walk>, read: &Read) {
         self.0.insert(read.at);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use super::tables::Renaming;
 use super::*;
-use crate::bench::{Check, Failure, run};
+use crate::bench::{Check, Failure, Request, run};
 use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::golden::Step;
@@ -157,8 +157,8 @@ struct Accepted(Vec<Option<u64>>);
 impl Observer for Accepted {
     const LIVE: bool = false;
 
-    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
-        self.0[op] = Some(cycle);
+    fn accepted(&mut self, cycle: u64, request: &Request) {
+        self.0[request.op] = Some(cycle);
     }
 }
 

@@ -15,9 +15,9 @@ use super::{
     describe_result, describe_updates, is_result,
 };
 use crate::addr::Hpa;
-use crate::bench::{self, Failed, Observer, Read, Stats};
+use crate::bench::{self, Failed, Observer, Read, Request, Stats, Walk};
+use crate::dut::Dut;
 use crate::dut::variants::{SecondTlb, WalkCacheEntries};
-use crate::dut::{Dut, Miss};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Fence, Outcome, WalkCaches};
@@ -338,8 +338,6 @@ impl Lowered {
             progress,
             interrupt,
             answered: 0,
-            op_of_id: [0; 256],
-            op_of_slot: [0; 256],
             made: Vec::new(),
             updates: 0,
             older: 0,
@@ -377,8 +375,6 @@ struct Compare<'a> {
     /// Updates by the device for accesses without a response yet, with the operation of the access
     /// that each walk was started for.
     made: Vec<(usize, Hpa, u64)>,
-    op_of_id: [usize; 256],
-    op_of_slot: [usize; 256],
     updates: u64,
     older: u64,
     differences: Differences,
@@ -391,17 +387,8 @@ impl Observer for Compare<'_> {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    fn accepted(&mut self, _cycle: u64, op: usize, id: u8) {
-        self.op_of_id[usize::from(id)] = op;
-    }
-
-    fn missed(&mut self, _cycle: u64, miss: &Miss) {
-        if !miss.merged {
-            self.op_of_slot[usize::from(miss.slot)] = self.op_of_id[usize::from(miss.id)];
-        }
-    }
-
-    fn answered(&mut self, _cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
+    fn answered(&mut self, _cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        let op = request.op;
         self.answered += 1;
         if self.answered.is_multiple_of(PROGRESS) {
             (self.progress)(PROGRESS);
@@ -414,12 +401,12 @@ impl Observer for Compare<'_> {
         }
     }
 
-    fn read(&mut self, slot: u8, read: &Read) {
-        if let Some(update) = read.update
+    fn read(&mut self, _slot: u8, walk: Option<&Walk>, read: &Read) {
+        if let Some(walk) = walk
+            && let Some(update) = read.update
             && read.word == Some(update.expected)
         {
-            let op = self.op_of_slot[usize::from(slot)];
-            self.made.push((op, read.at, update.new));
+            self.made.push((walk.op, read.at, update.new));
             self.updates += 1;
         }
     }

@@ -7,7 +7,7 @@ use super::judge::{
     first_difference,
 };
 use crate::addr::Hpa;
-use crate::bench::{Failure, Observer, Read, run};
+use crate::bench::{Failure, Observer, Read, Request, Walk, run};
 use crate::campaign::Devices;
 use crate::dut::DutError;
 use crate::memory::HostMemory;
@@ -31,14 +31,14 @@ pub struct DeviceRun {
 impl Observer for DeviceRun {
     const LIVE: bool = false;
 
-    fn read(&mut self, _slot: u8, read: &Read) {
+    fn read(&mut self, _slot: u8, _walk: Option<&Walk>, read: &Read) {
         match self.answers.is_empty() {
             true => self.accesses.push(*read),
             false => self.accesses_again.push(*read),
         }
     }
 
-    fn answered(&mut self, _cycle: u64, _op: usize, outcome: &Outcome, hit: bool) {
+    fn answered(&mut self, _cycle: u64, _request: &Request, outcome: &Outcome, hit: bool) {
         self.answers.push((*outcome, hit));
     }
 }

@@ -3,7 +3,7 @@
 //! and device.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
-use nestwalk::bench::{Observer, Read, run};
+use nestwalk::bench::{Observer, Read, Request, Walk, run};
 use nestwalk::campaign::Devices;
 use nestwalk::dut::{Done, Event};
 use nestwalk::format::Format;
@@ -238,31 +238,34 @@ struct Watch {
 impl Observer for Watch {
     const EVENTS: bool = true;
 
-    fn accepted(&mut self, cycle: u64, op: usize, id: u8) {
-        self.recorder.accepted(cycle, op, id);
+    fn accepted(&mut self, cycle: u64, request: &Request) {
+        self.recorder.accepted(cycle, request);
     }
 
-    fn replayed(&mut self, cycle: u64, op: usize) {
-        self.recorder.replayed(cycle, op);
+    fn replayed(&mut self, cycle: u64, request: &Request) {
+        self.recorder.replayed(cycle, request);
     }
 
-    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
-        self.recorder.answered(cycle, op, outcome, hit);
+    fn answered(&mut self, cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        self.recorder.answered(cycle, request, outcome, hit);
     }
 
     fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {
         self.recorder.fenced(cycle, op, fence);
     }
 
-    fn read(&mut self, slot: u8, read: &Read) {
-        self.recorder.read(slot, read);
+    fn read(&mut self, slot: u8, walk: Option<&Walk>, read: &Read) {
+        self.recorder.read(slot, walk, read);
     }
 
     fn event(&mut self, cycle: u64, event: &Event) {
         if let Some(Done { fill, .. }) = event.done {
             self.results.push((cycle, fill));
         }
-        self.recorder.event(cycle, event);
+    }
+
+    fn assigned(&mut self, cycle: u64, request: &Request, walk: &Walk) {
+        self.recorder.assigned(cycle, request, walk);
     }
 }
 

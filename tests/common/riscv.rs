@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
-use nestwalk::bench;
+use nestwalk::bench::{self, Request, Walk};
 use nestwalk::campaign::Devices;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
@@ -213,20 +213,21 @@ pub struct Seen {
 }
 
 impl nestwalk::bench::Observer for Seen {
-    fn accepted(&mut self, cycle: u64, op: usize, _: u8) {
-        self.accepted.insert(op, cycle);
+    fn accepted(&mut self, cycle: u64, request: &Request) {
+        self.accepted.insert(request.op, cycle);
     }
 
-    fn answered(&mut self, cycle: u64, op: usize, outcome: &Outcome, hit: bool) {
-        let accepted = self.accepted[&op];
-        self.answers.insert(op, (accepted, cycle, *outcome, hit));
+    fn answered(&mut self, cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {
+        let accepted = self.accepted[&request.op];
+        self.answers
+            .insert(request.op, (accepted, cycle, *outcome, hit));
     }
 
     fn fenced(&mut self, _: u64, _: usize, fence: &Fence) {
         self.fences.push(*fence);
     }
 
-    fn read(&mut self, _: u8, read: &nestwalk::bench::Read) {
+    fn read(&mut self, _: u8, _: Option<&Walk>, read: &nestwalk::bench::Read) {
         self.reads.push(*read);
     }
 }

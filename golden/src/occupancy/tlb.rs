@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::history::{Absence, History, Invalidated};
 use super::page::{Page, PageKind};
-use super::{NumberedFence, VALID, tree_plru_others};
+use super::{NumberedFence, VALID};
 use crate::format::Format;
 use crate::mmu::{Fence, Outcome, Query};
 use crate::walk::{self, Mapping};
@@ -107,6 +107,7 @@ pub struct PossibleSizes {
 pub struct Tlb {
     format: Format,
     capacity: usize,
+    recent_pages: u32,
     /// The mappings that a hit may use, and, until [`Tlb::drop_invalidated`], those that fences
     /// have invalidated.
     legal: FxHashMap<Page, Vec<Legal>>,
@@ -131,11 +132,15 @@ pub struct Tlb {
 }
 
 impl Tlb {
-    /// Makes an empty TLB of so many entries.
-    pub fn new(format: Format, entries: u32) -> Self {
+    /// Returns an empty TLB of so many entries. `recent_pages`: how many of the pages that were
+    /// filled or hit last are certainly there. Of a tree pseudo-LRU of n entries that is log2(n), one
+    /// less than the replacement keeps: a hit is known only when its response is accepted, which may
+    /// be after a fill.
+    pub fn new(format: Format, entries: u32, recent_pages: u32) -> Self {
         Self {
             format,
             capacity: entries as usize,
+            recent_pages,
             legal: FxHashMap::default(),
             kinds: Vec::new(),
             any_invalidated: false,
@@ -154,11 +159,9 @@ impl Tlb {
         self.capacity as u32
     }
 
-    /// Returns how many of the pages that were filled or hit last must be there. That is one less
-    /// than the replacement keeps: a hit is known only when its response is accepted, which may be
-    /// after a fill.
+    /// Returns how many of the pages that were filled or hit last are certainly there.
     pub fn recent_pages(&self) -> u32 {
-        tree_plru_others(self.entries())
+        self.recent_pages
     }
 
     /// Returns the pages that an entry for the query may be of.
@@ -458,7 +461,7 @@ mod tests {
     const PAGE: u64 = 0x1000;
 
     fn tlb(entries: u32) -> Tlb {
-        Tlb::new(FORMAT, entries)
+        Tlb::new(FORMAT, entries, crate::occupancy::tree_plru_others(entries))
     }
 
     /// A walk fills the TLB with a page of 4 KiB.

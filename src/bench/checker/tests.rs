@@ -7,18 +7,26 @@
 
 use std::fmt;
 
-use super::super::mismatch::Check;
 use super::*;
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::bench::memory_request::{Read, Update};
+use crate::bench::mismatch::{Check, PortViolation};
 use crate::dut::variants::SecondTlb;
+use crate::dut::{Done, Miss, Next, Pass, WalkStep};
+use crate::format::Format;
 use crate::format::riscv::Entry;
-use crate::golden::Meaning;
+use crate::golden::occupancy::history;
+use crate::golden::{self, Mapping, Meaning, Step};
 use crate::memory::HostMemory;
 use crate::mmu::{
-    Access, Context, FaultKind, MemoryType, Rights, StageControl, Translation, WalkCaches,
+    Access, Context, Fault, FaultKind, Fence, MemoryType, Outcome, Position, Query, Rights,
+    StageControl, Translation, WalkCaches,
 };
 use crate::report::mismatch::Sides;
 
 const FORMAT: Format = Format::Rv64;
+/// Cycles for which the device may be idle.
+const IDLE_CYCLES: u32 = 16;
 const ROOT: u64 = 0x1000;
 const MIDDLE: u64 = 0x2000;
 const LAST: u64 = 0x3000;
@@ -239,7 +247,7 @@ impl Rig {
     fn show(&mut self, slot: u8, reads: &[(Read, WalkStep)]) -> Checked {
         for (read, report) in reads {
             self.checker.read(slot, read)?;
-            self.checker.replied(slot);
+            self.checker.wants_request(slot);
             self.checker.served(slot, read.cycle + 1);
             if self.reports {
                 self.checker.step(report, read.cycle + 1)?;
@@ -325,7 +333,7 @@ fn of_a_right_device_nothing_is_said() {
     let other = load(GVA + PAGE + 8);
     rig.respond(&response(5, &other, &page(HPA + PAGE + 8), false))
         .unwrap();
-    assert!(rig.checker.oldest().is_none());
+    assert!(rig.checker.board().oldest().is_none());
 }
 
 #[test]
@@ -1063,10 +1071,10 @@ fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
     let query = load(GVA);
     rig.walked(0, &query).unwrap();
     let fence = by_gpa(HPA);
-    rig.checker.fences += 1;
-    rig.checker.fence_cycles.push(40);
-    rig.checker.walks[0].fences.push((1, fence));
-    rig.checker.requests.get_mut(0).unwrap().fences = 1;
+    let board = &mut rig.checker.board;
+    let number = board.fence(&fence, 40);
+    board.walk_mut(0).fences.push((number, fence));
+    board.request_mut(0).unwrap().fences = number;
     wrong(
         rig.respond(&response(0, &query, &page(HPA), false)),
         Check::Overtaken,
@@ -1138,8 +1146,10 @@ fn a_response_that_changes_before_it_is_accepted_is_found() {
     let first = response(1, &query, &page(HPA), false);
     let stalled = |second: &Outputs, taken| {
         let mut rig = Rig::new();
-        rig.checker.ports(&first, taken, false, 10).unwrap();
-        rig.checker.ports(second, false, false, 11)
+        rig.checker
+            .ports(&first, (taken, false), false, 10)
+            .unwrap();
+        rig.checker.ports(second, (false, false), false, 11)
     };
     let other = response(1, &query, &page(HPA + 8), false);
     stalled(&first, false).unwrap();
@@ -1174,8 +1184,10 @@ fn a_read_that_changes_before_it_is_accepted_is_found() {
     let first = offered(2, 0x1008, false);
     let stalled = |second: &Outputs, taken| {
         let mut rig = Rig::new();
-        rig.checker.ports(&first, false, taken, 10).unwrap();
-        rig.checker.ports(second, false, false, 11)
+        rig.checker
+            .ports(&first, (false, taken), false, 10)
+            .unwrap();
+        rig.checker.ports(second, (false, false), false, 11)
     };
     stalled(&first, false).unwrap();
     stalled(&offered(3, 0x1008, false), true).unwrap();
@@ -1218,7 +1230,7 @@ fn a_slot_that_waits_for_more_than_its_turn_is_found() {
     };
     for _ in 0..4 {
         rig.checker.read(0, &read).unwrap();
-        rig.checker.replied(0);
+        rig.checker.wants_request(0);
     }
     wrong(
         rig.checker.read(1, &read),
@@ -1241,7 +1253,7 @@ fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
     };
     let quiet = |rig: &mut Rig, cycles| {
         for _ in 0..cycles {
-            rig.checker.memory_port_is_quiet();
+            rig.checker.turns.on_quiet_cycle();
         }
     };
     // Each of the four slots may be looked up in page-walk caches first.
@@ -1249,7 +1261,7 @@ fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
     rig.checker.read(0, &read).unwrap();
     // What passes while memory has the read does not count.
     quiet(&mut rig, 90);
-    rig.checker.replied(0);
+    rig.checker.wants_request(0);
     quiet(&mut rig, 6);
     let mismatch = wrong(
         rig.checker.read(0, &read),
@@ -1265,11 +1277,11 @@ fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
 fn a_device_that_does_nothing_for_too_long_is_found() {
     let mut rig = Rig::new();
     rig.accept(0, &load(GVA));
-    for cycle in 0..u64::from(MOST_IDLE) {
+    for cycle in 0..u64::from(IDLE_CYCLES) {
         rig.checker.goes_on(false, cycle).unwrap();
     }
     rig.checker.goes_on(true, 20).unwrap();
-    for cycle in 0..u64::from(MOST_IDLE) {
+    for cycle in 0..u64::from(IDLE_CYCLES) {
         rig.checker.goes_on(false, 21 + cycle).unwrap();
     }
     let mismatch = wrong(

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The assignment of requests to walks: which requests may miss, which must share a walk, and when
+//! there is room for a walk.
+
+use super::Checker;
+use crate::bench::mismatch::{
+    ActionAfterFence, AssignmentViolation, HitReason, Mismatch, OvertakenUse, PairingViolation,
+    RequestEvent, Stall, Violation,
+};
+use crate::bench::scoreboard::Walk;
+use crate::dut::Miss;
+use crate::golden::occupancy::page_walk_cache::LookUp;
+use crate::golden::occupancy::tlb::Certainty;
+use crate::mmu::{Context, Fence, Query};
+
+impl Checker {
+    /// Checks that a request may miss, and that it is assigned to the right walk.
+    pub fn miss(&mut self, miss: &Miss, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let Some(request) = self.board.request(miss.id) else {
+            return Err(Self::no_request(miss.id, cycle, RequestEvent::Miss));
+        };
+        let (query, driven, fences) = (request.query, request.driven, request.fences);
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(miss.id, cycle, violation));
+        if let Some(by) = request.overtaken {
+            let observed = ActionAfterFence::Walk { slot: miss.slot };
+            return wrong(self, Violation::AfterFence { by, observed });
+        }
+        if let Some(must_hit) = request.must_hit {
+            let because = match must_hit.because {
+                Certainty::Recent => HitReason::Recent {
+                    of: self.tlb.recent_pages(),
+                },
+                Certainty::RoomForAll => HitReason::Room {
+                    entries: self.tlb.entries(),
+                },
+            };
+            let violation = Violation::MustHit {
+                page: must_hit.page.into(),
+                found: must_hit.found,
+                because,
+            };
+            return wrong(self, violation);
+        }
+        if request.by_l2 {
+            let violation = PairingViolation::MissAfterL2Hit;
+            return wrong(self, Violation::OneResponse(violation));
+        }
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            if let Some(page) = l2_tlb.must_contain(&query) {
+                let violation = Violation::MustHit {
+                    page: page.into(),
+                    found: self.tlb.found_in(&page),
+                    because: HitReason::L2,
+                };
+                return wrong(self, violation);
+            }
+            l2_tlb.on_request(&query);
+        }
+        match miss.merged {
+            true => self.share_walk(miss, &query, fences, cycle),
+            false => self.start_walk(miss, &query, &driven, cycle),
+        }
+    }
+
+    /// A request shares the walk in a slot. `fences`: the number of fences before the request.
+    fn share_walk(
+        &mut self,
+        miss: &Miss,
+        query: &Query,
+        fences: u64,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(miss.id, cycle, violation));
+        let in_slot = self.board.record_in(miss.slot);
+        let Some(record) = in_slot.filter(|&record| !self.board.walk(record).ended) else {
+            let violation = AssignmentViolation::NoWalk { slot: miss.slot };
+            return wrong(self, Violation::WrongWalk(violation));
+        };
+        self.board.assign(miss.id, record);
+        let walk = self.board.walk(record);
+        if !self.is_equal(walk, query) {
+            let violation = AssignmentViolation::OtherRequest {
+                slot: miss.slot,
+                query: walk.query,
+            };
+            return wrong(self, Violation::WrongWalk(violation));
+        }
+        let overtaken = walk
+            .fences
+            .iter()
+            .find(|(number, fence)| *number <= fences && fence.names_space(query.context.space()));
+        if let Some((number, fence)) = overtaken {
+            let violation = Violation::Overtaken {
+                by: self.board.event_of(*number, fence),
+                observed: OvertakenUse::Shared { slot: miss.slot },
+            };
+            return wrong(self, violation);
+        }
+        self.board.join(miss.id, record);
+        Ok(())
+    }
+
+    /// A request starts a walk in a slot.
+    fn start_walk(
+        &mut self,
+        miss: &Miss,
+        query: &Query,
+        driven: &Context,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(miss.id, cycle, violation));
+        let mut in_flight = self.board.walks_in_flight();
+        if let Some(other) = in_flight.find(|walk| self.must_share(walk, query, driven)) {
+            let violation = Violation::Coalescing {
+                walk: other.slot,
+                second: miss.slot,
+            };
+            return wrong(self, violation);
+        }
+        drop(in_flight);
+        if self
+            .board
+            .walk_in(miss.slot)
+            .is_some_and(|walk| !walk.ended)
+        {
+            let violation = AssignmentViolation::SlotInUse { slot: miss.slot };
+            return wrong(self, Violation::WrongWalk(violation));
+        }
+        let look_up = self.walk_caches.is_some().then_some(LookUp {
+            since: cycle,
+            is_first: true,
+        });
+        self.turns.on_want(miss.slot);
+        self.board.start_walk(miss.slot, miss.id, look_up);
+        Ok(())
+    }
+
+    /// Returns true if a walk is equal to the walk of a request.
+    fn is_equal(&self, walk: &Walk, query: &Query) -> bool {
+        let smallest = self.format.geometry().offset_width;
+        let any_access = !self.format.has_privileges() && !query.context.rights;
+        let other = &walk.query;
+        other.context == query.context
+            && other.gva.0 >> smallest == query.gva.0 >> smallest
+            && (other.access == query.access || any_access)
+    }
+
+    /// Returns true if a request must share a walk: both are equal, no fence has overtaken the walk,
+    /// and both contexts look the same. A device may tell contexts apart that mean the same.
+    fn must_share(&self, walk: &Walk, query: &Query, driven: &Context) -> bool {
+        self.is_equal(walk, query) && walk.driven == *driven && !walk.is_overtaken_for(query)
+    }
+
+    /// Counts the cycles in which a request waits, and returns true if the wait must have a cause by
+    /// now. A waiting request is looked up in each cycle in which the response register is free and
+    /// neither a fence nor an ended walk goes first. `looks`: this is such a cycle. `is_offered`: a
+    /// request is on the port, and was not accepted. `progress`: a lookup was successful.
+    #[inline]
+    pub fn keeps_out(&mut self, looks: bool, is_offered: bool, progress: bool) -> bool {
+        let waits = is_offered || self.board.has_unassigned();
+        self.progress.needs_a_cause(waits && looks && !progress)
+    }
+
+    /// Returns true if a request that a fence matches has no walk and no response yet.
+    pub fn has_held(&self, fence: &Fence) -> bool {
+        let mut requests = self.board.unassigned_requests();
+        requests.any(|request| fence.names_space(request.query.context.space()))
+    }
+
+    /// Checks that there is no room for a request that waits. `offered`: the request on the port, if
+    /// there is one.
+    #[cold]
+    pub fn check_room(
+        &self,
+        offered: Option<(Query, Context)>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        // An accepted request goes before the one on the port.
+        let held = self.board.unassigned_requests().next();
+        let held_asks = held.map(|request| (request.query, request.driven));
+        let Some((query, driven)) = held_asks.or(offered) else {
+            return Ok(());
+        };
+        let in_use = self.board.walks_in_flight().count();
+        let waiting: u32 = self.board.walks_in_flight().map(|walk| walk.requests).sum();
+        let mut in_flight = self.board.walks_in_flight();
+        let may_share = in_flight.any(|walk| self.must_share(walk, &query, &driven));
+        let slot_is_free = in_use < self.slot_count as usize;
+        if waiting >= self.limits.miss_entries || !(slot_is_free || may_share) {
+            return Ok(());
+        }
+        let stall = Stall::Unassigned {
+            slots: self.slot_count,
+            in_use,
+            waiting,
+            cycles: self.limits.stall_cycles,
+        };
+        let mut mismatch = self.stalled(cycle, stall);
+        mismatch.op = held.map(|request| request.op);
+        mismatch.query = Some(query);
+        Err(mismatch)
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Fences: how long one may wait, what an overtaken walk must not do, and replays.
+
+use super::Checker;
+use crate::addr::{Gpa, Gva};
+use crate::bench::memory_request::{MemoryRequest, Read};
+use crate::bench::mismatch::{
+    ActionAfterFence, FenceEvent, Mismatch, NoReplayReason, OvertakenUse, PortViolation,
+    ReplayViolation, Violation,
+};
+use crate::bench::scoreboard::Overtaken;
+use crate::dut::Outputs;
+use crate::golden::{self, Mapping};
+use crate::mmu::{Extent, Fault, Fence, Position, Purpose, Query};
+
+impl Checker {
+    /// The device has accepted a fence.
+    pub fn fence(&mut self, fence: &Fence, cycle: u64) {
+        let number = self.board.fence(fence, cycle);
+        self.tlb.on_fence(fence, number, cycle);
+        if let Some(caches) = &mut self.walk_caches {
+            caches.on_fence(fence, number);
+        }
+        if let Some(l2_tlb) = &mut self.l2_tlb {
+            l2_tlb.on_fence(fence, !self.board.has_unassigned());
+        }
+        self.drop_invalidated();
+    }
+
+    /// Checks that a fence may wait. docs/ports.md allows that while a memory request of a walk that
+    /// the fence matches is offered and not accepted. `offered`: the slot of the memory request that
+    /// is offered and not accepted, if there is one.
+    pub fn fence_waits(
+        &self,
+        fence: &Fence,
+        offered: Option<u8>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let walk = offered.and_then(|slot| self.board.walk_in(slot));
+        if walk.is_some_and(|walk| walk.is_matched_by(fence)) {
+            return Ok(());
+        }
+        let violation = PortViolation::FenceStalled { fence: *fence };
+        Err(Mismatch::new(cycle, Violation::Port(violation)))
+    }
+
+    /// Drops what fences have invalidated, once no request is in flight that came before them.
+    pub(super) fn drop_invalidated(&mut self) {
+        if self.board.is_empty() {
+            self.tlb.drop_invalidated();
+            if let Some(caches) = &mut self.walk_caches {
+                caches.drop_invalidated();
+            }
+        }
+    }
+
+    /// Returns the mismatch of a memory request that an overtaken walk has made after the fence.
+    #[cold]
+    pub(super) fn read_after_fence(
+        &self,
+        walk: usize,
+        read: &Read,
+        by: FenceEvent,
+    ) -> Box<Mismatch> {
+        let id = self.board.id_of(walk).unwrap_or_default();
+        let (_, before) = self
+            .board
+            .walk(walk)
+            .reads
+            .split_last()
+            .unwrap_or((read, &[]));
+        let observed = ActionAfterFence::Request {
+            request: MemoryRequest::of(read).behind(before),
+            cycle: read.cycle,
+        };
+        let violation = Violation::AfterFence { by, observed };
+        let mut mismatch = self.mismatch(id, read.cycle, violation);
+        mismatch.wrong_read = Some(before.len());
+        mismatch
+    }
+
+    /// Returns the fence if a walk owes its requests a replay: the fence has overtaken the walk before
+    /// memory had answered all its requests. What the walk has read must be what the golden walk
+    /// begins with.
+    pub(super) fn check_replay(
+        &mut self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+    ) -> Result<Option<FenceEvent>, Box<Mismatch>> {
+        let state = self.board.walk(walk);
+        let Some(Overtaken { answered, by }) = state.overtaken else {
+            return Ok(None);
+        };
+        let mut memory = self.replay(state).truncated(answered);
+        let _ = golden::walk(self.format, query, &mut memory, &mut ());
+        if !memory.asks_on() {
+            return Ok(None);
+        }
+        self.board.walk_mut(walk).replayed = Some(by);
+        // The response to a request in flight is dropped. The request must be right all the same.
+        match self.walk_caches {
+            None => self.judge(walk, id, query, cycle, &mut ()).map(drop)?,
+            Some(_) => self
+                .judge_with_caches(walk, id, query, cycle, &mut ())
+                .map(drop)?,
+        }
+        if self.with_steps {
+            self.check_steps(walk, id, cycle, answered)?;
+        }
+        let look_up = self.board.walk_mut(walk).look_up.take();
+        if let (Some(caches), Some(look_up)) = (&mut self.walk_caches, look_up) {
+            caches.must_mut().on_abandoned(look_up, by.cycle);
+        }
+        Ok(Some(by))
+    }
+
+    /// Checks a replay: a fence has overtaken its request, and it has no payload but the gVA.
+    #[cold]
+    pub(super) fn check_is_replay(
+        &self,
+        id: u8,
+        outputs: &Outputs,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let Some(request) = self.board.request(id) else {
+            return Ok(());
+        };
+        let reason = match request.walk.map(|walk| self.board.walk(walk)) {
+            Some(walk) if walk.replayed.is_some() => None,
+            Some(walk) => Some(match walk.overtaken {
+                Some(overtaken) => NoReplayReason::WalkEnded(overtaken.by),
+                None => NoReplayReason::WalkNotOvertaken,
+            }),
+            None if request.overtaken.is_some() => None,
+            None => Some(NoReplayReason::RequestNotOvertaken),
+        };
+        let expected = request.query.gva;
+        let observed = Gva(outputs.rsp_gva);
+        let violation = match reason {
+            Some(reason) => ReplayViolation::Unexpected(reason),
+            None if observed == expected && outputs.is_bare_replay() => return Ok(()),
+            None => ReplayViolation::Fields { expected, observed },
+        };
+        Err(self.mismatch(id, cycle, Violation::Replay(violation)))
+    }
+
+    /// Checks that no fence has matched the result of a shared walk before the request was accepted.
+    pub(super) fn check_not_stale(
+        &self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        fences: u64,
+        found: &Result<Mapping, Fault>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        let names = |fence: &Fence| match found {
+            Ok(mapping) => fence.names(query.context.space(), &mapping.extent(query.gva)),
+            Err(Fault {
+                at:
+                    Position::Host {
+                        gpa,
+                        purpose: Purpose::Data,
+                        ..
+                    },
+                ..
+            }) => self.names_surely(fence, query, *gpa),
+            Err(_) => false,
+        };
+        let stale = self
+            .board
+            .walk(walk)
+            .fences
+            .iter()
+            .find(|(number, fence)| *number <= fences && names(fence));
+        match stale {
+            None => Ok(()),
+            Some((number, fence)) => {
+                let violation = Violation::Overtaken {
+                    by: self.board.event_of(*number, fence),
+                    observed: OvertakenUse::Answered,
+                };
+                Err(self.mismatch(id, cycle, violation))
+            }
+        }
+    }
+
+    /// Returns true if a fence certainly matches the translation of a request, of which only the gPA
+    /// is known.
+    fn names_surely(&self, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
+        let smallest = self.format.geometry().offset_width;
+        let extent = Extent {
+            gva: query.gva,
+            gpa,
+            guest_size: smallest,
+            host_size: smallest,
+            // The page may be global, and a fence with an ASID does not match it then.
+            global: self.format.has_global_pages(),
+        };
+        fence.names(query.context.space(), &extent)
+    }
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The walks: their memory requests, steps and results against the golden walk over the same words.
+
+use super::Checker;
+use crate::bench::memory_request::{MemoryRequest, Read, RequestCounts};
+use crate::bench::mismatch::{
+    AssignmentViolation, ExpectedRequest, FillViolation, Mismatch, NoFillReason, ObservedRequest,
+    RequestEvent, Violation, WalkCacheHit, WalkCacheViolation, WalkEnd,
+};
+use crate::bench::replay_memory::{Difference, ReplayMemory};
+use crate::bench::scoreboard::{Judged, Overtaken, Walk};
+use crate::bench::steps::{self, StepRecord};
+use crate::dut::Done;
+use crate::golden::{self, Mapping, StepLog};
+use crate::mmu::{Fault, Query};
+
+/// Memory requests after which a walk is checked while it goes on: twice those of the longest walk
+/// without updates, and a power of two.
+const LONG_WALK: usize = 64;
+
+/// A walk that has ended, with what it found by the golden model.
+pub(in crate::bench) struct Ended {
+    /// The record of the walk.
+    pub walk: usize,
+    pub query: Query,
+    pub found: Result<Mapping, Fault>,
+}
+
+impl Checker {
+    /// Returns the words that a walk was given, as memory for the golden walk.
+    pub(super) fn replay<'a>(&self, walk: &'a Walk) -> ReplayMemory<'a> {
+        ReplayMemory::new(self.format, &walk.reads, &walk.reported)
+    }
+
+    /// Memory has accepted a memory request of a slot.
+    #[inline]
+    pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
+        let Some(record) = self.board.record_in(slot) else {
+            return Err(Self::read_of_no_walk(slot, read));
+        };
+        let walk = self.board.walk_mut(record);
+        if walk.ended {
+            return Err(Self::read_of_no_walk(slot, read));
+        }
+        walk.reads.push(*read);
+        let count = walk.reads.len();
+        if let Some(Overtaken { by, .. }) = walk.overtaken
+            && by.cycle < read.cycle
+        {
+            return Err(self.read_after_fence(record, read, by));
+        }
+        if let Err(violation) = self.turns.on_request(slot) {
+            return Err(self.late_request(record, violation, read.cycle));
+        }
+        if count >= LONG_WALK && count.is_power_of_two() {
+            return self.check_long_walk(record, read.cycle);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn late_request(&self, walk: usize, violation: Violation, cycle: u64) -> Box<Mismatch> {
+        match (&violation, self.board.id_of(walk)) {
+            (Violation::Stalled(_), Some(id)) => self.mismatch(id, cycle, violation),
+            _ => Mismatch::new(cycle, violation),
+        }
+    }
+
+    /// Memory has answered a slot in a cycle. If the slot offers its next memory request in the same
+    /// cycle, [`Checker::wants_request`] comes before that request.
+    #[inline]
+    pub fn served(&mut self, slot: u8, cycle: u64) {
+        self.turns.on_want(slot);
+        self.board.reply(slot, cycle);
+    }
+
+    /// A slot wants its next memory request from now on.
+    #[inline]
+    pub fn wants_request(&mut self, slot: u8) {
+        self.turns.on_want(slot);
+    }
+
+    /// Checks a long walk while it goes on: it may have lost updates, but must follow the golden
+    /// walk.
+    #[cold]
+    fn check_long_walk(&self, walk: usize, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let state = self.board.walk(walk);
+        let query = state.query;
+        let mut memory = self.replay(state);
+        let _ = golden::walk(self.format, &query, &mut memory, &mut ());
+        match self.board.id_of(walk) {
+            Some(id) if !memory.differs_behind_the_last() => {
+                self.judge(walk, id, &query, cycle, &mut ()).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn read_of_no_walk(slot: u8, read: &Read) -> Box<Mismatch> {
+        let violation = Violation::Reads {
+            expected: ExpectedRequest::NoWalk { slot },
+            observed: ObservedRequest::Request {
+                request: MemoryRequest::of(read),
+                place: None,
+                cycle: read.cycle,
+            },
+        };
+        Box::new(Mismatch {
+            reads: vec![*read],
+            wrong_read: Some(0),
+            ..*Mismatch::new(read.cycle, violation)
+        })
+    }
+
+    /// Checks the result of a walk, which is given to a request. At the first request of the walk it
+    /// is compared with the golden walk, whose steps go to `log`; the end of the walk is returned.
+    pub fn done<L: StepLog>(
+        &mut self,
+        done: &Done,
+        cycle: u64,
+        log: &mut L,
+    ) -> Result<Option<Ended>, Box<Mismatch>> {
+        let Some(request) = self.board.request(done.id) else {
+            return Err(Self::no_request(done.id, cycle, RequestEvent::WalkResult));
+        };
+        let wrong = |checker: &Self, violation| Err(checker.mismatch(done.id, cycle, violation));
+        let walk = self.board.record_in(done.slot);
+        let (Some(walk), true) = (walk, request.walk == walk) else {
+            let violation = AssignmentViolation::OtherResult { slot: done.slot };
+            return wrong(self, Violation::WrongWalk(violation));
+        };
+        let query = request.query;
+        let mut ended = None;
+        let replayed = match self.board.walk(walk).replayed {
+            None => self.check_replay(walk, done.id, &query, cycle)?,
+            replayed => replayed,
+        };
+        if let Some(by) = replayed {
+            if done.fill {
+                let reason = NoFillReason::Overtaken(by);
+                return wrong(self, Violation::Fill(FillViolation::Unexpected(reason)));
+            }
+        } else if self.board.walk(walk).judged.is_none() {
+            let found = match self.walk_caches {
+                None => self.judge(walk, done.id, &query, cycle, log)?,
+                Some(_) => self.judge_with_caches(walk, done.id, &query, cycle, log)?,
+            };
+            ended = Some(Ended { walk, query, found });
+            let reads = self.board.walk(walk).reads.len();
+            self.board.walk_mut(walk).judged = Some(Judged {
+                query,
+                reads,
+                found,
+            });
+            if self.with_steps {
+                self.check_steps(walk, done.id, cycle, reads)?;
+            }
+            let fill_is_legal =
+                found.is_ok_and(|mapping| self.may_fill(walk, &query, &mapping, done.fill, cycle));
+            if done.fill && !fill_is_legal {
+                let reason = self.why_no_fill(walk, &query, &found);
+                return wrong(self, Violation::Fill(FillViolation::Unexpected(reason)));
+            }
+            let translated = query.context.guest.levels + query.context.host.levels > 0;
+            if !done.fill
+                && found.is_ok()
+                && translated
+                && !self.board.walk(walk).is_overtaken_for(&query)
+            {
+                return wrong(self, Violation::Fill(FillViolation::Missing));
+            }
+        } else if done.fill {
+            return wrong(self, Violation::Fill(FillViolation::Repeated));
+        }
+        self.board.give(walk);
+        Ok(ended)
+    }
+
+    /// Compares a walk with the golden walk over the words that the device was given. Returns the
+    /// end of the golden walk.
+    pub(super) fn judge<L: StepLog>(
+        &self,
+        walk: usize,
+        id: u8,
+        query: &Query,
+        cycle: u64,
+        log: &mut L,
+    ) -> Result<Result<Mapping, Fault>, Box<Mismatch>> {
+        let state = self.board.walk(walk);
+        let mut memory = self.replay(state);
+        let found = golden::walk(self.format, query, &mut memory, log);
+        // An overtaken walk has made all requests that it was to make before the fence.
+        if state.replayed.is_some() && memory.asks_on() {
+            return Ok(found);
+        }
+        let (next, difference) = memory.end();
+        if difference.is_none() && next == state.reads.len() {
+            return Ok(found);
+        }
+        Err(self.wrong_reads(walk, id, cycle, (next, difference), &found))
+    }
+
+    /// Returns the mismatch of a walk that differs from the golden walk over the same words after
+    /// `next` memory requests. `found` is the end of the golden walk, if the device goes on behind
+    /// it; else the difference says what the golden walk calls for.
+    #[cold]
+    fn wrong_reads(
+        &self,
+        walk: usize,
+        id: u8,
+        cycle: u64,
+        (next, difference): (usize, Option<Difference>),
+        found: &Result<Mapping, Fault>,
+    ) -> Box<Mismatch> {
+        let state = self.board.walk(walk);
+        let (before, behind) = state.reads.split_at(next);
+        let made = RequestCounts::of(before);
+        let observed = match behind.first() {
+            Some(read) => ObservedRequest::behind(read, before),
+            None => ObservedRequest::End(WalkEnd {
+                made,
+                id,
+                response: None,
+            }),
+        };
+        let violation = match (difference, found) {
+            // A word that the device has not asked for is an error to the golden walk.
+            (Some(Difference::Request(wanted)), Err(fault)) => Violation::Reads {
+                expected: ExpectedRequest::Request {
+                    request: wanted.behind(before),
+                    at: fault.at,
+                },
+                observed,
+            },
+            (Some(Difference::WalkCache), _) => {
+                Violation::WalkCache(WalkCacheViolation::NothingSkipped {
+                    place: state.place_of(next),
+                    hit: (state.reported.get(next)).and_then(|step| WalkCacheHit::of(&step.step)),
+                    observed,
+                })
+            }
+            _ => Violation::Reads {
+                expected: ExpectedRequest::End {
+                    made,
+                    outcome: golden::answer(found),
+                },
+                observed,
+            },
+        };
+        let mut mismatch = self.mismatch(id, cycle, violation);
+        mismatch.wrong_read = Some(next);
+        mismatch
+    }
+
+    /// Compares the steps that the device has reported of a walk with the golden walk over the same
+    /// words. A fence had overtaken the walk after the first `kept` of them: the others were dropped.
+    pub(super) fn check_steps(
+        &self,
+        walk: usize,
+        id: u8,
+        cycle: u64,
+        kept: usize,
+    ) -> Result<(), Box<Mismatch>> {
+        let state = self.board.walk(walk);
+        let mut memory = self.replay(state);
+        let mut golden = Vec::new();
+        // Requests that share the walk differ in the offset.
+        let _ = golden::walk(self.format, &state.query, &mut memory, &mut golden);
+        let mut expected = steps::expected(&golden);
+        expected.truncate(state.reads.len());
+        for dropped in expected.iter_mut().skip(kept) {
+            *dropped = dropped.dropped();
+        }
+        let reported = &state.reported;
+        let pair = |n: usize| {
+            let reported = reported.get(n).map(|step| StepRecord::reported(&step.step));
+            (expected.get(n).copied(), reported)
+        };
+        let wrong = (0..expected.len().max(reported.len())).find(|&n| {
+            let (expected, reported) = pair(n);
+            expected != reported
+        });
+        match wrong {
+            None => Ok(()),
+            Some(n) => {
+                let (expected, observed) = pair(n);
+                let violation = Violation::Steps {
+                    place: state.place_of(n),
+                    expected,
+                    observed,
+                };
+                let mut mismatch = self.mismatch(id, cycle, violation);
+                mismatch.wrong_read = Some(n);
+                Err(mismatch)
+            }
+        }
+    }
+
+    /// Notes what a walk has found: a later hit may give it. Returns true if the TLB may contain it.
+    fn may_fill(
+        &mut self,
+        walk: usize,
+        query: &Query,
+        mapping: &Mapping,
+        fills: bool,
+        cycle: u64,
+    ) -> bool {
+        let fences = &self.board.walk(walk).fences;
+        let found = self.tlb.on_walk(query, mapping, fences, fills, cycle);
+        let Some(found) = found.filter(|found| found.is_valid) else {
+            return false;
+        };
+        if fills && let Some(l2_tlb) = &mut self.l2_tlb {
+            let waiting = self.board.unassigned_requests();
+            let waiting = waiting.map(|request| &request.query);
+            l2_tlb.on_fill(query, found.page, &found.mapping, waiting);
+        }
+        true
+    }
+
+    /// Returns the reason why the TLB must not contain what a walk has found.
+    #[cold]
+    fn why_no_fill(
+        &self,
+        walk: usize,
+        query: &Query,
+        found: &Result<Mapping, Fault>,
+    ) -> NoFillReason {
+        let space = query.context.space();
+        let mapping = match found {
+            Ok(mapping) => mapping,
+            Err(fault) => return NoFillReason::Fault(*fault),
+        };
+        let extent = mapping.extent(query.gva);
+        let mut fences = self.board.walk(walk).fences.iter();
+        match fences.find(|(_, fence)| fence.names(space, &extent)) {
+            Some((number, fence)) => NoFillReason::Invalidated(self.board.event_of(*number, fence)),
+            None => NoFillReason::StagesOff,
+        }
+    }
+}
