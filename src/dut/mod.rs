@@ -5,9 +5,11 @@ mod bridge;
 // The build script uses the rest of it.
 #[allow(dead_code)]
 mod build;
+pub mod description;
 mod event;
 mod event_layout;
 pub mod library;
+pub mod socket;
 pub mod variants;
 
 use std::fs::{self, OpenOptions};
