@@ -564,6 +564,30 @@ def event_layout():
     return lines
 
 
+def socket_ports():
+    """The ports of the socket of foreign devices, in Rust."""
+    names = {"Cfg.IdWidth": "Id", "Cfg.GvaWidth": "Gva", "Cfg.GpaWidth": "Gpa"}
+    names |= {"Cfg.HpaWidth": "Hpa", "Cfg.AsidWidth": "Asid", "Cfg.VmidWidth": "Vmid"}
+    names |= {"Cfg.SlotWidth": "Slot", "Cfg.LevelWidth": "Level", "Cfg.PteWidth": "Pte"}
+
+    def row(name, is_input, width):
+        end = "i" if is_input else "o"
+        kind = f"Width::{names[width]}" if width in names else f"Width::Bits({width})"
+        side = "input" if is_input else "output"
+        return f'    {side}("{name}", "{name}_{end}", {kind}),'
+
+    lines = []
+    for port in FLAT:
+        if port.name == "walk_caches":
+            lines.append(row("walk_caches", True, "3"))
+            continue
+        if port.handshake:
+            lines.append(row(f"{port.name}_valid", port.is_input, "1"))
+            lines.append(row(f"{port.name}_ready", not port.is_input, "1"))
+        lines += [row(f.flat, port.is_input, f.type.width) for f in port.fields]
+    return lines
+
+
 def sentence(text):
     """The text as a sentence of its own, without links."""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
@@ -604,6 +628,7 @@ REGIONS = {
     "sim/ports.h": {"ports": model_code},
     "sim/dut_abi.h": {"inputs": lambda: c_fields(True), "outputs": lambda: c_fields(False)},
     "src/dut/bridge.rs": {"inputs": lambda: bridge(True), "outputs": lambda: bridge(False)},
+    "src/dut/socket.rs": {"ports": socket_ports},
     "src/dut/event_layout.rs": {"event record": event_layout},
     "docs/ports.md": {
         "parameters": parameter_page,

@@ -5,10 +5,12 @@ mod bridge;
 // The build script uses the rest of it.
 #[allow(dead_code)]
 mod build;
+pub mod description;
 mod event;
 mod event_layout;
 pub mod library;
 pub mod microarchitecture;
+pub mod socket;
 pub mod variants;
 
 use std::fs::{self, OpenOptions};

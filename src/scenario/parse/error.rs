@@ -7,13 +7,13 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// Bytes of the text.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
-pub(super) type Result<T> = std::result::Result<T, Box<Problem>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<Problem>>;
 
 /// Something wrong at a place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     message: String,
     span: Span,
     label: String,
@@ -23,7 +23,7 @@ pub(super) struct Problem {
 
 impl Problem {
     /// An error with its message.
-    pub(super) fn at(span: &Span, message: impl Into<String>) -> Box<Self> {
+    pub(crate) fn at(span: &Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self {
             message: message.into(),
             span: span.clone(),
@@ -34,25 +34,25 @@ impl Problem {
     }
 
     /// The correction, shown at the place of the error.
-    pub(super) fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
+    pub(crate) fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
         self.label = label.into();
         self
     }
 
     /// Another place that has to do with it.
-    pub(super) fn also(mut self: Box<Self>, span: &Span, label: impl Into<String>) -> Box<Self> {
+    pub(crate) fn also(mut self: Box<Self>, span: &Span, label: impl Into<String>) -> Box<Self> {
         self.also = Some((span.clone(), label.into()));
         self
     }
 
     /// The action that corrects the error.
-    pub(super) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
+    pub(crate) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
         self.help = Some(help.into());
         self
     }
 
     /// The text is not TOML.
-    pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Box<Self> {
+    pub(crate) fn syntax(error: &toml::de::Error, text: &str) -> Box<Self> {
         // An error without a place concerns the whole text: something is missing at its end.
         let span = error.span().unwrap_or(text.len()..text.len());
         let problem = Self::at(&span, format!("not TOML: {}", error.message()));
@@ -84,7 +84,7 @@ struct Shown {
 }
 
 impl ParseError {
-    pub(super) fn new(mut problem: Problem, text: &str, name: &str) -> Self {
+    pub(crate) fn new(mut problem: Problem, text: &str, name: &str) -> Self {
         problem.span = within(&problem.span, text);
         if let Some((span, _)) = &mut problem.also {
             *span = within(span, text);
@@ -166,14 +166,14 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 /// The positions of the lines of a text.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// The end of each line.
     ends: Vec<usize>,
     end: usize,
 }
 
 impl Lines {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self {
             ends: text.match_indices('\n').map(|(at, _)| at).collect(),
             end: text.len(),
@@ -181,12 +181,12 @@ impl Lines {
     }
 
     /// The line that byte `at` is in, from 1.
-    pub(super) fn line_of(&self, at: usize) -> usize {
+    pub(crate) fn line_of(&self, at: usize) -> usize {
         self.ends.partition_point(|&end| end < at) + 1
     }
 
     /// Bytes of the text.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.end
     }
 }

@@ -4,7 +4,7 @@
 //! Tables and mappings of the file become words and root registers here, and a change of a mapping
 //! becomes the words that change. [`crate::tables`] does this, in the order of the file.
 
-mod error;
+pub(crate) mod error;
 mod expect;
 mod formats;
 mod handout;
@@ -12,7 +12,7 @@ mod head;
 mod layout;
 mod limits;
 mod ops;
-mod reader;
+pub(crate) mod reader;
 mod riscv;
 
 use std::io;

@@ -10,16 +10,16 @@ use super::error::{Problem, Result, Span};
 use crate::format::{Format, fits};
 
 /// A table.
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     /// The name in errors.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
     /// Its head, or all of it.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     entries: &'a DeTable<'a>,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn document(entries: &'a DeTable<'a>) -> Self {
+    pub(crate) fn document(entries: &'a DeTable<'a>) -> Self {
         Self {
             name: "the file",
             span: 0..0,
@@ -28,7 +28,7 @@ impl<'a> Table<'a> {
     }
 
     /// The keys and their places, in the order of the text.
-    pub(super) fn keys(&self) -> Vec<(&'a str, Span)> {
+    pub(crate) fn keys(&self) -> Vec<(&'a str, Span)> {
         let mut keys: Vec<_> = self
             .entries
             .keys()
@@ -38,8 +38,25 @@ impl<'a> Table<'a> {
         keys
     }
 
+    /// Every key with its value, in the order of the text. Errors about a value call it `a value`.
+    pub(crate) fn all(&self) -> Vec<(&'a str, Field<'a>)> {
+        let mut all: Vec<_> = (self.entries.iter())
+            .map(|(key, value)| {
+                let field = Field {
+                    name: "a value",
+                    key_span: key.span(),
+                    span: value.span(),
+                    value: value.get_ref(),
+                };
+                (key.get_ref().as_ref(), field)
+            })
+            .collect();
+        all.sort_by_key(|(_, field)| field.key_span.start);
+        all
+    }
+
     /// No other keys than these may be there.
-    pub(super) fn only(&self, known: &[&str]) -> Result<()> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<()> {
         for (key, span) in self.keys() {
             if !known.contains(&key) {
                 let problem = Problem::at(&span, format!("unknown key `{key}` in {}", self.name));
@@ -50,7 +67,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key, if it is there.
-    pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
+    pub(crate) fn get(&self, key: &'static str) -> Option<Field<'a>> {
         let (found, value) = self.entries.get_key_value(key)?;
         Some(Field {
             name: key,
@@ -61,7 +78,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key, which is to be `what`.
-    pub(super) fn require(&self, key: &'static str, what: &str) -> Result<Field<'a>> {
+    pub(crate) fn require(&self, key: &'static str, what: &str) -> Result<Field<'a>> {
         self.get(key).ok_or_else(|| {
             Problem::at(&self.span, format!("{} has no `{key}`", self.name))
                 .label(format!("`{key}` is missing: {what}"))
@@ -69,7 +86,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of `[[key]]`. The list is empty if there are none.
-    pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Result<Vec<Table<'a>>> {
+    pub(crate) fn tables(&self, key: &'static str, name: &'static str) -> Result<Vec<Table<'a>>> {
         match self.get(key) {
             Some(field) => field.tables(name),
             None => Ok(Vec::new()),
@@ -79,12 +96,12 @@ impl<'a> Table<'a> {
 
 /// A value, and the key that it belongs to.
 #[derive(Clone)]
-pub(super) struct Field<'a> {
-    pub(super) name: &'static str,
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'static str,
     /// The place of the key. Every element of a list shares it.
-    pub(super) key_span: Span,
+    pub(crate) key_span: Span,
     /// The place of the value.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     value: &'a DeValue<'a>,
 }
 
@@ -102,7 +119,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value is of no kind that it may be of.
-    pub(super) fn wrong_kind(&self, expected: &str) -> Box<Problem> {
+    pub(crate) fn wrong_kind(&self, expected: &str) -> Box<Problem> {
         let problem = Problem::at(
             &self.span,
             format!("`{}` cannot be {}", self.name, self.kind()),
@@ -117,7 +134,7 @@ impl<'a> Field<'a> {
     }
 
     /// An error about the value. `legal` is what would be right.
-    pub(super) fn wrong(
+    pub(crate) fn wrong(
         &self,
         message: impl Into<String>,
         legal: impl Into<String>,
@@ -126,47 +143,47 @@ impl<'a> Field<'a> {
     }
 
     /// Returns true if the value is this string.
-    pub(super) fn is_text(&self, text: &str) -> bool {
+    pub(crate) fn is_text(&self, text: &str) -> bool {
         self.value.as_str() == Some(text)
     }
 
-    pub(super) fn is_string(&self) -> bool {
+    pub(crate) fn is_string(&self) -> bool {
         self.value.is_str()
     }
 
-    pub(super) fn is_integer(&self) -> bool {
+    pub(crate) fn is_integer(&self) -> bool {
         self.value.is_integer()
     }
 
-    pub(super) fn is_table(&self) -> bool {
+    pub(crate) fn is_table(&self) -> bool {
         self.value.is_table()
     }
 
-    pub(super) fn string(&self, expected: &str) -> Result<&'a str> {
+    pub(crate) fn string(&self, expected: &str) -> Result<&'a str> {
         self.value.as_str().ok_or_else(|| self.wrong_kind(expected))
     }
 
-    pub(super) fn boolean(&self) -> Result<bool> {
+    pub(crate) fn boolean(&self) -> Result<bool> {
         self.value
             .as_bool()
             .ok_or_else(|| self.wrong_kind("true or false"))
     }
 
     /// A number from `least` to `most`.
-    pub(super) fn number(&self, least: u64, most: u64) -> Result<u64> {
+    pub(crate) fn number(&self, least: u64, most: u64) -> Result<u64> {
         self.integer(least, most, || format!("{least} to {most}"))
     }
 
-    pub(super) fn number_u32(&self, least: u32, most: u32) -> Result<u32> {
+    pub(crate) fn number_u32(&self, least: u32, most: u32) -> Result<u32> {
         Ok(self.number(least.into(), most.into())? as u32)
     }
 
-    pub(super) fn number_u16(&self, most: u16) -> Result<u16> {
+    pub(crate) fn number_u16(&self, most: u16) -> Result<u16> {
         Ok(self.number(0, most.into())? as u16)
     }
 
     /// An address, `width` bits wide.
-    pub(super) fn address(&self, kind: &str, width: u32) -> Result<u64> {
+    pub(crate) fn address(&self, kind: &str, width: u32) -> Result<u64> {
         let most = u64::MAX >> (64 - width);
         self.integer(0, most, || {
             format!("{kind} has {width} bits: 0x0 to 0x{most:X}")
@@ -174,13 +191,13 @@ impl<'a> Field<'a> {
     }
 
     /// A page, by its first address.
-    pub(super) fn page(&self, kind: &str, width: u32, format: Format) -> Result<u64> {
+    pub(crate) fn page(&self, kind: &str, width: u32, format: Format) -> Result<u64> {
         let address = self.address(kind, width)?;
         self.aligned(kind, address, format.geometry().page_bytes(), "pages")
     }
 
     /// An address that is a multiple of `unit`, which is the size of `what`.
-    pub(super) fn aligned(&self, kind: &str, address: u64, unit: u64, what: &str) -> Result<u64> {
+    pub(crate) fn aligned(&self, kind: &str, address: u64, unit: u64, what: &str) -> Result<u64> {
         if address.is_multiple_of(unit) {
             return Ok(address);
         }
@@ -191,7 +208,7 @@ impl<'a> Field<'a> {
         ))
     }
 
-    pub(super) fn word(&self, format: Format) -> Result<u64> {
+    pub(crate) fn word(&self, format: Format) -> Result<u64> {
         let width = format.geometry().pte_width;
         let most = u64::MAX >> (64 - width);
         self.integer(0, most, || {
@@ -213,7 +230,7 @@ impl<'a> Field<'a> {
     }
 
     /// Reads one of several names.
-    pub(super) fn choice<T: Clone>(&self, what: &str, options: &[(&str, T)]) -> Result<T> {
+    pub(crate) fn choice<T: Clone>(&self, what: &str, options: &[(&str, T)]) -> Result<T> {
         let names: Vec<&str> = options.iter().map(|&(name, _)| name).collect();
         let name = self.string(&one_of(&names))?;
         match options.iter().find(|&&(option, _)| option == name) {
@@ -223,7 +240,7 @@ impl<'a> Field<'a> {
     }
 
     /// An error about an unknown name.
-    pub(super) fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Box<Problem> {
+    pub(crate) fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Box<Problem> {
         let problem = Problem::at(&self.span, format!("unknown {what} `{name}`"));
         if looks_like_number(name) {
             return problem.label("write a number without quotes");
@@ -231,7 +248,7 @@ impl<'a> Field<'a> {
         suggest(problem, name, known, "known")
     }
 
-    pub(super) fn array(&self, expected: &str) -> Result<Vec<Field<'a>>> {
+    pub(crate) fn array(&self, expected: &str) -> Result<Vec<Field<'a>>> {
         let array = self
             .value
             .as_array()
@@ -246,7 +263,7 @@ impl<'a> Field<'a> {
     }
 
     /// A table, which errors call `name`.
-    pub(super) fn table(&self, name: &'static str) -> Result<Table<'a>> {
+    pub(crate) fn table(&self, name: &'static str) -> Result<Table<'a>> {
         match self.value {
             DeValue::Table(entries) => Ok(Table {
                 name,
@@ -258,7 +275,7 @@ impl<'a> Field<'a> {
     }
 
     /// A list of tables, each of which errors call `name`.
-    pub(super) fn tables(&self, name: &'static str) -> Result<Vec<Table<'a>>> {
+    pub(crate) fn tables(&self, name: &'static str) -> Result<Vec<Table<'a>>> {
         if self.is_table() {
             return Err(Problem::at(
                 &self.key_span,
@@ -287,7 +304,7 @@ fn looks_like_number(text: &str) -> bool {
 }
 
 /// `a`, `b` or `c`.
-pub(super) fn one_of(names: &[&str]) -> String {
+pub(crate) fn one_of(names: &[&str]) -> String {
     let mut text = String::new();
     for (i, name) in names.iter().enumerate() {
         let before = match i {
@@ -327,7 +344,7 @@ fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
     // rows[i][j] is the distance of the first i of a from the first j of b.
@@ -350,7 +367,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The address after `count` pieces of `size` bytes at `start`, if they fit into `width` bits.
-pub(super) fn end_of(start: u64, count: u64, size: u64, width: u32) -> Option<u64> {
+pub(crate) fn end_of(start: u64, count: u64, size: u64, width: u32) -> Option<u64> {
     let end = count.checked_mul(size)?.checked_add(start)?;
     (end == 0 || fits(end - 1, width)).then_some(end)
 }
