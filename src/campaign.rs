@@ -10,6 +10,7 @@ use std::thread;
 
 use crate::bench::{Failed, Stats, run};
 use crate::coverage::{Bins, Coverage, CoverageCollector, Goal, InOrder, Run};
+use crate::dut::description::Visibility;
 use crate::dut::variants::{IllegalParameter, Variant};
 use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::fnv::fnv1a;
@@ -41,6 +42,8 @@ pub struct Campaign {
     pub device: Option<&'static Variant>,
     /// The devices that its scenarios take in turn, if any: [`stimulus::devices`].
     pub devices: Vec<&'static Variant>,
+    /// The outputs of the devices that the checks use.
+    pub visibility: Visibility,
 }
 
 /// A bias of the stimulus towards bins that were not hit.
@@ -172,6 +175,9 @@ impl Campaign {
         if !self.devices.is_empty() {
             command.push_str(&format!(" --devices {}", self.devices.len()));
         }
+        if self.visibility != Visibility::Steps {
+            command.push_str(&format!(" --visibility {}", self.visibility));
+        }
         command
     }
 
@@ -209,14 +215,16 @@ impl Campaign {
     /// Scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = stimulus::accesses_of(number, self.count);
-        stimulus::scenario_toward(
+        let mut scenario = stimulus::scenario_toward(
             self.profile,
             self.seed,
             number,
             accesses,
             self.goals(),
             self.device_of(number),
-        )
+        );
+        scenario.machine.visibility = self.visibility;
+        scenario
     }
 
     fn goals(&self) -> &[Goal] {

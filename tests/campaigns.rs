@@ -185,6 +185,7 @@ fn campaign(count: u64, jobs: usize) -> Campaign {
         lean: None,
         device: None,
         devices: Vec::new(),
+        visibility: nestwalk::dut::description::Visibility::Steps,
     }
 }
 

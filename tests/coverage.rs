@@ -40,6 +40,7 @@ fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
         lean: None,
         device: None,
         devices: Vec::new(),
+        visibility: nestwalk::dut::description::Visibility::Steps,
     }
 }
 

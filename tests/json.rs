@@ -566,6 +566,7 @@ fn failing(folder: &Folder, page: &mut Page) {
         lean: None,
         device: Some(&VARIANTS[0]),
         devices: Vec::new(),
+        visibility: nestwalk::dut::description::Visibility::Steps,
     };
     let devices = || Devices::chosen(choose);
     let never = AtomicBool::new(false);

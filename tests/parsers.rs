@@ -191,6 +191,7 @@ fn campaign(profile: Profile) -> Campaign {
         lean: None,
         device: None,
         devices: Vec::new(),
+        visibility: nestwalk::dut::description::Visibility::Steps,
     }
 }
 

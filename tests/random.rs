@@ -355,6 +355,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             lean: None,
             device: None,
             devices: Vec::new(),
+            visibility: nestwalk::dut::description::Visibility::Steps,
         };
         let outcome = campaign.run(&|_| {}, &AtomicBool::new(false)).unwrap();
         if let Some((number, failed)) = &outcome.failed {
@@ -379,6 +380,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         lean: None,
         device: None,
         devices: Vec::new(),
+        visibility: nestwalk::dut::description::Visibility::Steps,
     };
     // Interrupted when the third scenario is over.
     let interrupt = AtomicBool::new(false);

@@ -240,6 +240,7 @@ impl Violation {
             },
             Violation::WalkResponse(violation) => match violation {
                 ResponseViolation::Outcome { expected, .. } => of_outcome(expected, format, virt),
+                ResponseViolation::NotLegal { .. } => Clause::of_walk(format, virt),
                 ResponseViolation::Gva { .. } | ResponseViolation::Malformed(_) => {
                     Clause::Ports("Request and response")
                 }
@@ -373,7 +374,7 @@ pub struct WalkEnd {
 }
 
 /// How a response differs, of a walk or in its fields.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ResponseViolation {
     /// The outcome differs.
     Outcome {
@@ -381,6 +382,13 @@ pub enum ResponseViolation {
         expected: Outcome,
         /// In the response.
         observed: Outcome,
+    },
+    /// No golden walk over words that the device was given has the outcome.
+    NotLegal {
+        /// Outcomes of golden walks over such words. There may be more.
+        legal: Vec<Outcome>,
+        /// In the response; none is a fault of which the device does not tell the kind.
+        observed: Option<Outcome>,
     },
     /// The response has another gVA than the request.
     Gva {
@@ -733,6 +741,13 @@ pub enum Stall {
         slot: u8,
         /// Cycles with nothing on the memory port for which it may wait.
         cycles: u64,
+    },
+    /// Requests get no response, and memory requests go on.
+    Livelock {
+        /// Memory requests since the last request, response or fence.
+        requests: u64,
+        /// The most that the walks of the requests in flight may make.
+        most: u64,
     },
     /// A request is not assigned to a walk, though there is room for it.
     Unassigned {

@@ -9,6 +9,7 @@ mod driver;
 pub mod memory_request;
 mod memory_server;
 pub mod mismatch;
+mod port_checker;
 mod replay_memory;
 mod reported;
 mod requests;

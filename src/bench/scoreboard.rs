@@ -44,6 +44,37 @@ pub struct Request {
 }
 
 impl Request {
+    /// Returns a request that the device accepts in a cycle, after so many fences. `must_hit`: the
+    /// page by which the TLB must answer it.
+    pub(super) fn new(
+        id: u8,
+        op: usize,
+        query: &Query,
+        driven: &Context,
+        accepted: u64,
+        fences: u64,
+        must_hit: Option<CertainPage>,
+    ) -> Self {
+        Self {
+            op,
+            id,
+            query: *query,
+            driven: *driven,
+            accepted,
+            is_coalesced: false,
+            by_l2: false,
+            fences,
+            walk: None,
+            must_hit,
+            overtaken: None,
+        }
+    }
+
+    /// Returns the number of fences before the request.
+    pub(super) fn fences_before(&self) -> u64 {
+        self.fences
+    }
+
     /// Returns true if the request has been assigned to a walk.
     pub fn has_walk(&self) -> bool {
         self.walk.is_some()
@@ -184,6 +215,11 @@ impl Scoreboard {
     /// Returns the requests that are not assigned to a walk.
     pub fn unassigned_requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter().filter(|request| !request.has_walk())
+    }
+
+    /// Returns the number of requests in flight.
+    pub fn count(&self) -> usize {
+        self.requests.iter().count()
     }
 
     /// Returns true if there is no request in flight.

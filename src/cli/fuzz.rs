@@ -17,6 +17,7 @@ use crate::bench::{Failed, Failure};
 use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
+use crate::dut::description::Visibility;
 use crate::dut::variants::Variant;
 use crate::dut::{DutError, library};
 use crate::report::json::Document;
@@ -72,6 +73,11 @@ pub(super) struct Args {
     /// turn
     #[arg(long, value_name = "N", conflicts_with = "device", value_parser = clap::value_parser!(u8).range(1..=MOST_DEVICES))]
     devices: Option<u8>,
+    /// Use no more of the outputs of the devices: ports (the ports alone), attributed (also the ids
+    /// of the memory port), requests (also hits, and which walk serves which request), or steps
+    /// (also each step of each walk)
+    #[arg(long, value_name = "LEVEL", default_value = "steps", value_parser = super::visibility())]
+    visibility: Visibility,
     /// Write the code coverage of the RTL into this folder, in Verilator's format (a build with
     /// NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
@@ -165,6 +171,7 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
         coverage: args.coverage.is_some(),
         device: device(args)?,
         devices: stimulus::devices(args.profile.format, seed, drawn, lean.is_some()),
+        visibility: args.visibility,
         lean,
     };
     let mut outputs = super::outputs("--lean", &args.lean)?;

@@ -21,12 +21,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
+use crate::dut::description::Visibility;
 use crate::dut::variants::VARIANTS;
 use crate::dut::{self, Dut, DutError};
 use crate::output::{FileOutput, OutputError, Outputs};
@@ -175,6 +177,15 @@ enum CliError {
     Shard(#[from] ShardError),
     #[error("cannot write standard output: {0}")]
     Output(io::Error),
+}
+
+/// Parses a level of visibility by its name.
+fn visibility() -> impl TypedValueParser<Value = Visibility> {
+    let levels = || Visibility::ALL.into_iter();
+    PossibleValuesParser::new(levels().map(Visibility::name)).try_map(move |name| {
+        let named = levels().find(|level| level.name() == name);
+        named.ok_or("no level has this name")
+    })
 }
 
 /// The devices of a profile's format that have a name.

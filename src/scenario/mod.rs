@@ -16,6 +16,7 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::dut::description::{Description, Visibility};
 use crate::dut::microarchitecture::Microarchitecture;
 use crate::dut::variants::{IllegalParameter, SecondTlb, Variant, WalkCacheEntries};
 use crate::format::Format;
@@ -75,6 +76,8 @@ pub struct Machine {
     pub tlb2: Option<SecondTlb>,
     /// A build with RTL assertions on; see [`Variant::checked`].
     pub checked: bool,
+    /// The outputs of the device that the checks use.
+    pub visibility: Visibility,
 }
 
 impl Machine {
@@ -96,6 +99,7 @@ impl Machine {
             svadu: variant.svadu,
             tlb2: variant.tlb2,
             checked: variant.checked,
+            visibility: Visibility::Steps,
         }
     }
 
@@ -104,7 +108,11 @@ impl Machine {
     /// # Errors
     /// If no device has these parameters.
     pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
-        let variant = Variant {
+        self.unnamed_variant().interned()
+    }
+
+    fn unnamed_variant(&self) -> Variant {
+        Variant {
             name: "",
             format: self.format as u32,
             slots: self.slots,
@@ -115,8 +123,12 @@ impl Machine {
             svadu: self.svadu,
             tlb2: self.tlb2,
             checked: self.checked,
-        };
-        variant.interned()
+        }
+    }
+
+    /// Returns the description of the device, as far as the checks use its outputs.
+    pub fn description(&self) -> Description {
+        Description::of_variant(&self.unnamed_variant()).at_most(self.visibility)
     }
 
     /// Returns the figures of the device on which checks rest.

@@ -142,6 +142,10 @@ impl Writer {
             writeln!(self.out, "tlb2 = {}", second_tlb(size))?;
         }
         writeln!(self.out, "checked = {}", machine.checked)?;
+        if machine.visibility != default.visibility {
+            let visibility = string(machine.visibility.name());
+            writeln!(self.out, "visibility = {visibility}")?;
+        }
 
         let holes = match scenario.holes {
             Holes::Reject => "reject",

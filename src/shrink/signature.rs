@@ -345,6 +345,10 @@ pub(super) enum ResponseKind {
         difference: Difference,
         observed: OutcomeKind,
     },
+    NotLegal {
+        differences: Vec<Difference>,
+        observed: Option<OutcomeKind>,
+    },
     Gva,
     Malformed(MalformedResponse),
 }
@@ -443,6 +447,12 @@ impl Kind {
                 ResponseViolation::Outcome { expected, observed } => ResponseKind::Outcome {
                     difference: Difference::new(expected, observed),
                     observed: OutcomeKind::of(observed),
+                },
+                ResponseViolation::NotLegal { legal, observed } => ResponseKind::NotLegal {
+                    differences: (legal.iter())
+                        .filter_map(|one| Some(Difference::new(one, observed.as_ref()?)))
+                        .collect(),
+                    observed: observed.as_ref().map(OutcomeKind::of),
                 },
                 ResponseViolation::Gva { .. } => ResponseKind::Gva,
                 ResponseViolation::Malformed(malformed) => {

@@ -26,6 +26,7 @@ use super::mismatch::{Mismatch, PairingViolation, RequestEvent, Stall, Violation
 use super::reported;
 use super::scoreboard::{Request, Scoreboard};
 use crate::dut::Outputs;
+use crate::dut::description::Visibility;
 use crate::dut::microarchitecture::Microarchitecture;
 use crate::format::Format;
 use crate::golden::occupancy::page_walk_cache::Setup;
@@ -92,7 +93,7 @@ impl Checker {
             format,
             limits,
             slot_count: slots,
-            with_steps: machine.checked,
+            with_steps: machine.checked && machine.visibility == Visibility::Steps,
             walk_caches_ever: ever,
             tlb: Tlb::new(format, tlb_entries, limits.recent_pages),
             l2_tlb: tlb2.map(|size| L2Tlb::new(format, reported::l2_size(size))),
@@ -100,7 +101,7 @@ impl Checker {
             board: Scoreboard::new(names),
             ports: StablePorts::default(),
             turns: RoundRobin::new(names, limits.turn(ever.any()), limits.quiet_cycles),
-            progress: Progress::new(&limits),
+            progress: Progress::new(limits.idle_cycles, limits.stall_cycles),
         }
     }
 
@@ -121,19 +122,10 @@ impl Checker {
     /// The device has accepted a request. `driven`: its context as it is driven, with the fields
     /// that the device ignores.
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
-        self.board.accept(Request {
-            op,
-            id,
-            query: *query,
-            driven: *driven,
-            accepted: cycle,
-            is_coalesced: false,
-            by_l2: false,
-            fences: self.board.fence_count(),
-            walk: None,
-            must_hit: self.tlb.must_contain(query),
-            overtaken: None,
-        });
+        let fences = self.board.fence_count();
+        let must_hit = self.tlb.must_contain(query);
+        self.board
+            .accept(Request::new(id, op, query, driven, cycle, fences, must_hit));
         if let Some(l2_tlb) = &mut self.l2_tlb {
             l2_tlb.on_request(query);
         }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A device makes progress unless it waits for something.
 
-use crate::dut::microarchitecture::Microarchitecture;
-
 /// Counts the cycles in which a device makes no progress.
 pub(in crate::bench) struct Progress {
     /// Cycles for which it may be idle.
@@ -16,11 +14,11 @@ pub(in crate::bench) struct Progress {
 }
 
 impl Progress {
-    /// Returns the check of a device with these limits.
-    pub fn new(limits: &Microarchitecture) -> Self {
+    /// Returns the check of a device that may be idle, and may stall a request, for so many cycles.
+    pub fn new(idle_cycles: u32, stall_cycles: u32) -> Self {
         Self {
-            idle_cycles: limits.idle_cycles,
-            stall_cycles: limits.stall_cycles,
+            idle_cycles,
+            stall_cycles,
             idle: 0,
             stalled: 0,
         }

@@ -16,8 +16,8 @@ use super::socket::Ports;
 use super::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::mmu::{Access, Context, FaultKind};
-pub use resolve::Port;
 pub use file::{DeviceFile, DeviceFileError, TEMPLATE, TEMPLATE_TOP};
+pub use resolve::Port;
 
 /// How much a device shows. Each level has the checks of the levels below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -209,6 +209,10 @@ pub fn expected(violation: &Violation, format: Format) -> Value {
             ResponseViolation::Outcome { expected, .. } => {
                 Side::new("response").outcome(expected, format)
             }
+            ResponseViolation::NotLegal { legal, .. } => {
+                let legal = legal.iter().map(|outcome| values::outcome(outcome, format));
+                Side::new("response").with("any_of", legal.collect())
+            }
             ResponseViolation::Gva { expected, .. } => {
                 Side::new("response").with("gva", json!(expected))
             }
@@ -274,6 +278,7 @@ pub fn expected(violation: &Violation, format: Format) -> Value {
         },
         Violation::Stalled(stall) => match stall {
             Stall::Idle { .. } => Side::new("progress"),
+            Stall::Livelock { most, .. } => Side::new("response").with("most", json!(most)),
             Stall::Walk { slot, cycles } => Side::new("memory-request")
                 .slot(*slot)
                 .with("cycles", json!(cycles)),
@@ -321,6 +326,11 @@ pub fn observed(violation: &Violation, format: Format) -> Value {
             ResponseViolation::Outcome { observed, .. } => {
                 Side::new("response").outcome(observed, format)
             }
+            ResponseViolation::NotLegal {
+                observed: Some(observed),
+                ..
+            } => Side::new("response").outcome(observed, format),
+            ResponseViolation::NotLegal { observed: None, .. } => Side::new("fault"),
             ResponseViolation::Gva { observed, .. } => {
                 Side::new("response").with("gva", json!(observed))
             }
@@ -401,6 +411,9 @@ pub fn observed(violation: &Violation, format: Format) -> Value {
         },
         Violation::Stalled(Stall::Idle { cycles } | Stall::Unassigned { cycles, .. }) => {
             Side::new("nothing").with("cycles", json!(cycles))
+        }
+        Violation::Stalled(Stall::Livelock { requests, .. }) => {
+            Side::new("memory-requests").with("requests", json!(requests))
         }
         Violation::Stalled(Stall::Walk { slot, .. }) => Side::new("late").slot(*slot),
         Violation::Steps {

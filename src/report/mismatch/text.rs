@@ -313,6 +313,7 @@ fn response(violation: &ResponseViolation, format: Format) -> Sides {
                 outcome_with(observed, shown, format),
             )
         }
+        ResponseViolation::NotLegal { legal, observed } => not_legal(legal, observed, format),
         ResponseViolation::Gva { expected, observed } => Sides::new(
             format!("a response for gVA {expected}"),
             format!("a response for gVA {observed}"),
@@ -321,6 +322,29 @@ fn response(violation: &ResponseViolation, format: Format) -> Sides {
             "a well-formed response",
             port_outcome(&Err(*response), format),
         ),
+    }
+}
+
+/// Describes a response that no walk over words gives that the device was given.
+fn not_legal(legal: &[Outcome], observed: &Option<Outcome>, format: Format) -> Sides {
+    let shown = |one: &Outcome| match observed {
+        Some(observed) => Shown::of(one, observed),
+        None => Shown::default(),
+    };
+    let expected: Vec<String> = (legal.iter())
+        .map(|one| outcome_with(one, shown(one), format))
+        .collect();
+    let expected = match expected.is_empty() {
+        true => "no response: no walk over the words that memory has served ends".to_owned(),
+        false => expected.join(", or "),
+    };
+    let shown = Shown {
+        gpa: legal.iter().any(|one| shown(one).gpa),
+        trap_gva: legal.iter().any(|one| shown(one).trap_gva),
+    };
+    match observed {
+        Some(observed) => Sides::new(expected, outcome_with(observed, shown, format)),
+        None => Sides::new(expected, "a fault"),
     }
 }
 
@@ -607,6 +631,10 @@ fn stalled(stall: &Stall) -> Sides {
                  offered and returned nothing for more than {cycles} cycles since it could"
             ),
             "it has offered it only now",
+        ),
+        Stall::Livelock { requests, most } => Sides::new(
+            format!("a response after {most} memory requests at most"),
+            format!("{requests} memory requests, and no response"),
         ),
         Stall::Unassigned {
             slots,

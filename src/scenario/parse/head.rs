@@ -8,6 +8,7 @@ use super::error::{Problem, Result, Span};
 use super::limits;
 use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::Hpa;
+use crate::dut::description::Visibility;
 use crate::dut::variants::{IllegalParameter, Parameter, SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::memory::{HostMemory, Region};
@@ -42,11 +43,16 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
         "svadu",
         "tlb2",
         "checked",
+        "visibility",
     ])?;
     let format = table.require("format", &one_of(&names))?;
     let mut machine = Machine::of(format.choice("format", &formats)?);
     if let Some(checked) = table.get("checked") {
         machine.checked = checked.boolean()?;
+    }
+    if let Some(visibility) = table.get("visibility") {
+        let levels = Visibility::ALL.map(|level| (level.name(), level));
+        machine.visibility = visibility.choice("visibility", &levels)?;
     }
     if let Some(tlb) = table.get("tlb") {
         machine.tlb_entries = tlb.number_u32(1, u32::MAX)?;

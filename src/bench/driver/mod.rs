@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Clocks a device through a scenario.
 
+mod judge;
+mod observer;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::checker::{Checker, Response};
+use self::judge::Judge;
+pub use self::observer::{Observer, Walked};
 use super::draws::{Draws, Stream};
 use super::memory_request::{Read, Update};
 use super::memory_server::{Beside, MemoryServer};
-use super::mismatch::{Mismatch, PortViolation, Violation, WalkEnd};
-use super::scoreboard::{Request, Walk};
+use super::mismatch::{Mismatch, WalkEnd};
 use crate::addr::Hpa;
-use crate::dut::{Clocked, Done, Dut, DutError, Event, Inputs, Outputs, Requests, WalkStep};
-use crate::golden::{Mapping, Step, StepLog};
+use crate::dut::{Clocked, Dut, DutError, Inputs, Outputs};
 use crate::memory::HostMemory;
-use crate::mmu::{Context, Fault, Fence, Outcome, Query, WalkCaches};
+use crate::mmu::{Context, Query, WalkCaches};
 use crate::scenario::{Held, Op, Scenario, Timing};
 
 /// Cycles without anything to do after the last answer, in which nothing may come any more.
@@ -24,104 +26,6 @@ const LOOK_FOR_HANG: u64 = 256;
 /// Cycles that are checked together where nobody watches. A model fills the instruction cache by itself, so code that runs
 /// in turns with it is slow. [`LOOK_FOR_HANG`] is a multiple of it.
 const BATCH: usize = 16;
-
-/// Watches a run. Every method may be left out.
-#[allow(unused_variables)]
-pub trait Observer {
-    /// Whether the device must stop in the very cycle of a mismatch, and the other methods be called in the cycle that they
-    /// are about. If not, both may come some cycles later. A run comes to the same either way.
-    const LIVE: bool = true;
-    /// Whether [`Observer::event`] wants steps of walks; they cost time to take apart.
-    const EVENTS: bool = false;
-    /// Whether [`Observer::begun`] is called.
-    const BEGUN: bool = false;
-    /// Whether [`Observer::took`] is wanted.
-    const STEPS: bool = false;
-
-    /// At the end of a cycle, the op that is to begin next. All before it have been begun.
-    fn begun(&mut self, cycle: u64, next: usize) {}
-    /// Whether the run is to end before its time: then it comes to the figures until then. Asked from time to time.
-    fn is_interrupted(&self) -> bool {
-        false
-    }
-    /// The device has accepted a request.
-    fn accepted(&mut self, cycle: u64, request: &Request) {}
-    /// The device has answered a request with a replay: a fence has overtaken it. The request is made
-    /// again, unless it is speculative: then [`Observer::abandoned`] follows.
-    fn replayed(&mut self, cycle: u64, request: &Request) {}
-    /// The requester does not ask again for a speculative access that a fence has overtaken: the op is over.
-    fn abandoned(&mut self, cycle: u64, op: usize) {}
-    /// The device has answered a request.
-    fn answered(&mut self, cycle: u64, request: &Request, outcome: &Outcome, hit: bool) {}
-    /// The device has taken a fence.
-    fn fenced(&mut self, cycle: u64, op: usize, fence: &Fence) {}
-    /// The device has been reset: what has no answer yet gets none.
-    fn reset(&mut self) {}
-    /// Other walk caches are in use from a cycle on.
-    fn walk_caches(&mut self, cycle: u64, used: WalkCaches) {}
-    /// What was offered at a port has been taken, after so many cycles in which it was not.
-    fn waited(&mut self, what: Held, cycles: u32) {}
-    /// Memory has accepted a memory request of a slot, in which there is a walk or none.
-    fn read(&mut self, slot: u8, walk: Option<&Walk>, read: &Read) {}
-    /// Memory has answered the read or update of a slot.
-    fn replied(&mut self, cycle: u64, slot: u8) {}
-    /// Memory will answer a read or update, which it has just taken, with an error; and what will be beside it.
-    fn erred(&mut self, is_update: bool, beside: Beside) {}
-    /// A fence is offered for the first cycle, after all else of that cycle. `port`: the slot whose read or update is offered then, and
-    /// was not taken. `response`: the id of the answer that is offered.
-    fn fence_offered(&mut self, cycle: u64, fence: &Fence, port: Option<u8>, response: Option<u8>) {
-    }
-    /// A walk has taken an entry, as the device tells it.
-    fn took(&mut self, step: &WalkStep) {}
-    /// An event of the device.
-    fn event(&mut self, cycle: u64, event: &Event) {}
-    /// A request has been assigned to a walk.
-    fn assigned(&mut self, cycle: u64, request: &Request, walk: &Walk) {}
-    /// The L2 TLB has answered a request.
-    fn second_hit(&mut self, cycle: u64, request: &Request) {}
-    /// A request has been given its walk's result.
-    fn given(&mut self, cycle: u64, done: &Done) {}
-    /// A step of a walk that has ended, by the golden model; [`Observer::walked`] comes after its last.
-    fn step(&mut self, query: &Query, step: &Step) {}
-    /// A walk cache has led a walk that has ended to an entry: to that of [`Observer::step`]'s steps, of those that read or update
-    /// one, that has the number. Comes before [`Observer::walked`].
-    fn passed(&mut self, number: usize, step: &WalkStep) {}
-    /// A walk has ended, as the golden model says.
-    fn walked(&mut self, cycle: u64, walked: &Walked<'_>) {}
-}
-
-/// A walk that has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Walked<'a> {
-    /// The walk.
-    pub walk: &'a Walk,
-    /// The first request that its result is given to.
-    pub query: Query,
-    /// The result of the walk, by the golden model.
-    pub found: Result<Mapping, Fault>,
-    /// The TLB is filled with it.
-    pub fill: bool,
-}
-
-/// Hands the steps of a walk to an observer.
-struct Steps<'a, O> {
-    observer: &'a mut O,
-    query: Option<Query>,
-}
-
-impl<O: Observer> StepLog for Steps<'_, O> {
-    #[inline]
-    fn step(&mut self, step: Step) {
-        if let Some(query) = &self.query {
-            self.observer.step(query, &step);
-        }
-    }
-}
-
-/// Nobody watches.
-impl Observer for () {
-    const LIVE: bool = false;
-}
 
 /// Figures of a run, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -369,7 +273,7 @@ struct Run<'a> {
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
     requester: Requester,
-    checker: Checker,
+    checker: Judge,
     /// The figures up to the last cycle that was judged; but the edits are those of all.
     stats: Stats,
     inputs: Inputs,
@@ -431,7 +335,7 @@ impl<'a> Run<'a> {
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing, 0),
-            checker: Checker::new(machine, scenario.walk_caches_ever()),
+            checker: Judge::new(machine, scenario.walk_caches_ever()),
             stats: Stats::default(),
             inputs: idle_inputs(machine.walk_caches),
             cycle: 0,
@@ -848,227 +752,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Judges what the device showed in a cycle.
-    #[inline]
-    fn judge_cycle<O: Observer>(
-        &mut self,
-        dut: &Clocked<'_>,
-        index: usize,
-        cycle: u64,
-        observer: &mut O,
-    ) -> Result<(), Box<Mismatch>> {
-        if let Some(used) = self.seen[index].walk_caches.take() {
-            self.checker.use_walk_caches(used);
-            observer.walk_caches(cycle, used);
-        }
-        let seen = &self.seen[index];
-        let outputs = &seen.outputs;
-        if O::BEGUN {
-            observer.begun(cycle, seen.op);
-        }
-        self.checker.begins(seen.request_taken.is_some());
-        let fence = seen
-            .fence_offered
-            .and_then(|op| match self.scenario.ops.get(op) {
-                Some(Op::Fence(fence)) => Some((op, fence)),
-                _ => None,
-            });
-        if let Some(op) = seen.request_taken
-            && let Some(Op::Access(access)) = self.scenario.ops.get(op)
-        {
-            let query = self.query(access);
-            if seen.fence_taken {
-                let violation = PortViolation::RequestWithFence;
-                return Err(Mismatch::new(cycle, Violation::Port(violation)));
-            }
-            if let Some((_, &fence)) = fence
-                && fence.names_space(query.context.space())
-            {
-                let violation = PortViolation::RequestBeforeFence { fence };
-                return Err(Mismatch::new(cycle, Violation::Port(violation)));
-            }
-            let driven = self.driven(access).context;
-            self.checker.accepted(seen.id, op, &query, &driven, cycle);
-            if let Some(request) = self.checker.board().request(seen.id) {
-                observer.accepted(cycle, request);
-            }
-        }
-        if let Some((op, fence)) = fence {
-            if seen.fence_taken {
-                self.checker.fence(fence, cycle);
-                observer.fenced(cycle, op, fence);
-                self.stats.fences += 1;
-            } else {
-                let waits_for =
-                    (outputs.mem_req_valid && !seen.read_ready).then_some(outputs.mem_req_id);
-                self.checker.fence_waits(fence, waits_for, cycle)?;
-            }
-        }
-
-        if let Some(slot) = seen.replied {
-            observer.replied(cycle, slot);
-        }
-        if let Some(read) = &seen.read {
-            let walk = self.checker.board().walk_in(outputs.mem_req_id);
-            observer.read(outputs.mem_req_id, walk, read);
-            if let Some(beside) = seen.beside {
-                observer.erred(read.update.is_some(), beside);
-            }
-            if seen.replied == Some(outputs.mem_req_id) {
-                // A read that follows upon its predecessor's data at once has not waited.
-                self.checker.wants_request(outputs.mem_req_id);
-            }
-            if read.update.is_some() {
-                self.stats.updates += 1;
-            } else {
-                self.stats.reads += 1;
-            }
-            self.checker.read(outputs.mem_req_id, read)?;
-        }
-        if let Some(slot) = seen.replied {
-            self.checker.served(slot, cycle);
-        }
-
-        let mut looked_up = false;
-        let mut walk_answered = false;
-        if outputs.event_valid {
-            let Requests { miss, done, second } = dut.requests_of_event(outputs);
-            if O::EVENTS
-                && let Some(event) = dut.event(outputs)
-            {
-                observer.event(cycle, &event);
-            }
-            if (O::STEPS || self.checker.wants_steps())
-                && let Some(step) = dut.step_of_event(outputs)
-            {
-                observer.took(&step);
-                if self.checker.wants_steps() {
-                    self.checker.step(&step, cycle)?;
-                }
-            }
-            if let Some(miss) = miss {
-                looked_up = true;
-                self.checker.miss(&miss, cycle)?;
-                let board = self.checker.board();
-                if let Some(request) = board.request(miss.id)
-                    && let Some(walk) = board.walk_in(miss.slot)
-                {
-                    observer.assigned(cycle, request, walk);
-                }
-                if miss.merged {
-                    self.stats.merged += 1;
-                } else {
-                    self.stats.walks += 1;
-                }
-            }
-            if let Some(id) = second {
-                looked_up = true;
-                self.checker.second_hit(id, cycle)?;
-                if let Some(request) = self.checker.board().request(id) {
-                    observer.second_hit(cycle, request);
-                }
-                self.stats.second_hits += 1;
-            }
-            if let Some(done) = done {
-                walk_answered = true;
-                let request = self.checker.board().request(done.id);
-                let query = request.map(|request| request.query);
-                let judged = self
-                    .checker
-                    .done(&done, cycle, &mut Steps { observer, query })?;
-                if let Some(ended) = judged {
-                    for (number, step) in self.checker.passes(&ended) {
-                        observer.passed(number, step);
-                    }
-                    let walked = Walked {
-                        walk: self.checker.board().walk(ended.walk),
-                        query: ended.query,
-                        found: ended.found,
-                        fill: done.fill,
-                    };
-                    observer.walked(cycle, &walked);
-                }
-                observer.given(cycle, &done);
-            }
-        }
-
-        let response_taken = outputs.rsp_valid && seen.rsp_ready;
-        for (at, what, offered, ready) in [
-            (0, Held::Reads, outputs.mem_req_valid, seen.read_ready),
-            (1, Held::Responses, outputs.rsp_valid, seen.rsp_ready),
-        ] {
-            if offered && ready {
-                observer.waited(what, std::mem::take(&mut self.waited[at]));
-            } else if offered {
-                self.waited[at] += 1;
-            }
-        }
-        // A fence stops the look-up in the cycle of its handshake; while it waits, that of a request that it matches.
-        let is_stopped = fence.is_some_and(|(_, fence)| {
-            let offered = seen.offered.and_then(|op| self.scenario.ops.get(op));
-            let matches = |op: &Op| {
-                matches!(op, Op::Access(access) if fence.names_space(self.query(access).context.space()))
-            };
-            seen.fence_taken || offered.is_some_and(matches) || self.checker.has_held(fence)
-        });
-        let looks = (!outputs.rsp_valid || seen.rsp_ready) && !is_stopped && !walk_answered;
-        let progress = seen.request_taken.is_some()
-            || looked_up
-            || response_taken && (outputs.rsp_hit || outputs.rsp_replay);
-        if self
-            .checker
-            .keeps_out(looks, seen.offered.is_some(), progress)
-        {
-            let offered = seen.offered.and_then(|op| match self.scenario.ops.get(op) {
-                Some(Op::Access(access)) => Some((self.query(access), self.driven(access).context)),
-                _ => None,
-            });
-            self.checker.check_room(offered, cycle)?;
-        }
-        if response_taken {
-            match self.checker.response(outputs, cycle)? {
-                Response::Answer {
-                    request,
-                    outcome,
-                    hit,
-                } => {
-                    observer.answered(cycle, &request, &outcome, hit);
-                    self.stats.accesses += 1;
-                    self.stats.hits += u64::from(hit);
-                    self.stats.faults += u64::from(outcome.is_err());
-                }
-                Response::Replay { request } => {
-                    observer.replayed(cycle, &request);
-                    self.stats.replays += 1;
-                    if !is_wanted(self.scenario, request.op) {
-                        observer.abandoned(cycle, request.op);
-                        self.stats.accesses += 1;
-                    }
-                }
-            }
-        }
-        if let Some((op, fence)) = fence
-            && self.fence_seen != Some(op)
-        {
-            self.fence_seen = Some(op);
-            let waits = outputs.mem_req_valid && !seen.read_ready;
-            let port = waits.then_some(outputs.mem_req_id);
-            let response = outputs.rsp_valid.then_some(outputs.rsp_id);
-            observer.fence_offered(cycle, fence, port, response);
-        }
-        let accepted = (response_taken, seen.read_ready);
-        self.checker
-            .ports(outputs, accepted, seen.replied.is_some(), cycle)?;
-        let is_active = outputs.mem_req_valid
-            || outputs.rsp_valid
-            || outputs.event_valid
-            || seen.request_taken.is_some()
-            || seen.fence_taken;
-        self.checker.goes_on(is_active || !seen.owes, cycle)?;
-        self.stats.cycles += 1;
-        Ok(())
-    }
-
     fn look_for_hang(&self) -> Result<(), Failure> {
         let hang = |op, since| Failure::Hang {
             cycle: self.cycle,
@@ -1095,7 +778,7 @@ impl<'a> Run<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mismatch::{ExpectedRequest, ObservedRequest};
+    use super::super::mismatch::{ExpectedRequest, ObservedRequest, Violation};
     use super::*;
     use crate::addr::{Gpa, Gva};
     use crate::dut::variants::VARIANTS;
