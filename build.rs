@@ -298,7 +298,8 @@ const WITHOUT: &str = "NESTWALK_WITHOUT";
 /// versions of it (`tools/mutants.sh`).
 const OBJECTS: &str = "NESTWALK_OBJECTS";
 
-/// The optimisation of models, 0 to 3 (the default): a model that hardly runs should be compiled fast.
+/// The optimisation of models, 0 to 3 (the default): a model that hardly runs should be compiled
+/// fast.
 const MODEL_OPT_LEVEL: &str = "NESTWALK_MODEL_OPT_LEVEL";
 
 fn model_opt_level() -> Result<u32> {
@@ -316,16 +317,17 @@ fn model_opt_level() -> Result<u32> {
     }
 }
 
-/// Set to 1, the devices count which of their lines, branches, expressions and bits a run reaches. They
-/// are several times slower.
+/// Set to 1, the devices count which of their lines, branches, expressions and bits a run reaches.
+/// They are several times slower.
 const COVERAGE: &str = "NESTWALK_COVERAGE";
 
 fn coverage() -> bool {
     env::var(COVERAGE).is_ok_and(|value| value == "1")
 }
 
-/// A copy of the RTL with a cover statement before each `return`. Verilator counts a block at its end, which a return never
-/// reaches; `nestwalk cover` takes the statement's count for it. Lines stay where they are.
+/// A copy of the RTL with a cover statement before each `return`. Verilator counts a block at its
+/// end, which a return never reaches; `nestwalk cover` takes the statement's count for it. Lines
+/// stay where they are.
 fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
     let copy = out.join("sources");
     if copy.exists() {
@@ -336,7 +338,8 @@ fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
         for entry in fs::read_dir(root.join(folder))? {
             let path = entry?.path();
             let name = file_name(&path).into_owned();
-            // The package's functions are evaluated at elaboration, where there is no such statement.
+            // The package's functions are evaluated at elaboration, where there is no such
+            // statement.
             if path.is_file()
                 && folder == "rtl"
                 && name.ends_with(".sv")
@@ -546,8 +549,9 @@ fn rtl_hash(root: &Path) -> Result<String> {
     Ok(fnv1a(bytes))
 }
 
-/// The commit that gave the RTL its present form; none outside a repository of the project's own, or if the RTL has been edited
-/// since. (It is the RTL's, not the last one at all: this script runs when the RTL changes, not after each commit.)
+/// The commit that gave the RTL its present form; none outside a repository of the project's own,
+/// or if the RTL has been edited since. (It is the RTL's, not the last one at all: this script runs
+/// when the RTL changes, not after each commit.)
 fn rtl_commit(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| -> Option<String> {
         let output = Command::new("git")

@@ -210,7 +210,8 @@ impl Situation {
         file += &format!("[[op]]\nwait = {later}\n");
         file += &format!("[[op]]\nwrite = {{ at = {at:#x}, word = {word:#x} }}\nrace = true\n");
         file += "[[op]]\nwait = \"idle\"\n";
-        // `other` uses the stored word as an entry, and finds it as it was stored: a fault for A = 0.
+        // `other` uses the stored word as an entry, and finds it as it was stored: a fault for A =
+        // 0.
         file += "[[op]]\nload = 0x8\ncontext = \"other\"\n";
         let mut scenario = parse::parse(&file, self.name).unwrap_or_else(|error| panic!("{error}"));
         scenario.machine = *machine;

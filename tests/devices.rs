@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Devices that are not compiled in: they are built on first use, do the same, and say clearly why they
-//! cannot be built.
+//! Devices that are not compiled in: they are built on first use, do the same, and say clearly why
+//! they cannot be built.
 
 use std::ffi::OsString;
 use std::fs;

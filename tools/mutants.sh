@@ -14,7 +14,8 @@
 # seeds that have not found it on RV64. The devices of RV32 are built only in that case.
 #
 # The script prints a line for each bug and seed, and a summary, and writes
-# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail again.
+# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail
+# again.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -41,8 +42,9 @@ plant() {
     "$root/tools/mutant.py" plant "$1" "$tree"
 }
 
-# build FORMATS: nestwalk over the tree. Objects are kept, for a second round with the same RTL and another bench. The bench
-# itself is the same for every bug: what it was compiled to for the last serves again.
+# build FORMATS: nestwalk over the tree. Objects are kept, for a second round with the same RTL and
+# another bench. The bench itself is the same for every bug: what it was compiled to for the last
+# serves again.
 build() {
     (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
         NESTWALK_OBJECTS="$work/objects" NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \

@@ -286,8 +286,8 @@ class Finder:
                 value = value.operand
             value = value.right
         if statement is not None:
-            # If no other statement gives the target a value, the deletion is a latch or an undefined
-            # variable, which lint refuses.
+            # If no other statement gives the target a value, the deletion is a latch or an
+            # undefined variable, which lint refuses.
             parts = re.split(r"[.\[]", target)
             heads = {".".join(parts[: i + 1]) for i in range(len(parts))}
             if assignment.isNonBlocking or heads & defined:

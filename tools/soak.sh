@@ -8,8 +8,8 @@
 #   NESTWALK_SEED    the seed (default 1)
 #   NESTWALK_FACTOR  factor on the number of accesses (default 1)
 #
-# Each profile runs on the devices that have a name, and then for a shorter time on four devices that
-# are drawn from all legal parameters.
+# Each profile runs on the devices that have a name, and then for a shorter time on four devices
+# that are drawn from all legal parameters.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -103,8 +103,8 @@ def whole_with(more):
     return Config("mmu", "rv64", more=more)
 
 
-# The tables: name of the data file, title, kind, rows. `peers`: the peers follow; `slots`, `tlb`: the
-# increment per step is shown; `memory`: there is a memory.
+# The tables: name of the data file, title, kind, rows. `peers`: the peers follow; `slots`, `tlb`:
+# the increment per step is shown; `memory`: there is a memory.
 TABLES = [
     ("synth-walker", "The walker alone, one slot", "peers", kinds("walker")),
     ("synth-tlb", "The TLB alone, 16 entries", "peers", kinds("tlb")),

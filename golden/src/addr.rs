@@ -17,7 +17,8 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// A byte address. It is as wide as the machine's address of that kind; whoever makes one sees to that.
+        /// A byte address. It is as wide as the machine's address of that kind; whoever makes one
+        /// sees to that.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(transparent)]
         pub struct $name(pub u64);

@@ -60,8 +60,8 @@ impl Region {
     }
 }
 
-/// Memory of words that are as wide as a format's table entries, at addresses that are multiples of their size. A word that was never
-/// given is a hole.
+/// Memory of words that are as wide as a format's table entries, at addresses that are multiples of
+/// their size. A word that was never given is a hole.
 #[derive(Clone, Debug)]
 pub struct HostMemory {
     /// log2 of a word's bytes.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What an MMU is asked and what it answers, in the words of `docs/ports.md`: the vocabulary that the golden model, the
-//! device and the checker share.
+//! What an MMU is asked and what it answers, in the words of `docs/ports.md`: the vocabulary that
+//! the golden model, the device and the checker share.
 
 use std::fmt;
 
@@ -87,8 +87,8 @@ impl Rights {
 /// What a context says of one stage of translation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StageControl<A> {
-    /// Levels of the stage's tables; 0 where the stage is off (Bare). 2 is Sv32 or Sv32x4 and the handout's tables; 3, 4 and
-    /// 5 are Sv39, Sv48 and Sv57, or the same with x4.
+    /// Levels of the stage's tables; 0 where the stage is off (Bare). 2 is Sv32 or Sv32x4 and the
+    /// handout's tables; 3, 4 and 5 are Sv39, Sv48 and Sv57, or the same with x4.
     pub levels: u8,
     /// The root table, a byte address.
     pub root: A,
@@ -115,13 +115,14 @@ impl<A> StageControl<A> {
 
 /// All that a translation depends on besides memory; a request carries it.
 ///
-/// The handout's machine uses the roots, [`Context::rights`], ASID and VMID ([`Context::handout`]); the RISC-V formats use all but
-/// [`Context::rights`] ([`crate::format::riscv::Csrs::context`]).
+/// The handout's machine uses the roots, [`Context::rights`], ASID and VMID ([`Context::handout`]);
+/// the RISC-V formats use all but [`Context::rights`] ([`crate::format::riscv::Csrs::context`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context {
     /// The access is made in a virtual machine (V=1): two stages, and a VMID.
     pub virt: bool,
-    /// The guest's stage, gVA=>gPA: VS-stage. Without [`Context::virt`] it is the only one, and its root is an hPA.
+    /// The guest's stage, gVA=>gPA: VS-stage. Without [`Context::virt`] it is the only one, and its
+    /// root is an hPA.
     pub guest: StageControl<Gpa>,
     /// The host's stage, gPA=>hPA: G-stage.
     pub host: StageControl<Hpa>,
@@ -131,7 +132,8 @@ pub struct Context {
     pub sum: bool,
     /// NAPOT pages exist (Svnapot); else the N bit is reserved.
     pub napot: bool,
-    /// Rights mode of the handout's machine: leaves have status bits. Off, status is ignored, as in the exercise.
+    /// Rights mode of the handout's machine: leaves have status bits. Off, status is ignored, as in
+    /// the exercise.
     pub rights: bool,
     /// Tag of the guest's address space, [`Format::asid_width`] bits.
     pub asid: u16,
@@ -145,8 +147,8 @@ pub const ASID_WIDTH: u32 = 16;
 pub const VMID_WIDTH: u32 = 14;
 
 impl Context {
-    /// The context of a handout's machine: two levels in both stages, or none in the guest's, where a gVA is taken for a gPA
-    /// (Figure 1a). Rights mode is off, ASID and VMID are 0.
+    /// The context of a handout's machine: two levels in both stages, or none in the guest's, where
+    /// a gVA is taken for a gPA (Figure 1a). Rights mode is off, ASID and VMID are 0.
     pub fn handout(guest_root: Option<Gpa>, host_root: Hpa) -> Self {
         let levels = |on: bool| if on { 2 } else { 0 };
         Self::two_stages(
@@ -277,7 +279,8 @@ pub struct Query {
     pub access: Access,
 }
 
-/// Forgets the translations that agree with every operand given; with none given, all of its kind of address space.
+/// Forgets the translations that agree with every operand given; with none given, all of its kind
+/// of address space.
 ///
 /// | instruction | `virt` | operands |
 /// |---|---|---|
@@ -343,8 +346,8 @@ impl Fence {
                 .is_none_or(|vmid| !space.virt || vmid == space.vmid)
     }
 
-    /// Whether the fence names a translation of `space`. A page of the guest or the host is named whole, also where the
-    /// translation is of a part of it.
+    /// Whether the fence names a translation of `space`. A page of the guest or the host is named
+    /// whole, also where the translation is of a part of it.
     pub fn names(&self, space: Space, extent: &Extent) -> bool {
         let same = |a: u64, b: u64, size: u32| size >= 64 || a >> size == b >> size;
         !(extent.global && self.asid.is_some())
@@ -411,11 +414,14 @@ impl fmt::Display for Stage {
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum FaultKind {
-    /// The memory answered the read or the update of an entry with an error; or an address is past the machine's memory (access fault).
+    /// The memory answered the read or the update of an entry with an error; or an address is past
+    /// the machine's memory (access fault).
     Memory = 1,
-    /// An entry address is not a multiple of the entry size. RISC-V: the page number of a superpage is not a multiple of its size.
+    /// An entry address is not a multiple of the entry size. RISC-V: the page number of a superpage
+    /// is not a multiple of its size.
     Misaligned = 2,
-    /// An entry address lies past the machine's width. RISC-V: a gVA that is not canonical, or a gPA past the width of the G-stage.
+    /// An entry address lies past the machine's width. RISC-V: a gVA that is not canonical, or a
+    /// gPA past the width of the G-stage.
     Width = 3,
     /// Reserved bits, or a reserved encoding, of an entry.
     Reserved = 4,
@@ -545,11 +551,13 @@ pub struct Fault {
     pub trap: Option<Trap>,
 }
 
-/// What a fault puts into the registers of a hart, but for xtval, which is the gVA of the request (privileged
-/// specification, hypervisor extension, "Trap Entry" and "Transformed Instruction or Pseudoinstruction for mtinst or htinst").
+/// What a fault puts into the registers of a hart, but for xtval, which is the gVA of the request
+/// (privileged specification, hypervisor extension, "Trap Entry" and "Transformed Instruction or
+/// Pseudoinstruction for mtinst or htinst").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Trap {
-    /// xcause: 1, 5, 7 access fault; 12, 13, 15 page fault; 20, 21, 23 guest-page fault; of a fetch, load, store.
+    /// xcause: 1, 5, 7 access fault; 12, 13, 15 page fault; 20, 21, 23 guest-page fault; of a
+    /// fetch, load, store.
     pub cause: u8,
     /// GVA: xtval is a guest virtual address.
     pub gva: bool,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage of the RTL's code: what Verilator has counted, of any number of devices and runs, added up.
+//! Coverage of the RTL's code: what Verilator has counted, of any number of devices and runs, added
+//! up.
 //!
-//! Verilator writes a line a point, `C '<key><value>...' <count>`: a point is a block of lines, one side of a branch, a term of an expression, or
-//! one direction of a bit. Points of all devices that are at the same place of the source are one, whatever the device's
-//! parameters are.
+//! Verilator writes a line a point, `C '<key><value>...' <count>`: a point is a block of lines, one
+//! side of a branch, a term of an expression, or one direction of a bit. Points of all devices that
+//! are at the same place of the source are one, whatever the device's parameters are.
 //!
-//! What cannot be reached is waived, with a reason, in a file of its own; a waiver names its place by the text of the line, so that it moves with
-//! the code, and one that nothing needs is an error.
+//! What cannot be reached is waived, with a reason, in a file of its own; a waiver names its place
+//! by the text of the line, so that it moves with the code, and one that nothing needs is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -174,7 +175,8 @@ pub enum RtlError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodeCoverage {
     points: BTreeMap<Place, Count>,
-    /// How often the return of a line was reached, by file. (`build.rs` puts a cover statement before each.)
+    /// How often the return of a line was reached, by file. (`build.rs` puts a cover statement
+    /// before each.)
     returns: BTreeMap<(String, u32), u64>,
 }
 
@@ -191,7 +193,8 @@ impl CodeCoverage {
         self.points.is_empty()
     }
 
-    /// Adds the text of a file of Verilator's; `path` is for errors. Only what is in `rtl/` counts: the rest is the bench's.
+    /// Adds the text of a file of Verilator's; `path` is for errors. Only what is in `rtl/` counts:
+    /// the rest is the bench's.
     ///
     /// # Errors
     /// If a line is no point.
@@ -221,8 +224,8 @@ impl CodeCoverage {
         Ok(())
     }
 
-    /// How often a point was reached. Verilator counts a block at its end: one that ends with a return was reached as
-    /// often as that.
+    /// How often a point was reached. Verilator counts a block at its end: one that ends with a
+    /// return was reached as often as that.
     fn reached(&self, place: &Place, count: &Count) -> u64 {
         let is_block = place.kind.is_required() && !place.what.starts_with("cond_");
         if count.count > 0 || !is_block {

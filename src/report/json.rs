@@ -10,8 +10,9 @@ use crate::golden::Step;
 use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
 use crate::scenario::Scenario;
 
-/// The kinds of document that commands print and bundles hold. `docs/json.md` describes each. (Files of results and of
-/// coverage are read again: they have versions of their own, in [`crate::results`] and [`crate::coverage::file`].)
+/// The kinds of document that commands print and bundles hold. `docs/json.md` describes each.
+/// (Files of results and of coverage are read again: they have versions of their own, in
+/// [`crate::results`] and [`crate::coverage::file`].)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// `nestwalk walk --json`.
@@ -47,8 +48,8 @@ impl Document {
         }
     }
 
-    /// The version that its field `schema_version` has. It changes when a field goes, or changes its type or meaning; it
-    /// does not when a field is added.
+    /// The version that its field `schema_version` has. It changes when a field goes, or changes
+    /// its type or meaning; it does not when a field is added.
     pub const fn version(self) -> u32 {
         match self {
             Self::Walk | Self::Cover => 1,
@@ -171,8 +172,8 @@ fn read(read: &Read) -> Value {
     json!({ "hpa": read.at, "word": word(read.word), "cycle": read.cycle })
 }
 
-/// An access on the device. `differences` is where it differs from what the scenario expects of it: none, if nothing is
-/// expected or the access has not come to its end.
+/// An access on the device. `differences` is where it differs from what the scenario expects of it:
+/// none, if nothing is expected or the access has not come to its end.
 pub fn device_access(
     access: &DeviceAccess,
     recorder: &Recorder,

@@ -94,6 +94,7 @@ pub fn report(suite: &str, cases: Vec<Case>) -> String {
     let xml = report
         .to_string()
         .expect("XML of text without illegal characters");
-    // The schema of Jenkins' xUnit plugin (junit-10.xsd) has this attribute for a suite, and not for all of them.
+    // The schema of Jenkins' xUnit plugin (junit-10.xsd) has this attribute for a suite, and not
+    // for all of them.
     xml.replacen(" skipped=\"0\"", "", 1)
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Walks of RISC-V in words: entries by their fields, and the clauses by which a walk faults.
 //!
-//! Steps and quoted words are those of the "Virtual Address Translation Process" of the privileged specification, numbered as in
-//! [`crate::golden::riscv`].
+//! Steps and quoted words are those of the "Virtual Address Translation Process" of the privileged
+//! specification, numbered as in [`crate::golden::riscv`].
 
 use std::fmt::Write;
 
@@ -188,7 +188,8 @@ fn query(query: &Query) -> String {
     text
 }
 
-/// The fields of an entry: page number, the bits D to V by their letters, and those that are rarely set.
+/// The fields of an entry: page number, the bits D to V by their letters, and those that are rarely
+/// set.
 fn fields(word: u64) -> String {
     let entry = Entry(word);
     if !entry.valid() && word == 0 {
@@ -266,8 +267,8 @@ fn note(step: &Step, format: Format) -> String {
     }
 }
 
-/// Whether a compare-and-swap to `new` that found `found` has taken place: then it found the same but for bits that it sets, and
-/// nothing is left to be set or to fault.
+/// Whether a compare-and-swap to `new` that found `found` has taken place: then it found the same
+/// but for bits that it sets, and nothing is left to be set or to fault.
 fn swapped(found: u64, new: u64, meaning: Meaning) -> bool {
     let (found, new) = (Entry(found), Entry(new));
     let set = found
@@ -359,7 +360,8 @@ fn denied(query: &Query, at: &Position, word: u64) -> Denied {
     })
 }
 
-/// Why a walk that ends with these steps faults: the bits, where it is about rights, and the clause.
+/// Why a walk that ends with these steps faults: the bits, where it is about rights, and the
+/// clause.
 fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
     let last = steps.last();
     let word = last.and_then(|step| step.word);

@@ -79,7 +79,8 @@ fn or_dash(hpa: Option<Hpa>) -> String {
     hpa.map_or_else(|| "-".to_owned(), |hpa| hpa.to_string())
 }
 
-/// The steps of a walk as a table; with `cycles`, each read with the cycle in which a device made it.
+/// The steps of a walk as a table; with `cycles`, each read with the cycle in which a device made
+/// it.
 pub fn walk(
     format: Format,
     steps: &[Step],

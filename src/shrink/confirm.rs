@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a failure is reported with a scenario that fails by itself.
 //!
-//! `nestwalk run FILE` runs a scenario on a new device. A scenario that has failed on a device with a past, or that the
-//! shrinker has made, is therefore run once more from its file on a new device before it is reported.
+//! `nestwalk run FILE` runs a scenario on a new device. A scenario that has failed on a device with
+//! a past, or that the shrinker has made, is therefore run once more from its file on a new device
+//! before it is reported.
 
 use super::shrink;
 use super::signature::Signature;
@@ -43,9 +44,9 @@ enum Again {
     Refused(String),
 }
 
-/// Runs a failing scenario again from its file on a new device, shrinks it if `small`, and gives the smallest scenario that
-/// fails on a new device: the shrunk one, or `scenario` itself. If not even `scenario` fails again, the result says so, and
-/// `failed` is kept as the evidence.
+/// Runs a failing scenario again from its file on a new device, shrinks it if `small`, and gives
+/// the smallest scenario that fails on a new device: the shrunk one, or `scenario` itself. If not
+/// even `scenario` fails again, the result says so, and `failed` is kept as the evidence.
 ///
 /// `devices` says which device the scenario is for.
 ///

@@ -39,16 +39,17 @@ use signature::Signature;
 const BUDGET: u64 = 12_000_000;
 /// What a try costs besides its cycles: a reset, copies, the check of a file.
 const TRY: u64 = 1000;
-/// Rounds over all passes. The second finds what became possible by the first, later ones next to nothing.
+/// Rounds over all passes. The second finds what became possible by the first, later ones next to
+/// nothing.
 const ROUNDS: usize = 4;
 /// Tries of scenarios with no more words than this are remembered.
 const FEW_WORDS: usize = 4096;
 
-/// Makes a failing scenario smaller as long as it fails in the same way: fewer ops, mappings and levels, simpler addresses and
-/// timing, the plainest device. Gives the scenario and its failure.
+/// Makes a failing scenario smaller as long as it fails in the same way: fewer ops, mappings and
+/// levels, simpler addresses and timing, the plainest device. Gives the scenario and its failure.
 ///
-/// `dut` is the device that `scenario` has failed on. What comes out depends on nothing but the arguments, and
-/// [`parse`](crate::scenario::parse::parse) accepts it as a file.
+/// `dut` is the device that `scenario` has failed on. What comes out depends on nothing but the
+/// arguments, and [`parse`](crate::scenario::parse::parse) accepts it as a file.
 pub fn shrink(dut: &mut Dut, scenario: &Scenario, failed: &Failed) -> (Scenario, Failed) {
     let mut shrinker = Shrinker {
         own: dut,
@@ -84,13 +85,15 @@ struct Shrinker<'a> {
 
 impl Shrinker<'_> {
     fn shrink(&mut self) {
-        // What the failure has not got to cannot matter: ops behind the one that was begun last, and the one on the port behind it.
+        // What the failure has not got to cannot matter: ops behind the one that was begun last,
+        // and the one on the port behind it.
         let begun = self.failed.begun;
         self.attempt(|s| s.ops.truncate(begun + 2));
         self.drop_words();
         self.simplify_timing();
         self.guess_ops();
-        // Where timing has to be drawn, most of it is drawn anew without an op: what keeps it goes first.
+        // Where timing has to be drawn, most of it is drawn anew without an op: what keeps it goes
+        // first.
         if !self.is_plain() {
             self.drop_ops_in_place();
         }

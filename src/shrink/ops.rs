@@ -12,9 +12,11 @@ const FEW_OPS: usize = 24;
 /// Waits that are tried in the place of ops.
 const WAITS: [u32; 4] = [4, 12, 32, 80];
 
-/// Since which cycle each op was the next to begin, and behind the last the end; none of those that were not reached.
+/// Since which cycle each op was the next to begin, and behind the last the end; none of those that
+/// were not reached.
 pub(super) struct Starts {
-    /// Of each op: it ends with the cycle in which it begins. Other ops begin in the cycle of the op behind them.
+    /// Of each op: it ends with the cycle in which it begins. Other ops begin in the cycle of the
+    /// op behind them.
     is_timed: Vec<bool>,
     pub cycles: Vec<Option<u64>>,
     /// The last op that was reached.
@@ -56,7 +58,8 @@ fn is_timed(op: &Op) -> bool {
     matches!(op, Op::Access(_) | Op::Fence(_))
 }
 
-/// The ops of a scenario with the cycles in which they have begun, instead of what they have waited for.
+/// The ops of a scenario with the cycles in which they have begun, instead of what they have waited
+/// for.
 pub(super) fn ops_at_cycles(scenario: &Scenario, starts: &Starts) -> (Scenario, Vec<u64>) {
     let mut new = scenario.clone();
     new.ops.clear();
@@ -145,8 +148,9 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves out ops, half of them to single ones at a time, while the others begin in the very cycles in which they did:
-    /// they keep most of what is drawn for memory and requester. What is left gets waits in the place of the cycles.
+    /// Leaves out ops, half of them to single ones at a time, while the others begin in the very
+    /// cycles in which they did: they keep most of what is drawn for memory and requester. What is
+    /// left gets waits in the place of the cycles.
     pub(super) fn drop_ops_in_place(&mut self) {
         let mut starts = Starts::of(&self.scenario.ops);
         let scenario = self.scenario.clone();
@@ -196,7 +200,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves out two ops that only together are of no use, like a fence and what makes it necessary.
+    /// Leaves out two ops that only together are of no use, like a fence and what makes it
+    /// necessary.
     pub(super) fn drop_pairs(&mut self) {
         let mut first = 0;
         while first < self.scenario.ops.len() && self.scenario.ops.len() <= FEW_OPS {

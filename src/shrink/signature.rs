@@ -2,10 +2,10 @@
 //! Failure signatures: what makes two failures the same.
 //!
 //! A signature is computed from the values of a mismatch: the check, the step of the golden walk
-//! that decided, the fields that differ, and the kind of the reason. Addresses, levels, cycles, ids,
-//! slots and the kind of access are no part of it, for they change when a scenario gets smaller.
-//! Neither is what only explains a mismatch: the fence that invalidated a page, the reason for
-//! which a page must be in the TLB.
+//! that decided, the fields that differ, and the kind of the reason. Addresses, levels, cycles,
+//! ids, slots and the kind of access are no part of it, for they change when a scenario gets
+//! smaller. Neither is what only explains a mismatch: the fence that invalidated a page, the reason
+//! for which a page must be in the TLB.
 
 use std::mem::{Discriminant, discriminant};
 

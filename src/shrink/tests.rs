@@ -25,7 +25,8 @@ fn profile(format: Format) -> Profile {
     }
 }
 
-/// A scenario that fails on the device, for it claims to be of a larger TLB: pages that should have hit are missed.
+/// A scenario that fails on the device, for it claims to be of a larger TLB: pages that should have
+/// hit are missed.
 fn failing(dut: &mut Dut, format: Format, from: u64) -> (Scenario, Failed) {
     (from..from + 200)
         .find_map(|number| {
@@ -194,15 +195,16 @@ fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
     for number in 0..20 {
         let mut scenario = stimulus::scenario(profile(Format::Rv64), 5, number, 60);
         scenario.machine = Machine::of_variant(dut.variant());
-        // What a fence has overtaken is asked again when the port is free, a hold lasts from when it begins, and a switch of walk caches
-        // waits for all walks: none of these is pinned.
+        // What a fence has overtaken is asked again when the port is free, a hold lasts from when
+        // it begins, and a switch of walk caches waits for all walks: none of these is pinned.
         scenario
             .ops
             .retain(|op| !matches!(op, Op::Fence(_) | Op::Hold { .. } | Op::WalkCaches(_)));
         let accepted = Accepted::of_accesses(&mut dut, &scenario, &[]);
         let starts = starts_of(&mut dut, &scenario, &[]);
 
-        // Whatever has kept a request off, each is accepted in its cycle all the same, and with waits as well.
+        // Whatever has kept a request off, each is accepted in its cycle all the same, and with
+        // waits as well.
         let (pinned, cycles) = ops::ops_at_cycles(&scenario, &starts);
         assert_eq!(Accepted::of_accesses(&mut dut, &pinned, &cycles), accepted);
         let starts = starts_of(&mut dut, &pinned, &cycles);
@@ -225,7 +227,8 @@ fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
             }
         }
     }
-    // (What was a hit may be a miss without the op before it.) Without the cycles, hardly an op keeps its own.
+    // (What was a hit may be a miss without the op before it.) Without the cycles, hardly an op
+    // keeps its own.
     assert!(
         kept * 10 > all * 8 && shifted * 10 < all,
         "of {all}: {kept}, {shifted}"

@@ -100,8 +100,9 @@ impl Shrinker<'_> {
             })
     }
 
-    /// Plain timing with one latency, and a wait of the right length in the place of what was drawn: the last wait, or one
-    /// before the last op. Those before it are kept, or are so long that nothing is left to wait for.
+    /// Plain timing with one latency, and a wait of the right length in the place of what was
+    /// drawn: the last wait, or one before the last op. Those before it are kept, or are so long
+    /// that nothing is left to wait for.
     fn wait_exactly(&mut self) -> bool {
         if self.scenario.ops.len() > FEW_OPS {
             return false;
@@ -273,7 +274,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The plainest device that fails: of one slot, else the default one, without the RTL's assertions.
+    /// The plainest device that fails: of one slot, else the default one, without the RTL's
+    /// assertions.
     pub(super) fn simplify_machine(&mut self) {
         let format = self.scenario.machine.format;
         let default = Machine::of(format);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The pages that a TLB certainly contains, in the order of their use.
 //!
-//! [`super::Tlb`] judges answers. This model lists the entries that are certainly there, for readers
-//! that count what a request or a fence meets. `docs/ports.md`, "TLB": while all that was ever filled
-//! fits, nothing is replaced; else a tree pseudo-LRU of n entries keeps the log2(n) + 1 that were
-//! used last, whatever came before them.
+//! [`super::Tlb`] judges answers. This model lists the entries that are certainly there, for
+//! readers that count what a request or a fence meets. `docs/ports.md`, "TLB": while all that was
+//! ever filled fits, nothing is replaced; else a tree pseudo-LRU of n entries keeps the log2(n) + 1
+//! that were used last, whatever came before them.
 
 use super::page::{Page, PageKind};
 use super::tree_plru_others;

@@ -30,8 +30,8 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
     walker.translate(query)
 }
 
-/// The answer that an MMU owes to `query` for a mapping that it remembers of a page: that of a walk which finds the same
-/// leaves.
+/// The answer that an MMU owes to `query` for a mapping that it remembers of a page: that of a walk
+/// which finds the same leaves.
 pub(super) fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Outcome {
     let geometry = format.geometry();
     let offset = geometry.offset(query.gva.0);
@@ -96,8 +96,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         })
     }
 
-    /// The guest table at `base`, of `level`, and those below: "the guest tables reside in host physical memory", so each
-    /// entry's gPA needs a host walk of its own.
+    /// The guest table at `base`, of `level`, and those below: "the guest tables reside in host
+    /// physical memory", so each entry's gPA needs a host walk of its own.
     fn guest_table(&mut self, base: Gpa, level: u32, gva: u64) -> Result<(Gpa, Rights), Fault> {
         let position = Position::Guest { level };
         let mut step = self.seek(position, base.0, gva, level);

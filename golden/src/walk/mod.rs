@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The nested walk as an executable specification: recursive, address by address.
 //!
-//! [`walk`] is, by format, the machine of "6.823 Computer System Architecture, Nested Paging" with the rules of `docs/formats.md` where
-//! the handout leaves one open, or the two-stage translation of the RISC-V privileged specification. It takes memory as a
-//! trait, so that the checker can also ask what follows from the words that a device was really given.
+//! [`walk`] is, by format, the machine of "6.823 Computer System Architecture, Nested Paging" with
+//! the rules of `docs/formats.md` where the handout leaves one open, or the two-stage translation
+//! of the RISC-V privileged specification. It takes memory as a trait, so that the checker can also
+//! ask what follows from the words that a device was really given.
 
 mod handout;
 pub mod riscv;
@@ -20,16 +21,19 @@ pub trait EntryMemory {
     /// The word at `at`, or none where the memory answers with an error.
     fn read_entry(&mut self, at: Hpa) -> Option<u64>;
 
-    /// Compare-and-swap: sets the word at `at` to `new` if it is `expected`. Gives what was there; none is an error.
+    /// Compare-and-swap: sets the word at `at` to `new` if it is `expected`. Gives what was there;
+    /// none is an error.
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64>;
 
-    /// A guest's table on the way, if the walk may go on from there: an implementation "may cache" what it has read of tables
-    /// until a fence names it ("Supervisor Memory-Management Fence Instruction"). Asked before the guest's root.
+    /// A guest's table on the way, if the walk may go on from there: an implementation "may cache"
+    /// what it has read of tables until a fence names it ("Supervisor Memory-Management Fence
+    /// Instruction"). Asked before the guest's root.
     fn known_guest_table(&mut self) -> Option<GuestTable> {
         None
     }
 
-    /// A host's table on the way of `gpa`, with its level, if the walk may go on from there. Asked before the host's root.
+    /// A host's table on the way of `gpa`, with its level, if the walk may go on from there. Asked
+    /// before the host's root.
     fn known_host_table(&mut self, gpa: Gpa) -> Option<(u32, Hpa)> {
         let _ = gpa;
         None
@@ -185,15 +189,18 @@ pub struct Mapping {
     pub gpa: Gpa,
     /// The data's hPA.
     pub hpa: Hpa,
-    /// The guest's leaf; where the guest's stage is off, all is permitted, and the page is as the host's.
+    /// The guest's leaf; where the guest's stage is off, all is permitted, and the page is as the
+    /// host's.
     pub guest: Leaf,
-    /// The host's leaf; where the host's stage is off, all is permitted, and the page is as the guest's.
+    /// The host's leaf; where the host's stage is off, all is permitted, and the page is as the
+    /// guest's.
     pub host: Leaf,
     /// The guest's entries say that it is the same under every ASID.
     pub global: bool,
     /// The page's memory type.
     pub memory_type: MemoryType,
-    /// log2 of the bytes that it holds for: of the smaller page; the smallest page where no stage is on.
+    /// log2 of the bytes that it holds for: of the smaller page; the smallest page where no stage
+    /// is on.
     pub page_size: u32,
 }
 
@@ -236,8 +243,9 @@ pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
     })
 }
 
-/// The answer that an MMU owes to `query` for a mapping that it remembers, which covers the query's address: that of a walk which finds
-/// the same leaves. None where it must walk: on RISC-V, when the mapping does not permit the access.
+/// The answer that an MMU owes to `query` for a mapping that it remembers, which covers the query's
+/// address: that of a walk which finds the same leaves. None where it must walk: on RISC-V, when
+/// the mapping does not permit the access.
 pub fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
     match format.family() {
         Family::Handout => Some(handout::answer_from(format, query, remembered)),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! RISC-V: the "Virtual Address Translation Process" of the privileged specification, in two stages.
+//! RISC-V: the "Virtual Address Translation Process" of the privileged specification, in two
+//! stages.
 //!
-//! Step numbers and quoted words are those of the clause of that name (under "Sv32"), which Sv39, Sv48 and Sv57 take over,
-//! and "Guest Physical Address Translation" of the hypervisor extension too. Where the specification leaves a choice,
-//! `docs/formats.md` says which is made.
+//! Step numbers and quoted words are those of the clause of that name (under "Sv32"), which Sv39,
+//! Sv48 and Sv57 take over, and "Guest Physical Address Translation" of the hypervisor extension
+//! too. Where the specification leaves a choice, `docs/formats.md` says which is made.
 
 use super::{EntryMemory, GuestTable, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
@@ -34,7 +35,8 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
     walker.translate()
 }
 
-/// The answer that a remembered mapping gives, if it permits the access: the checks of steps 6, 8 and 9 on both leaves.
+/// The answer that a remembered mapping gives, if it permits the access: the checks of steps 6, 8
+/// and 9 on both leaves.
 pub(super) fn answer_from(query: &Query, remembered: &Mapping) -> Option<Translation> {
     let Query {
         context,
@@ -85,8 +87,9 @@ impl Demand {
         }
     }
 
-    /// "All memory accesses are considered to be user-level accesses". One "made to support VS-stage address translation" is
-    /// checked "as though for an implicit load or store", and MXR is for explicit loads only.
+    /// "All memory accesses are considered to be user-level accesses". One "made to support
+    /// VS-stage address translation" is checked "as though for an implicit load or store", and MXR
+    /// is for explicit loads only.
     #[inline]
     fn of_host(context: &Context, access: Access, purpose: Purpose) -> Self {
         let (access, mxr) = match purpose {
@@ -102,8 +105,9 @@ impl Demand {
         }
     }
 
-    /// Steps 6 and 8: "Determine if the requested memory access is allowed by" the U bit, "given the current privilege mode and the
-    /// value of the SUM and MXR fields", and by the R, W and X bits."
+    /// Steps 6 and 8: "Determine if the requested memory access is allowed by" the U bit, "given
+    /// the current privilege mode and the value of the SUM and MXR fields", and by the R, W and X
+    /// bits."
     #[inline]
     fn permitted(self, rights: Rights, user_page: bool) -> bool {
         let by_mode = if self.user {
@@ -172,8 +176,9 @@ struct Walker<'a, M, L> {
 }
 
 impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
-    /// "Two-Stage Address Translation": VS-stage makes a gPA of the virtual address, G-stage an hPA of that. Without V, the
-    /// first stage is the only one, and its result the hPA. A stage that is Bare changes nothing and protects nothing.
+    /// "Two-Stage Address Translation": VS-stage makes a gPA of the virtual address, G-stage an hPA
+    /// of that. Without V, the first stage is the only one, and its result the hPA. A stage that is
+    /// Bare changes nothing and protects nothing.
     fn translate(mut self) -> Result<Mapping, Fault> {
         let Query { context, gva, .. } = *self.query;
         let guest = match context.guest.levels {
@@ -248,7 +253,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.process(&Pass {
             purpose: Some(purpose),
             address: gpa.0,
-            // "the two lowest bits of the physical page number (PPN) in hgatp always read as zeros".
+            // "the two lowest bits of the physical page number (PPN) in hgatp always read as
+            // zeros".
             root: stage.root.0
                 & !((self.geometry.table_bytes() << self.geometry.host_root_extra) - 1),
             root_level: u32::from(stage.levels) - 1,
@@ -258,8 +264,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         })
     }
 
-    /// Where an entry is that the process of `pass` wants: for the guest's stage, "memory accesses that would normally bypass
-    /// address translation are subject to G-stage address translation alone".
+    /// Where an entry is that the process of `pass` wants: for the guest's stage, "memory accesses
+    /// that would normally bypass address translation are subject to G-stage address translation
+    /// alone".
     fn locate(&mut self, pass: &Pass, entry: u64, purpose: Purpose) -> Result<Hpa, Fault> {
         if let Purpose::GuestEntry(_) = purpose
             && pass.purpose.is_none()
@@ -345,7 +352,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                         word = match step.word {
                             None => return Err(self.fault(step, FaultKind::Memory)),
                             Some(found) if found == word => new,
-                            // "If the comparison fails, return to step 2": what was found has been read by that.
+                            // "If the comparison fails, return to step 2": what was found has been
+                            // read by that.
                             Some(found) => found,
                         };
                     }
@@ -357,7 +365,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
     /// Steps 3 to 9 for the entry of a level.
     #[inline]
     fn judge(&self, pass: &Pass, entry: Entry, level: u32) -> Verdict {
-        // 3. "If pte.v=0, or if pte.r=0 and pte.w=1, or if any bits or encodings that are reserved for future standard use are
+        // 3. "If pte.v=0, or if pte.r=0 and pte.w=1, or if any bits or encodings that are reserved
+        //    for future standard use are
         // set within pte".
         if !entry.valid() || entry.writable_only() {
             return Verdict::Fault(FaultKind::Invalid);
@@ -431,8 +440,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// "Addressing and Memory Protection": a virtual address is sign-extended. "Guest Physical Address Translation": a gPA has
-    /// two bits more, and zeros above them.
+    /// "Addressing and Memory Protection": a virtual address is sign-extended. "Guest Physical
+    /// Address Translation": a gPA has two bits more, and zeros above them.
     #[inline]
     fn in_range(&self, pass: &Pass) -> bool {
         let geometry = &self.geometry;
@@ -447,8 +456,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// The entry for the address of `pass` in the table of a level. "The root page table (only) is expanded by a factor of
-    /// four" in the host's stage.
+    /// The entry for the address of `pass` in the table of a level. "The root page table (only) is
+    /// expanded by a factor of four" in the host's stage.
     #[inline]
     fn seek(&self, pass: &Pass, base: u64, level: u32) -> Step {
         let geometry = &self.geometry;
@@ -480,7 +489,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.fault_at(kind, step.at)
     }
 
-    /// A fault, with what the trap registers get. "Any exception is always reported for the original access type."
+    /// A fault, with what the trap registers get. "Any exception is always reported for the
+    /// original access type."
     fn fault_at(&self, kind: FaultKind, at: Position) -> Fault {
         let [access_fault, page_fault, guest_page_fault] = match self.query.access {
             Access::Fetch => [1, 12, 20],
@@ -551,8 +561,9 @@ mod tests {
     const HOST_ROOT: u64 = 0x4_0000;
     const GVA: u64 = 0x2468;
 
-    /// Sv39 over Sv39x4 with all tables in the first 2 MiB of both spaces, which the host maps to themselves by one megapage. The guest
-    /// maps one page at 0x2000 to gPA 0x4000_5000, which the host maps to 0x9_0000.
+    /// Sv39 over Sv39x4 with all tables in the first 2 MiB of both spaces, which the host maps to
+    /// themselves by one megapage. The guest maps one page at 0x2000 to gPA 0x4000_5000, which the
+    /// host maps to 0x9_0000.
     struct World {
         memory: HostMemory,
         context: Context,
