@@ -260,7 +260,7 @@ fn what_overlaps_is_refused_with_both_places() {
     // An image where the tables go.
     let room = "tables = { from = 0x00000, bytes = 0x1000 }\n";
     let image = format!("{room}image = [{{ at = 0x00000, words = [1, 2, 3, 4], repeat = 256 }}]\n");
-    let words = ["overlapping", "hPA 0x00000 is taken by the image of line"];
+    let words = ["overlapping", "hPA 0x00000 is already used by the image of line"];
     refused(&replaced(&text, room, &image), "name = \"vm0\"", &words);
 }
 

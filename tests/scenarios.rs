@@ -1555,7 +1555,7 @@ load = 0x12345
             &[
                 "overlapping",
                 "host table `vm`",
-                "hPA 0x0011C is taken by the image of line 7",
+                "hPA 0x0011C is already used by the image of line 7",
             ],
         );
         // A guest table on an image.
@@ -1566,20 +1566,20 @@ load = 0x12345
             &[
                 "overlapping",
                 "guest table `p0`",
-                "0x3100C is taken by the image of line 7",
+                "0x3100C is already used by the image of line 7",
             ],
         );
         // On another guest's.
         let second = "[[guest]]\nname = \"p1\"\nhost = \"vm0\"\ntables = @@0x41010\n[[context]]";
         wrong(
             &HEAD.replacen("[[context]]", second, 1),
-            &["guest table `p1`", "0x31010 is taken by guest table `p0`"],
+            &["guest table `p1`", "0x31010 is already used by guest table `p0`"],
         );
         // An operation on a word that another one has written.
         wrong_op(
             "[[op]]\nwrite = { at = 0x31034, word = 0x1 }\n\
              [[op]]\nmap = { guest = \"p0\", from = @@0x40000, to = 0x40000 }\n",
-            &["0x31034 is taken by the `write` of line 24"],
+            &["0x31034 is already used by the `write` of line 24"],
         );
     }
 
@@ -1603,7 +1603,7 @@ load = 0x12345
             &machine(host),
             &[
                 "host table `vm`",
-                "no room for one more host table",
+                "no room for another host table",
                 "`bytes`",
             ],
         );

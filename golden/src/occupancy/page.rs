@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pages of address spaces: what an entry of a TLB is looked up by.
+//! Pages of address spaces: the keys of TLB entries.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,7 +7,8 @@ use crate::addr::Gva;
 use crate::mmu::{Query, Space};
 use crate::walk::Mapping;
 
-/// A page of an address space, or, where it is global, of all that differ in the ASID only.
+/// A page of an address space. A global page belongs to all address spaces that differ only in the
+/// ASID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The address-space tag, by [`Space::page_tag`].
@@ -17,17 +18,17 @@ pub struct Page {
     number: u64,
 }
 
-/// The kind of a page. A look-up tries one kind after the other.
+/// The kind of a page. A lookup tries one kind after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageKind {
-    /// log2 of the page's bytes.
+    /// log2 of the page size in bytes.
     pub size: u32,
-    /// The page is the same under every ASID.
+    /// The page is valid under every ASID.
     pub is_global: bool,
 }
 
 impl PageKind {
-    /// Returns the kind of the page that a walk has found: that of the smaller leaf.
+    /// Returns the kind of the page that a walk has found: the page of the smaller leaf.
     pub fn of(mapping: &Mapping) -> Self {
         Self {
             size: mapping.page_size,
@@ -37,7 +38,7 @@ impl PageKind {
 }
 
 impl Page {
-    /// Returns the page of a kind that the query's address is in.
+    /// Returns the page of a kind that contains the query's address.
     #[inline]
     pub fn new(query: &Query, kind: PageKind) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl Page {
         self.tag
     }
 
-    /// Returns log2 of the page's bytes.
+    /// Returns log2 of the page size in bytes.
     pub fn size(&self) -> u32 {
         self.kind.size
     }
@@ -84,7 +85,7 @@ impl Page {
 }
 
 impl Hash for Page {
-    /// Hashes all fields in one go: field by field takes longer than the look-up.
+    /// Hashes all fields at once. To hash each field takes longer than the lookup.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Space {
             virt,

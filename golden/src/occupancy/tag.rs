@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Address-space tags: the parts of an address space that an entry of a cache is compared by.
+//! Address-space tags: the parts of an address space that a cache compares with a request's.
 //!
 //! An entry is found again only in the address space that it was filled for. Some parts of an
 //! address space do not exist for some entries, and a cache must not compare them:
@@ -8,15 +8,15 @@
 //!   specification, "Hypervisor Guest Address Translation and Protection (hgatp) Register").
 //! - A global mapping "exists in all address spaces", so it has no ASID (privileged specification,
 //!   "Addressing and Memory Protection").
-//! - The G-stage has neither an ASID nor a VS-stage mode: its tables translate gPAs, whoever made
-//!   them (privileged specification, "Two-Stage Address Translation").
+//! The G-stage has neither an ASID nor a VS-stage mode: its tables translate the gPAs of every ASID
+//! (privileged specification, "Two-Stage Address Translation").
 //!
-//! These rules stand here, and nowhere else.
+//! These rules are implemented only here.
 
 use crate::mmu::{Fence, Space};
 
 impl Space {
-    /// Returns the tag of a page: of an entry of a TLB. A part that does not exist is 0.
+    /// Returns the tag of a TLB entry. A part that does not exist is 0.
     #[inline]
     pub fn page_tag(self, is_global: bool) -> Self {
         Self {
@@ -26,15 +26,14 @@ impl Space {
         }
     }
 
-    /// Returns the tag of a guest table: of an entry of the guest page-walk cache. Its ASID counts
-    /// also behind a global pointer, for a page-walk cache does not share entries between ASIDs.
+    /// Returns the tag of an entry of the guest page-walk cache. It has the ASID even below a
+    /// global pointer, because a page-walk cache does not share entries between ASIDs.
     #[inline]
     pub fn guest_table_tag(self) -> Self {
         self.page_tag(false)
     }
 
-    /// Returns the tag of the host's stage: of an entry of the host page-walk cache or of the
-    /// nested TLB.
+    /// Returns the tag of an entry of the host page-walk cache or of the nested TLB.
     #[inline]
     pub fn host_stage_tag(self) -> Self {
         Self {
