@@ -43,7 +43,7 @@ impl FilledPage {
         self.covers(query.gva) && self.page.contains(query)
     }
 
-    /// Whether a fence matches the page.
+    /// Returns true if a fence matches the page.
     pub fn is_matched_by(&self, fence: &Fence) -> bool {
         fence.names(self.space, &self.extent())
     }

@@ -52,7 +52,7 @@ pub fn mapping(gva: u64, guest_size: u32, host_size: u32) -> Mapping {
     }
 }
 
-/// The same mapping, which stores must walk for: the D bit of the guest's leaf is clear.
+/// Returns the same mapping with D clear in the guest leaf, so that stores must walk.
 pub fn clean(mapping: Mapping) -> Mapping {
     let guest = Leaf {
         dirty: false,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The TLB: full gVA=>hPA translations, as walks have found them.
+//! The TLB: full gVA=>hPA translations that walks have found.
 //!
 //! - *May contain*: each page that a walk has found and that no fence has invalidated since, as in
-//!   a TLB without limits (privileged specification, "Supervisor Memory-Management Fence
-//!   Instruction" and "Hypervisor Memory-Management Fence Instructions"). Where tables were edited
-//!   and no fence was issued, a page has several legal mappings.
-//! - *Must contain*, by `docs/ports.md`, "TLB": every page, while all pages that the TLB may
-//!   contain have room in it; else the pages that were filled or hit last. A fill takes the place
-//!   of every page that it overlaps.
+//!   a TLB of unlimited size (privileged specification, "Supervisor Memory-Management Fence
+//!   Instruction" and "Hypervisor Memory-Management Fence Instructions"). If tables were edited and
+//!   no fence was issued, a page has several legal mappings.
+//! - *Must contain*, by `docs/ports.md`, "TLB": every page, as long as all pages that the TLB may
+//!   contain fit into it; otherwise the pages that were filled or hit last. A fill replaces every
+//!   page that it overlaps.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ struct Legal {
     mapping: Mapping,
     /// The number of the fence that has invalidated it; [`VALID`] if none has.
     fenced: u64,
-    /// The cycle in which a walk found it last.
+    /// The last cycle in which a walk found it.
     found: u64,
 }
 
@@ -36,11 +36,11 @@ impl Legal {
     }
 }
 
-/// A mapping that a fence has invalidated, for the reasons in mismatches.
+/// A mapping that a fence has invalidated, kept to give the reason in a mismatch.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     mapping: Mapping,
-    /// The cycle in which a walk found it last.
+    /// The last cycle in which a walk found it.
     cycle: u64,
 }
 
@@ -56,7 +56,7 @@ impl PartialEq for Found {
 pub struct CertainPage {
     /// The page.
     pub page: Page,
-    /// The cycle in which a walk found the page last.
+    /// The last cycle in which a walk found the page.
     pub found: u64,
     /// The reason why nothing can have replaced the page.
     pub because: Certainty,
@@ -67,33 +67,33 @@ pub struct CertainPage {
 pub enum Certainty {
     /// The page is one of the last that were filled or hit.
     Recent,
-    /// Every page that the TLB may contain has room in it.
+    /// All pages that the TLB may contain fit into it.
     RoomForAll,
 }
 
-/// A page as a walk has found it.
+/// A page that a walk has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundPage {
     /// The page.
     pub page: Page,
     /// The mapping of the page's first address.
     pub mapping: Mapping,
-    /// No fence since the walk began has invalidated it: the TLB may be filled with it.
+    /// No fence since the walk began has invalidated the page, so the TLB may be filled with it.
     pub is_valid: bool,
 }
 
-/// The origin of an answer that fences have invalidated.
+/// The origin of a stale response: a mapping that a fence has invalidated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The cycle in which a walk found the mapping last.
+    /// The last cycle in which a walk found the mapping.
     pub found: u64,
-    /// The fence that has invalidated it, the last of several.
+    /// The fence that has invalidated it; the last if there are several.
     pub fence: Fence,
     /// The fence's number since the reset, from 1.
     pub number: u64,
 }
 
-/// The pages that an L2 TLB may have answered a request with.
+/// The sizes of the page that an L2 TLB may have hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PossibleSizes {
     /// A page of the smallest size is among them.
@@ -107,31 +107,31 @@ pub struct PossibleSizes {
 pub struct Tlb {
     format: Format,
     capacity: usize,
-    /// The mappings that a hit may use, and, until [`Tlb::drop_invalidated`], those that fences
-    /// have invalidated.
+    /// The mappings that a hit may use. Until [`Tlb::drop_invalidated`], they include those that
+    /// fences have invalidated.
     legal: FxHashMap<Page, Vec<Legal>>,
     /// The kinds of the pages that walks have found.
     kinds: Vec<PageKind>,
     any_invalidated: bool,
     history: History<Page, Found>,
-    /// The pages that the TLB may contain, and those of them that it must: both are kept only while
-    /// the former all fit.
+    /// The pages that the TLB may contain (`possible`), and those of them that it must contain
+    /// (`certain`). Both are maintained only as long as all possible pages fit.
     possible: FxHashSet<Page>,
     certain: FxHashSet<Page>,
     possible_all_fit: bool,
-    /// The pages that were filled or hit last, the latest first; none where that is not known, or
-    /// where a fence has invalidated the page.
+    /// The pages that were filled or hit last, the latest first. A page is none if it is not known,
+    /// or if a fence has invalidated it.
     recent: VecDeque<Option<Page>>,
-    /// True if the TLB contains no page of V=0 (first), or of V=1 (second): nothing has been filled
-    /// since the reset, or since a fence that matched everything.
+    /// The TLB contains no page of V=0 (first) or of V=1 (second): nothing was filled since reset,
+    /// or since a fence that matched everything.
     cleared: [bool; 2],
-    /// The cycle of the last fence, and how many pages were possible before it: a fill in the
-    /// fence's own cycle finds no room that the fence makes.
+    /// The cycle of the last fence, and the number of possible pages before it. A fill in the cycle
+    /// of the fence cannot use room that the fence makes.
     before_fence: (u64, usize),
 }
 
 impl Tlb {
-    /// Makes an empty TLB of so many entries.
+    /// Makes an empty TLB with `entries` entries.
     pub fn new(format: Format, entries: u32) -> Self {
         Self {
             format,
@@ -154,21 +154,21 @@ impl Tlb {
         self.capacity as u32
     }
 
-    /// Returns how many of the pages that were filled or hit last must be there. That is one less
-    /// than the replacement keeps: a hit is known only when its response is accepted, which may be
-    /// after a fill.
+    /// Returns the number of pages, of those filled or hit last, that must be present. It is one
+    /// less than the replacement keeps: a hit is known only when its response is accepted, which
+    /// may be after a fill.
     pub fn recent_pages(&self) -> u32 {
         tree_plru_others(self.entries())
     }
 
-    /// Returns the pages that an entry for the query may be of.
+    /// Returns the pages that an entry for the query may have.
     #[inline]
     fn pages(&self, query: &Query) -> impl Iterator<Item = Page> {
         self.kinds.iter().map(|&kind| Page::new(query, kind))
     }
 
-    /// Returns the answers that a hit may give to a request, which was accepted after so many
-    /// fences. None stands for a mapping that does not permit the access.
+    /// Returns the legal responses of a hit for a request. `fences` fences were accepted before the
+    /// request. A response of none stands for a mapping that does not permit the access.
     #[inline]
     pub fn may_contain(&self, query: &Query, fences: u64) -> impl Iterator<Item = Option<Outcome>> {
         self.pages(query)
@@ -178,8 +178,7 @@ impl Tlb {
             .map(|one| walk::answer_from(self.format, query, &one.mapping))
     }
 
-    /// Returns the reason why the TLB must contain a page that answers the query, whichever of its
-    /// possible contents it has; none where it need not.
+    /// Returns the page that must hit for the query, with the reason; none if a miss is legal.
     pub fn must_contain(&self, query: &Query) -> Option<CertainPage> {
         self.pages(query).find_map(|page| {
             let is_recent = self.recent.contains(&Some(page));
@@ -202,8 +201,9 @@ impl Tlb {
         })
     }
 
-    /// A walk has found a mapping. `fences` are those since the walk began; `is_filled`: the TLB
-    /// has been filled. Returns none where no stage translates: such a page is not for the TLB.
+    /// Records that a walk has found a mapping. `fences` are the fences since the walk began.
+    /// `is_filled`: the TLB was filled. Returns none if both stages are off, because the TLB does
+    /// not store such a page.
     pub fn on_walk(
         &mut self,
         query: &Query,
@@ -261,7 +261,7 @@ impl Tlb {
         })
     }
 
-    /// The TLB has been filled with a page: it takes the place of what it overlaps.
+    /// Records a fill. The page replaces all pages that it overlaps.
     fn on_fill(&mut self, page: Page) {
         for recent in &mut self.recent {
             recent.take_if(|recent| *recent != page && recent.overlaps(&page));
@@ -269,14 +269,15 @@ impl Tlb {
         self.touch(Some(page));
     }
 
-    /// Counts a page among those that the TLB may contain, and must if it `is_certain`.
+    /// Adds a page to those that the TLB may contain, and to those that it must contain if it
+    /// `is_certain`.
     fn note_possible(&mut self, page: Page, is_certain: bool, cycle: u64) {
         if !self.possible_all_fit {
             return;
         }
         self.possible.insert(page);
         if self.kinds.len() > 1 {
-            // Of two pages that overlap, the TLB contains the later.
+            // If two pages overlap, the TLB contains the later one.
             self.certain.retain(|other| !other.overlaps(&page));
         }
         if is_certain {
@@ -291,7 +292,7 @@ impl Tlb {
         }
     }
 
-    /// The TLB has filled or hit a page; none where the page is not known.
+    /// Records the fill or the hit of a page; none if the page is not known.
     fn touch(&mut self, page: Option<Page>) {
         if let Some(place) = page.and_then(|_| self.recent.iter().position(|one| *one == page)) {
             self.recent.remove(place);
@@ -300,15 +301,14 @@ impl Tlb {
         self.recent.truncate(self.recent_pages() as usize);
     }
 
-    /// The TLB has answered a request. The page is known if there is only one that it can have
-    /// been.
+    /// Records a hit. The page is known if only one page can have given the response.
     pub fn on_hit(&mut self, query: &Query, outcome: &Outcome) {
         let answers = |legal: &[Legal]| {
             legal.iter().any(|one| {
                 walk::answer_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
             })
         };
-        // A page that a fence has invalidated since is gone, and so is one that a fill in this
+        // A page that a fence has invalidated since is absent, and so is a page that a fill of this
         // cycle overlaps.
         let is_there = |page: &Page, legal: &[Legal]| {
             let mut recent = self.recent.iter().flatten();
@@ -329,8 +329,8 @@ impl Tlb {
         }
     }
 
-    /// The L2 TLB has answered a request, and the TLB has been filled with the page. Returns the
-    /// sizes that the page may be of.
+    /// Records a hit in the L2 TLB, which fills the TLB with the page. Returns the sizes that the
+    /// page may have.
     pub fn on_l2_hit(&mut self, query: &Query) -> PossibleSizes {
         let smallest = self.format.geometry().offset_width;
         let found: Vec<Page> = self
@@ -360,7 +360,7 @@ impl Tlb {
         }
     }
 
-    /// A fence of a number has been accepted in a cycle.
+    /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence, number: u64, cycle: u64) {
         self.before_fence = (cycle, self.possible.len());
         for (page, legal) in &mut self.legal {
@@ -380,7 +380,7 @@ impl Tlb {
             }
             if is_invalidated {
                 self.any_invalidated = true;
-                // Of a page that was walked to more than one gPA, the TLB may have contained any.
+                // If walks found several gPAs for the page, the TLB may have contained any of them.
                 self.certain.remove(page);
                 for recent in &mut self.recent {
                     recent.take_if(|recent| recent == page);
@@ -393,7 +393,7 @@ impl Tlb {
         if fence.matches_everything() {
             self.cleared[usize::from(fence.virt)] = true;
         }
-        // The handout's machines, and those that have not begun yet, have nothing of V=0.
+        // Machines of the handout, and machines that were just reset, contain nothing of V=0.
         if self.cleared == [true; 2] {
             self.possible.clear();
             self.certain.clear();
@@ -401,8 +401,8 @@ impl Tlb {
         }
     }
 
-    /// Drops what fences have invalidated. The caller sees to it that no request is outstanding
-    /// that was accepted before such a fence.
+    /// Drops all that fences have invalidated. The caller makes sure that every request accepted
+    /// before such a fence has its response.
     pub fn drop_invalidated(&mut self) {
         if self.any_invalidated {
             self.legal.retain(|_, legal| {
@@ -413,14 +413,14 @@ impl Tlb {
         }
     }
 
-    /// Returns why a request must miss that was accepted after so many fences: no legal answer is
-    /// left.
+    /// Returns the reason why a request must miss. `fences` fences were accepted before the
+    /// request, and no legal response is left.
     #[cold]
     pub fn absence(&self, query: &Query, fences: u64) -> Absence {
         self.history.absence(self.pages(query), fences)
     }
 
-    /// Returns the origin of an answer, if fences up to a number have invalidated it.
+    /// Returns the origin of a response, if one of the first `fences` fences has invalidated it.
     #[cold]
     pub fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<Origin> {
         let is_answer = |one: &&Invalidated<Found>| {
@@ -438,8 +438,8 @@ impl Tlb {
         })
     }
 
-    /// Returns the cycle in which a walk found a page last that no fence has invalidated since; 0
-    /// where there is none.
+    /// Returns the last cycle in which a walk found a page that no fence has invalidated since; 0
+    /// if there is no such page.
     pub fn found_in(&self, page: &Page) -> u64 {
         let legal = self.legal.get(page).into_iter().flatten();
         let valid = legal.filter(|one| one.is_valid());
@@ -461,7 +461,7 @@ mod tests {
         Tlb::new(FORMAT, entries)
     }
 
-    /// A walk fills the TLB with a page of 4 KiB.
+    /// A walk fills the TLB with a 4K page.
     fn fill(tlb: &mut Tlb, gva: u64, cycle: u64) {
         fill_with(tlb, gva, &mapping(gva, 12, 12), cycle);
     }
@@ -560,7 +560,7 @@ mod tests {
         assert_eq!(may(&tlb, &query(0), 0), both);
         tlb.on_fence(&by_gva(0), 1, 3);
         assert!(may(&tlb, &query(0), 1).is_empty());
-        // A request that was accepted before the fence may still be answered.
+        // A request that was accepted before the fence may still hit.
         assert_eq!(may(&tlb, &query(0), 0), both);
         tlb.drop_invalidated();
         assert!(may(&tlb, &query(0), 0).is_empty());
@@ -582,7 +582,7 @@ mod tests {
             ..all
         };
         let native = Fence { virt: false, ..all };
-        // The page is one of 4 KiB in the guest, in a page of 2 MiB of the host.
+        // The page is a 4K page of the guest, in a 2M page of the host.
         for (fence, is_global, is_kept) in [
             (all, false, false),
             (native, false, true),
@@ -606,7 +606,7 @@ mod tests {
             tlb.on_fence(&fence, 1, 2);
             assert_eq!(!may(&tlb, &query(0), 1).is_empty(), is_kept, "{fence}");
             assert_eq!(must(&tlb, 0).is_some(), is_kept, "{fence}");
-            // The same where the fence has come before the end of the walk.
+            // The result is the same if the fence was accepted before the end of the walk.
             let mut tlb = self::tlb(4);
             let found = tlb.on_walk(&query(0), &mapping, &[(1, fence)], false, 1);
             assert_eq!(found.unwrap().is_valid, is_kept, "{fence}");
@@ -635,11 +635,11 @@ mod tests {
         assert_eq!(all(&tlb), [room, room, recent, recent, None]);
         fill(&mut tlb, 4 * PAGE, 4);
         assert_eq!(all(&tlb), [None, None, None, recent, recent]);
-        // A hit makes its page the last.
+        // A hit makes its page the most recent.
         tlb.on_hit(&query(3 * PAGE), &answer(&mapping(3 * PAGE, 12, 12)));
         fill(&mut tlb, 0, 5);
         assert_eq!(all(&tlb), [recent, None, None, recent, None]);
-        // A fence of everything empties the TLB, and all fits again.
+        // A fence of everything empties the TLB, and all pages fit again.
         tlb.on_fence(&Fence::default(), 1, 6);
         assert_eq!(all(&tlb), [None; 5]);
         for page in 0..4 {
@@ -668,7 +668,7 @@ mod tests {
         for page in 0..5 {
             fill(&mut tlb, page * PAGE, page);
         }
-        // Its mapping is legal no more, so it is not known to be there.
+        // Its mapping is not legal any more, so the model does not know that it is present.
         tlb.on_fence(&by_gva(0), 1, 9);
         tlb.on_hit(&query(0), &answer(&mapping(0, 12, 12)));
         assert_eq!(must(&tlb, 0), None);
@@ -681,7 +681,7 @@ mod tests {
         let mut tlb = tlb(4);
         fill(&mut tlb, 0, 1);
         fill_with(&mut tlb, PAGE, &mapping(PAGE, 21, 21), 2);
-        // The small page is legal, but it need not be there.
+        // The small page is legal, but it need not be present.
         assert_eq!(may(&tlb, &query(0), 0).len(), 2);
         let large = tlb.must_contain(&query(0)).unwrap();
         assert_eq!((large.found, large.because), (2, Certainty::Recent));
@@ -728,7 +728,7 @@ mod tests {
         assert_eq!(must(&one, 0), None);
         assert_eq!(one.on_l2_hit(&query(0)), sizes(true, false));
         assert_eq!(must(&one, 0), Some(Certainty::Recent));
-        // One of two pages: neither is known to be there.
+        // The L2 TLB has hit one of two pages, so neither is known to be present.
         let mut two = tlb(8);
         fill(&mut two, 0, 1);
         fill_with(&mut two, PAGE, &mapping(PAGE, 21, 21), 2);
