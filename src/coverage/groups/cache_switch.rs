@@ -31,7 +31,7 @@ impl AxisValue for Switched {
 }
 
 axis! {
-    /// What happens to a page-walk cache that is switched.
+    /// An event of a page-walk cache that is switched.
     pub enum Then {
         /// It is switched on.
         On = "it is switched on",
@@ -41,7 +41,7 @@ axis! {
         LedByOld = "it leads by what it had before it was off",
         /// It hits an entry that was read while it was off.
         LedByNew = "it leads by what it has taken while it was off",
-        /// A fence matches an entry while it is off.
+        /// A fence matches one of its entries while it is off.
         Fenced = "a fence names what it has while it is off",
     }
 }
@@ -49,7 +49,7 @@ axis! {
 covergroup! {
     "cache-switch":
     "page-walk caches that are switched on and off while no walk is in flight";
-    /// A page-walk cache is switched, or is met while or after it is off.
+    /// A page-walk cache is switched, or is used or matched by a fence after it was switched off.
     pub struct CacheSwitch {
         cache: Switched = "cache",
         then: Then = "and",

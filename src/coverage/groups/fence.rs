@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `fence`: fences, and how they meet the TLB and the walks.
+//! `fence`: fences, and their effects on the TLB and on walks.
 
 use crate::coverage::axes::Operands;
 use crate::coverage::bins::Sampling;
@@ -11,7 +11,7 @@ use crate::golden::occupancy::FilledPage;
 use crate::mmu;
 
 axis! {
-    /// How a fence meets the TLB and the walks. An operand spares an entry if all others match it.
+    /// The way in which a fence meets the TLB and the walks. `By` an operand: all others match.
     pub enum Met {
         /// It matches an entry.
         Named = "an entry it names",
@@ -108,7 +108,7 @@ impl Covergroup for Fence {
     }
 }
 
-/// How a fence meets an entry; none if several operands spare it.
+/// Returns the way in which a fence meets an entry; none if several operands do not match it.
 fn meets(fence: &mmu::Fence, entry: &FilledPage) -> Option<Met> {
     let without = |change: fn(&mut mmu::Fence)| {
         let mut other = *fence;

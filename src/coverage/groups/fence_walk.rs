@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `fence-walk`: fences, and the state of the walks that they meet.
+//! `fence-walk`: fences, and the state of the walks in flight.
 
 use crate::coverage::axes::Operands;
 use crate::coverage::bins::Sampling;
@@ -11,11 +11,11 @@ use crate::coverage::slots::WalkState;
 use crate::format::Format;
 
 axis! {
-    /// Whether a fence matches a walk.
+    /// The relation of a fence and a walk.
     pub enum Matched {
-        /// It does.
+        /// The fence matches the walk.
         Named = "names",
-        /// It does not.
+        /// The fence does not match the walk.
         LeftAlone = "leaves alone",
     }
 }

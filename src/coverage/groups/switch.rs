@@ -10,11 +10,11 @@ use crate::format::Format;
 use crate::mmu::Context;
 
 axis! {
-    /// Whether a walk of the context before is in flight.
+    /// The state of the walks of the context before.
     pub enum UnderWay {
-        /// None is.
+        /// No walk of it is in flight.
         No = "no walk of the one before",
-        /// One is.
+        /// A walk of it is in flight.
         Yes = "a walk of the one before",
     }
 }
