@@ -260,7 +260,10 @@ fn what_overlaps_is_refused_with_both_places() {
     // An image where the tables go.
     let room = "tables = { from = 0x00000, bytes = 0x1000 }\n";
     let image = format!("{room}image = [{{ at = 0x00000, words = [1, 2, 3, 4], repeat = 256 }}]\n");
-    let words = ["overlapping", "hPA 0x00000 is already used by the image of line"];
+    let words = [
+        "overlapping",
+        "hPA 0x00000 is already used by the image of line",
+    ];
     refused(&replaced(&text, room, &image), "name = \"vm0\"", &words);
 }
 
@@ -728,7 +731,7 @@ fn walk_prints_the_exercises_eight_reads_in_their_order_and_the_ninth_access() {
         "0x02038 + 3*4 = 0x02044",
         "0xA74CC + 2*4 = 0xA74D4",
         "0x41234",
-        "8 reads for the walk, 9 accesses with the data",
+        "8 memory reads in the walk, 9 memory accesses with the data access",
     ] {
         assert!(block.contains(word), "{word}: {block}");
     }

@@ -678,20 +678,20 @@ fn walk_prints_entries_by_their_fields_and_why_a_walk_faults() {
             "guest L0   0x80206000 + 16*8 = 0x80206080",
             "PPN 0x80400 DA-UX-RV",
             "leaf of 4K; the data is at gPA 0x80400000",
-            "=> hPA 0x90010000: 12 reads for the walk, 13 accesses with the data",
+            "=> hPA 0x90010000: 12 memory reads in the walk, 13 memory accesses with the data access",
             // A store to what is not writable.
             "permission fault at guest L0",
             "trap: store page fault, cause 15; xtval 0x10000 with GVA=1",
             "why: W=0; \"Virtual Address Translation Process\", step 8",
-            "why: U=0: no page of user mode",
+            "why: U=0: not a user page",
             "not canonical",
-            "why: U=1: a page of user mode, and SUM=0",
-            "why: U=1: supervisor mode fetches from no page of user mode",
+            "why: U=1: a user page, and SUM=0",
+            "why: U=1: supervisor mode cannot fetch from a user page",
             "cause 23, tval2 0x4000001; xtval 0xFFFFFFD000000005 with GVA=1; tval2 is gPA 0x10000005 >> 2",
             "tinst 0x3000",
-            "tinst says: an implicit read",
+            "tinst: an implicit read",
             "why: R=0, and MXR=0",
-            "why: X=0, which HLVX needs in both stages",
+            "why: X=0: HLVX needs X in both stages",
         ],
     );
     has(
@@ -699,13 +699,13 @@ fn walk_prints_entries_by_their_fields_and_why_a_walk_faults() {
         &[
             "A=0, and no hardware update",
             "D=0, and no hardware update",
-            "tinst says: an implicit write",
+            "tinst: an implicit write",
             "ADUE, ADUE of the G-stage",
             "D=0, to be set by hardware first",
             "compare-and-swap sets D; the guest L0 entry is at",
             "compare-and-swap sets A; the data is at gPA",
-            "18 reads and 3 updates for the walk, 22 accesses",
-            "why: W=0, which an implicit write needs",
+            "18 memory reads and 3 updates in the walk, 22 memory accesses",
+            "why: W=0: an implicit write needs W",
         ],
     );
     has(

@@ -1573,7 +1573,10 @@ load = 0x12345
         let second = "[[guest]]\nname = \"p1\"\nhost = \"vm0\"\ntables = @@0x41010\n[[context]]";
         wrong(
             &HEAD.replacen("[[context]]", second, 1),
-            &["guest table `p1`", "0x31010 is already used by guest table `p0`"],
+            &[
+                "guest table `p1`",
+                "0x31010 is already used by guest table `p0`",
+            ],
         );
         // An operation on a word that another one has written.
         wrong_op(

@@ -112,7 +112,7 @@ for seed in seeds.split():
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode not in (0, 1, 3):
             sys.exit(f"tools/mutants.sh: fuzz ended with exit code {ran.returncode}\n{ran.stderr}")
-        stats = re.search(r"^(\d+) accesses in ", ran.stdout, re.M)
+        stats = re.search(r"^(\d+) access(?:es)? in ", ran.stdout, re.M)
         row["accesses"] += int(stats[1])
         if ran.returncode == 0:
             continue

@@ -31,7 +31,7 @@ soak() { # PROFILE THOUSANDS OPTION...
     "$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" --memory "$@" >"$work/out" || code=$?
     cat "$work/out"
     [ "$code" -eq 0 ] || exit "$code"
-    cycles=$(sed -n 's/^[0-9]* accesses in \([0-9]*\) cycles:.*/\1/p' "$work/out")
+    cycles=$(sed -n 's/^[0-9]* access[es]* in \([0-9]*\) cycles:.*/\1/p' "$work/out")
     total=$((total + cycles))
     # Nothing that is not known counts as no growth.
     sed -n 's/^memory in use after each tenth, in MiB: //p' "$work/out" | awk -v allowed="$allowed" '

@@ -117,7 +117,10 @@ pub enum FileError {
         name: String,
     },
     /// The file has runs that this program does not write.
-    #[error("{}: {what}\n  Make the file again with this program.", shown::path(path))]
+    #[error(
+        "{}: {what}\n  Make the file again with this program.",
+        shown::path(path)
+    )]
     Runs {
         /// The file.
         path: PathBuf,

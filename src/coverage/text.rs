@@ -50,14 +50,7 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
     );
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
-        "group",
-        "reached",
-        "of",
-        "%",
-        "impossible",
-        "counts",
-    ]);
+    table.set_header(["group", "reached", "of", "%", "impossible", "counts"]);
     for group in &model.groups {
         let summary = coverage.summary(format, group);
         table.add_row([

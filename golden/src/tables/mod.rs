@@ -115,7 +115,9 @@ pub enum TableError {
         width: u32,
     },
     /// All frames for host tables are in use.
-    #[error("no room for another host table of {table} bytes in the 0x{bytes:X} bytes at hPA {from}")]
+    #[error(
+        "no room for another host table of {table} bytes in the 0x{bytes:X} bytes at hPA {from}"
+    )]
     NoFrame {
         /// The start of the memory for host tables.
         from: Hpa,
