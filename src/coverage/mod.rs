@@ -94,11 +94,11 @@ impl Run {
 
     /// Returns a shard of the other run that has scenarios of this run.
     fn overlap(&self, other: &Run) -> Option<Shard> {
-        let alike = |of: u64| move |shard: &&Shard| shard.of == of;
+        let is_of_split = |of: u64| move |shard: &&Shard| shard.of == of;
         let twice = |shard: &Shard| {
             // Shards of the same split have no scenario in common, unless they are the same shard.
             self.parts.binary_search(shard).is_ok()
-                || !self.parts.iter().all(|mine| alike(shard.of)(&mine))
+                || !self.parts.iter().all(|mine| is_of_split(shard.of)(&mine))
                     && (self.parts.iter()).any(|mine| mine.overlaps(*shard, self.of))
         };
         other.parts.iter().copied().find(twice)
