@@ -171,7 +171,7 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-/// The model of a device.
+/// Returns the model of a device.
 fn device(variant: &Variant, out: &Path) -> Model {
     // A specification is no identifier.
     let name = match variant.name.contains(':') {
@@ -187,7 +187,7 @@ fn device(variant: &Variant, out: &Path) -> Model {
     }
 }
 
-/// The models that `benches/harness.cpp` names.
+/// Returns the models that `benches/harness.cpp` names.
 fn harnessed(out: &Path) -> Vec<Model> {
     let wanted = |variant: &&Variant| ["handout", "classic32"].contains(&variant.name);
     let model = |variant: &Variant| {
@@ -325,9 +325,9 @@ fn coverage() -> bool {
     env::var(COVERAGE).is_ok_and(|value| value == "1")
 }
 
-/// A copy of the RTL with a cover statement before each `return`. Verilator counts a block at its
-/// end, which a return never reaches; `nestwalk cover` takes the statement's count for it. Lines
-/// stay where they are.
+/// Returns a copy of the RTL with a cover statement before each `return`. Verilator counts a block
+/// at its end, which a return never reaches; `nestwalk cover` takes the statement's count for it.
+/// Lines stay where they are.
 fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
     let copy = out.join("sources");
     if copy.exists() {
@@ -391,7 +391,8 @@ fn cover_returns(text: &str) -> String {
     out
 }
 
-/// The devices to compile in: those that are asked for, else the default device of each format.
+/// Returns the devices to compile in: those that are asked for, else the default device of each
+/// format.
 fn variants_to_build() -> Result<Vec<Variant>> {
     let names = |variable| {
         let list = env::var(variable).unwrap_or_default();
@@ -484,8 +485,8 @@ impl Library {
     }
 }
 
-/// Rust code with the files that the program carries, so that it can compile devices where there is
-/// nothing but Verilator and a C++ compiler: pairs of a path and the contents.
+/// Returns Rust code with the files that the program carries, so that it can compile devices where
+/// there is nothing but Verilator and a C++ compiler: pairs of a path and the contents.
 fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     for entry in fs::read_dir(verilated_sources.join("rtl"))? {
@@ -534,7 +535,7 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// A hash of the names and contents of what the devices are made of.
+/// Returns a hash of the names and contents of what the devices are made of.
 fn rtl_hash(root: &Path) -> Result<String> {
     let mut paths = vec![root.join("sim/tb_top.sv")];
     for entry in fs::read_dir(root.join("rtl"))? {
@@ -549,9 +550,9 @@ fn rtl_hash(root: &Path) -> Result<String> {
     Ok(fnv1a(bytes))
 }
 
-/// The commit that gave the RTL its present form; none outside a repository of the project's own,
-/// or if the RTL has been edited since. (It is the RTL's, not the last one at all: this script runs
-/// when the RTL changes, not after each commit.)
+/// Returns the commit that gave the RTL its present form; none outside a repository of the
+/// project's own, or if the RTL has been edited since. (It is the RTL's, not the last one at all:
+/// this script runs when the RTL changes, not after each commit.)
 fn rtl_commit(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| -> Option<String> {
         let output = Command::new("git")

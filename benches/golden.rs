@@ -77,8 +77,8 @@ impl Tables {
     }
 }
 
-/// A guest under a host that maps the gPAs in use to the same hPAs. Without levels in the host
-/// there is a single stage.
+/// Returns a guest under a host that maps the gPAs in use to the same hPAs. Without levels in the
+/// host there is a single stage.
 fn world(format: Format, guest_levels: u8, host_levels: u8) -> (HostMemory, Vec<Query>) {
     let mut tables = Tables {
         format,

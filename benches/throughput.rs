@@ -204,7 +204,7 @@ impl Measured {
     }
 }
 
-/// `n` in the median of the times, a second.
+/// Returns `n` divided by the median of the times, per second.
 fn rate(n: u64, times: &[Duration]) -> f64 {
     let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
     n as f64 / quantile(&seconds, 0.5)
@@ -226,7 +226,7 @@ fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// A quantile of values that there are.
+/// Returns a quantile of values that there are.
 fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -286,8 +286,8 @@ impl Workload {
         Ok(measured)
     }
 
-    /// The workload as a scenario: accesses of several processes in several VMs. None of them
-    /// faults.
+    /// Returns the workload as a scenario: accesses of several processes in several VMs. None of
+    /// them faults.
     fn scenario(&self, seed: u64, translations: u64) -> Result<Scenario> {
         let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(seed));
         let world = World::new(self.format, &mut draw)?;
@@ -419,12 +419,12 @@ fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<
 struct Draw(Xoshiro256PlusPlus);
 
 impl Draw {
-    /// A number in `0..n`.
+    /// Returns a number in `0..n`.
     fn below(&mut self, n: u64) -> u64 {
         self.0.random_range(0..n)
     }
 
-    /// `n` different numbers in `0..of`, or all if there are fewer.
+    /// Returns `n` different numbers in `0..of`, or all if there are fewer.
     fn some(&mut self, n: u64, of: u64) -> Vec<u64> {
         if of <= n {
             return (0..of).collect();
@@ -439,7 +439,7 @@ impl Draw {
         some
     }
 
-    /// Page numbers below few tables of the root's.
+    /// Returns page numbers below few tables of the root's.
     fn pages(&mut self, format: Format) -> Vec<u64> {
         let entries = format.geometry().table_entries();
         let upper = self.some(4, entries);

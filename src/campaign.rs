@@ -93,7 +93,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Eight digits that identify the shape in names of files.
+    /// Returns eight digits that identify the shape in names of files.
     pub fn digest(&self) -> String {
         let mut digest = fnv1a(format!("{self:?}").into_bytes());
         digest.truncate(8);
@@ -157,7 +157,7 @@ impl Passed {
 }
 
 impl Campaign {
-    /// The command that runs the campaign.
+    /// Returns the command that runs the campaign.
     pub fn command(&self) -> String {
         let mut command = format!(
             "fuzz --profile {} --seed {} --count {}",
@@ -175,7 +175,7 @@ impl Campaign {
         command
     }
 
-    /// The properties of the campaign besides profile, seed and count.
+    /// Returns the properties of the campaign besides profile, seed and count.
     pub fn shape(&self) -> Shape {
         let last = self.scenarios().saturating_sub(1);
         let texts = [0, last / 2, last].map(|number| to_toml(&self.scenario(number)));
@@ -201,12 +201,12 @@ impl Campaign {
         }
     }
 
-    /// Number of scenarios.
+    /// Returns the number of scenarios.
     pub fn scenarios(&self) -> u64 {
         stimulus::scenarios_of(self.count)
     }
 
-    /// Scenario `number` of the campaign.
+    /// Returns scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = stimulus::accesses_of(number, self.count);
         stimulus::scenario_toward(
@@ -223,7 +223,7 @@ impl Campaign {
         self.lean.as_ref().map_or(&[][..], |lean| &lean.goals)
     }
 
-    /// The device of a scenario, if the scenario does not draw one itself.
+    /// Returns the device of a scenario, if the scenario does not draw one itself.
     fn device_of(&self, number: u64) -> Option<&'static Variant> {
         let in_turn = |devices: &[&'static Variant]| {
             let turn = number.checked_rem(devices.len() as u64)?;
@@ -232,8 +232,8 @@ impl Campaign {
         self.device.or_else(|| in_turn(&self.devices))
     }
 
-    /// The devices that a shard needs, in the order of its scenarios. Of a long campaign whose
-    /// scenarios draw their devices, those of the first few thousand scenarios.
+    /// Returns the devices that a shard needs, in the order of its scenarios. Of a long campaign
+    /// whose scenarios draw their devices, those of the first few thousand scenarios.
     pub fn devices_of(&self, shard: Shard) -> Vec<&'static Variant> {
         const MOST: usize = 2000;
         let mut needed: Vec<&'static Variant> = Vec::new();
@@ -415,7 +415,7 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// The devices that were made, in the order of their names.
+    /// Returns the devices that were made, in the order of their names.
     pub fn all(&mut self) -> Vec<&mut Dut> {
         let mut all: Vec<&mut Dut> = self.made.values_mut().collect();
         all.sort_by_key(|dut| dut.variant().name);
@@ -456,10 +456,10 @@ impl Devices {
         Self::make_variant(self.variant(scenario)?)
     }
 
-    /// The device for a scenario, without state of earlier scenarios. The result of a scenario must
-    /// not depend on the scenarios before it, even if the RTL keeps state over a reset. (A build
-    /// that counts code coverage keeps the model and resets it, because the counts are part of the
-    /// model.)
+    /// Returns the device for a scenario, without state of earlier scenarios. The result of a
+    /// scenario must not depend on the scenarios before it, even if the RTL keeps state over a
+    /// reset. (A build that counts code coverage keeps the model and resets it, because the counts
+    /// are part of the model.)
     ///
     /// # Errors
     /// If the device cannot be built or loaded.

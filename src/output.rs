@@ -144,7 +144,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The path of the draft.
+    /// Returns the path of the draft.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -170,7 +170,7 @@ fn resolve(path: &Path, links: u32) -> io::Result<PathBuf> {
     Ok(resolve(parent, links)?.join(name))
 }
 
-/// The folder that a file is in.
+/// Returns the folder that a file is in.
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -178,7 +178,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// The nearest folder of a path that is there, itself included.
+/// Returns the nearest folder of a path that is there, itself included.
 fn there(path: &Path) -> io::Result<&Path> {
     let mut there = path;
     loop {
@@ -216,7 +216,7 @@ fn names_a_stream(path: &Path) -> bool {
 }
 
 impl Outputs {
-    /// The outputs of a command with these inputs: the name and the path of each.
+    /// Returns the outputs of a command with these inputs: the name and the path of each.
     pub fn of(inputs: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
         let mut outputs = Self::default();
         for (what, path) in inputs {
@@ -235,7 +235,7 @@ impl Outputs {
         outputs
     }
 
-    /// Standard output may not be redirected into an input of this command.
+    /// Checks that standard output is not redirected into an input of this command.
     ///
     /// # Errors
     /// [`OutputError::Input`].
@@ -469,7 +469,7 @@ fn open_fifo(path: &Path) -> io::Result<Option<File>> {
 }
 
 impl FileOutput {
-    /// The path as it was given.
+    /// Returns the path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
@@ -501,7 +501,7 @@ impl FileOutput {
         }
     }
 
-    /// A draft, for a writer that needs a path.
+    /// Returns a draft, for a writer that needs a path.
     ///
     /// # Errors
     /// If it cannot be created.
@@ -566,12 +566,12 @@ fn to_stream(stream: &mut impl Write, content: &[u8]) -> io::Result<()> {
 }
 
 impl FolderOutput {
-    /// The path as it was given.
+    /// Returns the path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
 
-    /// The folder, with all links followed.
+    /// Returns the folder, with all links followed.
     pub fn target(&self) -> &Path {
         &self.target
     }

@@ -241,7 +241,7 @@ pub enum ResultsError {
 }
 
 impl Results {
-    /// The results of a run.
+    /// Returns the results of a run.
     pub fn new(campaign: &Campaign, shard: Shard, outcome: &Outcome) -> Self {
         Self {
             nestwalk_results: VERSION,
@@ -269,7 +269,7 @@ impl Results {
         }
     }
 
-    /// The results as the text of a file, with one line for each scenario's figures.
+    /// Returns the results as the text of a file, with one line for each scenario's figures.
     pub fn to_text(&self) -> String {
         let Some(each) = &self.each else {
             return serde_json::to_string_pretty(self).expect("figures and strings") + "\n";
@@ -325,7 +325,7 @@ impl Results {
         }
     }
 
-    /// A contradiction within the file, if there is one.
+    /// Returns a contradiction within the file, if there is one.
     fn contradiction(&self) -> Option<&'static str> {
         let Shard { index, of } = self.shard;
         if index >= of || of > MOST_SHARDS {
@@ -424,7 +424,7 @@ pub fn merge(files: &[(PathBuf, Results)]) -> Result<Results, ResultsError> {
     Ok(merged)
 }
 
-/// The property in which two files differ if they belong to different campaigns.
+/// Returns the property in which two files differ if they belong to different campaigns.
 fn difference(first: &Results, other: &Results) -> Option<String> {
     let of = |results: &Results| {
         let Of {
@@ -463,7 +463,7 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
         .map(|((what, here), (_, there))| format!("{what} is {there}, not {here}"))
 }
 
-/// The numbers below `of` that `there`, in order, has not; of many the first ones.
+/// Returns the numbers below `of` that `there`, in order, has not; of many the first ones.
 fn missing(there: impl Iterator<Item = u64>, of: u64) -> String {
     const SHOWN: usize = 20;
     let mut there = there.peekable();

@@ -21,7 +21,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// The versions of this program.
+    /// Returns the versions of this program.
     pub fn of_this_build() -> Self {
         let commit = env!("NESTWALK_RTL_COMMIT");
         Self {

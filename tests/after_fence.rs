@@ -187,8 +187,8 @@ impl Observer for Seen {
 }
 
 impl Situation {
-    /// The fence comes `wait` cycles after the accesses have been accepted. The data are stored
-    /// `later` cycles after that.
+    /// Returns the scenario. The fence comes `wait` cycles after the accesses have been accepted,
+    /// and the data are stored `later` cycles after that.
     fn scenario(&self, machine: &Machine, memory: &str, wait: u32, later: u32) -> Scenario {
         let mut file = format!(
             "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}",
@@ -264,8 +264,8 @@ impl Situation {
     }
 }
 
-/// Every RISC-V device of 64 bits that is built in and supports the situations, with each of its
-/// walk caches, all of them and none in use.
+/// Returns every RISC-V device of 64 bits that is built in and supports the situations, with each
+/// of its walk caches, all of them and none in use.
 fn machines() -> Vec<Machine> {
     let mut machines = Vec::new();
     for variant in VARIANTS {

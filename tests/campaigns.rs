@@ -153,7 +153,7 @@ fn a_shard_runs_its_own_scenarios_alone_on_any_number_of_threads() {
 
 // --- Shards that fail ----------------------------------------------------------------------------
 
-/// The number of a campaign's scenario.
+/// Returns the number of a campaign's scenario.
 fn number(scenario: &Scenario) -> u64 {
     let (_, number) = scenario.title.split_once("scenario ").unwrap();
     let number = number.strip_suffix(", shrunk").unwrap_or(number);
@@ -200,7 +200,7 @@ fn results(campaign: &Campaign, shard: Shard, choose: Choose) -> Results {
     Results::new(campaign, shard, &outcome(campaign, shard, choose))
 }
 
-/// Through the file and back, as another machine would read it.
+/// Writes results to a file and reads them back, as another machine would.
 fn through_a_file(folder: &Folder, results: &Results) -> (PathBuf, Results) {
     let path = PathBuf::from(folder.path(&format!("{}.json", results.shard.index)));
     fs::write(&path, results.to_text()).unwrap();
@@ -813,7 +813,7 @@ fn vectors_and_traces_write_a_case_of_junit_for_each_file() {
 
 // --- The bundle ----------------------------------------------------------------------------------
 
-/// The first failure of a campaign on devices that are not those it is for, and its bundle.
+/// Returns the first failure of a campaign on devices that are not those it is for, and its bundle.
 fn bundle(output: &Path, small: bool) -> (Campaign, Bundle) {
     let choose: Choose = small_from::<3>;
     let campaign = campaign(9_800, 2);

@@ -105,7 +105,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
 }
 
-/// The scenarios and vectors in a folder, by name.
+/// Returns the scenarios and vectors in a folder, by name.
 fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .unwrap()
@@ -114,7 +114,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The verbs that read such a file.
+/// Returns the verbs that read such a file.
 fn verbs(name: &str) -> &'static [&'static str] {
     match name.ends_with(".jsonl") {
         true => &["vectors"],
@@ -211,7 +211,7 @@ fn each_vector_with_an_unknown_field_is_refused_and_not_only_the_first() {
     assert_eq!(vectors, 2);
 }
 
-/// Why the accesses of a case fault, by the golden model.
+/// Returns the reasons of the faults of a case, by the golden model.
 fn whys(name: &str) -> Vec<String> {
     let ran = nestwalk(&["walk".as_ref(), folder().join(name).as_os_str()]);
     assert_eq!(ran.code, 0, "{name}\n{}{}", ran.stdout, ran.stderr);

@@ -18,19 +18,19 @@ mod common {
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
 
-/// The text of a file of `scenarios/`.
+/// Returns the text of a file of `scenarios/`.
 fn text_of(name: &str) -> String {
     fs::read_to_string(scenario_file(name)).unwrap()
 }
 
-/// The text with `old`, which is there once, replaced.
+/// Returns the text with `old`, which is there once, replaced.
 #[track_caller]
 fn replaced(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old}");
     text.replace(old, new)
 }
 
-/// The text up to `place`, which is there once, and with it.
+/// Returns the text up to `place`, which is there once, and with it.
 #[track_caller]
 fn cut_after(text: &str, place: &str) -> String {
     assert_eq!(text.matches(place).count(), 1, "{place}");
@@ -63,7 +63,7 @@ impl Folder {
         self.scenario.to_str().unwrap()
     }
 
-    /// Everything in the folder and below, hidden or not.
+    /// Returns all files in the folder and below, hidden or not.
     fn files(&self) -> BTreeSet<PathBuf> {
         fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
             for entry in fs::read_dir(folder).unwrap() {
@@ -79,7 +79,7 @@ impl Folder {
         found
     }
 
-    /// Every way to use the scenario, with somewhere to write.
+    /// Returns every way to use the scenario, with somewhere to write.
     fn every_use(&self) -> Vec<Vec<String>> {
         let (scenario, output, wave) = (
             self.scenario().to_owned(),
@@ -98,8 +98,8 @@ impl Folder {
         .into()
     }
 
-    /// The program refuses to run: exit code 2, all of `words` on standard error, nothing on
-    /// standard output, and the same files as before.
+    /// Checks that the program refuses to run: exit code 2, all of `words` on standard error,
+    /// nothing on standard output, and the same files as before.
     #[track_caller]
     fn refuses(&self, arguments: &[impl AsRef<str>], words: &[&str]) {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
@@ -120,7 +120,7 @@ impl Folder {
     }
 }
 
-/// The scenario is refused by every verb with `words`, at the line of the last `place` in it.
+/// Checks that every verb refuses the scenario with `words`, at the line of the last `place` in it.
 #[track_caller]
 fn refused(scenario: &str, place: &str, words: &[&str]) {
     let at = scenario
@@ -473,8 +473,8 @@ fn help_names_every_verb_and_every_exit_code() {
     }
 }
 
-/// The exercise without the word that it leaves open, and with an access that does not expect a
-/// fault.
+/// Returns the exercise without the word that it leaves open, and with an access that does not
+/// expect a fault.
 fn with_a_hole() -> String {
     let text = text_of("exercise.toml");
     let fault = "expect.fault = { kind = \"memory\", stage = \"guest\", level = \"L2\" }\n";
@@ -519,7 +519,8 @@ fn a_walk_into_a_hole_that_is_meant_is_a_memory_fault() {
     }
 }
 
-/// A wrong expectation: exit code 1, and both values with the line, for golden model and device.
+/// Checks that a wrong expectation has exit code 1, and is reported with both values and the line,
+/// for the golden model and for the device.
 #[track_caller]
 fn found_wrong(scenario: &str, place: &str, words: &str) {
     let folder = Folder::with(scenario);

@@ -49,7 +49,7 @@ fn covered(campaign: &Campaign) -> Coverage {
     outcome.coverage.unwrap()
 }
 
-/// The count of a bin, by its name.
+/// Returns the count of a bin, by its name.
 #[track_caller]
 fn count(coverage: &Coverage, format: Format, id: Id, bin: &str) -> u64 {
     let group = Model::of(format).group(id).unwrap();
@@ -57,7 +57,7 @@ fn count(coverage: &Coverage, format: Format, id: Id, bin: &str) -> u64 {
     coverage.group(format, group)[bin]
 }
 
-/// The bins that a scenario reaches.
+/// Returns the bins that a scenario reaches.
 fn covered_by(scenario: &Scenario) -> Coverage {
     let mut bins = Bins::new(scenario.machine.format);
     let mut devices = Devices::default();
@@ -434,7 +434,7 @@ fn a_cell_of_the_page_counts_the_entries_of_its_own_place_alone() {
     assert_eq!(seen, hits(Id::Fault) + hits(Id::Use));
 }
 
-/// A folder with a coverage file of a short campaign in it.
+/// Returns a folder with a coverage file of a short campaign in it.
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.json");

@@ -24,7 +24,8 @@ mod common {
 }
 use common::program::nestwalk;
 
-/// The figures of a run, and each request with the cycles of its handshakes and its response.
+/// Returns the figures of a run, and each request with the cycles of its handshakes and its
+/// response.
 fn ran(dut: &mut Dut, scenario: &nestwalk::scenario::Scenario) -> (Stats, String) {
     dut.renew().unwrap();
     let mut recorder = Recorder::new(scenario);
@@ -104,7 +105,7 @@ impl Fresh {
         self
     }
 
-    /// An executable script in the folder.
+    /// Returns an executable script in the folder.
     fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -133,7 +134,7 @@ impl Fresh {
         self.folder.path().join("progress")
     }
 
-    /// The campaign is refused, with these words on standard error.
+    /// Checks that the campaign is refused, with these words on standard error.
     #[track_caller]
     fn refused(&self, words: &[&str]) {
         let output = self.command().output().unwrap();
@@ -156,7 +157,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The Verilator of the project, and its root.
+/// Returns the Verilator of the project, and its root.
 fn verilator() -> (PathBuf, PathBuf) {
     let output = Command::new("sh")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/find-verilator.sh"))
@@ -288,7 +289,7 @@ fn parameters_that_no_device_has_are_refused_before_anything_is_built() {
     assert!(device("handout:slots=2").contains("it is a device of handout"));
 }
 
-/// What a campaign prints, without the times.
+/// Returns the output of a campaign, without the times.
 fn printed(arguments: &[&str]) -> String {
     let ran = nestwalk(arguments);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);

@@ -25,7 +25,7 @@ const NOTHING: Rights = Rights {
     execute: false,
 };
 
-/// Every combination of rights.
+/// Returns every combination of rights.
 fn every_rights() -> impl Iterator<Item = Rights> {
     (0..8u8).map(|bits| Rights {
         read: bits & 1 != 0,
@@ -51,7 +51,7 @@ fn machines(format: Format) -> [Machine; 3] {
     ]
 }
 
-/// The position of the walk of a nest at each of its eight entries.
+/// Returns the position of the walk of a nest at each of its eight entries.
 fn positions(nest: &Nest) -> [Position; 8] {
     let [first, second, data] = nest.gpas().map(Gpa);
     let guest = |level| Position::Guest { level };
@@ -80,7 +80,7 @@ fn fault(kind: FaultKind, at: Position) -> Outcome {
     })
 }
 
-/// The response with an hPA of the data's page.
+/// Returns the response with an hPA of the data's page.
 fn translated(nest: &Nest, hpa: u64) -> Outcome {
     let geometry = nest.format.geometry();
     Ok(Translation {
@@ -91,12 +91,13 @@ fn translated(nest: &Nest, hpa: u64) -> Outcome {
     })
 }
 
-/// The one access of `contexts[0]` in `memory`.
+/// Returns the one access of `contexts[0]` in `memory`.
 fn one_access(machine: Machine, memory: &HostMemory, context: Context, op: Op) -> Scenario {
     scenario(machine, memory.clone(), &[context], vec![op])
 }
 
-/// Golden model and device both respond to a single access with `outcome`, after `reads`.
+/// Checks that golden model and device both respond to a single access with `outcome`, after
+/// `reads`.
 #[track_caller]
 fn holds(devices: &mut Devices, scenario: &Scenario, outcome: &Outcome, reads: &[Hpa], what: &str) {
     let [(answer, walked)] = &golden(scenario)[..] else {
@@ -138,7 +139,7 @@ impl Case {
         }
     }
 
-    /// A case with another word in the entry. None: a hole.
+    /// Returns a case with another word in the entry. None: a hole.
     fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u64>) -> Self {
         let mut case = Self::new(kind, entry, what, nest);
         let at = case.nest.entries()[entry];
@@ -149,7 +150,7 @@ impl Case {
         case
     }
 
-    /// The number of entries that are read.
+    /// Returns the number of entries that are read.
     fn reads(&self) -> usize {
         match (self.kind, self.entry) {
             // The address of the entry is wrong. The address of a guest entry is checked before the
@@ -161,7 +162,7 @@ impl Case {
     }
 }
 
-/// The base of an entry's table.
+/// Returns the base of an entry's table.
 fn base(nest: &mut Nest, entry: usize) -> &mut u64 {
     match entry {
         0 | 3 | 6 => &mut nest.host_root,
@@ -171,7 +172,7 @@ fn base(nest: &mut Nest, entry: usize) -> &mut u64 {
     }
 }
 
-/// The index of an entry in its table.
+/// Returns the index of an entry in its table.
 fn index(nest: &Nest, entry: usize) -> u64 {
     let geometry = nest.format.geometry();
     match entry {
@@ -181,7 +182,7 @@ fn index(nest: &Nest, entry: usize) -> u64 {
     }
 }
 
-/// All faults of the address of an entry.
+/// Returns all faults of the address of an entry.
 fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     let end = 1u64 << nest.width();
@@ -203,7 +204,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     cases
 }
 
-/// All faults of the content of an entry.
+/// Returns all faults of the content of an entry.
 fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
     let word = nest.words()[entry];
     let is_leaf = matches!(entry, 1 | 4 | 5 | 7);
@@ -227,7 +228,7 @@ fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
     cases
 }
 
-/// Everything that can be wrong with the entries `first` and on, in rights mode and without.
+/// Returns all faults of the entries from `first` on, in rights mode and without.
 fn every_case(format: Format, first: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for rights_mode in [false, true] {
@@ -243,7 +244,7 @@ fn every_case(format: Format, first: usize) -> Vec<Case> {
     cases
 }
 
-/// The kinds of fault, with the entries at which they have been seen.
+/// Returns the kinds of fault, with the entries at which they have been seen.
 fn kinds_and_entries(cases: &[Case]) -> HashSet<(FaultKind, usize)> {
     cases.iter().map(|case| (case.kind, case.entry)).collect()
 }
@@ -532,7 +533,7 @@ fn the_walks_own_reads_of_guest_tables_need_a_readable_host_leaf_and_no_more() {
     }
 }
 
-/// The response to an access at an offset of the page, by the rights of both leaves.
+/// Returns the response to an access at an offset of the page, by the rights of both leaves.
 fn by_rights(nest: &Nest, kind: Access, offset: u64) -> Outcome {
     let refused = |at| fault(FaultKind::Permission, at);
     if !nest.guest_rights.permit(kind) {

@@ -19,7 +19,7 @@ mod common {
 }
 use common::machine::{Nest, access, device, golden, scenario};
 
-/// Every device of the handout's kind that is built in.
+/// Returns every device of the handout's kind that is built in.
 fn machines() -> impl Iterator<Item = Machine> {
     VARIANTS
         .iter()
@@ -40,7 +40,7 @@ fn translated(format: Format, gpa: u64, hpa: u64) -> Outcome {
     })
 }
 
-/// The operands of `fence` in all combinations: 16, if it has every operand.
+/// Returns the operands of `fence` in all combinations: 16, if it has every operand.
 fn combinations(fence: Fence) -> Vec<Fence> {
     let mut all = Vec::new();
     for operands in 0..16 {
@@ -146,7 +146,7 @@ impl Sixteen {
         }
     }
 
-    /// The translations, of the 16, that still hit after a fence. Every response is right.
+    /// Returns the translations, of the 16, that still hit after a fence. Every response is right.
     fn left(&self, devices: &mut Devices, machine: Machine, fence: Fence) -> Vec<Tags> {
         let all = self
             .tags
@@ -296,8 +296,8 @@ impl Edit {
         }
     }
 
-    /// A fence with every operand, each of which matches the translation, before the edit and
-    /// after.
+    /// Returns a fence with every operand, each of which matches the translation, before the edit
+    /// and after.
     fn fence(&self) -> Fence {
         Fence {
             gva: Some(Gva(self.nest.gva)),
@@ -584,7 +584,8 @@ fn a_request_is_taken_in_the_cycle_after_a_fence_and_what_was_not_named_hits_at_
     }
 }
 
-/// Two nests in one memory that lead the same gVA elsewhere through tables of their own.
+/// Returns two nests in one memory that translate the same gVA to different pages, each through
+/// tables of its own.
 fn two_nests(format: Format) -> (Nest, Nest, HostMemory) {
     let one = Nest::new(format);
     let page = format.geometry().page_bytes();

@@ -11,7 +11,7 @@ use nestwalk::mmu::{Access, Context, Outcome, Query};
 use nestwalk::report::Recorder;
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
-/// The snapshot of the exercise, and the word that the walk needs beyond it.
+/// Returns the snapshot of the exercise, and the word that the walk needs beyond it.
 fn snapshot() -> HostMemory {
     let mut memory = HostMemory::new(Format::Handout);
     for (from, words) in [
@@ -43,14 +43,14 @@ fn query(guest_root: Option<u64>, gva: u64) -> Query {
     }
 }
 
-/// The golden walk: its outcome and steps.
+/// Returns the golden walk: its outcome and steps.
 fn golden(query: &Query) -> (Outcome, Vec<Step>) {
     let mut steps = Vec::new();
     let found = golden::walk(Format::Handout, query, &mut snapshot(), &mut steps);
     (golden::answer(&found), steps)
 }
 
-/// The walk of the device: its outcome and reads.
+/// Returns the walk of the device: its outcome and reads.
 fn device(query: &Query) -> (Outcome, Vec<u64>) {
     let scenario = Scenario {
         title: String::new(),

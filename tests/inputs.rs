@@ -11,7 +11,7 @@ use nestwalk::mmu::{Context, Fence};
 use nestwalk::scenario::parse::{ParseError, parse};
 use nestwalk::scenario::{Op, Scenario, write};
 
-/// A scenario with one context, given by registers, and the given lines.
+/// Returns a scenario with one context, given by registers, and the given lines.
 fn by_registers(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> String {
     let images: Vec<String> = images
         .iter()
@@ -61,7 +61,7 @@ fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     ]
 }
 
-/// The same images with one bit of a register inverted.
+/// Returns the same images with one bit of a register inverted.
 fn flipped(images: &[(Register, u64)], of: Register, bit: u32) -> Vec<(Register, u64)> {
     let flip = |&(register, image): &(Register, u64)| match register == of {
         true => (register, image ^ 1 << bit),
@@ -189,7 +189,7 @@ fn the_page_of_inputs_has_the_table_of_registers() {
     );
 }
 
-/// A scenario with these lines in place of `@context` and `@op`.
+/// Returns a scenario with these lines in place of `@context` and `@op`.
 fn riscv(format: &str, context: &str, op: &str) -> String {
     format!(
         "title = \"t\"\n[machine]\nformat = \"{format}\"\n[memory]\nholes = \"fault\"\n[[context]]\nname = \"k\"\n{context}\n[[op]]\n{op}\n"

@@ -177,7 +177,7 @@ impl Page {
         }
     }
 
-    /// The fields of the page that no document had.
+    /// Returns the fields of the page that no document had.
     fn unseen(&self) -> Vec<String> {
         let all = self
             .tables
@@ -538,7 +538,7 @@ fn violations(query: Query) -> Vec<Violation> {
     all
 }
 
-/// A device with a smaller TLB than the checker believes: it misses what must hit.
+/// Returns a device with a smaller TLB than the checker assumes: it misses where it must hit.
 fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
@@ -547,14 +547,14 @@ fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     Ok(VARIANTS.iter().find(small).unwrap_or(own))
 }
 
-/// An error of a device: there is none with so many TLB entries.
+/// Returns an error of a device: there is none with so many TLB entries.
 fn no_device(scenario: &Scenario) -> DutError {
     let mut scenario = scenario.clone();
     scenario.machine.tlb_entries = 999;
     Devices::make(&scenario).err().expect("no such device")
 }
 
-/// A campaign that fails, on devices that are not those that it is for.
+/// Runs a campaign that fails, because its devices are not the devices that it is for.
 fn failing(folder: &Folder, page: &mut Page) {
     let choose: Choose = small;
     let campaign = Campaign {
@@ -748,7 +748,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
 
 // --- Expectations -------------------------------------------------------------------------------
 
-/// The exercise with one text in place of another, on a command with `--json`.
+/// Returns the exercise with one text in place of another, on a command with `--json`.
 fn exercise(command: &str, from: &str, to: &str) -> Ran {
     let text = fs::read_to_string(project("scenarios/exercise.toml")).unwrap();
     assert!(text.contains(from));

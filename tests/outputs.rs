@@ -81,7 +81,7 @@ fn ran(output: Output) -> Ran {
     }
 }
 
-/// A scenario whose expectation is wrong: a mismatch.
+/// Returns a scenario whose expectation is wrong: a mismatch.
 fn wrong() -> String {
     let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
     exercise.replace("0x11EAC", "0x11EAB")

@@ -30,7 +30,7 @@ enum Status {
     Svadu,
 }
 
-/// A scenario whose accesses have exactly one legal result each.
+/// Returns a scenario whose accesses have exactly one legal result each.
 fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     let mut scenario = stimulus::scenario(profile, 77, number, ACCESSES);
     let format = profile.format;
@@ -90,7 +90,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     scenario
 }
 
-/// The place of a thing among those that were seen.
+/// Returns the place of a thing among those that were seen.
 fn number_of<T: PartialEq>(seen: &mut Vec<T>, thing: T) -> u16 {
     let place = seen.iter().position(|other| *other == thing);
     let place = place.unwrap_or_else(|| {

@@ -285,7 +285,7 @@ fn reports() -> Vec<Vec<u8>> {
 
 // --- What it is fed to ---------------------------------------------------------------------------
 
-/// An error is made into what is shown of it.
+/// Renders an error, as a command would.
 fn shown<T, E: Display>(result: Result<T, E>) -> Option<T> {
     result
         .map_err(|error| {
@@ -444,7 +444,7 @@ impl Mutator {
         (self.rng.next_u64() % n.max(1) as u64) as usize
     }
 
-    /// A range of bytes, mostly short.
+    /// Returns a range of bytes, mostly short.
     fn range(&mut self, length: usize) -> std::ops::Range<usize> {
         let most = if self.below(4) == 0 { length } else { 16 };
         let start = self.below(length + 1);
@@ -452,7 +452,7 @@ impl Mutator {
         start..end
     }
 
-    /// A word of letters and digits.
+    /// Returns a word of letters and digits.
     fn word(&mut self, text: &[u8]) -> std::ops::Range<usize> {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
         let at = self.below(text.len().max(1)).min(text.len());
@@ -577,7 +577,7 @@ impl Mutator {
     }
 }
 
-/// The inputs of a parser are a function of the seed and their number.
+/// Returns an input of a parser. It is a function of the seed and the number.
 fn input(parser: &Parser, corpus: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let name = parser.name.bytes().fold(seed, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The names in the table of parameters, in its order.
+/// Returns the names in the table of parameters, in its order.
 fn parameters() -> Vec<String> {
     let table: toml::Table = toml::from_str(&read("devices/parameters.toml")).unwrap();
     let rows = table["parameter"].as_array().unwrap();
@@ -25,7 +25,7 @@ fn parameters() -> Vec<String> {
         .collect()
 }
 
-/// The words behind each occurrence of a text, as long as they are letters and digits.
+/// Returns the words behind each occurrence of a text, as long as they are letters and digits.
 fn words_after<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
     let word = |rest: &'a str| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
@@ -77,7 +77,7 @@ impl Copy {
         fs::read_to_string(self.0.path().join(file)).unwrap()
     }
 
-    /// The exit code and all that is printed.
+    /// Returns the exit code and all that is printed.
     fn generate(&self, arguments: &[&str]) -> (i32, String) {
         let output = Command::new("python3")
             .arg(self.0.path().join("tools/generate.py"))

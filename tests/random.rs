@@ -232,7 +232,8 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Every fault that a profile of the handout's formats can have, by the rules of the formats.
+/// Returns every fault that a profile of the handout's formats can have, by the rules of the
+/// formats.
 fn possible_faults(profile: Profile) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let host = |level, purpose| Position::Host {

@@ -22,7 +22,7 @@ impl Observer for Hits {
     }
 }
 
-/// A scenario in which one access of `file` replaces each `None` in the list of operations.
+/// Returns a scenario in which one access of `file` replaces each `None` in the list of operations.
 fn scenario(file: &str, ops: &[Option<Op>]) -> Scenario {
     let path = Path::new("scenarios").join(file);
     let mut scenario = parse::load(&path).unwrap();

@@ -32,7 +32,7 @@ fn host_leaf(hpa: u64) -> Entry {
     Entry::leaf(hpa, Rights::ALL).with_user(true)
 }
 
-/// One 4K page in each stage.
+/// Returns one 4K page in each stage.
 fn small(format: Format, guest: u8, host: u8) -> Rig {
     let mut rig = Rig::new(format, guest, host);
     if host > 0 {
@@ -82,7 +82,7 @@ fn a_cold_walk_of_n_reads_takes_n_times_latency_plus_one_and_two_cycles() {
     }
 }
 
-/// Every size of page that a format has, as level and whether it is a NAPOT page.
+/// Returns every size of page that a format has, as level and whether it is a NAPOT page.
 fn sizes(format: Format, levels: u8) -> Vec<(u32, bool)> {
     let mut sizes: Vec<(u32, bool)> = (0..levels.into()).map(|level| (level, false)).collect();
     if format == Format::Rv64 {
@@ -185,7 +185,7 @@ fn a_store_to_a_clean_page_updates_the_leaves_of_both_stages_and_then_hits() {
     }
 }
 
-/// A load, and some cycles later an edit of an entry.
+/// Returns a load, and some cycles later an edit of an entry.
 fn load_and_edit(wait: u32, at: Hpa, entry: Entry) -> Vec<Op> {
     vec![
         access(0, GVA, Access::Load),

@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Writing and reading gives the same; lines are those of another file.
+/// Writes a scenario and reads it back. Only the line numbers may differ.
 fn round_trip(scenario: &Scenario) -> Scenario {
     let text = to_toml(scenario);
     let read = parse(&text, "written").unwrap_or_else(|error| panic!("{error}"));
@@ -240,7 +240,7 @@ fn every_fence_access_and_expectation_is_written_and_read() {
     round_trip(&all);
 }
 
-/// A file with one context, of these lines.
+/// Returns a file with one context, of these lines.
 fn with_context(lines: &str) -> String {
     format!(
         r#"title = "x"
@@ -293,7 +293,7 @@ fn names_and_registers_say_the_same() {
     assert_eq!(hlvx.guest.root, named.guest.root);
 }
 
-/// The file is refused at `place`, with all of `words` in what is shown.
+/// Checks that the file is refused at `place`, with all of `words` in the message.
 fn refused(text: &str, place: &str, words: &[&str]) {
     let error = match parse(text, "x.toml") {
         Ok(_) => panic!("not refused: {place}\n{text}"),
@@ -650,7 +650,7 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
     );
 }
 
-/// The output of `nestwalk walk` for the file of `scenarios/`.
+/// Returns the output of `nestwalk walk` for the file of `scenarios/`.
 fn walked(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("scenarios")
@@ -658,7 +658,7 @@ fn walked(name: &str) -> String {
     nestwalk(&["walk", file.to_str().unwrap()]).stdout
 }
 
-/// The text has all of these, in this order.
+/// Checks that the text contains all of `words`, in this order.
 fn has(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {

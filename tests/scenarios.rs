@@ -38,13 +38,13 @@ mod holding {
         files
     }
 
-    /// A TLB with room for everything. With one access at a time it hits just where a device with
-    /// room for all does.
+    /// Returns a TLB with room for everything. With one access at a time it hits just where a
+    /// device with room for all does.
     fn empty_tlb(format: Format) -> RecentPages {
         RecentPages::new(format, u32::MAX)
     }
 
-    /// Everything that an access in the scenario expects and does not get.
+    /// Returns the expectations of the scenario that were not met.
     fn differences(scenario: &Scenario) -> Vec<String> {
         let mut memory = scenario.memory.clone();
         let format = scenario.machine.format;
@@ -926,7 +926,7 @@ mod mistakes {
         error
     }
 
-    /// As [`wrong`], with a proper head before the text.
+    /// Checks the same as [`wrong`], with a correct head before the text.
     #[track_caller]
     fn wrong_op(op: &str, words: &[&str]) {
         wrong(&format!("{HEAD}{op}"), words);
@@ -1456,7 +1456,7 @@ load = 0x12345
         );
     }
 
-    /// Reads the head of a file with one context and one op.
+    /// Checks that the head of a file with one context and one operation is accepted.
     #[track_caller]
     fn accepted(head: &str) {
         let host = if head.contains("\"rv64\"") {

@@ -33,7 +33,7 @@ const OTHERS: [u64; 5] = [
 const GPA: u64 = 0x8000_0000;
 const HPA: u64 = 0x1_0000_0000;
 
-/// The page is of levels `guest` and `host`, the others of 4 KiB.
+/// Returns the page is of levels `guest` and `host`, the others of 4 KiB.
 fn rig_of(format: Format, levels: u8, guest: u32, host: u32) -> Rig {
     let mut rig = Rig::new(format, levels, levels);
     rig.map_host(GPA, host, host_leaf(HPA));
@@ -59,7 +59,8 @@ fn load(gva: u64) -> [Op; 2] {
     [access(0, gva, Access::Load), Op::Drain]
 }
 
-/// The cycles of each access, and whether it hit the TLB. Each access waits for the one before.
+/// Returns the cycles of each access, and whether it hit the TLB. Each access waits for the one
+/// before.
 fn timed(rig: &Rig, machine: Machine, contexts: &[Context], ops: Vec<Op>) -> Vec<(u64, bool)> {
     let mut scenario = rig.scenario(contexts, Timing::default(), ops);
     scenario.machine = machine;
@@ -73,7 +74,7 @@ fn timed(rig: &Rig, machine: Machine, contexts: &[Context], ops: Vec<Op>) -> Vec
         .collect()
 }
 
-/// The page is loaded, and leaves the first level for the others.
+/// Returns the page is loaded, and leaves the first level for the others.
 fn out_of_the_first_level() -> Vec<Op> {
     let gvas = [LOOKED_AT].into_iter().chain(OTHERS);
     gvas.flat_map(load).collect()
@@ -216,8 +217,8 @@ fn a_page_that_two_walks_have_filled_is_answered_by_one_of_them() {
     assert!([hpa(0), hpa(1)].contains(&hpa(last)));
 }
 
-/// The parts of a page that hit after a fence, at once and after some time. The page has left the
-/// first level before.
+/// Returns the parts of a page that hit after a fence, at once and after some time. The page has
+/// left the first level before.
 fn is_kept(rig: &Rig, variant: &Variant, fences: &[Fence], gva: u64) -> [bool; 2] {
     [0, 20].map(|wait| {
         let mut ops = out_of_the_first_level();

@@ -76,7 +76,7 @@ fn count(format: Format) -> Counts {
     counts
 }
 
-/// Every possible fault, as `count` names it.
+/// Returns every possible fault, as `count` names it.
 fn possible(format: Format) -> Vec<String> {
     let levels = format.geometry().levels;
     let rv64 = format == Format::Rv64;

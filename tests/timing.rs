@@ -112,7 +112,7 @@ fn run(scenario: &Scenario) -> (Recorder, Stats) {
     (recorder, stats)
 }
 
-/// The cycles from the request of an operation to its response, and whether the TLB hit.
+/// Returns the cycles from the request of an operation to its response, and whether the TLB hit.
 fn cycles(recorder: &Recorder, op: usize) -> (u64, bool) {
     let access = &recorder.accesses[op];
     let accepted = access.accepted.expect("its request was taken");
@@ -252,8 +252,8 @@ fn a_fence_costs_one_cycle() {
     assert_eq!(cycles(&recorder, 5), (1, true));
 }
 
-/// The share of cycles with a read, from the first read to the last, over 64 walks of different
-/// pages.
+/// Returns the share of cycles with a read, from the first read to the last, over 64 walks of
+/// different pages.
 fn busy_share(format: Format, slots: u32, latency: u32) -> f64 {
     // Sixteen pages, all that HANDOUT has, in four address spaces.
     let page_bytes = format.geometry().page_bytes();
@@ -294,7 +294,7 @@ fn the_memory_port_is_busy_for_88_of_100_cycles_of_what_the_slots_can_ask_for() 
     }
 }
 
-/// A machine of the classic geometry, whose pages are many.
+/// Returns a machine of the classic geometry, whose pages are many.
 fn classic(slots: u32, read_bypass: bool) -> Machine {
     Machine {
         slots,
@@ -324,8 +324,8 @@ fn with_the_read_bypass_a_walk_of_n_reads_takes_n_times_latency_and_three_cycles
     }
 }
 
-/// The share of cycles with a read while there are always more misses than slots: the middle eight
-/// tenths of the reads of 900 walks of different pages.
+/// Returns the share of cycles with a read while there are always more misses than slots: the
+/// middle eight tenths of the reads of 900 walks of different pages.
 fn steady_share(machine: Machine, latency: u32) -> f64 {
     const WALKS: u64 = 900;
     let ops = (0..WALKS).map(|n| load(0, n * 4096)).collect();

@@ -65,7 +65,7 @@ M 80002008 20000cc7
 A 1 r 1008 =80003008 3
 ";
 
-/// The lines with a trailer that counts them.
+/// Returns the lines with a trailer that counts them.
 fn with_trailer(lines: &str) -> String {
     let count = |kind: &str| lines.lines().filter(|line| line.starts_with(kind)).count();
     format!(
@@ -78,7 +78,7 @@ fn with_trailer(lines: &str) -> String {
     )
 }
 
-/// [`HEAD`] with more lines, from line 7.
+/// Returns [`HEAD`] with more lines, from line 7.
 fn trace(lines: &str) -> Trace {
     Trace::of(&with_trailer(&format!("{HEAD}{lines}")))
 }
@@ -111,7 +111,7 @@ fn agrees(ran: &Ran) {
     assert!(ran.stdout.contains("no mismatch"), "{}", ran.stdout);
 }
 
-/// On the golden model and on the device, line `line` is found to be wrong.
+/// Checks that the golden model and the device find line `line` to be wrong.
 #[track_caller]
 fn differs(trace: &Trace, line: u64, expected: &str, got: &str) {
     for more in [&["--golden-only"][..], &[]] {
@@ -364,7 +364,7 @@ fn an_update_may_be_left_out_where_a_mark_permits_it() {
     assert!(ran.stdout.contains("observed: no W"), "{}", ran.stdout);
 }
 
-/// The trace is refused, with the file and line.
+/// Checks that the trace is refused, with the file and the line.
 #[track_caller]
 fn refused(trace: &Trace, line: u64, what: &str) {
     for more in [&["--golden-only"][..], &[]] {
@@ -778,8 +778,8 @@ fn whole_recorded_traces_are_replayed() {
     }
 }
 
-/// The traces of the folder that the environment variable `NESTWALK_TRACES` names. There are none
-/// if it is not set.
+/// Returns the traces of the folder that the environment variable `NESTWALK_TRACES` names. There
+/// are none if it is not set.
 fn more_traces() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_TRACES") else {
         return Vec::new();

@@ -17,7 +17,7 @@ mod common {
 }
 use common::program::{Ran, nestwalk};
 
-/// The files of a folder of vectors, by name.
+/// Returns the files of a folder of vectors, by name.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", folder.display()));
@@ -27,8 +27,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of the folder that the environment variable `NESTWALK_VECTORS` names, without those
-/// that equal one of `known`. There are none if the variable is not set.
+/// Returns the files of the folder that the environment variable `NESTWALK_VECTORS` names, without
+/// those that equal one of `known`. There are none if the variable is not set.
 fn more_files(known: &[PathBuf]) -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_VECTORS") else {
         return Vec::new();
@@ -52,7 +52,7 @@ fn file(name: &str) -> PathBuf {
     project().join("tests/vectors").join(name)
 }
 
-/// The lines of a file.
+/// Returns the lines of a file.
 fn lines(name: &str) -> Vec<String> {
     let mut text = String::new();
     let mut file = GzDecoder::new(File::open(file(name)).unwrap());
@@ -60,7 +60,7 @@ fn lines(name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The first vector of a file that fits.
+/// Returns the first vector of a file that fits.
 fn vector(name: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let vectors = lines(name).into_iter();
     let mut vectors = vectors.map(|line| serde_json::from_str(&line).unwrap());
@@ -106,7 +106,7 @@ fn refused(bytes: impl AsRef<[u8]>, line: u64, words: &[&str]) {
     }
 }
 
-/// A good line, then the vector.
+/// Returns a good line, then the vector.
 fn second(vector: &Value) -> String {
     format!("{}\n{vector}\n", lines("hyp-tests.jsonl.gz")[0])
 }

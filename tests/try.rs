@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The devices that it builds and the campaigns that it runs, as `profile on device`, with
+/// Returns the devices that it builds and the campaigns that it runs, as `profile on device`, with
 /// stand-ins for cargo and the program.
 fn tried(variables: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ const GVA: u64 = 0x4000_0000;
 const GPA: u64 = 0x8000_0000;
 const HPA: u64 = 0x1_0000_0000;
 
-/// 4K pages in both stages, contiguous in all three address spaces.
+/// Returns 4K pages in both stages, contiguous in all three address spaces.
 fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     let mut rig = Rig::new(format, levels, levels);
     for page in 0..pages {
@@ -44,8 +44,8 @@ fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     rig
 }
 
-/// The reads of the last of some accesses. Each access waits for the one before, and fences come
-/// between them.
+/// Returns the reads of the last of some accesses. Each access waits for the one before, and fences
+/// come between them.
 fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
     let count = |ops: Vec<Op>| {
         let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
@@ -57,7 +57,7 @@ fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
     count(ops) - count(before)
 }
 
-/// A number below `n`, the next of a fixed sequence.
+/// Returns a number below `n`, the next of a fixed sequence.
 fn draw(state: &mut u64, n: u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -311,8 +311,8 @@ fn what_was_not_valid_is_read_again_without_a_fence() {
     assert!(seen.answers[&4].2.is_ok());
 }
 
-/// Accesses, one after the other, to guest tables of level 0, some of them for the second time, by
-/// other pages.
+/// Returns accesses to guest tables of level 0, one after the other. A table that is accessed a
+/// second time is accessed by another page.
 fn tables_in_turn(tables: &[u64]) -> Scenario {
     const REACH: u64 = 2 << 20;
     let mut rig = Rig::new(Format::Rv64, 3, 3);

@@ -32,8 +32,8 @@ struct Wave {
     vars: HashMap<String, VarRef>,
 }
 
-/// The reader's name of a signal that GTKWave calls `path`: an element of an array has a scope of
-/// its own, whose name is the index.
+/// Returns the reader's name of a signal that GTKWave calls `path`: an element of an array has a
+/// scope of its own, whose name is the index.
 fn path_of(path: &str) -> String {
     match path.rsplit_once('.') {
         Some((scope, name)) => match name.find('[') {
@@ -66,7 +66,7 @@ impl Wave {
         self.var(path)?.length(self.waveform.hierarchy())
     }
 
-    /// The names of a signal's enumeration, by value.
+    /// Returns the names of a signal's enumeration, by value.
     fn names(&self, path: &str) -> HashMap<String, String> {
         let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
         let (_, names) = var
@@ -78,7 +78,7 @@ impl Wave {
             .collect()
     }
 
-    /// A signal's bits in a cycle.
+    /// Returns a signal's bits in a cycle.
     fn bits(&mut self, path: &str, cycle: u64) -> String {
         let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
         let signal = var.signal_ref();
@@ -96,14 +96,14 @@ impl Wave {
         u64::from_str_radix(&self.bits(path, cycle), 2).unwrap()
     }
 
-    /// The name of an enumeration's value in a cycle.
+    /// Returns the name of an enumeration's value in a cycle.
     fn name(&mut self, path: &str, cycle: u64) -> String {
         let bits = self.bits(path, cycle);
         self.names(path)[&bits].clone()
     }
 }
 
-/// The names of the files in a folder, including hidden ones.
+/// Returns the names of the files in a folder, including hidden ones.
 fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .unwrap()
@@ -122,8 +122,8 @@ fn hex(value: &Value) -> u64 {
     u64::from_str_radix(digits, 16).unwrap()
 }
 
-/// The scenarios to examine, with their walk slots: the exercise, as it is and with 16 slots, and
-/// one of CLASSIC32.
+/// Returns the scenarios to examine, with their walk slots: the exercise, as it is and with 16
+/// slots, and one of CLASSIC32.
 fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
     let machine = "format = \"handout\"\n";
@@ -165,8 +165,8 @@ const OF_RISCV: [&str; 21] = [
     "of virtual",
 ];
 
-/// Both views of a folder show the same signals, which are in its wave, including those of each
-/// walk slot. Returns their labels.
+/// Checks that both views of a folder show the same signals, that these are in its wave, and that
+/// they include those of each walk slot. Returns their labels.
 #[track_caller]
 fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
     let wave = Wave::open(&output.join("wave.fst"));
@@ -275,7 +275,7 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
     }
 }
 
-/// Every signal at the start of a run.
+/// Returns every signal at the start of a run.
 fn at_start(dut: &mut Dut, scenario: &Scenario, folder: &Path) -> BTreeMap<String, String> {
     let file = folder.join("start.fst");
     let recorded = record(dut, scenario, &mut (), &file, 0);

@@ -65,7 +65,7 @@ impl Rights {
         execute: true,
     };
 
-    /// Each combination of rights; read is the lowest bit of its number.
+    /// Returns each combination of rights; read is the lowest bit of its number.
     pub fn every() -> impl Iterator<Item = Self> {
         (0..8).map(|bits| Self {
             read: bits & 1 != 0,

@@ -262,68 +262,69 @@ pub trait Covergroup: Bin + Registered {
         None
     }
 
-    /// The device accepted a request.
+    /// Called when the device accepted a request.
     #[inline]
     fn on_request(_: &mut Self::Memory, _: &Request<'_>, _: &mut Sampling<'_>) {}
 
-    /// The device responded to a request.
+    /// Called when the device responded to a request.
     #[inline]
     fn on_response(_: &mut Self::Memory, _: &Response<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk began for a request that missed.
+    /// Called when a walk began for a request that missed.
     #[inline]
     fn on_walk(_: &mut Self::Memory, _: &NewWalk, _: &mut Sampling<'_>) {}
 
-    /// The last request of a walk got its response.
+    /// Called when the last request of a walk got its response.
     #[inline]
     fn on_release(_: &mut Self::Memory, _: &ReleasedWalk, _: &mut Sampling<'_>) {}
 
-    /// The L2 TLB answered a request.
+    /// Called when the L2 TLB answered a request.
     #[inline]
     fn on_l2_hit(_: &mut Self::Memory, _: &L2Hit<'_>, _: &mut Sampling<'_>) {}
 
-    /// Memory accepted a read or an update of a walk slot.
+    /// Called when memory accepted a read or an update of a walk slot.
     #[inline]
     fn on_read(_: &mut Self::Memory, _: &MemoryRead, _: &mut Sampling<'_>) {}
 
-    /// Memory responded to the read or the update of a walk slot.
+    /// Called when memory responded to the read or the update of a walk slot.
     #[inline]
     fn on_reply(_: &mut Self::Memory, _: &MemoryReply, _: &mut Sampling<'_>) {}
 
-    /// Memory is about to respond with an error, and with a word on the data lines.
+    /// Called when memory is about to respond with an error, and with a word on the data lines.
     #[inline]
     fn on_error(_: &mut Self::Memory, _: &MemoryError, _: &mut Sampling<'_>) {}
 
-    /// A port accepted what was offered, after a number of cycles in which it did not.
+    /// Called when a port accepted what was offered, after a number of cycles in which it did not.
     #[inline]
     fn on_wait(_: &mut Self::Memory, _: &PortWait, _: &mut Sampling<'_>) {}
 
-    /// A fence was offered while a request was outstanding. Called once for each request or walk.
+    /// Called when a fence was offered while a request was outstanding. Called once for each
+    /// request or walk.
     #[inline]
     fn on_fence_offered(_: &mut Self::Memory, _: &FenceOffered<'_>, _: &mut Sampling<'_>) {}
 
-    /// The device accepted a fence. The TLB and the walks are as they were before it.
+    /// Called when the device accepted a fence. The TLB and the walks are as they were before it.
     #[inline]
     fn on_fence(_: &mut Self::Memory, _: &FenceTaken<'_>, _: &mut Sampling<'_>) {}
 
-    /// A fence met entries of a page-walk cache. Called once for each cache and each
+    /// Called when a fence met entries of a page-walk cache. Called once for each cache and each
     /// [`CacheMet`](super::axes::CacheMet).
     #[inline]
     fn on_cache_fence(_: &mut Self::Memory, _: &CacheFence, _: &mut Sampling<'_>) {}
 
-    /// A kind of page-walk cache was switched on or off.
+    /// Called when a kind of page-walk cache was switched on or off.
     #[inline]
     fn on_cache_switch(_: &mut Self::Memory, _: &CacheSwitch, _: &mut Sampling<'_>) {}
 
-    /// A walk that ended had read, or updated, an entry.
+    /// Called when a walk that ended had read, or updated, an entry.
     #[inline]
     fn on_step(_: &mut Self::Memory, _: &WalkStep<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk that ended had hit in a page-walk cache.
+    /// Called when a walk that ended had hit in a page-walk cache.
     #[inline]
     fn on_cache_hit(_: &mut Self::Memory, _: &CacheHit<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk ended. Its steps and its page-walk cache hits came before.
+    /// Called when a walk ended. Its steps and its page-walk cache hits came before.
     #[inline]
     fn on_walk_end(_: &mut Self::Memory, _: &FinishedWalk<'_>, _: &mut Sampling<'_>) {}
 }

@@ -40,7 +40,7 @@ impl CoverageFormat for Riscv {
         }
     }
 
-    /// The combinations of rights that are neither reserved nor a pointer's.
+    /// Returns the combinations of rights that are neither reserved nor a pointer's.
     fn leaf_rights(&self) -> Vec<Rights> {
         let is_leaf = |rights: &Rights| rights.read || rights.execute && !rights.write;
         Rights::every().filter(is_leaf).collect()

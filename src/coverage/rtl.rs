@@ -39,7 +39,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Kind; 4] = [Kind::Line, Kind::Branch, Kind::Expression, Kind::Toggle];
 
-    /// Its name in waivers and reports.
+    /// Returns its name in waivers and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Line => "line",

@@ -295,12 +295,12 @@ struct Denied {
 }
 
 impl Denied {
-    /// The bits are U and SUM.
+    /// Makes a denial by U and SUM.
     const fn by_mode(bits: &'static str) -> Self {
         Self { bits, step: 6 }
     }
 
-    /// The bits are R, W and X.
+    /// Makes a denial by R, W and X.
     const fn by_rights(bits: &'static str) -> Self {
         Self { bits, step: 8 }
     }

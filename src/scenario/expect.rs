@@ -33,9 +33,9 @@ impl Expect {
             || self.fault.is_none() && matches!(self.cause, Some(1 | 5 | 7))
     }
 
-    /// The expectations of the device. A response in [`Expect::device`] replaces the response of
-    /// the golden walk. Its reads, number of accesses and entries replace those of the golden walk,
-    /// each by itself.
+    /// Returns the expectations of the device. A response in [`Expect::device`] replaces the
+    /// response of the golden walk. Its reads, number of accesses and entries replace those of the
+    /// golden walk, each by itself.
     fn of_device(&self) -> Cow<'_, Expect> {
         let Some(device) = &self.device else {
             return Cow::Borrowed(self);
@@ -65,8 +65,8 @@ impl Expect {
         })
     }
 
-    /// The differences, as text, from the walk of the golden model: its steps and its result. TLB
-    /// hits are not compared.
+    /// Returns the differences, as text, from the walk of the golden model: its steps and its
+    /// result. TLB hits are not compared.
     pub fn check_golden(
         &self,
         format: Format,
@@ -98,9 +98,9 @@ impl Expect {
         differences
     }
 
-    /// The differences, as text, from the observations of a device: the response, whether it was a
-    /// TLB hit, and, for a walk, the table entries that it read with the words that memory returned
-    /// (none: an error).
+    /// Returns the differences, as text, from the observations of a device: the response, whether
+    /// it was a TLB hit, and, for a walk, the table entries that it read with the words that memory
+    /// returned (none: an error).
     pub fn check_device(
         &self,
         format: Format,

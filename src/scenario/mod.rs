@@ -41,7 +41,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The walk caches that are in use at any time of it.
+    /// Returns the walk caches that are in use at any time of it.
     pub fn walk_caches_ever(&self) -> WalkCaches {
         let switched = self.ops.iter().filter_map(|op| match op {
             Op::WalkCaches(used) => Some(*used),
@@ -77,12 +77,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The default device of a format.
+    /// Returns the default device of a format.
     pub fn of(format: Format) -> Self {
         Self::of_variant(Variant::default_of(format as u32))
     }
 
-    /// A device, with no walk cache in use.
+    /// Returns a device, with no walk cache in use.
     pub fn of_variant(variant: &Variant) -> Self {
         Self {
             format: variant.paging_format(),
@@ -98,7 +98,7 @@ impl Machine {
         }
     }
 
-    /// The device.
+    /// Returns the device.
     ///
     /// # Errors
     /// If no device has these parameters.
@@ -118,7 +118,7 @@ impl Machine {
         variant.interned()
     }
 
-    /// The walk caches of some that the device has.
+    /// Returns the walk caches of some that the device has.
     pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
         let entries = self.walk_cache_entries;
         WalkCaches {
@@ -134,9 +134,9 @@ impl Machine {
         u32::from(most) <= self.max_levels
     }
 
-    /// The fields of a context that the device uses: all but those that docs/ports.md declares
-    /// ignored. Ignored are the bits of a root below its alignment and, without Svadu, the requests
-    /// to set A and D.
+    /// Returns the fields of a context that the device uses: all but those that docs/ports.md
+    /// declares ignored. Ignored are the bits of a root below its alignment and, without Svadu, the
+    /// requests to set A and D.
     pub fn heeded(&self, context: &Context) -> Context {
         let mut heeded = *context;
         let [guest, host] = self.format.root_masks();
@@ -274,7 +274,7 @@ impl Held {
     /// Each.
     pub const ALL: [Self; 3] = [Self::Reads, Self::Answers, Self::Responses];
 
-    /// Its key in a file.
+    /// Returns its key in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reads => "reads",
@@ -368,7 +368,7 @@ pub struct ExpectEntry {
     pub access: Option<u32>,
 }
 
-/// The key of an access in a file.
+/// Returns the key of an access in a file.
 pub(crate) const fn access_key(access: Access) -> &'static str {
     match access {
         Access::LoadExecute => "hlvx",
@@ -376,7 +376,7 @@ pub(crate) const fn access_key(access: Access) -> &'static str {
     }
 }
 
-/// The name of a page of 2^`size` bytes: `2m`.
+/// Returns the name of a page of 2^`size` bytes: `2m`.
 pub(crate) fn size_name(size: u32) -> String {
     let unit = ["", "k", "m", "g", "t", "p"];
     let unit_index = (size / 10).min(5);

@@ -25,12 +25,12 @@ const RUN_WORDS: usize = 16;
 /// The most words that a file may give in this way.
 const MOST_RUN_WORDS: usize = 1 << 20;
 
-/// The scenario as a file.
+/// Returns the scenario as a file.
 pub fn to_toml(scenario: &Scenario) -> String {
     to_toml_with_header(scenario, "")
 }
 
-/// The scenario as a file that starts with a comment: the lines of `header`.
+/// Returns the scenario as a file that starts with a comment: the lines of `header`.
 pub fn to_toml_with_header(scenario: &Scenario, header: &str) -> String {
     let mut writer = Writer {
         out: String::new(),
@@ -59,7 +59,7 @@ pub(super) fn string(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// The size of a second-level TLB, as a file has it.
+/// Returns the size of a second-level TLB, as a file has it.
 pub(super) fn second_tlb(size: SecondTlb) -> String {
     let SecondTlb {
         sets,
@@ -69,7 +69,7 @@ pub(super) fn second_tlb(size: SecondTlb) -> String {
     format!("{{ sets = {sets}, ways = {ways}, superpages = {superpages} }}")
 }
 
-/// The entries of walk caches, as a file has them.
+/// Returns the entries of walk caches, as a file has them.
 pub(super) fn walk_cache_entries(entries: WalkCacheEntries) -> String {
     match entries.same() {
         Some(entries) => entries.to_string(),
@@ -84,7 +84,7 @@ pub(super) fn walk_cache_entries(entries: WalkCacheEntries) -> String {
     }
 }
 
-/// `{ a = 1, b = 2 }`.
+/// Formats an inline table: `{ a = 1, b = 2 }`.
 fn inline(pairs: &[Option<String>]) -> String {
     let pairs: Vec<&str> = pairs.iter().flatten().map(String::as_str).collect();
     format!("{{ {} }}", pairs.join(", "))

@@ -10,7 +10,7 @@ use crate::report::golden_accesses;
 use crate::scenario::Timing;
 use crate::stimulus::{self, Profile};
 
-/// A device with a small TLB.
+/// Returns a device with a small TLB.
 fn small(format: Format) -> &'static Variant {
     VARIANTS
         .iter()
@@ -25,8 +25,8 @@ fn profile(format: Format) -> Profile {
     }
 }
 
-/// A scenario that fails on the device, because it claims a larger TLB: pages that should hit are
-/// missed.
+/// Returns a scenario that fails on the device, because it claims a larger TLB: pages that should
+/// hit are missed.
 fn failing(dut: &mut Dut, format: Format, from: u64) -> (Scenario, Failed) {
     (from..from + 200)
         .find_map(|number| {

@@ -249,7 +249,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    /// Its fields.
+    /// Returns its fields.
     fn fields(self) -> &'static str {
         match self {
             RecordKind::Header => "H 1 64 svnapot svpbmt svadu h",
@@ -439,17 +439,17 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The contexts that have been defined; context 1 is the first.
+    /// Returns the contexts that have been defined; context 1 is the first.
     pub fn contexts(&self) -> &[Context] {
         &self.contexts
     }
 
-    /// The line of the record that was read last, from 1.
+    /// Returns the line of the record that was read last, from 1.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// The text of that line.
+    /// Returns the text of that line.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
     }
@@ -459,7 +459,7 @@ impl Reader {
         &self.counts
     }
 
-    /// The next record. None: the trailer has been read.
+    /// Returns the next record. None: the trailer has been read.
     ///
     /// # Errors
     /// If a line cannot be read, or is wrong.
@@ -670,7 +670,7 @@ impl Reader {
         })
     }
 
-    /// The context, and whether its accesses are made under MPRV.
+    /// Returns the context, and whether its accesses are made under MPRV.
     fn context(&self, rest: &[u8]) -> Result<(Context, bool), Problem> {
         let mut fields = Fields::new(RecordKind::Context, rest);
         let number = fields.number("n")?;
@@ -796,7 +796,7 @@ fn header(text: &[u8]) -> Result<Header, Problem> {
     Ok(header)
 }
 
-/// The address and value of an M or W line.
+/// Returns the address and value of an M or W line.
 fn word(record: RecordKind, rest: &[u8]) -> Result<(Hpa, u64), Problem> {
     let mut fields = Fields::new(record, rest);
     let at = fields.number("addr")?;
@@ -896,7 +896,7 @@ impl<'a> Fields<'a> {
         number_of(field, self.text(field)?)
     }
 
-    /// The value of a register, or none for x0.
+    /// Returns the value of a register, or none for x0.
     fn operand(&mut self, field: &'static str) -> Result<Option<u64>, Problem> {
         match self.text(field)? {
             b"-" => Ok(None),
@@ -919,7 +919,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text up to the next space, and the text after it.
+/// Returns the text up to the next space, and the text after it.
 #[inline]
 fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&byte| byte == b' ') {
@@ -964,7 +964,7 @@ fn at_most(field: &'static str, value: u64, width: u32) -> Result<u64, Problem> 
     })
 }
 
-/// Input as it can be shown: not too much of it.
+/// Escapes input for an error message, and cuts it.
 fn shown(text: &[u8]) -> String {
     const MOST: usize = 60;
     let mut shown = String::from_utf8_lossy(&text[..text.len().min(MOST)]).into_owned();

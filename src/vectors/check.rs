@@ -153,8 +153,8 @@ impl Shared<'_> {
         }
     }
 
-    /// The next lines. None: there is no more work. Lines are given out in order, so all lines
-    /// before a failure are checked too.
+    /// Returns the next lines. None: there is no more work. Lines are given out in order, so all
+    /// lines before a failure are checked too.
     fn next(&self) -> Option<Vec<(u64, String)>> {
         let mut vectors = locked(&self.vectors);
         if self.stop.load(Ordering::Relaxed) || self.interrupt.load(Ordering::Relaxed) {

@@ -43,7 +43,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// The name in reports.
+    /// Returns the name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Field::Effective => "effective",
@@ -77,7 +77,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference in a field, with both values.
+    /// Returns a difference in a field, with both values.
     pub fn new(field: Field, expected: impl ToString, observed: impl ToString) -> Self {
         Self {
             field,
@@ -87,7 +87,7 @@ impl Difference {
     }
 }
 
-/// The part of an outcome that a hart sees.
+/// Returns the part of an outcome that a hart sees.
 pub fn answer(query: &Query, outcome: &Outcome) -> Answer {
     let virt = query.context.virt;
     match outcome {
@@ -168,7 +168,7 @@ pub fn compare_answers(expected: &Answer, got: &Answer, differences: &mut Vec<Di
     }
 }
 
-/// A short description of a response.
+/// Returns a short description of a response.
 pub fn describe(answer: &Answer) -> String {
     match answer {
         Answer::Found { pa, .. } => format!("pa {pa:x}"),
@@ -196,7 +196,7 @@ pub fn compare_reads(vector: &Vector, got: &[(Hpa, Tag)], differences: &mut Vec<
     }
 }
 
-/// The first place where two lists differ, with its number from 1.
+/// Returns the first place where two lists differ, with its number from 1.
 pub fn first_difference<T: PartialEq>(
     expected: &[T],
     got: &[T],
@@ -238,7 +238,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// Before the access.
+    /// Makes the memory before the access.
     pub fn of(vector: &Vector) -> Self {
         Self {
             words: vector.memory.clone(),
@@ -288,7 +288,7 @@ impl GoldenWalk {
         }
     }
 
-    /// The entries read, in order.
+    /// Returns the entries read, in order.
     pub fn reads(&self, virt: bool) -> Vec<(Hpa, Tag)> {
         let read = |step: &Step| match step {
             Step { update: None, .. } => Some((step.hpa?, Tag::of(step.at, virt))),
@@ -297,7 +297,7 @@ impl GoldenWalk {
         self.steps.iter().filter_map(read).collect()
     }
 
-    /// The entries updated, in order. (No other hart is there to get in between.)
+    /// Returns the entries updated, in order. (No other hart is there to get in between.)
     pub fn writes(&self, virt: bool) -> Vec<(Hpa, u64, Tag)> {
         let update = |step: &Step| match step.meaning {
             Meaning::Fault(_) => None,
@@ -306,7 +306,7 @@ impl GoldenWalk {
         self.steps.iter().filter_map(update).collect()
     }
 
-    /// The differences from the vector.
+    /// Returns the differences from the vector.
     pub fn differences(&self, vector: &Vector) -> Vec<Difference> {
         let mut differences = Vec::new();
         if let Ok(effective) = vector.csrs.effective(vector.kind)

@@ -74,18 +74,19 @@ impl Nest {
         }
     }
 
-    /// The width of every address of the format.
+    /// Returns the width of every address of the format.
     pub fn width(&self) -> u32 {
         self.format.geometry().gpa_width
     }
 
-    /// The address that a wrong walker reads if it wraps an address, or drops its lowest bits.
+    /// Returns the address that a wrong walker reads if it wraps an address, or drops its lowest
+    /// bits.
     fn decoy(&self, address: u64) -> u64 {
         address & ((1 << self.width()) - 1) & !3
     }
 
-    /// The gPAs that the host table is walked for: those of the guest's L1 entry, of its L2 entry,
-    /// and of the data.
+    /// Returns the gPAs that the host table is walked for: those of the guest's L1 entry, of its L2
+    /// entry, and of the data.
     pub fn gpas(&self) -> [u64; 3] {
         let geometry = self.format.geometry();
         let entry = |base: u64, level| self.decoy(base + geometry.index(self.gva, level) * 4);
@@ -96,12 +97,12 @@ impl Nest {
         ]
     }
 
-    /// The data's hPA.
+    /// Returns the data's hPA.
     pub fn hpa(&self) -> u64 {
         self.host_pages[2] + self.format.geometry().offset(self.gva)
     }
 
-    /// The addresses of the eight entries.
+    /// Returns the addresses of the eight entries.
     pub fn entries(&self) -> [Hpa; 8] {
         let geometry = self.format.geometry();
         let gpas = self.gpas();
@@ -121,13 +122,13 @@ impl Nest {
         ]
     }
 
-    /// The word of a leaf, with status bits set that mean nothing.
+    /// Returns the word of a leaf, with status bits set that mean nothing.
     pub fn leaf(&self, page: u64, rights: Rights) -> u64 {
         let status = (1u64 << self.format.geometry().offset_width) - 1;
         leaf(page, rights) | (0x5A50 & status)
     }
 
-    /// The words of the eight entries.
+    /// Returns the words of the eight entries.
     pub fn words(&self) -> [u64; 8] {
         let host_leaf = |n: usize| self.leaf(self.host_pages[n], self.host_rights[n]);
         [
@@ -142,7 +143,7 @@ impl Nest {
         ]
     }
 
-    /// Memory with the eight entries in it and nothing else.
+    /// Returns memory with only the eight entries in it.
     pub fn memory(&self) -> HostMemory {
         let mut memory = HostMemory::new(self.format);
         self.write_into(&mut memory);
@@ -188,7 +189,7 @@ pub fn scenario(
     }
 }
 
-/// An access in a context, by its number.
+/// Returns an access in a context, by its number.
 pub fn access(context: usize, access: Access, gva: u64) -> Op {
     Op::Access(AccessOp {
         context,
@@ -301,7 +302,7 @@ pub fn device(devices: &mut Devices, scenario: &Scenario) -> Ran {
     }
 }
 
-/// The outcome of each access on the golden model, without a TLB, and its reads.
+/// Returns the outcome of each access on the golden model, without a TLB, and its reads.
 pub fn golden(scenario: &Scenario) -> Vec<(Outcome, Vec<Hpa>)> {
     golden_accesses(scenario)
         .iter()

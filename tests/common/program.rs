@@ -13,7 +13,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The JSON on standard output.
+    /// Returns the JSON on standard output.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))

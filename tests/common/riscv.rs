@@ -15,7 +15,7 @@ use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, T
 
 pub const PAGE: u64 = 4096;
 
-/// log2 of the bytes of a leaf's page at a level.
+/// Returns log2 of the size in bytes of a leaf's page at a level.
 pub fn page_size(format: Format, level: u32) -> u32 {
     12 + level * format.geometry().index_width
 }
@@ -128,7 +128,7 @@ impl Rig {
         at
     }
 
-    /// The address of the word of a guest table.
+    /// Returns the address of the word of a guest table.
     fn locate(&self, gpa: u64) -> Hpa {
         let levels = u32::from(self.host.levels);
         if levels == 0 {
@@ -231,7 +231,7 @@ impl nestwalk::bench::Observer for Seen {
     }
 }
 
-/// The observations of a scenario on its device. All checks must hold.
+/// Returns the observations of a scenario on its device. All checks must hold.
 pub fn run(scenario: &Scenario) -> Seen {
     let mut seen = Seen::default();
     let mut device = Devices::make(scenario).unwrap();

@@ -461,7 +461,7 @@ mod tests {
         Tlb::new(FORMAT, entries)
     }
 
-    /// A walk fills the TLB with a 4K page.
+    /// Fills the TLB with a 4K page, as a walk does.
     fn fill(tlb: &mut Tlb, gva: u64, cycle: u64) {
         fill_with(tlb, gva, &mapping(gva, 12, 12), cycle);
     }

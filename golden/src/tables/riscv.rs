@@ -664,8 +664,8 @@ mod tests {
         host: HostTable,
     }
 
-    /// A virtual machine with 4 MiB, in two pages of 2 MiB. Host memory has them in the opposite
-    /// order.
+    /// Returns a virtual machine with 4 MiB, in two pages of 2 MiB. Host memory has them in the
+    /// opposite order.
     fn machine(levels: u8) -> Machine {
         let format = Format::Rv64;
         let mut memory = HostMemory::new(format);

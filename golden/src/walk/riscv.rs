@@ -281,7 +281,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Ok(Hpa(found.address))
     }
 
-    /// "Virtual Address Translation Process".
+    /// Runs the "Virtual Address Translation Process".
     fn process(&mut self, pass: &Pass) -> Result<Found, Fault> {
         // 1. "Let a be satp.ppn×PAGESIZE, and let i=LEVELS-1."
         let mut table = pass.root;

@@ -94,7 +94,7 @@ fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
     Ok(expect)
 }
 
-/// A trap and a translation exclude each other.
+/// Checks that a trap and a translation are not both expected.
 fn trap_and_translation(table: &Table<'_>) -> Result<()> {
     let first = |keys: &[&'static str]| keys.iter().find_map(|key| table.get(key));
     let trap = first(&["cause", "tval2", "tinst", "gva"]);
@@ -160,7 +160,7 @@ fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
     Ok(fault)
 }
 
-/// `update`: the guest's entry was not to be read, but to be updated.
+/// Reads `update`: the fault was at the update of a guest entry, and not at its read.
 fn of_update(mut fault: ExpectFault, table: &Table<'_>) -> Result<ExpectFault> {
     let Some(field) = table.get("update") else {
         return Ok(fault);

@@ -36,7 +36,7 @@ pub(super) trait FileFormat: Sync {
     /// Reads a `fence` that is no string.
     fn fence(&self, field: &Field<'_>, format: Format) -> Result<Fence>;
 
-    /// The keys of `map`, or of `unmap`.
+    /// Returns the keys of `map`, or of `unmap`.
     fn edit_keys(&self, map: bool) -> &'static [&'static str];
 
     /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
@@ -49,11 +49,11 @@ pub(super) trait FileFormat: Sync {
         map: bool,
     ) -> Result<()>;
 
-    /// The keys of an expectation that only this format has.
+    /// Returns the keys of an expectation that only this format has.
     fn expect_keys(&self) -> &'static [&'static str];
 }
 
-/// The parser of a format.
+/// Returns the parser of a format.
 pub(super) fn of(format: Format) -> &'static dyn FileFormat {
     match format.family() {
         Family::Handout => &Handout,

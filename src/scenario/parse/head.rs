@@ -80,7 +80,7 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     Ok(machine)
 }
 
-/// The key of `[machine]` for a parameter.
+/// Returns the key of `[machine]` for a parameter.
 fn key_of(parameter: Parameter) -> &'static str {
     match parameter {
         Parameter::Slots => "slots",
@@ -126,7 +126,7 @@ fn second_tlb(field: &Field<'_>) -> Result<SecondTlb> {
     })
 }
 
-/// Walk caches to be used, which the machine must have.
+/// Reads walk caches to be used, which the machine must have.
 pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCaches> {
     let mut caches = WalkCaches::default();
     let options = [0, 1, 2].map(|which| (WalkCaches::NAMES[which], which));
@@ -158,7 +158,7 @@ pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCa
     Ok(caches)
 }
 
-/// The error of parameters that no device has.
+/// Returns the error of parameters that no device has.
 fn no_device(illegal: &IllegalParameter, machine: &Machine, place: &Span) -> Box<Problem> {
     let IllegalParameter {
         parameter,
@@ -208,7 +208,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// The address after the last word.
+    /// Returns the address after the last word.
     pub(super) fn end(&self) -> u64 {
         self.at + self.words.len() as u64 * self.repeat * self.word_bytes
     }
@@ -284,7 +284,7 @@ impl Memory {
     }
 }
 
-/// `[[memory.region]]`.
+/// Reads `[[memory.region]]`.
 fn regions(table: &Table<'_>, format: Format) -> Result<Vec<Region>> {
     let mut regions: Vec<(Region, Span)> = Vec::new();
     for table in table.tables("region", "[[memory.region]]")? {
@@ -439,7 +439,7 @@ fn latency(field: &Field<'_>) -> Result<RangeInclusive<u32>> {
     Ok(least..=most_cycles)
 }
 
-/// `[requests]`. Returns whether there is one access at a time.
+/// Reads `[requests]`. Returns true if there is one access at a time.
 pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
     let Some(field) = file.get("requests") else {
         return Ok(false);
@@ -475,7 +475,7 @@ pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<(
     Ok(())
 }
 
-/// The `name` of a table, which no other of its kind has.
+/// Reads the `name` of a table, which no other of its kind has.
 pub(super) fn unique_name<'a>(
     table: &Table<'a>,
     kind: &str,

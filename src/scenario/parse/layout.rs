@@ -79,7 +79,7 @@ impl Ledger {
         (at.0 < to).then_some(Owner::Image { line })
     }
 
-    /// The pages of host memory in which something is.
+    /// Returns the pages of host memory in which something is.
     pub(super) fn pages(&self, format: Format) -> FxHashSet<u64> {
         let page = |at: u64| at >> format.geometry().offset_width;
         let of_images = self
@@ -186,7 +186,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// A word is written, or made a hole, by itself.
+    /// Records that a word is written, or made a hole, by an operation.
     pub(super) fn write(&mut self, at: Hpa, word: Option<u64>, line: usize) {
         match word {
             Some(word) => {
@@ -205,7 +205,7 @@ impl<'a> Layout<'a> {
         self.handout.count() + self.riscv.count()
     }
 
-    /// The words that tables have been changed by since the last time.
+    /// Returns the words that tables have been changed by since the last time.
     pub(super) fn take_written(&mut self) -> Vec<(Hpa, u64)> {
         std::mem::take(&mut self.ledger.written)
     }

@@ -88,7 +88,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `[[op]]`.
+    /// Reads `[[op]]`.
     pub(super) fn lower(mut self, file: &Table<'a>) -> Result<Vec<Op>> {
         let tables = file.tables("op", "[[op]]")?;
         if let Some(last) = tables.last() {
@@ -256,8 +256,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The fences that match everything: of virtual machines, and of all outside them if the format
-    /// has such contexts.
+    /// Returns the fences that match everything: of virtual machines, and of all outside them if
+    /// the format has such contexts.
     fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
         let outside = Fence {
             virt: false,
@@ -304,7 +304,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// `map` and `unmap`.
+    /// Reads `map` or `unmap`.
     fn edit(&mut self, field: &Field<'a>, map: bool) -> Result<()> {
         let name = if map { "`map`" } else { "`unmap`" };
         let table = field.table(name)?;
@@ -334,7 +334,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// An edit of some pages must be no more than a file may want.
+    /// Counts the comparisons of an edit.
     pub(super) fn spend(&mut self, pages: u64, place: &Span) -> Result<()> {
         let (contexts, tables) = (self.contexts.len(), self.layout.count());
         let spent = &mut self.layout.spent;
@@ -353,7 +353,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `memory` and `requests`.
+    /// Reads `memory` and `requests` of an operation.
     fn behave(&mut self, table: &Table<'a>) -> Result<()> {
         let something = |table: &Table<'_>, span: &Span| {
             if table.keys().is_empty() {
@@ -430,7 +430,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// The one action of an op. (`memory` and `requests` together are one.)
+/// Reads the one action of an op. (`memory` and `requests` together are one.)
 fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     let mut actions: Vec<(&str, Field<'a>)> = ACTIONS
         .into_iter()

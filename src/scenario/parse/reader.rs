@@ -27,7 +27,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The keys and their places, in the order of the text.
+    /// Returns the keys and their places, in the order of the text.
     pub(super) fn keys(&self) -> Vec<(&'a str, Span)> {
         let mut keys: Vec<_> = self
             .entries
@@ -38,7 +38,7 @@ impl<'a> Table<'a> {
         keys
     }
 
-    /// No other keys than these may be there.
+    /// Checks that the table has no other keys than these.
     pub(super) fn only(&self, known: &[&str]) -> Result<()> {
         for (key, span) in self.keys() {
             if !known.contains(&key) {
@@ -49,7 +49,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The value of a key, if it is there.
+    /// Returns the value of a key, if it is there.
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
         let (found, value) = self.entries.get_key_value(key)?;
         Some(Field {
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The value of a key, which is to be `what`.
+    /// Reads the value of a key, which is to be `what`.
     pub(super) fn require(&self, key: &'static str, what: &str) -> Result<Field<'a>> {
         self.get(key).ok_or_else(|| {
             Problem::at(&self.span, format!("{} has no `{key}`", self.name))
@@ -68,7 +68,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The tables of `[[key]]`. The list is empty if there are none.
+    /// Reads the tables of `[[key]]`. The list is empty if there are none.
     pub(super) fn tables(&self, key: &'static str, name: &'static str) -> Result<Vec<Table<'a>>> {
         match self.get(key) {
             Some(field) => field.tables(name),
@@ -101,7 +101,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The value is of no kind that it may be of.
+    /// Makes the error of a value of the wrong kind.
     pub(super) fn wrong_kind(&self, expected: &str) -> Box<Problem> {
         let problem = Problem::at(
             &self.span,
@@ -116,7 +116,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An error about the value. `legal` is what would be right.
+    /// Returns an error about the value. `legal` is what would be right.
     pub(super) fn wrong(
         &self,
         message: impl Into<String>,
@@ -152,7 +152,7 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.wrong_kind("true or false"))
     }
 
-    /// A number from `least` to `most`.
+    /// Reads a number from `least` to `most`.
     pub(super) fn number(&self, least: u64, most: u64) -> Result<u64> {
         self.integer(least, most, || format!("{least} to {most}"))
     }
@@ -165,7 +165,7 @@ impl<'a> Field<'a> {
         Ok(self.number(0, most.into())? as u16)
     }
 
-    /// An address, `width` bits wide.
+    /// Reads an address, `width` bits wide.
     pub(super) fn address(&self, kind: &str, width: u32) -> Result<u64> {
         let most = u64::MAX >> (64 - width);
         self.integer(0, most, || {
@@ -173,13 +173,13 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// A page, by its first address.
+    /// Reads a page, by its first address.
     pub(super) fn page(&self, kind: &str, width: u32, format: Format) -> Result<u64> {
         let address = self.address(kind, width)?;
         self.aligned(kind, address, format.geometry().page_bytes(), "pages")
     }
 
-    /// An address that is a multiple of `unit`, which is the size of `what`.
+    /// Reads an address that is a multiple of `unit`, which is the size of `what`.
     pub(super) fn aligned(&self, kind: &str, address: u64, unit: u64, what: &str) -> Result<u64> {
         if address.is_multiple_of(unit) {
             return Ok(address);
@@ -222,7 +222,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An error about an unknown name.
+    /// Returns an error about an unknown name.
     pub(super) fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Box<Problem> {
         let problem = Problem::at(&self.span, format!("unknown {what} `{name}`"));
         if looks_like_number(name) {
@@ -245,7 +245,7 @@ impl<'a> Field<'a> {
         Ok(array.iter().map(element).collect())
     }
 
-    /// A table, which errors call `name`.
+    /// Reads a table, which errors call `name`.
     pub(super) fn table(&self, name: &'static str) -> Result<Table<'a>> {
         match self.value {
             DeValue::Table(entries) => Ok(Table {
@@ -257,7 +257,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A list of tables, each of which errors call `name`.
+    /// Reads a list of tables, each of which errors call `name`.
     pub(super) fn tables(&self, name: &'static str) -> Result<Vec<Table<'a>>> {
         if self.is_table() {
             return Err(Problem::at(
@@ -286,7 +286,7 @@ fn looks_like_number(text: &str) -> bool {
             .all(|c| c.is_ascii_hexdigit() || c == '_')
 }
 
-/// `a`, `b` or `c`.
+/// Lists names in words: `a`, `b` or `c`.
 pub(super) fn one_of(names: &[&str]) -> String {
     let mut text = String::new();
     for (i, name) in names.iter().enumerate() {
@@ -326,7 +326,8 @@ fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box
     problem.help(format!("{kind}: {}", all.join(", ")))
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`.
+/// Returns the number of insertions, deletions, replacements and swaps of neighbours that turn `a`
+/// into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
@@ -349,7 +350,8 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// The address after `count` pieces of `size` bytes at `start`, if they fit into `width` bits.
+/// Returns the address after `count` pieces of `size` bytes at `start`, if they fit into `width`
+/// bits.
 pub(super) fn end_of(start: u64, count: u64, size: u64, width: u32) -> Option<u64> {
     let end = count.checked_mul(size)?.checked_add(start)?;
     (end == 0 || fits(end - 1, width)).then_some(end)

@@ -264,8 +264,8 @@ mod tests {
     const GUEST: PageWalkCache = PageWalkCache::Guest { level: 0 };
     const HOST: PageWalkCache = PageWalkCache::Host { level: 1 };
 
-    /// The steps of a walk at its last guest table: the host leaf that maps the table, and the
-    /// guest leaf. `is_global`: the pointer to the table is global.
+    /// Returns the steps of a walk at its last guest table: the host leaf that maps the table, and
+    /// the guest leaf. `is_global`: the pointer to the table is global.
     fn steps(is_global: bool) -> Vec<Step> {
         let geometry = FORMAT.geometry();
         let entry = |at, base: u64, index, hpa, word, meaning| Step {
@@ -328,7 +328,7 @@ mod tests {
         }
     }
 
-    /// The hits that the walk of [`steps`] makes legal.
+    /// Returns the hits that the walk of [`steps`] makes legal.
     fn hits(is_global: bool) -> [Hit; 3] {
         [
             hit(GUEST, TABLE_HPA, is_global),

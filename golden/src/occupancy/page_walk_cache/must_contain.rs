@@ -402,7 +402,7 @@ mod tests {
         MustContain::new(Format::Rv64, &setup)
     }
 
-    /// A guest entry of a level, after a hit in a cache.
+    /// Returns a guest entry of a level, after a hit in a cache.
     fn guest_entry(level: u32, led_by: Option<PageWalkCache>) -> TakenEntry {
         TakenEntry {
             table: PageWalkCache::Guest { level },

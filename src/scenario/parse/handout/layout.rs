@@ -76,7 +76,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// A list of them. No page is in it twice.
+    /// Reads a list of them. No page is in it twice.
     fn read_list(table: &Table<'_>, kind: Kind, format: Format) -> Result<Vec<Self>> {
         let Some(field) = table.get("map") else {
             return Ok(Vec::new());
@@ -106,7 +106,7 @@ impl Mapping {
         Ok(list)
     }
 
-    /// The source and the target of each page.
+    /// Returns the source and the target of each page.
     fn each(&self, format: Format) -> impl Iterator<Item = (u64, Option<u64>)> {
         let page = format.geometry().page_bytes();
         let (from, to) = (self.from, self.to);
@@ -158,7 +158,7 @@ struct GuestPlan<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// `[[host]]`.
+    /// Lays out the tables of `[[host]]`.
     pub(in super::super) fn lay_handout_hosts(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         for table in file.tables("host", "[[host]]")? {
@@ -387,7 +387,7 @@ impl<'a> Layout<'a> {
         &self.handout.guests[index].table
     }
 
-    /// The host table base register of the host that a guest table lives in the memory of.
+    /// Returns the host table base register of the host that a guest table lives in the memory of.
     pub(in super::super) fn root_of_handout_host(&self, guest: usize) -> Hpa {
         match self.handout.guests[guest].host {
             GuestsHost::Table(index) => self.handout_host(index).root(),

@@ -12,7 +12,7 @@ use crate::mmu::{ASID_WIDTH, Context, Fence, VMID_WIDTH};
 use crate::scenario::NamedContext;
 use crate::tables::FenceOwed;
 
-/// A fence that is a table: its operands.
+/// Reads a fence that is a table: its operands.
 pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     const EXPECTED: &str =
         "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }";
@@ -51,7 +51,7 @@ pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
 }
 
 impl<'a> Lowering<'a> {
-    /// `map` and `unmap`, of which `table` is the operand, of a host or a guest, which `of` names.
+    /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
     pub(super) fn edit_handout(
         &mut self,
         table: &Table<'a>,
@@ -85,7 +85,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Contexts that translate through a table.
+    /// Returns contexts that translate through a table.
     fn users(&self, kind: Kind, index: usize) -> impl Iterator<Item = &'a NamedContext> {
         let (host_root, guest_root) = match kind {
             Kind::Host => (self.layout.handout_host(index).root(), None),

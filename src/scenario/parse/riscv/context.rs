@@ -86,7 +86,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ),
 ];
 
-/// `[[context]]`, each with the registers that it is given by, if it is.
+/// Reads `[[context]]`, each with the registers that define it, if it is defined by registers.
 pub(in super::super) fn contexts(
     file: &Table<'_>,
     machine: &Machine,
@@ -114,7 +114,7 @@ pub(in super::super) fn contexts(
     Ok(contexts)
 }
 
-/// The error about a context that needs something that the device was built without.
+/// Returns the error about a context that needs something that the device was built without.
 fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) -> Box<Problem> {
     let most = context.guest.levels.max(context.host.levels);
     Problem::at(place, format!("context {name:?} has {most} levels")).help(format!(
@@ -127,7 +127,7 @@ fn flag(table: &Table<'_>, key: &'static str) -> Result<bool> {
     table.get(key).map_or(Ok(false), |field| field.boolean())
 }
 
-/// A flag of an extension that is for Sv39 and wider modes ("Svnapot", "Svpbmt").
+/// Reads a flag of an extension that is for Sv39 and wider modes ("Svnapot", "Svpbmt").
 fn of_rv64(table: &Table<'_>, key: &'static str, format: Format) -> Result<bool> {
     let Some(field) = table.get(key) else {
         return Ok(false);
@@ -196,7 +196,7 @@ fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Co
     })
 }
 
-/// The mode and the root of a stage that names no table.
+/// Returns the mode and the root of a stage that names no table.
 fn mode_and_root(
     table: &Table<'_>,
     format: Format,

@@ -118,7 +118,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// A list of them. No page is in it twice.
+    /// Reads a list of them. No page is in it twice.
     fn read_list(table: &Table<'_>, kind: Kind, format: Format) -> Result<Vec<Self>> {
         let Some(field) = table.get("map") else {
             return Ok(Vec::new());
@@ -149,13 +149,13 @@ impl Mapping {
         Ok(list)
     }
 
-    /// The source and the target of each page.
+    /// Returns the source and the target of each page.
     fn each(&self) -> impl Iterator<Item = (u64, Option<u64>)> + use<> {
         let (from, to, size) = (self.from, self.to, self.page.size);
         (0..self.pages).map(move |i| (from + (i << size), to.map(|to| to + (i << size))))
     }
 
-    /// The addresses mapped to.
+    /// Returns the addresses mapped to.
     fn target(&self) -> Option<std::ops::Range<u64>> {
         let to = self.to?;
         Some(to..to + (self.pages << self.page.size))
@@ -184,7 +184,7 @@ pub(in super::super) struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    /// The number of tables.
+    /// Returns the number of tables.
     pub(in super::super) fn count(&self) -> usize {
         self.hosts.len() + self.guests.len()
     }
@@ -216,7 +216,7 @@ fn table_levels(table: &Table<'_>, format: Format, stage: Stage) -> Result<u8> {
 }
 
 impl<'a> Layout<'a> {
-    /// `[[host]]` of RISC-V.
+    /// Lays out the tables of `[[host]]`.
     pub(in super::super) fn lay_riscv_hosts(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         for table in file.tables("host", "[[host]]")? {
@@ -345,7 +345,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// 4K pages that the host maps, that no guest maps to, and that are empty.
+    /// Returns 4K pages that the host maps, that no guest maps to, and that are empty.
     fn free_riscv_pages(
         &self,
         host: usize,
@@ -471,7 +471,7 @@ impl<'a> Layout<'a> {
         &self.riscv.guests[index].table
     }
 
-    /// The host table of a guest table; none where it is in no virtual machine's memory.
+    /// Returns the host table of a guest table; none where it is in no virtual machine's memory.
     pub(in super::super) fn riscv_host_of(&self, guest: usize) -> Option<&HostTable> {
         let host = self.riscv.guests[guest].host?;
         Some(self.riscv_host(host))
@@ -518,7 +518,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The number of tables that the mappings of a guest take.
+/// Returns the number of tables that the mappings of a guest take.
 fn tables_of(plan: &GuestPlan<'_>, format: Format) -> usize {
     let geometry = format.geometry();
     let mut tables = std::collections::BTreeSet::new();

@@ -13,8 +13,8 @@ use crate::tables::FenceOwed;
 
 const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
 
-/// A fence that is a table: by its instruction, whose operands are what registers hold, or by the
-/// operands that the port has.
+/// Reads a fence that is a table: by its instruction, whose operands are what registers hold, or by
+/// the operands that the port has.
 pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     if !field.is_table() {
         return Err(field.wrong_kind(
@@ -108,9 +108,10 @@ fn tag(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> 
         .transpose()
 }
 
-/// An ASID or VMID in a register that is an operand, rs2: bits above those of the field "should be
-/// zeroed by software and ignored by current implementations" ("Supervisor Memory-Management Fence
-/// Instruction", "Hypervisor Memory-Management Fence Instructions"). The hart cuts them off.
+/// Reads an ASID or VMID in a register that is an operand, rs2: bits above those of the field
+/// "should be zeroed by software and ignored by current implementations" ("Supervisor
+/// Memory-Management Fence Instruction", "Hypervisor Memory-Management Fence Instructions"). The
+/// hart cuts them off.
 fn register(
     table: &Table<'_>,
     key: &'static str,
@@ -126,7 +127,7 @@ fn register(
 }
 
 impl<'a> Lowering<'a> {
-    /// `map` and `unmap`, of which `table` is the operand, of a host or a guest, which `of` names.
+    /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
     pub(in super::super) fn edit_riscv(
         &mut self,
         table: &Table<'a>,
