@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What a user sees of a failed build script is its standard error.
+            // Cargo shows a user the standard error of a failed build script.
             eprintln!("error: {error}");
             ExitCode::from(2)
         }

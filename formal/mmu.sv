@@ -548,7 +548,7 @@ module mmu
       logic    locked;
       cycles_t turn, left;
       assign locked = u_dut.u_walks.u_read.locked_q;
-      // Who comes before it at the memory port.
+      // The number of slots served before this one at the memory port.
       assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q)
                      - cycles_t'(!locked))
                     % WalkSlots;

@@ -343,7 +343,7 @@ class Proof:
                 line for line in text.splitlines() if "error" in line.lower()
             ] or text.splitlines()[-1:]
             raise Failure(f"{job.name}: Yosys could not read it: {errors[0] if errors else code}")
-        # What the model has, by its own word: a configuration may leave properties out.
+        # The labels that the model itself lists: a configuration may leave properties out.
         model = (self.out / "model.smt2").read_text()
         labels = re.findall(r"^; yosys-smt2-(?:assert|cover) \d+ (?:\S*[.\]])?(\w+)", model, re.M)
         if unknown := [label for label in labels if label not in self.numbers]:

@@ -211,9 +211,9 @@ module walk_step_riscv
     return check;
   endfunction
 
-  //////////////////////////
-  // Where to read next   //
-  //////////////////////////
+  //////////////////////////////
+  // Address of the next read //
+  //////////////////////////////
 
   // The bits from the sign bit up are equal. With the stage off every gVA is canonical.
   function automatic logic is_canonical(gva_t gva, levels_t levels);

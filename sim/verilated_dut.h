@@ -144,7 +144,7 @@ private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<VerilatedFstC> trace_;
-    // Why a wave is not whole, until it is closed.
+    // The reason why a wave is not complete; it is thrown when the wave is closed.
     std::string trace_error_;
     std::uint64_t trace_from_ = 0;
     std::uint32_t seed_;

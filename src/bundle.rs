@@ -60,7 +60,7 @@ struct Origin {
     versions: Versions,
 }
 
-/// Why a bundle is not whole.
+/// The reason why a bundle is not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Something cannot be written.

@@ -25,7 +25,7 @@ const TRIAL: [u8; 4096] = [b'\n'; 4096];
 /// Links that are followed from one name.
 const MOST_LINKS: u32 = 40;
 
-/// Why a place cannot be written to.
+/// The reason why an output cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The output cannot be written.
@@ -37,7 +37,7 @@ pub enum OutputError {
     Write {
         /// The output, as it was given.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The output is an input of the same command.

@@ -150,7 +150,7 @@ fn sum(rows: &[Row]) -> Stats {
     total
 }
 
-/// Why files of results are of no use.
+/// The reason why results files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be read.
@@ -158,7 +158,7 @@ pub enum ResultsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The file is of another kind.

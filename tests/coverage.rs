@@ -26,7 +26,7 @@ mod common {
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
 #[path = "common/riscv.rs"]
-#[allow(dead_code)] // What it runs by itself.
+#[allow(dead_code)] // This test uses a part of the module.
 mod rig;
 use rig::{PAGE, Rig, access};
 

@@ -811,8 +811,8 @@ fn a_wrong_expectation_is_found_on_both_sides() {
 
 #[test]
 fn a_guests_tables_find_their_place_in_its_memory() {
-    // Of the 4 MiB of the virtual machine, only the first page is mapped, and the tables are beyond
-    // it.
+    // The host maps only the first page of the virtual machine's 4 MiB, and the tables are placed
+    // after it.
     let text = with_context("host = \"vm\"\nguest = \"init\"\npriv = \"u\"")
         .replace("tables = 0x8020_0000\n", "")
         .replace(

@@ -302,7 +302,7 @@ fn fences_by_gva_one_after_the_other_keep_what_none_names() {
     let fences: Vec<Fence> = OTHERS.map(by).to_vec();
     let seen = is_kept(&rig, variant("rv64_l2"), &fences, LOOKED_AT);
     assert_eq!(seen, [true; 2]);
-    // Whatever the number of fences, the one that matches the page counts.
+    // The fence that matches the page counts, whatever the number of fences.
     for place in 0..=fences.len() {
         let mut fences = fences.clone();
         fences.insert(place, by(LOOKED_AT));

@@ -33,7 +33,7 @@ pub enum TraceError {
     Read {
         /// The file.
         file: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A line is wrong.

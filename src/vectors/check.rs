@@ -117,7 +117,7 @@ impl Tally {
     }
 }
 
-/// Why a file was not checked to its end.
+/// The reason why a file was not checked to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The file cannot be read.

@@ -223,7 +223,7 @@ pub enum FileError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The file cannot be read any further, or its compression is damaged.
@@ -237,7 +237,7 @@ pub enum FileError {
         path: PathBuf,
         /// The line that could not be read, from 1.
         line: u64,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A line is not a vector.

@@ -29,7 +29,7 @@ use reader::Table;
 
 pub use error::ParseError;
 
-/// Why a scenario file cannot be used.
+/// The reason why a scenario file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
