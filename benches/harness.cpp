@@ -133,7 +133,7 @@ public:
     HarnessOf(rust::Slice<const HarnessWord> words, rust::Slice<const HarnessQuery> queries,
               std::uint32_t latency)
         : memory_(words), queries_(queries.begin(), queries.end()), latency_(latency) {
-        // The very first evaluation with the clock high would not be a rising edge.
+        // A first evaluation with the clock high would not be a rising edge.
         model_.clk_i = 0;
         model_.rst_ni = 0;
         model_.eval();
@@ -161,7 +161,7 @@ public:
         m.rsp_ready_i = 1;
         m.mem_req_ready_i = 1;
         m.mem_rsp_error_i = 0;
-        // The host's table is always on; the rest of a context is RISC-V's.
+        // The host table is always on; the other fields of a context are for RISC-V.
         m.req_virt_i = 1;
         m.req_host_levels_i = levels;
         m.req_user_i = 0;

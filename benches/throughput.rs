@@ -35,13 +35,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const VMS: u64 = 4;
 const PROCESSES: u64 = 4;
-/// Tables that a VM's host table, and a process's guest table, may have.
+/// The largest number of tables of a VM's host table, and of a process's guest table.
 const TABLES: u64 = 8;
 /// The address of the first table: as in the handout, not a multiple of the table's size.
 const FIRST_TABLE: u64 = 8;
-/// Pages of a process, if the format has as many.
+/// The number of pages of a process, if the format has as many.
 const PAGES: u64 = 64;
-/// Pages used last, of which a workload with hits uses one again.
+/// The number of pages used last, of which a workload with hits uses one again.
 const RECENT: usize = 8;
 
 /// Translations per second of the testbench, next to a hand-written C++ harness.
@@ -53,10 +53,10 @@ struct Options {
     /// Translations in a turn.
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     translations: u64,
-    /// A few short turns: whether it works, not how fast it is.
+    /// Run a few short turns, to test the benchmark and not to measure.
     #[arg(long)]
     quick: bool,
-    /// Given by `cargo bench`.
+    /// An option that `cargo bench` passes.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -226,7 +226,7 @@ fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// Returns a quantile of values that there are.
+/// Returns a quantile of values. There must be at least one.
 fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -247,7 +247,7 @@ impl Workload {
         let second = self.scenario(2, translations)?;
         let mut harness = make_harness_for(&first, self.latency)?;
         let mut devices = (Devices::make(&first)?, Devices::make(&second)?);
-        // A turn of each that does not count: caches, branch predictors, first allocations.
+        // One turn of each side is not measured: caches, branch predictors, first allocations.
         let (_, stats) = run_rust(&mut devices.0, &first)?;
         run_rust(&mut devices.1, &second)?;
         run_cpp(&mut harness, &stats)?;
@@ -356,7 +356,7 @@ fn run_cpp(harness: &mut cxx::UniquePtr<Harness>, stats: &Stats) -> Result<Durat
         reads: stats.reads,
     };
     if figures != expected {
-        return Err(format!("C++ came to {figures:?}, Rust to {expected:?}").into());
+        return Err(format!("C++ has {figures:?}, Rust has {expected:?}").into());
     }
     Ok(time)
 }
@@ -439,7 +439,7 @@ impl Draw {
         some
     }
 
-    /// Returns page numbers below few tables of the root's.
+    /// Returns page numbers that need only a few tables below the root.
     fn pages(&mut self, format: Format) -> Vec<u64> {
         let entries = format.geometry().table_entries();
         let upper = self.some(4, entries);
@@ -512,7 +512,7 @@ impl World {
                 contexts.push(NamedContext {
                     name: format!("vm{vm}-process{process}"),
                     context: Context {
-                        // Both modes: status bits looked at, and not.
+                        // Both modes: with status bits, and without.
                         rights: process.is_multiple_of(2),
                         asid: process as u16,
                         vmid: vm as u16,

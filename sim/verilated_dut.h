@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device over a Verilated tb_top. It serves the devices that are compiled into the program and
-// those in shared objects, so it knows nothing of the bridge to Rust.
+// A device over a Verilated tb_top. The devices that are compiled into the program use it, and so
+// do those in shared objects, so it does not depend on the bridge to Rust.
 #pragma once
 
 #include <cstdint>
