@@ -294,8 +294,8 @@ const DEVICES: &str = "NESTWALK_DEVICES";
 /// The devices to leave out, in the same form.
 const WITHOUT: &str = "NESTWALK_WITHOUT";
 
-/// A folder for objects that are kept after an edit of the RTL, for work with several versions of it
-/// (`tools/mutants.sh`).
+/// A folder for objects that are kept after an edit of the RTL, for work with several versions of
+/// it (`tools/mutants.sh`).
 const OBJECTS: &str = "NESTWALK_OBJECTS";
 
 /// The optimisation level of models, 0 to 3 (the default). A low level suits models that run only

@@ -22,8 +22,8 @@ public:
     virtual void reset() = 0;
 
     // One clock cycle: drives the inputs, evaluates the logic and samples the outputs. The rising
-    // edge that ends the cycle comes in this call or in the next one. A valid and its ready that are
-    // both high in the sample are a handshake.
+    // edge that ends the cycle comes in this call or in the next one. A valid and its ready that
+    // are both high in the sample are a handshake.
     virtual void tick(const Inputs& in, Outputs& out) = 0;
 
     // Records every later cycle of number `from` or higher into a new FST file; the time is the

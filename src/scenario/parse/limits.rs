@@ -21,8 +21,8 @@ const MOST_CONTEXTS: usize = 1024;
 const MOST_OPS: usize = 1 << 16;
 /// The largest number of cycles of all waits together, and of one.
 pub(super) const MOST_WAIT: u32 = 1_000_000_000;
-/// The largest number of fence obligations that are kept one by one. If there are more, one fence of
-/// everything replaces them.
+/// The largest number of fence obligations that are kept one by one. If there are more, one fence
+/// of everything replaces them.
 pub(super) const MOST_OWED: usize = 256;
 /// The largest number of comparisons of edits with contexts and tables.
 const MOST_WORK: u64 = 1 << 31;
