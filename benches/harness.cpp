@@ -79,7 +79,8 @@ public:
                 if (at.fault) return at;
                 const Answer found = host(at.address, access_load, query);
                 if (found.fault) return found;
-                const Answer next = follow(found.address, query.gva, level, query.access, query.rights);
+                const Answer next =
+                    follow(found.address, query.gva, level, query.access, query.rights);
                 if (next.fault) return next;
                 table = next.address;
             }
@@ -104,7 +105,8 @@ private:
 
     static Answer entry_address(std::uint64_t table, std::uint64_t address, unsigned level) {
         const std::uint64_t index =
-            (address >> (Geometry::offset_width + level * Geometry::index_width)) & ones(Geometry::index_width);
+            (address >> (Geometry::offset_width + level * Geometry::index_width))
+            & ones(Geometry::index_width);
         const std::uint64_t at = table + 4 * index;
         if (at % 4 != 0) return {at, fault_misaligned};
         if (at > ones(Geometry::address_width)) return {at, fault_width};
@@ -211,8 +213,10 @@ public:
                 --reply_count;
             }
             if (m.mem_req_valid_o) {
-                if (reply_count == reads_in_flight) throw std::runtime_error("more reads than walks");
-                if (m.mem_req_update_o) throw std::runtime_error("an update, where there are none");
+                if (reply_count == reads_in_flight)
+                    throw std::runtime_error("more reads than walks");
+                if (m.mem_req_update_o)
+                    throw std::runtime_error("an update in a format without updates");
                 const std::uint64_t at = m.mem_req_hpa_o;
                 const bool error = at % 4 != 0 || !memory_.has(at);
                 replies[(first_reply + reply_count++) % reads_in_flight] = {
@@ -273,11 +277,13 @@ private:
         model_.rst_ni = 1;
     }
 
-    void check(const Golden<Geometry>& golden, const HarnessQuery& query, std::uint32_t number) const {
+    void check(const Golden<Geometry>& golden, const HarnessQuery& query,
+               std::uint32_t number) const {
         const Answer expected = golden.translate(query);
         const bool right = model_.rsp_fault_kind_o == expected.fault
                            && (expected.fault || model_.rsp_hpa_o == expected.address);
-        if (!right) throw std::runtime_error("query " + std::to_string(number) + " has a wrong answer");
+        if (!right)
+            throw std::runtime_error("query " + std::to_string(number) + " has a wrong response");
     }
 
     Memory memory_;

@@ -105,11 +105,11 @@ fn measure(options: &Options) -> Result<()> {
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "{translations} translations in a turn, {rounds} turns of each, medians; {cores} cores.\n\
-         C++ checks the address or the fault kind of every answer against its own walk of both tables.\n\
-         Rust checks all that `nestwalk fuzz` does: every read of every walk, every field of every answer, hits,\n\
-         fills, shared walks and port rules.\n\
-         In every turn the two must agree in cycles, hits and reads.\n"
+        "{translations} translations in a turn, {rounds} turns of each side, medians; {cores} cores.\n\
+         C++ checks the address or the fault kind of every response against its own walk of both\n\
+         tables. Rust checks everything that `nestwalk fuzz` checks: every read of every walk, every\n\
+         field of every response, hits, fills, coalesced requests and port rules.\n\
+         In every turn both must have the same cycles, hits and reads.\n"
     );
 
     let mut one = table(&[

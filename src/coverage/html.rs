@@ -261,11 +261,10 @@ fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
     let levels = format.geometry().levels;
     let _ = write!(
         out,
-        "<h3>The walk</h3>\n<p>The host's table translates the gPA of each guest entry, and the gPA \
-         of the data. \
-         A cell is an entry that the walk reads: how often it was read, and the share of its bins \
-         that was reached. A cell is dashed if a bin of it was not reached. Open a cell for its \
-         bins.</p>\n\
+        "<h3>The walk</h3>\n<p>The host's table translates the gPA of each guest entry, and the \
+         gPA of the data. A cell is an entry that the walk reads: how often it was read, and the \
+         share of its bins that was reached. A cell is dashed if a bin of it was not reached. \
+         Open a cell for its bins.</p>\n\
          <table class=\"grid\">\n<thead><tr><th>gPA of</th>"
     );
     for level in (0..levels).rev() {

@@ -202,8 +202,9 @@ pub enum Problem {
     TooManyContexts(u64),
     /// More lines than a replay on the RTL keeps.
     #[error(
-        "the lines up to here take more than {MOST_OPS} steps of a run on the RTL, the most that a replay keeps\n  \
-         Replay the first of them with --limit N, or all of them with --golden-only."
+        "the lines up to here need more than {MOST_OPS} steps of a run on the RTL, the most that a \
+         replay keeps\n  \
+         Replay the first lines with --limit N, or all of them with --golden-only."
     )]
     TooManyOps,
     /// The file ends without its trailer.

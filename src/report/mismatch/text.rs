@@ -388,8 +388,8 @@ fn must_hit(page: &Page, found: u64, because: &HitReason) -> String {
     );
     match because {
         HitReason::Recent { of } => format!(
-            "a TLB hit: {walked}, no fence has invalidated it since, and it is one of the last {of} \
-             that the TLB has filled or hit"
+            "a TLB hit: {walked}, no fence has invalidated it since, and it is one of the last \
+             {of} that the TLB has filled or hit"
         ),
         HitReason::Room { entries } => format!(
             "a TLB hit: {walked}, no fence has invalidated it since, and the TLB of {entries} \

@@ -235,8 +235,8 @@ pub(super) fn guest_problem(place: &Span, name: &str, error: &TableError) -> Box
     let problem = table_problem(place, &format!("guest table `{name}`"), error);
     match error {
         TableError::NoGuestRoom { .. } => problem.help(
-            "a guest table goes into pages that the host maps readable, and that no guest maps anything to: map one \
-             more, or give the gPA where the tables start: tables = ...",
+            "guest tables are placed in pages that the host maps readable, and to which no guest \
+             maps anything: map another page, or give the gPA where the tables start: tables = ...",
         ),
         TableError::GuestTableUnmapped { .. } => {
             problem.help("map that page in the host table, or give another gPA: tables = ...")
