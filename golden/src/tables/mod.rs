@@ -235,8 +235,8 @@ impl TableMemory for HostMemory {
 /// The fence matches the page that changed. A table does not know its users, so the fence matches
 /// every ASID and VMID until [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a TLB may respond with the old translation until the fence is issued; call `ignore` if \
-              that is intended"]
+#[must_use = "a TLB may respond with the old translation until the fence is issued; call \
+              `ignore` if that is intended"]
 pub struct FenceOwed {
     fence: Fence,
     /// The page is, or was, global.

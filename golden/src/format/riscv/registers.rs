@@ -228,7 +228,8 @@ pub const fn clause_of(register: Register) -> &'static str {
 /// Renders the table in Markdown, as in `docs/inputs.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "| register | bits | field | what becomes of it | section of the manual |\n|---|---|---|---|---|\n",
+        "| register | bits | field | role | section of the manual |\n\
+         |---|---|---|---|---|\n",
     );
     for register in Register::ALL {
         let mut fields: Vec<&FieldRule> = FIELDS
@@ -276,10 +277,10 @@ const HENVCFG: &str = "Hypervisor Environment Configuration (henvcfg) Register";
 
 const UNKNOWN: Role = Role::Only {
     values: &[0],
-    reason: "what it will mean is not known yet",
+    reason: "its future meaning is not known",
 };
 const NO_MODE: &str = "other modes are reserved";
-const XLEN_REASON: &str = "XLEN is the same in every mode here, 64 (2; 0 says nothing of it)";
+const XLEN_REASON: &str = "every mode has XLEN 64 (2; 0 leaves XLEN unspecified)";
 const INTERRUPTS: Role = Role::Irrelevant("interrupts");
 const TRAPS: Role = Role::Irrelevant("which instructions trap");
 const TRAP_ENTRY: Role = Role::Irrelevant("written by a trap, read by a return from it");
@@ -289,15 +290,15 @@ const ENDIAN_DATA: Role =
     Role::Irrelevant("the order of bytes in data; entries of tables have their own bit");
 const SHADOW_STACK: Role = Role::Only {
     values: &[0],
-    reason: "Zicfiss, with shadow stack pages, is not there",
+    reason: "Zicfiss (shadow stack pages) is not supported",
 };
 const POINTER_MASKING: Role = Role::Only {
     values: &[0],
-    reason: "pointer masking (Smnpm, Ssnpm) is not there",
+    reason: "pointer masking (Smnpm, Ssnpm) is not supported",
 };
 const NO_SVPBMT: Role = Role::Only {
     values: &[0],
-    reason: "Svpbmt is for Sv39 and wider modes: an entry of RV32 has no memory type",
+    reason: "Svpbmt requires Sv39 or a wider mode: an entry of RV32 has no memory type",
 };
 
 use Register::{Henvcfg, Hgatp, Hstatus, Menvcfg, Mstatus, Satp, Vsatp, Vsstatus};
@@ -431,7 +432,7 @@ pub static FIELDS: &[FieldRule] = &[
         &[Mstatus],
         "MPRV",
         [17, 17],
-        Role::Used("loads and stores are made as MPP and MPV say"),
+        Role::Used("MPP and MPV select the privilege and V of loads and stores"),
         MEMORY_PRIVILEGE,
     ),
     rule(
@@ -485,7 +486,7 @@ pub static FIELDS: &[FieldRule] = &[
         [36, 36],
         Role::Only {
             values: &[0],
-            reason: "big-endian entries of satp's tables are not there",
+            reason: "big-endian entries of satp's tables are not supported",
         },
         ENDIANNESS,
     ),
@@ -558,7 +559,7 @@ pub static FIELDS: &[FieldRule] = &[
         [5, 5],
         Role::Only {
             values: &[0],
-            reason: "big-endian entries of VS-stage tables are not there",
+            reason: "big-endian entries of VS-stage tables are not supported",
         },
         HSTATUS,
     ),
@@ -575,7 +576,7 @@ pub static FIELDS: &[FieldRule] = &[
         &[Hstatus],
         "HU",
         [9, 9],
-        Role::Used("HLV, HLVX and HSV in U-mode; 0: they trap, and have no context"),
+        Role::Used("HLV, HLVX and HSV in U-mode; with 0 they trap, and have no context"),
         HSTATUS,
     ),
     rule(&[Hstatus], RESERVED, [11, 10], UNKNOWN, HSTATUS),
@@ -591,7 +592,7 @@ pub static FIELDS: &[FieldRule] = &[
         [24, 24],
         Role::Only {
             values: &[0],
-            reason: "Svukte is not there",
+            reason: "Svukte is not supported",
         },
         HSTATUS,
     ),
@@ -764,15 +765,15 @@ mod tests {
         let refused = check(Register::Hstatus, Xlen::X64, 0x1_0000_0000).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "hstatus.VSXL is 1, which is not modelled: XLEN is the same in every mode here, 64 (2; 0 says nothing of it) \
-             (\"Hypervisor Status (hstatus) Register\")"
+            "hstatus.VSXL is 1, which is not modelled: every mode has XLEN 64 (2; 0 leaves XLEN \
+             unspecified) (\"Hypervisor Status (hstatus) Register\")"
         );
         assert_eq!(refused.legal(), "bits 33:32: 0 or 2");
         let refused = check(Register::Hgatp, Xlen::X32, 1 << 30).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "the reserved field hgatp[30:29] is 2, which is not modelled: what it will mean is not known yet \
-             (\"Hypervisor Guest Address Translation and Protection (hgatp) Register\")"
+            "the reserved field hgatp[30:29] is 2, which is not modelled: its future meaning is not \
+             known (\"Hypervisor Guest Address Translation and Protection (hgatp) Register\")"
         );
         assert_eq!(check(Register::Hstatus, Xlen::X64, 2 << 32), Ok(()));
     }

@@ -109,8 +109,8 @@ impl<'a> Lowering<'a> {
             )
             .label("used by that context")
             .help(
-                "with `rights` = false no entry is invalid, and an entry that is 0 maps page 0: set \
-                 `rights` = true in the context, or `map` the page to another",
+                "with `rights` = false no entry is invalid, and an entry that is 0 maps page 0: \
+                 set `rights` = true in the context, or `map` the page to another",
             )),
         }
     }
