@@ -66,7 +66,7 @@ pub enum OutputError {
         /// The path of the second output, as it was given.
         path: PathBuf,
     },
-    /// Nobody reads a FIFO.
+    /// No process reads a FIFO.
     #[error(
         "cannot write {}: no process has opened this FIFO for reading within {} s",
         shown::path(path),
@@ -178,7 +178,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Returns the nearest folder of a path that is there, itself included.
+/// Returns the nearest existing folder of a path, which may be the path itself.
 fn there(path: &Path) -> io::Result<&Path> {
     let mut there = path;
     loop {
@@ -220,7 +220,7 @@ impl Outputs {
     pub fn of(inputs: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
         let mut outputs = Self::default();
         for (what, path) in inputs {
-            // An input that is not there is an error of whoever reads it.
+            // A missing input is an error of the code that reads it.
             if let Ok(metadata) = fs::metadata(&path)
                 && metadata.is_file()
             {
@@ -338,11 +338,11 @@ impl Outputs {
         })
     }
 
-    /// Claims a regular file that is there.
+    /// Claims a regular file that exists.
     fn there(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
         // A user who may not write the file may not replace it.
         let open = match OpenOptions::new().write(true).open(path) {
-            // Somebody else has just removed it.
+            // Another process has just removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return self.missing(what, path);
             }
@@ -356,7 +356,7 @@ impl Outputs {
         }
     }
 
-    /// Claims a file that is not there.
+    /// Claims a file that does not exist.
     fn missing(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
         let target = resolve(path, MOST_LINKS).map_err(cannot_write(path))?;
         self.claim(what, path, Identity::Missing(target.clone()), None)?;
@@ -376,7 +376,7 @@ impl Outputs {
         path.map(|path| self.file(what, path)).transpose()
     }
 
-    /// Claims a folder, which need not be there, and tries it.
+    /// Claims a folder, which need not exist, and tests it.
     ///
     /// # Errors
     /// If nothing can be written there.
@@ -525,10 +525,10 @@ impl FileOutput {
         Ok(Draft { path })
     }
 
-    /// Gives a draft its place.
+    /// Moves a draft to its target.
     ///
     /// # Errors
-    /// If it cannot take it; then it is gone.
+    /// If it cannot be moved. Then the draft is removed.
     pub fn finish(&self, draft: Draft) -> Result<(), OutputError> {
         let To::Place(target) = &self.to else {
             let mut content = Vec::new();
@@ -541,7 +541,7 @@ impl FileOutput {
     }
 }
 
-/// Puts a draft into the place of a file, with the mode of what is there.
+/// Replaces a file by a draft, which gets the mode of the file.
 fn put(draft: TempPath, target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Ok(there) if there.is_file() => fs::set_permissions(&draft, there.permissions())?,
@@ -576,7 +576,7 @@ impl FolderOutput {
         &self.target
     }
 
-    /// Makes the folder, if it is not there.
+    /// Makes the folder, if it does not exist.
     ///
     /// # Errors
     /// If it cannot be made.

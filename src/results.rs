@@ -47,7 +47,7 @@ pub struct Results {
     pub each: Option<Vec<Row>>,
 }
 
-/// Everything that the result of a campaign is a function of.
+/// All inputs of which the result of a campaign is a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Of {
@@ -230,12 +230,12 @@ pub enum ResultsError {
         /// The shard.
         shard: Shard,
     },
-    /// Not all shards are there.
+    /// Shards are missing.
     #[error("missing shards, of {of}: {missing}")]
     Missing {
         /// Number of shards.
         of: u64,
-        /// The numbers of those that are not there.
+        /// The numbers of the missing shards.
         missing: String,
     },
 }
@@ -463,7 +463,8 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
         .map(|((what, here), (_, there))| format!("{what} is {there}, not {here}"))
 }
 
-/// Returns the numbers below `of` that `there`, in order, has not; of many the first ones.
+/// Lists the numbers below `of` that are not in `there`, which is in order. If there are many, it
+/// lists only the first.
 fn missing(there: impl Iterator<Item = u64>, of: u64) -> String {
     const SHOWN: usize = 20;
     let mut there = there.peekable();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The files of `tests/cases`, each run through the program: it passes, is refused with an error
-//! that names what is not modelled, or is listed with its reason.
+//! that names the unsupported feature, or is listed with its reason.
 
 #[path = "common/program.rs"]
 mod program;
@@ -15,10 +15,9 @@ use program::nestwalk;
 enum Outcome {
     /// Every expectation is met.
     Passes,
-    /// An error with these words in it; exit code 2.
+    /// An error that contains these words; exit code 2.
     Refused(&'static [&'static str]),
-    /// Device and golden model agree, and what the file expects does not come true, for this
-    /// reason.
+    /// Device and golden model agree, but an expectation of the file is not met, for this reason.
     Listed(&'static str),
 }
 
@@ -248,7 +247,7 @@ fn a_fault_is_told_by_the_step_of_the_process_that_it_comes_of() {
         let told = whys.iter().filter(|why| why.contains(step)).count();
         assert!(told >= number, "{name}: {step}\n{}", whys.join("\n"));
     }
-    // Each fault of a memory that cannot be updated, or read, is of one of the two steps.
+    // Each fault of a memory that cannot be updated or read is at one of the two steps.
     let only = |name, step: &str| whys(name).iter().all(|why| why.contains(step));
     assert!(only("read-only-tables.toml", "step 9"));
     assert!(only("tables-that-cannot-be-read.toml", "step 2"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line: bad input is refused with an error and leaves nothing behind, wrong
+//! The command line: bad input is refused with an error and leaves no file behind, wrong
 //! expectations are found, and text and JSON report the results.
 
 use std::collections::BTreeSet;
@@ -23,14 +23,14 @@ fn text_of(name: &str) -> String {
     fs::read_to_string(scenario_file(name)).unwrap()
 }
 
-/// Returns the text with `old`, which is there once, replaced.
+/// Returns the text with `old`, which occurs once, replaced.
 #[track_caller]
 fn replaced(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old}");
     text.replace(old, new)
 }
 
-/// Returns the text up to `place`, which is there once, and with it.
+/// Returns the text up to and including `place`, which occurs once.
 #[track_caller]
 fn cut_after(text: &str, place: &str) -> String {
     assert_eq!(text.matches(place).count(), 1, "{place}");
@@ -79,7 +79,7 @@ impl Folder {
         found
     }
 
-    /// Returns every way to use the scenario, with somewhere to write.
+    /// Returns every way to use the scenario, with an output.
     fn every_use(&self) -> Vec<Vec<String>> {
         let (scenario, output, wave) = (
             self.scenario().to_owned(),
@@ -257,7 +257,7 @@ fn what_overlaps_is_refused_with_both_places() {
         &["a second host table with the name `vm0`"],
     );
 
-    // An image where the tables go.
+    // An image in the memory for tables.
     let room = "tables = { from = 0x00000, bytes = 0x1000 }\n";
     let image = format!("{room}image = [{{ at = 0x00000, words = [1, 2, 3, 4], repeat = 256 }}]\n");
     let words = [
@@ -353,7 +353,7 @@ fn what_is_out_of_range_is_refused_with_the_range() {
             ["`vmid` = 0x4000", "0 to 16383"],
         ),
     ] {
-        // The line that is wrong is the one with the value.
+        // The line in error is the line of the value.
         let place = new
             .lines()
             .find(|line| !old.contains(line) && !line.starts_with('['))
@@ -473,7 +473,7 @@ fn help_names_every_verb_and_every_exit_code() {
     }
 }
 
-/// Returns the exercise without the word that it leaves open, and with an access that does not
+/// Returns the exercise without the word that it does not give, and with an access that does not
 /// expect a fault.
 fn with_a_hole() -> String {
     let text = text_of("exercise.toml");
@@ -669,7 +669,7 @@ fn whether_the_tlb_answers_is_seen_by_run_alone() {
     assert!(ran.stdout.contains(words), "{}", ran.stdout);
     let json = nestwalk(&["run", folder.scenario(), "--json"]).json();
     assert_eq!(json["agree"], false);
-    // The device itself did nothing wrong.
+    // The device itself made no error.
     assert_eq!(json["failure"], Value::Null);
 }
 
@@ -799,13 +799,13 @@ fn walk_as_json_has_every_step_of_the_exercise() {
         (&query["guest_root"], &query["asid"]),
         (&"0xB29A0".into(), &1.into())
     );
-    // The access before, which finds a hole.
+    // The access before it, which reads a hole.
     let access = &json["accesses"][2];
     assert_eq!(access["fault"]["kind"], "memory");
     assert_eq!(access["fault"]["stage"], "guest");
     assert_eq!(access["fault"]["level"], "L2");
     assert_eq!(access["steps"][5]["word"], Value::Null);
-    // And the first, with the guest table off.
+    // The first access, with the guest table off.
     assert_eq!(json["accesses"][0]["accesses"], 3);
     assert_eq!(json["accesses"][0]["query"]["guest_root"], Value::Null);
 }
@@ -950,7 +950,7 @@ fn wave_as_json_names_its_files_and_has_the_run() {
     }
 }
 
-/// Runs the program on a standard output of ours.
+/// Runs the program with a standard output of the test's own.
 fn into(stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
     let output = Command::new(cargo_bin!("nestwalk"))
         .args(arguments)

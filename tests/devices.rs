@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Devices that are not compiled in: they are built on first use, do the same, and say clearly why
-//! they cannot be built.
+//! Devices that are not compiled in: they are built on first use, behave the same, and state
+//! clearly why they cannot be built.
 
 use std::ffi::OsString;
 use std::fs;
@@ -83,7 +83,7 @@ fn the_parameters_of_every_drawn_device_stand_in_its_file() {
 /// The smallest device, and quick to build.
 const SMALL: &str = "handout:slots=1,tlb=2";
 
-/// The smallest campaign on a device, with an empty cache.
+/// The smallest campaign on a device, with an empty device cache.
 struct Fresh {
     folder: TempDir,
     variables: Vec<(&'static str, OsString)>,
@@ -171,7 +171,7 @@ fn verilator() -> (PathBuf, PathBuf) {
 #[test]
 fn two_processes_at_once_build_a_device_once_and_a_damaged_one_is_refused() {
     let fresh = Fresh::new();
-    // A Verilator that writes down that it has been run on the RTL.
+    // A Verilator that records that it has been run on the RTL.
     let (binary, root) = verilator();
     symlink(root.join("include"), fresh.folder.path().join("include")).unwrap();
     let runs = fresh.folder.path().join("runs");
@@ -242,7 +242,7 @@ fn a_device_that_cannot_be_built_is_an_error_that_says_why() {
         "/nowhere/verilator: no such program",
     ]);
 
-    // It states a version, and fails on the RTL.
+    // It prints a version, and fails on the RTL.
     let (_, root) = verilator();
     let fresh = Fresh::new();
     symlink(root.join("include"), fresh.folder.path().join("include")).unwrap();
@@ -333,7 +333,7 @@ fn a_campaign_on_drawn_devices_does_not_depend_on_threads_and_its_shards_add_up(
     ]);
     assert_eq!(read("merged"), read("one"));
 
-    // Other devices are another campaign.
+    // Another list of devices is another campaign.
     let other = [
         "fuzz", "--seed", "2", "--count", "3000", "--device", names[0],
     ];

@@ -91,7 +91,7 @@ fn translated(nest: &Nest, hpa: u64) -> Outcome {
     })
 }
 
-/// Returns the one access of `contexts[0]` in `memory`.
+/// Returns a scenario with one access of `contexts[0]` in `memory`.
 fn one_access(machine: Machine, memory: &HostMemory, context: Context, op: Op) -> Scenario {
     scenario(machine, memory.clone(), &[context], vec![op])
 }
@@ -116,7 +116,7 @@ fn holds(devices: &mut Devices, scenario: &Scenario, outcome: &Outcome, reads: &
     assert!(!answer.hit, "{what}");
 }
 
-/// Something that is wrong with one of the eight entries.
+/// An error in one of the eight entries.
 struct Case {
     what: String,
     nest: Nest,
@@ -191,7 +191,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
         *base(&mut nest, entry) = value;
         cases.push(Case::new(kind, entry, what, nest));
     };
-    // The host's root is the base of several entries: the first of them that is wrong is at fault.
+    // The host root is the base of several entries. The first of them in the walk faults.
     if !entry.is_multiple_of(3) || entry == first {
         let base = *base(&mut nest.clone(), entry);
         for low in 1..4 {
@@ -218,7 +218,7 @@ fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
         let invalid = FaultKind::Invalid;
         cases.push(case(invalid, "but for bit 0", Some(word & !1)));
         cases.push(case(invalid, "all 0", Some(0)));
-        // A guest's table need only be readable.
+        // The host leaf of a guest table needs only read permission.
         let refused = match entry {
             1 | 4 => word & !0b0010,
             _ => word & !0b1110,
@@ -367,11 +367,11 @@ fn the_last_word_of_memory_is_an_entry_like_any_other() {
         for entry in 0..8 {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 - 4 * index(&nest, entry);
-            // The last page's entries of the host's L1 table are the data's, too.
+            // The host's L1 entry of the last page is also that of the data.
             match entry {
                 2 => nest.host_tables[0] = nest.host_tables[2],
                 5 => nest.host_tables[1] = nest.host_tables[2],
-                // Later entries of the host's root would lie past the end.
+                // Later entries of the host root would be past the end.
                 0 | 3 => continue,
                 _ => {}
             }
@@ -397,7 +397,7 @@ fn of_two_faults_at_an_address_misaligned_comes_first() {
         for entry in [0, 1, 2, 4, 5, 7] {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 * index(&nest, entry) + 2;
-            // At 2^w + 2, which is a hole wherever it wraps to.
+            // The address 2^w + 2, and a hole at each address to which it may wrap.
             let case = Case::new(FaultKind::Misaligned, entry, "and past the end", nest);
             case_holds(&mut devices, Machine::of(format), &case, 0);
         }
@@ -431,7 +431,7 @@ fn what_is_not_valid_has_no_reserved_bits_and_no_rights() {
             let word = 0xFFF0_0000 | (nest.words()[entry] & !0b1111);
             let kind = match rights_mode {
                 true => FaultKind::Invalid,
-                // There is no valid bit then.
+                // Without rights mode there is no valid bit.
                 false => FaultKind::Reserved,
             };
             let case = Case::word(kind, entry, "and reserved", nest.clone(), Some(word));
@@ -571,7 +571,7 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
                 let miss = one_access(machine, &nest.memory(), nest.context(), op.clone());
                 let outcome = by_rights(&nest, kind, offset);
                 let entries = nest.entries();
-                // A guest leaf that forbids it is the last that is read.
+                // A guest leaf that denies the access is the last entry that is read.
                 let reads = match guest_rights.permit(kind) {
                     true => &entries[..],
                     false => &entries[..6],
@@ -598,7 +598,7 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
         }
     }
     // For each format: an access hits after itself only if it is permitted. After another access it
-    // also hits if it is not.
+    // may hit even if it is denied.
     assert_eq!(hits.len(), 2 * (3 + 6 * 3));
 }
 
@@ -667,7 +667,7 @@ fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
     let mut devices = Devices::default();
     for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
-            // Everything in the first entry is wrong. With the error it is ignored.
+            // Every field of the first entry is wrong. With the error it is ignored.
             let nest = Nest {
                 rights_mode: true,
                 ..Nest::new(format)

@@ -132,7 +132,7 @@ fn gva_61eac_takes_the_eight_reads_in_order_and_nine_accesses() {
 
 #[test]
 fn base_and_index_are_added_not_joined() {
-    // 0x02038 | 0xC is 0x0203C, whose word points at page 8.
+    // 0x02038 | 0xC is 0x0203C, whose word points to page 8.
     let (outcome, steps) = golden(&query(None, 0xB29A0));
     assert_eq!(steps[1].entry, 0x02038 + 0xC);
     assert_ne!(steps[1].entry, 0x02038 | 0xC);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every input is honoured or refused: each bit of a register's image, operands of fences and
-//! contexts wider than the machine's, extensions that are not modelled, and parts of memory in
-//! which a walk may not do all.
+//! Every input is used or refused: each bit of a register's image, operands of fences and contexts
+//! wider than the machine's, unsupported extensions, and regions of memory in which walks are
+//! restricted.
 
 use nestwalk::addr::Hpa;
 use nestwalk::format::riscv::Xlen;
@@ -28,7 +28,7 @@ fn context_of(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> Result<Con
     parse(&by_registers(xlen, images, lines), "x.toml").map(|read| read.contexts[0].context)
 }
 
-/// Registers under which each bit that is used matters to some access: lines of the context, and
+/// Registers under which each bit that is used affects some access: lines of the context, and
 /// images.
 fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     use Register::{Henvcfg, Hgatp, Hstatus, Menvcfg, Mstatus, Satp, Vsatp, Vsstatus};
@@ -287,7 +287,7 @@ fn operands_that_no_register_can_hold_and_operands_of_the_port_are_not_cut() {
             "{ hfence_gvma = { gpa = 0x4_0000_0000 } }",
             "gPA has 34 bits",
         ),
-        // The VMID of an HFENCE.VVMA is hgatp's, not an operand.
+        // The VMID of an HFENCE.VVMA is that of hgatp, and not an operand.
         ("rv32", "{ hfence_vvma = { vmid = 0x80 } }", "0 to 127"),
         ("rv32", "{ virt = true, vmid = 0x80 }", "0 to 127"),
         ("rv32", "{ virt = true, asid = 0x200 }", "0 to 511"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenario files of RISC-V: writing and reading agree, each mistake is shown at its place, and the
-//! files of `scenarios/` hold on golden model and device.
+//! Scenario files of RISC-V: writing and reading agree, each error is reported at its place, and
+//! the files of `scenarios/` hold on golden model and device.
 
 #[path = "common/program.rs"]
 mod program;
@@ -285,7 +285,7 @@ fn names_and_registers_say_the_same() {
     assert_eq!(named, images);
     assert!(named.user && named.virt && named.guest.mxr && !named.host.mxr && !named.guest.adue);
     assert_eq!((named.guest.levels, named.host.levels), (4, 3));
-    // The host reads as the guest's kernel would.
+    // The host reads with the rights of the guest's kernel.
     let hlvx = context(
         "access = \"hlvx\"\n[context.csrs]\nvsatp = 0x9000_5000_0008_0200\nhgatp = 0x8000_7000_0008_8000\nhstatus = 0x100",
     );
@@ -435,7 +435,7 @@ fn tables_that_cannot_be_are_refused() {
             "mode = \"sv39x4\"",
             "mode = \"bare\"",
             "\"bare\"",
-            &["has none"],
+            &["has no tables"],
         ),
         (
             "size = \"2m\"",
@@ -565,7 +565,7 @@ fn ops_that_make_no_sense_are_refused() {
         (
             "load = 0\nexpect = { fault = { kind = \"memory\", update = true } }",
             "update",
-            &["`update` of no guest's entry"],
+            &["`update` without a guest entry"],
         ),
         (
             "write = { at = 0x8000_0004, word = 1 }",
@@ -587,7 +587,7 @@ fn ops_that_make_no_sense_are_refused() {
         let text = with_context("v = false").replace("wait = 1", op);
         refused(&text, place, words);
     }
-    // Keys of RISC-V are unknown in other formats.
+    // Keys of RISC-V are unknown in the other formats.
     for (key, text) in [
         ("hlvx", "hlvx = 0"),
         ("cause", "load = 0\nexpect = { cause = 5 }"),
@@ -630,7 +630,7 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
             ..of_vm
         }]
     );
-    // A fence by ASID would pass it over.
+    // A fence by ASID would not match it.
     assert_eq!(
         fences(
             context,
@@ -643,7 +643,7 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
         fences(context, "unmap = { host = \"vm\", from = 0x8000_0000 }"),
         [Fence { gpa, ..of_vm }]
     );
-    // The guest's tables are in this one.
+    // This page contains the guest's tables.
     assert_eq!(
         fences(context, "unmap = { host = \"vm\", from = 0x8020_0000 }"),
         [of_vm]
@@ -679,7 +679,7 @@ fn walk_prints_entries_by_their_fields_and_why_a_walk_faults() {
             "PPN 0x80400 DA-UX-RV",
             "leaf of 4K; the data is at gPA 0x80400000",
             "=> hPA 0x90010000: 12 memory reads in the walk, 13 memory accesses with the data access",
-            // A store to what is not writable.
+            // A store to a page that is not writable.
             "permission fault at guest L0",
             "trap: store page fault, cause 15; xtval 0x10000 with GVA=1",
             "why: W=0; \"Virtual Address Translation Process\", step 8",

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Returns the devices that it builds and the campaigns that it runs, as `profile on device`, with
-/// stand-ins for cargo and the program.
+/// Returns the devices that it builds and the campaigns that it runs, as `profile on device`. Cargo
+/// and the program are replaced by stand-ins.
 fn tried(variables: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();
     let script = |name: &str, text: &str| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waves: the FST file holds the signals of the views and the events of the report, cycle by cycle.
+//! Waves: the FST file has the signals of the views and the events of the report, cycle by cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -140,7 +140,7 @@ fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     .into()
 }
 
-/// Signals that only the devices of RISC-V's formats have.
+/// Signals that only devices of the RISC-V formats have.
 const OF_RISCV: [&str; 21] = [
     "req virtual",
     "req user",
@@ -310,13 +310,13 @@ fn a_renewed_device_has_the_state_of_a_new_one_also_where_a_reset_changes_nothin
         let expected = at_start(&mut new, &after, folder.path());
         assert!(expected.len() > 100);
 
-        // Everything that a campaign, the shrinker and the vectors do between two scenarios.
+        // The actions of a campaign, the shrinker and the vectors between two scenarios.
         let mut devices = Devices::default();
         run(devices.get(&before).unwrap(), &before, &mut ()).unwrap();
         let renewed = devices.get(&after).unwrap();
         assert_eq!(at_start(renewed, &after, folder.path()), expected);
 
-        // The same device, reset and not renewed, is in another state at the start.
+        // The same device, reset and not renewed, starts in another state.
         run(renewed, &before, &mut ()).unwrap();
         assert_ne!(at_start(renewed, &after, folder.path()), expected);
     }
@@ -362,7 +362,7 @@ fn enumerations_have_their_names_in_the_wave() {
                 &purposes,
             );
         }
-        // Every signal that a view shows by name has names.
+        // Every value of a signal that a view shows by name has a name.
         let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
         let lines: Vec<&str> = gtkw.lines().collect();
         let mut named = 0;
@@ -471,7 +471,7 @@ fn a_slot_reads_and_waits_in_turn_for_each_entry_of_its_walk() {
                 .map(|cycle| wave.name(&path, cycle))
                 .collect();
             assert_eq!(states, expected, "{scenario}");
-            // The last cycle is that of the response.
+            // The last cycle is the cycle of the response.
             assert_eq!(device["answered"], accepted + expected.len() as u64 - 1);
         }
         assert_eq!(longest, 8, "{scenario}");
@@ -493,7 +493,7 @@ fn the_markers_of_both_views_are_the_cycles_in_which_requests_were_taken() {
 
         let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
         let line = gtkw.lines().find(|line| line.starts_with('*')).unwrap();
-        // The zoom; the primary marker; A to Z, of which those not in use are -1.
+        // The zoom, the primary marker, and A to Z. Markers that are not in use are -1.
         let numbers: Vec<&str> = line.split(' ').skip(1).collect();
         assert_eq!(numbers.len(), 27);
         let (primary, named) = numbers.split_first().unwrap();

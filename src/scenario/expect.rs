@@ -231,7 +231,7 @@ impl Expect {
                 at + 1
             ));
         }
-        // The data is not accessed after a fault.
+        // After a fault there is no data access.
         let accesses = reads.len() as u32 + u32::from(translated);
         if let Some(wanted) = self.accesses
             && wanted != accesses
@@ -273,7 +273,7 @@ fn fault_agrees(expected: &ExpectFault, found: &Fault) -> bool {
         && (expected.purpose.is_none() || expected.purpose == purpose)
 }
 
-/// Describes an expected fault as [`Fault::describe`] does, as far as it is given.
+/// Describes the fields of an expected fault that are given, as [`Fault::describe`] does.
 fn describe_expected_fault(format: Format, fault: &ExpectFault) -> String {
     let mut words = format!("{} fault", fault.kind);
     let place: Vec<String> = fault

@@ -14,7 +14,7 @@ pub(super) trait ScenarioFormat: Sync {
     /// Returns true if a response has the gPA of the data.
     fn answers_with_gpa(&self) -> bool;
 
-    /// Returns a word of memory as a file has it.
+    /// Renders a word of memory for a file.
     fn word(&self, writer: &Writer, word: u64) -> Hex;
 
     /// Writes the fields of a `[[context]]`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A scenario: everything that a run is a function of.
+//! A scenario: all inputs of a run.
 //!
 //! A scenario comes from a file ([`parse`]; `docs/scenarios.md` describes the format) or from a
 //! seed ([`crate::stimulus`]). [`write`](mod@write) turns either into a file that runs the same,
@@ -21,7 +21,7 @@ use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
 
-/// Everything that a run is a function of.
+/// All inputs of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The subject in one line.
@@ -56,23 +56,23 @@ impl Scenario {
 pub struct Machine {
     /// The paging format.
     pub format: Format,
-    /// Walk slots.
+    /// The number of walk slots.
     pub slots: u32,
-    /// TLB entries.
+    /// The number of TLB entries.
     pub tlb_entries: u32,
-    /// Entries of the walk caches.
+    /// The numbers of entries of the walk caches.
     pub walk_cache_entries: WalkCacheEntries,
     /// The walk caches that are in use.
     pub walk_caches: WalkCaches,
     /// A walk's next read may leave in the cycle of its predecessor's data.
     pub read_bypass: bool,
-    /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone, or 4 with Sv48.
+    /// The largest number of levels of a stage of RV64: 5; 4 without Sv57; 3 with Sv39 alone.
     pub max_levels: u32,
     /// The walker can set A and D, if a context requests it.
     pub svadu: bool,
-    /// Its second-level TLB, if it has one.
+    /// The size of its L2 TLB, if it has one.
     pub tlb2: Option<SecondTlb>,
-    /// A build with RTL assertions on; see [`Variant::checked`].
+    /// The RTL assertions are on; see [`Variant::checked`].
     pub checked: bool,
 }
 
@@ -98,10 +98,10 @@ impl Machine {
         }
     }
 
-    /// Returns the device.
+    /// Returns the device with these parameters.
     ///
     /// # Errors
-    /// If no device has these parameters.
+    /// If the parameters are illegal.
     pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
         let variant = Variant {
             name: "",
@@ -118,7 +118,7 @@ impl Machine {
         variant.interned()
     }
 
-    /// Returns the walk caches of some that the device has.
+    /// Returns those walk caches of `caches` that the device has.
     pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
         let entries = self.walk_cache_entries;
         WalkCaches {
@@ -156,12 +156,12 @@ impl Scenario {
     }
 }
 
-/// The meaning of a walk that reads a hole in memory.
+/// The effect of a walk that reads a hole in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holes {
-    /// A mistake in the scenario, unless the access expects a memory fault.
+    /// It is an error in the scenario, unless the access expects a memory fault.
     Reject,
-    /// A memory fault.
+    /// It is a memory fault.
     Fault,
 }
 
@@ -172,7 +172,7 @@ pub enum Holes {
 pub struct Timing {
     /// Seed of all draws.
     pub seed: u64,
-    /// Cycles from the grant of a read to its data, 1 or more.
+    /// The cycles from the grant of a read to its data, 1 or more: the least and the most.
     pub latency: RangeInclusive<u32>,
     /// Percentage of cycles in which memory accepts no read, 0 to 90.
     pub memory_busy: u32,
@@ -186,13 +186,13 @@ pub struct Timing {
     /// Consecutive cycles for which one draw of `response_busy`, and of `request_idle`, holds. With
     /// 0 and 1 each cycle is drawn.
     pub request_run: u32,
-    /// Reads in a thousand for which memory returns an error, whatever the word is; 0 to 1000.
+    /// The number of reads in a thousand for which memory returns an error, 0 to 1000.
     pub errors: u32,
     /// Data of a later read may come first.
     pub reorder: bool,
-    /// Memory is ready for a read only when it has seen it for a cycle.
+    /// Memory is ready for a read only after the read has been offered for a cycle.
     pub after_valid: bool,
-    /// The requester is ready for a response only when it has seen it for a cycle.
+    /// The requester is ready for a response only after it has been offered for a cycle.
     pub response_after_valid: bool,
 }
 
@@ -233,33 +233,34 @@ pub enum Op {
     Access(AccessOp),
     /// A fence.
     Fence(Fence),
-    /// A word of host memory gets a value, or (none) becomes a hole.
+    /// Writes a word of host memory, or (none) makes it a hole.
     Write {
         /// The address.
         at: Hpa,
         /// The value.
         word: Option<u64>,
     },
-    /// Memory and requester behave like this from now on.
+    /// Changes the behaviour of memory and requester.
     Timing(Timing),
-    /// Nothing for some cycles.
+    /// Waits for a number of cycles.
     Wait(u32),
     /// Waits until every earlier access has its response.
     Drain,
     /// Resets the device, whatever is in flight. Accesses without a response get none.
     Reset,
-    /// From now on, for some cycles, nothing passes at a port, whatever its timing is. Ops go on.
+    /// Stalls a port for a number of cycles, whatever its timing is. Later operations begin
+    /// meanwhile.
     Hold {
-        /// The port that is held.
+        /// The port that is stalled.
         what: Held,
-        /// Cycles.
+        /// The number of cycles.
         cycles: u32,
     },
     /// Waits until every earlier access has its response, and then changes the walk caches in use.
     WalkCaches(WalkCaches),
 }
 
-/// The port that [`Op::Hold`] holds.
+/// The port that [`Op::Hold`] stalls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Memory accepts no read and no update.
@@ -271,7 +272,7 @@ pub enum Held {
 }
 
 impl Held {
-    /// Each.
+    /// All ports.
     pub const ALL: [Self; 3] = [Self::Reads, Self::Answers, Self::Responses];
 
     /// Returns its key in a file.
@@ -307,7 +308,8 @@ pub struct AccessOp {
 pub struct Expect {
     /// The translation.
     pub hpa: Option<Hpa>,
-    /// The data's gPA (of the handout's formats golden model only: their MMU does not give it).
+    /// The gPA of the data. In the handout's formats it is compared only with the golden model,
+    /// because their MMU does not return it.
     pub gpa: Option<Gpa>,
     /// The fault.
     pub fault: Option<ExpectFault>,
@@ -317,18 +319,18 @@ pub struct Expect {
     pub tval2: Option<u64>,
     /// RISC-V: htinst or mtinst of the trap.
     pub tinst: Option<u16>,
-    /// RISC-V: GVA of the trap, whether xtval is a guest virtual address.
+    /// RISC-V: GVA of the trap, which is set if xtval is a guest virtual address.
     pub gva: Option<bool>,
-    /// RISC-V: log2 of the bytes of the translation's page.
+    /// RISC-V: log2 of the page size of the translation, in bytes.
     pub page_size: Option<u32>,
     /// RISC-V: the memory type.
     pub memory_type: Option<MemoryType>,
     /// The addresses of every table entry that the walk reads, in order. They are not compared for
     /// a TLB hit, which reads nothing.
     pub reads: Option<Vec<Hpa>>,
-    /// Memory accesses with the one to the data (of a walk).
+    /// The number of memory accesses of a walk, including the data access.
     pub accesses: Option<u32>,
-    /// Entries that the walk reads, among others.
+    /// Some of the entries that the walk reads.
     pub entries: Vec<ExpectEntry>,
     /// A TLB hit is expected (device only).
     pub hit: Option<bool>,
@@ -347,7 +349,7 @@ pub struct ExpectFault {
     pub level: Option<u32>,
     /// Host stage: the gPA being translated.
     pub gpa: Option<Gpa>,
-    /// Host stage: what for.
+    /// Host stage: the purpose of the translation.
     pub purpose: Option<Purpose>,
 }
 
@@ -364,7 +366,7 @@ pub struct ExpectEntry {
     pub hpa: Option<Hpa>,
     /// Its content.
     pub word: Option<u64>,
-    /// The number of the walk's access that reads it, from 1.
+    /// The number of the memory access of the walk that reads it, from 1.
     pub access: Option<u32>,
 }
 

@@ -368,7 +368,7 @@ struct Header {
     h: bool,
 }
 
-/// Reads a trace, compressed or not. It keeps the contexts, and no other line.
+/// A reader of traces, compressed or not. It keeps the contexts, and no other lines.
 pub struct Reader {
     file: String,
     input: BufReader<Box<dyn Read>>,

@@ -20,7 +20,7 @@ impl Ran {
     }
 }
 
-/// Runs `nestwalk`. It must not panic, whatever the arguments are.
+/// Runs `nestwalk`. It must not panic for any arguments.
 pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
     let output = cargo_bin_cmd!("nestwalk").args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

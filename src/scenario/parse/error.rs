@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// Bytes of the text.
+/// A range of bytes of the text.
 pub(super) type Span = Range<usize>;
 
 pub(super) type Result<T> = std::result::Result<T, Box<Problem>>;
 
-/// Something wrong at a place in the text.
+/// An error at a place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     message: String,
@@ -105,12 +105,12 @@ impl ParseError {
         &self.0.problem.message
     }
 
-    /// Returns the correction in a few words. Empty: the message has it.
+    /// Returns the correction in a few words; empty if the message contains it.
     pub fn label(&self) -> &str {
         &self.0.problem.label
     }
 
-    /// Returns the action that corrects the error, if there is more to tell.
+    /// Returns the action that corrects the error, if one was added.
     pub fn help(&self) -> Option<&str> {
         self.0.problem.help.as_deref()
     }
@@ -186,7 +186,7 @@ impl Lines {
         self.ends.partition_point(|&end| end < at) + 1
     }
 
-    /// Bytes of the text.
+    /// A range of bytes of the text.
     pub(super) fn end(&self) -> usize {
         self.end
     }
@@ -196,8 +196,8 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Returns the span on character boundaries of the text, and not behind the last line that is not
-/// empty.
+/// Moves a span to character boundaries of the text, and before the end of the last line that is
+/// not empty.
 fn within(span: &Span, text: &str) -> Span {
     let last = text.trim_end().len();
     if span.start >= last {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The limits of a scenario file: what is read, laid out and run stays within some hundred MiB and
-//! some seconds.
+//! The limits of a scenario file. They bound the memory to some hundred MiB, and the time to some
+//! seconds.
 
 use super::error::{Problem, Result, Span};
 use crate::memory::HostMemory;
@@ -97,7 +97,8 @@ pub(super) fn check_tables(memory: &HostMemory, words: usize, place: &Span) -> R
     }
 }
 
-/// Images must be no more than a file may want: `words` are those of all, `memory` has them.
+/// Checks that images are within the limits of a file: `words` counts the words of all images, and
+/// `memory` contains them.
 pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Result<()> {
     match words > MOST_WORDS || memory.blocks() > MOST_BLOCKS {
         true => Err(
@@ -110,7 +111,7 @@ pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Res
     }
 }
 
-/// Returns the most tables of a kind (`[[host]]`, `[[context]]`) that have names.
+/// Returns the largest number of tables of a kind (`[[host]]`, `[[context]]`).
 pub(super) fn most_named(kind: &str) -> usize {
     match kind {
         "context" => MOST_CONTEXTS,

@@ -33,26 +33,26 @@ const ACTIONS: [&str; 15] = [
 ];
 /// Keys that modify an operation.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
-/// The most cycles of one `hold`.
+/// The largest number of cycles of one `hold`.
 const MOST_HOLD: u32 = 100_000;
 
 /// An edit of more pages is followed by one fence of all pages in place of one for each, as in
 /// operating systems.
 pub(super) const MOST_PAGE_FENCES: u64 = 32;
 
-/// Ops made so far, and all that the next one depends on.
+/// The operations so far, and everything on which the next one depends.
 pub(super) struct Lowering<'a> {
     lines: &'a Lines,
     pub(super) format: Format,
     rules: &'static dyn FileFormat,
     machine: Machine,
     pub(super) contexts: &'a [NamedContext],
-    /// For each context, the registers that it is given by.
+    /// The registers that define each context.
     by_registers: &'a [Option<riscv::ByRegisters>],
     pub(super) layout: Layout<'a>,
     timing: Timing,
     one_at_a_time: bool,
-    /// Index of the context of accesses that name none.
+    /// Index of the context of accesses without `context`.
     current: usize,
     /// There was an edit since the last fence of all obligations.
     edited: bool,
@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
             self.op(table)?;
         }
         if self.ops.is_empty() {
-            // At the last of the ops that do nothing, or where they should be.
+            // The place is the last operation, or the place for operations.
             let end = self.lines.end();
             let place = tables.last().map_or(end..end, |table| table.span.clone());
             return Err(Problem::at(&place, "nothing happens in this scenario")
@@ -179,7 +179,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Waits for the accesses before, if there can be any.
+    /// Waits for the earlier accesses, if there can be any.
     fn drain(&mut self) {
         if !matches!(self.ops.last(), None | Some(Op::Drain)) {
             self.ops.push(Op::Drain);
@@ -256,8 +256,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Returns the fences that match everything: of virtual machines, and of all outside them if
-    /// the format has such contexts.
+    /// Returns the fences that match everything: one of V=1, and one of V=0 if the format has such
+    /// contexts.
     fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
         let outside = Fence {
             virt: false,
@@ -430,7 +430,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Reads the one action of an op. (`memory` and `requests` together are one.)
+/// Returns the only action of an operation. `memory` and `requests` together are one action.
 fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     let mut actions: Vec<(&str, Field<'a>)> = ACTIONS
         .into_iter()
@@ -460,7 +460,7 @@ fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     }
 }
 
-/// Returns true if `one` invalidates everything that `other` does.
+/// Returns true if `one` invalidates everything that `other` invalidates.
 fn covers(one: &Fence, other: &Fence) -> bool {
     one.virt == other.virt
         && (one.gva.is_none() || one.gva == other.gva)

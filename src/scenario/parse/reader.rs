@@ -13,7 +13,7 @@ use crate::format::{Format, fits};
 pub(super) struct Table<'a> {
     /// The name in errors.
     pub(super) name: &'a str,
-    /// Its head, or all of it.
+    /// The place of its head, or of the whole table.
     pub(super) span: Span,
     entries: &'a DeTable<'a>,
 }
@@ -49,7 +49,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// Returns the value of a key, if it is there.
+    /// Returns the value of a key, if the table has the key.
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
         let (found, value) = self.entries.get_key_value(key)?;
         Some(Field {
@@ -60,7 +60,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Reads the value of a key, which is to be `what`.
+    /// Reads the value of a key, which must exist. `what` describes the value.
     pub(super) fn require(&self, key: &'static str, what: &str) -> Result<Field<'a>> {
         self.get(key).ok_or_else(|| {
             Problem::at(&self.span, format!("{} has no `{key}`", self.name))
@@ -116,7 +116,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Returns an error about the value. `legal` is what would be right.
+    /// Makes an error about the value. `legal` describes legal values.
     pub(super) fn wrong(
         &self,
         message: impl Into<String>,
@@ -273,9 +273,9 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The most names that an error compares with and lists.
+/// The largest number of names that an error compares with and lists.
 const MOST_KNOWN: usize = 32;
-/// The longest name, in bytes, that an error looks for others near to.
+/// The length of the longest name, in bytes, for which an error suggests another.
 const LONGEST_NAME: usize = 64;
 
 fn looks_like_number(text: &str) -> bool {
@@ -301,7 +301,7 @@ pub(super) fn one_of(names: &[&str]) -> String {
     text
 }
 
-/// Adds the intended name, if one is near, and all legal names.
+/// Adds a similar legal name, if there is one, and all legal names.
 fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box<Problem> {
     let nearest = known
         .iter()

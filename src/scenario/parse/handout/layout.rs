@@ -14,7 +14,7 @@ use crate::mmu::Rights;
 use crate::tables::handout::{GuestTable, HostRoot, HostTable};
 use crate::tables::{FenceOwed, GuestMemory, GuestRoom};
 
-/// Some pages that one item of a `map` list, or an op, is about.
+/// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
     pub(in super::super) from: u64,
     /// None: the page is unmapped.
@@ -25,7 +25,7 @@ pub(in super::super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads the keys `from`, `to` (unless it is to unmap), `pages` and `rights`.
+    /// Reads the keys `from`, `to` (not for `unmap`), `pages` and `rights`.
     pub(in super::super) fn read(
         table: &Table<'_>,
         kind: Kind,
@@ -76,7 +76,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Reads a list of them. No page is in it twice.
+    /// Reads a list of items. No page may occur twice.
     fn read_list(table: &Table<'_>, kind: Kind, format: Format) -> Result<Vec<Self>> {
         let Some(field) = table.get("map") else {
             return Ok(Vec::new());
@@ -147,7 +147,7 @@ enum GuestsHost {
     Root(HostRoot),
 }
 
-/// A [[guest]] that has been read, but not laid out yet.
+/// A `[[guest]]` that has been read, but not laid out yet.
 struct GuestPlan<'a> {
     index: usize,
     name: &'a str,
@@ -270,7 +270,7 @@ impl<'a> Layout<'a> {
         let tables = match (table.get("tables"), host) {
             (Some(field), _) => Some(field),
             (None, GuestsHost::Table(_)) => None,
-            // The free pages of a host table that is known by its root alone are not known.
+            // If only the root of a host table is given, its free pages are not known.
             (None, GuestsHost::Root(_)) => Some(table.require(
                 "tables",
                 "the gPA of its tables, because its host is given by a register",
@@ -297,7 +297,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Pages that the host maps, that no guest maps to, and that hold no guest table.
+    /// Returns pages that the host maps, to which no guest maps, and that contain no guest table.
     fn free_pages(&self, host: GuestsHost, targets: &[(GuestsHost, Gpa)]) -> GuestRoom {
         let GuestsHost::Table(index) = host else {
             return GuestRoom::from_iter([]);
@@ -312,7 +312,7 @@ impl<'a> Layout<'a> {
         let taken = self.ledger.pages(self.format);
         let mut pages: Vec<(bool, Gpa)> = table
             .pages()
-            // The walk itself reads what is there.
+            // The walk itself must be able to read these pages.
             .filter(|(_, _, rights)| rights.read)
             .filter(|&(page, _, _)| {
                 targets.binary_search(&page).is_err() && !table.holds_guest_table(page)
@@ -387,7 +387,7 @@ impl<'a> Layout<'a> {
         &self.handout.guests[index].table
     }
 
-    /// Returns the host table base register of the host that a guest table lives in the memory of.
+    /// Returns the host table base register of the host whose memory contains a guest table.
     pub(in super::super) fn root_of_handout_host(&self, guest: usize) -> Hpa {
         match self.handout.guests[guest].host {
             GuestsHost::Table(index) => self.handout_host(index).root(),

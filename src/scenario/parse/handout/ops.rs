@@ -85,7 +85,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Returns contexts that translate through a table.
+    /// Returns the contexts that translate through a table.
     fn users(&self, kind: Kind, index: usize) -> impl Iterator<Item = &'a NamedContext> {
         let (host_root, guest_root) = match kind {
             Kind::Host => (self.layout.handout_host(index).root(), None),

@@ -75,7 +75,7 @@ impl FileFormat for Riscv {
     }
 }
 
-/// Levels of a mode of the stage, by its name.
+/// Returns the number of levels of a mode of the stage, by its name.
 fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
     let modes: Vec<(&str, u8)> = format
         .level_choices()
