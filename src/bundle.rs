@@ -333,7 +333,7 @@ pub fn write_views(
 }
 
 /// Returns the hash of the RTL's sources that a bundle's scenario failed on, from the report next
-/// to the scenario. None: the scenario is in no bundle.
+/// to the scenario; none if the scenario is in no bundle.
 pub fn rtl_of_bundle(scenario: &Path) -> Option<String> {
     if scenario.file_name()? != SCENARIO {
         return None;

@@ -37,9 +37,9 @@ pub struct Campaign {
     pub coverage: bool,
     /// Bias of the stimulus.
     pub lean: Option<Lean>,
-    /// The device of all its scenarios; else they draw one each.
+    /// The device of all scenarios; none if each scenario draws one.
     pub device: Option<&'static Variant>,
-    /// The devices that its scenarios take in turn, if any: [`stimulus::devices`].
+    /// The devices that the scenarios use in turn ([`stimulus::devices`]); empty if they do not.
     pub devices: Vec<&'static Variant>,
 }
 
@@ -55,15 +55,15 @@ pub struct Lean {
 /// The outcome of a campaign.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The figures of every scenario up to the first that failed, it included.
+    /// Statistics of every scenario up to and including the first that failed.
     pub stats: Stats,
-    /// Scenarios that ran, in those figures.
+    /// Number of scenarios in `stats`.
     pub scenarios: u64,
-    /// The first scenario that failed: its number, and how.
+    /// The number of the first scenario that failed, and its failure.
     pub failed: Option<(u64, Box<Failed>)>,
-    /// The campaign was interrupted: the figures count the scenarios that had run.
+    /// The campaign was interrupted; `stats` counts the scenarios that ran before.
     pub interrupted: bool,
-    /// In a shard, the figures of each scenario before the one that failed, in order. The merge
+    /// In a shard, the statistics of each scenario before the one that failed, in order. The merge
     /// decides which of them count, because it knows where the other shards failed.
     pub each: Vec<Stats>,
     /// The functional coverage of the same scenarios, if it was collected.
@@ -78,12 +78,12 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// The device of all its scenarios, by name; none if each scenario draws one.
+    /// The device of all scenarios, by name; none if each scenario draws one.
     pub device: Option<String>,
-    /// The devices that its scenarios take in turn, by name.
+    /// The devices that the scenarios use in turn, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
-    /// Hash of the goals of the bias. None: there is no bias.
+    /// Hash of the goals of the bias; none without a bias.
     pub lean: Option<String>,
     /// Hash of the first, the middle and the last scenario. It distinguishes versions of the
     /// generator.
@@ -116,8 +116,8 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// The figures of scenarios that passed, added up in the order of their numbers as far as there is
-/// no gap. Its size does not grow with the campaign.
+/// The statistics of scenarios that passed, added up in the order of their numbers as far as there
+/// is no gap. Its size does not grow with the campaign.
 struct Passed {
     shard: Shard,
     next: u64,

@@ -456,7 +456,7 @@ fn open_stream(path: &Path) -> io::Result<To> {
     }
 }
 
-/// Waits for a process to read a FIFO. None: no process does.
+/// Opens a FIFO, and waits for a process that reads it; none if there is no such process.
 fn open_fifo(path: &Path) -> io::Result<Option<File>> {
     let begun = Instant::now();
     loop {

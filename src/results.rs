@@ -67,9 +67,9 @@ pub struct Of {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
-    /// Its number.
+    /// Number of the scenario.
     pub scenario: u64,
-    /// Its figures until then.
+    /// Statistics of the scenario up to the failure.
     pub stats: Stats,
     /// The failure, not shrunk.
     pub report: Value,
@@ -191,7 +191,7 @@ pub enum ResultsError {
         /// The contradiction.
         what: String,
     },
-    /// Its run was interrupted.
+    /// The run that wrote the file was interrupted.
     #[error(
         "{} has the results of an interrupted run\n  Run shard {shard} again.",
         shown::path(path)
@@ -216,7 +216,7 @@ pub enum ResultsError {
         /// The property that differs.
         what: String,
     },
-    /// Two files are of one shard.
+    /// Two files have results of the same shard.
     #[error(
         "{} and {} are both shard {shard}",
         shown::path(first),

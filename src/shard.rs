@@ -23,10 +23,10 @@ pub const MOST_SHARDS: u64 = 1_000_000;
 /// An error in the description of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    /// Not of the form.
+    /// The text does not have the form I/N.
     #[error("{0:?} is not a shard: give I/N, where I is from 0 to N-1, or auto")]
     Form(String),
-    /// The number is not among them.
+    /// The number of the shard is too large.
     #[error("there is no shard {index} of {of}: the last of N shards is number N-1")]
     Range {
         /// The number.
@@ -184,8 +184,8 @@ impl Shard {
     }
 }
 
-/// Returns the shard that is task `id` of an array from the first to the last number in steps.
-/// None: the task is not in the array, or the array has gaps.
+/// Returns the shard that is task `id` of an array from the first to the last number in steps;
+/// none if the task is not in the array, or the array has gaps.
 fn of_range(id: u64, (first, last, step): (u64, u64, u64), count: Option<u64>) -> Option<Shard> {
     let steps_to = |number: u64| {
         let way = number.checked_sub(first)?;

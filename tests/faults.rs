@@ -139,7 +139,7 @@ impl Case {
         }
     }
 
-    /// Returns a case with another word in the entry. None: a hole.
+    /// Returns a case whose entry contains `word`, or lies in a hole of memory if it is none.
     fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u64>) -> Self {
         let mut case = Self::new(kind, entry, what, nest);
         let at = case.nest.entries()[entry];

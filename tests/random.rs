@@ -364,7 +364,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             panic!("{profile}, {number}:\n{}", text::failure(&scenario, failed));
         }
         assert_eq!(outcome.stats.accesses, 20_000);
-        // One of them is a long one.
+        // 32 scenarios of 500 accesses and a long scenario of 4000.
         assert_eq!(outcome.scenarios, 33);
         assert!(!outcome.interrupted);
     }

@@ -13,7 +13,7 @@ mod common {
 }
 use common::program::{Ran, nestwalk};
 
-/// A trace of a few lines, in a file of its own.
+/// A file with a trace of a few lines, in a temporary folder.
 struct Trace {
     _folder: TempDir,
     path: PathBuf,

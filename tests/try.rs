@@ -133,5 +133,8 @@ fn a_file_that_belongs_to_no_profile_is_refused() {
     let error = tried(&[("file", "README.md")]).unwrap_err();
     assert!(error.contains("README.md belongs to no profile"), "{error}");
     let error = tried(&[("file", "rtl/none.sv")]).unwrap_err();
-    assert!(error.contains("the file rtl/none.sv does not exist"), "{error}");
+    assert!(
+        error.contains("the file rtl/none.sv does not exist"),
+        "{error}"
+    );
 }

@@ -176,7 +176,7 @@ fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
     for line in gtkw.lines().filter(|line| line.starts_with('+')) {
         let (label, path) = line[2..].split_once("} ").unwrap();
         assert!(labels.insert(label.to_owned()), "{label} is there twice");
-        // A vector is named with its range.
+        // The path of a vector ends with its range, such as [7:0].
         let (path, width) = match path.strip_suffix(":0]").and_then(|p| p.rsplit_once('[')) {
             Some((path, high)) => (path, high.parse::<u32>().unwrap() + 1),
             None => (path, 1),

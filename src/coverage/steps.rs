@@ -10,15 +10,15 @@ use crate::mmu::{Position, Purpose};
 axis! {
     /// The outcome of a compare-and-swap.
     pub enum UpdateOutcome {
-        /// The entry was the one that the walk had read, and is updated.
+        /// The entry was still the word that the walk had read, and was updated.
         Made = "made",
-        /// The entry had changed, and A and D need no update any more.
+        /// The entry had changed, and the new word needs no update of A or D.
         LostAndSet = "lost, nothing more to set",
-        /// The entry had changed, and A or D must still be set.
+        /// The entry had changed, and the new word also needs an update of A or D.
         LostAndTriedAgain = "lost, tried again",
         /// The entry had become a pointer.
         LostToPointer = "lost, then a pointer",
-        /// The entry had changed, and is a fault.
+        /// The entry had changed, and the new word is a fault.
         LostToFault = "lost, then a fault",
         /// Memory returned an error.
         Error = "memory error",

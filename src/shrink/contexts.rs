@@ -113,7 +113,7 @@ impl Shrinker<'_> {
             }
         }
         self.attempt(small_tags);
-        // Switch it off, in all contexts or in each.
+        // Each change clears one field: first in all contexts at once, else in each context alone.
         let changes: [fn(&mut Context); 13] = [
             |c| c.asid = 0,
             |c| c.vmid = 0,

@@ -15,14 +15,14 @@ use crate::shown;
 
 /// Blocks of memory ([`HostMemory::blocks`]) that a replay keeps: the words of 256 MiB of tables.
 pub(super) const MOST_BLOCKS: usize = 1 << 19;
-/// Contexts of a trace.
+/// Maximum number of contexts of a trace.
 const MOST_CONTEXTS: u64 = 1 << 20;
-/// Operations of a trace on the RTL. Each takes some 70 bytes.
+/// Maximum number of operations of a trace that is replayed on the RTL. Each takes about 70 bytes.
 pub(super) const MOST_OPS: usize = 1 << 23;
 
 /// The first bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// No record is longer; a file of something else may be one line.
+/// Maximum length of a line in bytes. A file that is not a trace can be one very long line.
 const LONGEST_LINE: usize = 1 << 16;
 
 /// A trace cannot be read, or contains something that a trace cannot contain.
@@ -143,7 +143,7 @@ pub enum Problem {
     /// An unknown mark after an access.
     #[error("unknown mark {0:?} after an access: the marks are ~pa and ~!")]
     BadMark(String),
-    /// A context that an access names.
+    /// An access uses a context that has not been defined.
     #[error("context {number:x} is not defined; number of defined contexts: {defined:x}")]
     UndefinedContext {
         /// Its number.
@@ -340,7 +340,7 @@ pub enum Record {
         /// The whole word.
         word: u64,
     },
-    /// F: a fence. None: an instruction that orders only, and invalidates nothing.
+    /// F: a fence; none for an instruction that only orders, and invalidates nothing.
     Fence(Option<Fence>),
 }
 
@@ -460,7 +460,7 @@ impl Reader {
         &self.counts
     }
 
-    /// Returns the next record. None: the trailer has been read.
+    /// Returns the next record; none after the trailer.
     ///
     /// # Errors
     /// If a line cannot be read, or is wrong.
@@ -864,7 +864,7 @@ fn vmid_of(value: u64) -> u16 {
 /// The fields of a record, one after the other.
 struct Fields<'a> {
     record: RecordKind,
-    /// The text that is left. None: the last field has been read.
+    /// The text that is left; none after the last field.
     rest: Option<&'a [u8]>,
 }
 

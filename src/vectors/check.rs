@@ -20,13 +20,14 @@ const BATCH: usize = 32;
 /// The options of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// The golden model.
+    /// The golden model is checked.
     pub golden: bool,
-    /// The RTL.
+    /// The RTL is checked.
     pub rtl: bool,
-    /// Threads.
+    /// Number of threads.
     pub jobs: usize,
-    /// Disagreements that are kept in full, of each.
+    /// Number of disagreements that the report describes in full, for the golden model and for the
+    /// RTL.
     pub keep: usize,
 }
 
@@ -123,7 +124,7 @@ pub enum CheckError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is no device for the vector.
+    /// The device for a vector cannot be made.
     #[error(transparent)]
     Device(#[from] DutError),
 }
@@ -153,7 +154,7 @@ impl Shared<'_> {
         }
     }
 
-    /// Returns the next lines. None: there is no more work. Lines are given out in order, so all
+    /// Returns the next lines; none if there is no more work. Lines are returned in order, so all
     /// lines before a failure are checked too.
     fn next(&self) -> Option<Vec<(u64, String)>> {
         let mut vectors = locked(&self.vectors);

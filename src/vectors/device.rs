@@ -119,7 +119,7 @@ impl DeviceRun {
                 let expected = describe(&vector.expect);
                 differences.push(Difference::new(Field::Again, expected, describe(&again)));
             }
-            // Faults are not remembered, nor are addresses that nothing translates.
+            // The TLB caches neither faults nor responses of a context with both stages off.
             let context = &vector.context;
             let translated = context.guest.levels > 0 || context.host.levels > 0;
             if *hit != (golden.found.is_ok() && translated) {

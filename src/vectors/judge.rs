@@ -32,11 +32,12 @@ pub enum Field {
     Reads,
     /// The entries updated, in order.
     Writes,
-    /// Memory afterwards.
+    /// The contents of memory after the access.
     Memory,
     /// On the RTL: the response to the same access, made again at once.
     Again,
-    /// On the RTL: that a translation is remembered.
+    /// On the RTL: the first access misses the TLB, and the repeated access hits if the TLB caches
+    /// its translation.
     Hit,
     /// On the RTL: the checks that the testbench makes in every run.
     Checker,

@@ -123,7 +123,7 @@ impl<K: Eq + Hash, F: PartialEq> History<K, F> {
         facts.iter().rev().filter(move |one| one.number <= up_to)
     }
 
-    /// Returns the reason why a cache contains none of the keys, from the fences up to a number.
+    /// Returns the reason why a cache contains none of the keys after fence number `up_to`.
     pub fn absence(&self, keys: impl Iterator<Item = K>, up_to: u64) -> Absence {
         let invalidated = keys.flat_map(|key| self.of(&key, up_to));
         match invalidated.max_by_key(|one| one.number) {

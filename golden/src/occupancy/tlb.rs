@@ -96,9 +96,9 @@ pub struct Origin {
 /// The sizes of the page that an L2 TLB may have hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PossibleSizes {
-    /// A page of the smallest size is among them.
+    /// The page may have the smallest size.
     pub is_smallest: bool,
-    /// A larger page is among them.
+    /// The page may be larger.
     pub is_larger: bool,
 }
 

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Problem, Result, Span};
 use crate::format::{Format, fits};
 
-/// A table.
+/// A table of a TOML document.
 pub(super) struct Table<'a> {
     /// The name in errors.
     pub(super) name: &'a str,

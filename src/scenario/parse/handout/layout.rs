@@ -17,7 +17,7 @@ use crate::tables::{FenceOwed, GuestMemory, GuestRoom};
 /// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
     pub(in super::super) from: u64,
-    /// None: the page is unmapped.
+    /// The first address mapped to; none if the pages are unmapped.
     pub(in super::super) to: Option<u64>,
     pub(in super::super) pages: u64,
     pub(in super::super) rights: Rights,

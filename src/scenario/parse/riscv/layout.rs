@@ -24,7 +24,7 @@ const SPARE_TABLES: usize = 4;
 /// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
     from: u64,
-    /// None: the page is unmapped.
+    /// The first address mapped to; none if the pages are unmapped.
     to: Option<u64>,
     pub(in super::super) pages: u64,
     page: Page,
