@@ -47,7 +47,7 @@ fn query(guest_root: Option<u64>, gva: u64) -> Query {
 fn golden(query: &Query) -> (Outcome, Vec<Step>) {
     let mut steps = Vec::new();
     let found = golden::walk(Format::Handout, query, &mut snapshot(), &mut steps);
-    (golden::answer(&found), steps)
+    (golden::outcome(&found), steps)
 }
 
 /// Returns the walk of the device: its outcome and reads.

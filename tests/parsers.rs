@@ -26,7 +26,7 @@ use nestwalk::campaign::{Campaign, Outcome};
 use nestwalk::coverage::rtl::{self, CodeCoverage};
 use nestwalk::coverage::{Bins, Coverage, CoverageCollector, InOrder, Run, file, html, text};
 use nestwalk::format::Format;
-use nestwalk::golden::answer;
+use nestwalk::golden::outcome;
 use nestwalk::report;
 use nestwalk::results::{Results, merge};
 use nestwalk::scenario::{parse, write};
@@ -395,7 +395,7 @@ fn feed_lean(path: &Path, input: &[u8]) -> bool {
     let made = scenario_toward(profile, 1, 0, 20, &goals, None);
     let mut memory = made.memory.clone();
     for access in report::golden_accesses(&made).iter().take(3) {
-        black_box(answer(&nestwalk::golden::walk(
+        black_box(outcome(&nestwalk::golden::walk(
             made.machine.format,
             &access.query,
             &mut memory,

@@ -102,8 +102,8 @@ mod holding {
 
         let remembered = tlb
             .find(&query)
-            .and_then(|page| page.answer(format, &query));
-        let outcome = remembered.unwrap_or_else(|| golden::answer(&found));
+            .and_then(|page| page.outcome(format, &query));
+        let outcome = remembered.unwrap_or_else(|| golden::outcome(&found));
         let reads: Vec<(Hpa, Option<u64>)> = steps
             .iter()
             .filter_map(|step| Some((step.hpa?, step.word)))

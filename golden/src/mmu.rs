@@ -196,8 +196,8 @@ impl Context {
     }
 
     /// Returns the address-space tag of the context.
-    pub fn space(&self) -> Space {
-        Space {
+    pub fn space(&self) -> AddressSpaceTag {
+        AddressSpaceTag {
             virt: self.virt,
             guest_levels: self.guest.levels,
             host_levels: self.host.levels,
@@ -210,7 +210,7 @@ impl Context {
 
 /// The address-space tag of a TLB entry: the parts of a context that select an address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Space {
+pub struct AddressSpaceTag {
     /// See [`Context::virt`].
     pub virt: bool,
     /// Number of levels of the guest stage; 0 if it is off.
@@ -323,7 +323,7 @@ impl Default for Fence {
 
 /// The parts of a translation that a fence compares, besides the address-space tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Extent {
+pub struct FenceMatch {
     /// A gVA in the page.
     pub gva: Gva,
     /// The gPA that the gVA maps to.
@@ -338,7 +338,7 @@ pub struct Extent {
 
 impl Fence {
     /// Returns true if the fence matches the address-space tag, for some address.
-    pub fn names_space(&self, space: Space) -> bool {
+    pub fn matches_tag(&self, space: AddressSpaceTag) -> bool {
         self.virt == space.virt
             && self.asid.is_none_or(|asid| asid == space.asid)
             // Outside virtual machines there is no VMID.
@@ -349,10 +349,10 @@ impl Fence {
 
     /// Returns true if the fence matches a translation of `space`. The fence matches all parts of a
     /// guest page or a host page, even if the translation covers only a part of it.
-    pub fn names(&self, space: Space, extent: &Extent) -> bool {
+    pub fn matches(&self, space: AddressSpaceTag, extent: &FenceMatch) -> bool {
         let same = |a: u64, b: u64, size: u32| size >= 64 || a >> size == b >> size;
         !(extent.global && self.asid.is_some())
-            && self.names_space(space)
+            && self.matches_tag(space)
             && self
                 .gva
                 .is_none_or(|g| same(g.0, extent.gva.0, extent.guest_size))

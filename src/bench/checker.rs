@@ -31,7 +31,9 @@ use crate::golden::occupancy::{
     Absence, L2Tlb, NumberedFence, PageWalkCache, PageWalkCaches, Tlb, history,
 };
 use crate::golden::{self, EntryMemory, GuestTable, Mapping, Step, StepLog};
-use crate::mmu::{Context, Extent, Fault, Fence, Outcome, Position, Purpose, Query, WalkCaches};
+use crate::mmu::{
+    Context, Fault, Fence, FenceMatch, Outcome, Position, Purpose, Query, WalkCaches,
+};
 use crate::scenario::Machine;
 
 struct Request {
@@ -383,7 +385,7 @@ impl Checker {
         }
         if self.unassigned > 0 {
             for request in self.requests.iter_mut() {
-                let matches = fence.names_space(request.query.context.space());
+                let matches = fence.matches_tag(request.query.context.space());
                 if request.walk.is_none() && request.overtaken.is_none() && matches {
                     request.overtaken = Some(FenceEvent {
                         fence: *fence,
@@ -605,7 +607,7 @@ impl Checker {
         let space = query.context.space();
         let mut fences = state.fences.iter();
         // An overtaken walk fills nothing.
-        if !fences.any(|(_, fence)| fence.names_space(space)) {
+        if !fences.any(|(_, fence)| fence.matches_tag(space)) {
             must.on_fill(query, &entry, cycle, open);
         }
         // After a guest's entry the host's stage is walked for the next gPA.
@@ -800,7 +802,7 @@ impl Checker {
                 return wrong(self, Violation::WrongWalk(violation));
             }
             let overtaken = self.walks[walk].fences.iter().find(|(number, fence)| {
-                *number <= fences && fence.names_space(query.context.space())
+                *number <= fences && fence.matches_tag(query.context.space())
             });
             if let Some((number, fence)) = overtaken {
                 let violation = Violation::Overtaken {
@@ -868,7 +870,7 @@ impl Checker {
     /// Whether a fence names the translation for `query`, of which only its gPA is known.
     fn names_surely(&self, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
         let smallest = self.format.geometry().offset_width;
-        let extent = Extent {
+        let extent = FenceMatch {
             gva: query.gva,
             gpa,
             guest_size: smallest,
@@ -876,7 +878,7 @@ impl Checker {
             // It may turn out to be, and is not named then.
             global: self.format.has_global_pages(),
         };
-        fence.names(query.context.space(), &extent)
+        fence.matches(query.context.space(), &extent)
     }
 
     fn is_equal(&self, walk: usize, query: &Query) -> bool {
@@ -898,7 +900,7 @@ impl Checker {
     fn is_overtaken(&self, walk: usize, query: &Query) -> bool {
         let space = query.context.space();
         let mut fences = self.walks[walk].fences.iter();
-        fences.any(|(_, fence)| fence.names_space(space))
+        fences.any(|(_, fence)| fence.matches_tag(space))
     }
 
     /// What the request of an id is for.
@@ -1158,7 +1160,7 @@ impl Checker {
             _ => Violation::Reads {
                 expected: ExpectedRequest::End {
                     made,
-                    outcome: golden::answer(found),
+                    outcome: golden::outcome(found),
                 },
                 observed,
             },
@@ -1246,7 +1248,7 @@ impl Checker {
                 } else {
                     self.judge(walk, id, &query, cycle, &mut ())?
                 };
-                let expected = golden::answer(&found);
+                let expected = golden::outcome(&found);
                 if expected != outcome {
                     let violation = ResponseViolation::Outcome {
                         expected,
@@ -1305,7 +1307,7 @@ impl Checker {
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
         let names = |fence: &Fence| match found {
-            Ok(mapping) => fence.names(query.context.space(), &mapping.extent(query.gva)),
+            Ok(mapping) => fence.matches(query.context.space(), &mapping.extent(query.gva)),
             Err(Fault {
                 at:
                     Position::Host {
@@ -1414,7 +1416,7 @@ impl Checker {
         };
         let extent = mapping.extent(query.gva);
         let mut fences = self.walks[walk].fences.iter();
-        match fences.find(|(_, fence)| fence.names(space, &extent)) {
+        match fences.find(|(_, fence)| fence.matches(space, &extent)) {
             Some((number, fence)) => NoFillReason::Invalidated(self.event_of(*number, fence)),
             None => NoFillReason::StagesOff,
         }
@@ -1546,7 +1548,7 @@ impl Checker {
             .requests
             .iter()
             .filter(|request| request.walk.is_none());
-        requests.any(|request| fence.names_space(request.query.context.space()))
+        requests.any(|request| fence.matches_tag(request.query.context.space()))
     }
 
     /// A request that waits must have no room: `offered` is the one on the port, if there is one.
@@ -1634,7 +1636,7 @@ impl Walk {
     /// Whether a fence matches it, by V, ASID and VMID: its addresses and whether it is global are known for certain only when it ends.
     fn is_matched_by(&self, fence: &Fence) -> bool {
         self.query
-            .is_some_and(|query| fence.names_space(query.context.space()))
+            .is_some_and(|query| fence.matches_tag(query.context.space()))
     }
 }
 

@@ -881,7 +881,7 @@ impl<'a> Run<'a> {
                 return Err(Mismatch::new(cycle, Violation::Port(violation)));
             }
             if let Some((_, &fence)) = fence
-                && fence.names_space(query.context.space())
+                && fence.matches_tag(query.context.space())
             {
                 let violation = PortViolation::RequestBeforeFence { fence };
                 return Err(Mismatch::new(cycle, Violation::Port(violation)));
@@ -996,7 +996,7 @@ impl<'a> Run<'a> {
         let is_stopped = fence.is_some_and(|(_, fence)| {
             let offered = seen.offered.and_then(|op| self.scenario.ops.get(op));
             let matches = |op: &Op| {
-                matches!(op, Op::Access(access) if fence.names_space(self.query(access).context.space()))
+                matches!(op, Op::Access(access) if fence.matches_tag(self.query(access).context.space()))
             };
             seen.fence_taken || offered.is_some_and(matches) || self.checker.has_held(fence)
         });

@@ -26,8 +26,9 @@ use std::fmt::Debug;
 use super::bins::Sampling;
 use super::domain::Domain;
 use super::events::{
-    CacheFence, CacheHit, CacheSwitch, FenceOffered, FenceTaken, FinishedWalk, L2Hit, MemoryError,
-    MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response, WalkStep,
+    CacheFence, CacheHit, CacheSwitch, FenceAccepted, FenceOffered, FinishedWalk, L2Hit,
+    MemoryError, MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response,
+    WalkStep,
 };
 use super::goal::Goal;
 use super::groups::Id;
@@ -305,7 +306,7 @@ pub trait Covergroup: Bin + Registered {
 
     /// Called when the device accepted a fence. The TLB and the walks are as they were before it.
     #[inline]
-    fn on_fence(_: &mut Self::Memory, _: &FenceTaken<'_>, _: &mut Sampling<'_>) {}
+    fn on_fence(_: &mut Self::Memory, _: &FenceAccepted<'_>, _: &mut Sampling<'_>) {}
 
     /// Called when a fence met entries of a page-walk cache. Called once for each cache and each
     /// [`CacheMet`](super::axes::CacheMet).

@@ -9,7 +9,7 @@ use crate::bench::Beside;
 use crate::golden::occupancy::page_walk_cache::{FenceEffects, SwitchedOff};
 use crate::golden::occupancy::{FilledPage, PageWalkCache, RecentPages};
 use crate::golden::{Mapping, Step};
-use crate::mmu::{Context, Fault, Fence, Outcome, Query, Space, WalkCaches};
+use crate::mmu::{AddressSpaceTag, Context, Fault, Fence, Outcome, Query, WalkCaches};
 use crate::scenario::Held;
 
 /// The device accepted a request.
@@ -130,7 +130,7 @@ pub struct FenceOffered<'a> {
     /// The state of the request's walk.
     pub state: WalkState,
     /// The address-space tag of the request.
-    pub space: Space,
+    pub space: AddressSpaceTag,
     /// The entry that the walk accepted last.
     pub last: LastEntry,
     /// The number of requests that wait for the walk.
@@ -139,7 +139,7 @@ pub struct FenceOffered<'a> {
 
 /// The device accepted a fence.
 #[derive(Debug)]
-pub struct FenceTaken<'a> {
+pub struct FenceAccepted<'a> {
     /// The fence.
     pub fence: &'a Fence,
     /// The must-contain model of the TLB before the fence.

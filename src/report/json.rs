@@ -214,7 +214,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
             if let Some(asked) = &found.query {
                 let (steps, golden) =
                     super::golden_beside(format, asked, &found.reads, &failed.memory);
-                let answer = crate::golden::answer(&golden);
+                let answer = crate::golden::outcome(&golden);
                 value["query"] = query(asked, format);
                 value["golden"] = json!({
                     "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),

@@ -86,7 +86,7 @@ impl ReportFormat for Riscv {
     }
 
     fn found(&self, format: Format, mapping: &Mapping, steps: &[Step]) -> String {
-        let outcome = golden::answer(&Ok(*mapping));
+        let outcome = golden::outcome(&Ok(*mapping));
         format!(
             "{}: {}",
             describe_outcome(&outcome, format),

@@ -302,7 +302,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
                     &mismatch.reads,
                     mismatch.wrong_read,
                 ));
-                let outcome = describe_outcome(&golden::answer(&found), format);
+                let outcome = describe_outcome(&golden::outcome(&found), format);
                 let _ = writeln!(text, "  golden model: {outcome}");
             }
         }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use super::{Expect, ExpectEntry, ExpectFault, formats};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
-use crate::golden::{Mapping, Step, answer};
+use crate::golden::{self, Mapping, Step};
 use crate::mmu::{Fault, FaultKind, Outcome, Position, Purpose, Stage, describe_outcome};
 
 impl Expect {
@@ -73,7 +73,7 @@ impl Expect {
         steps: &[Step],
         found: &Result<Mapping, Fault>,
     ) -> Vec<String> {
-        let mut differences = self.check_outcome(format, &answer(found));
+        let mut differences = self.check_outcome(format, &golden::outcome(found));
         if let Some(gpa) = self.gpa {
             match found {
                 Ok(mapping) if mapping.gpa == gpa => {}

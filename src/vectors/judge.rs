@@ -317,7 +317,7 @@ impl GoldenWalk {
             let (expected, got) = (text(vector.effective), text(effective));
             differences.push(Difference::new(Field::Effective, expected, got));
         }
-        let got = answer(&vector.query(), &golden::answer(&self.found));
+        let got = answer(&vector.query(), &golden::outcome(&self.found));
         compare_answers(&vector.expect, &got, &mut differences);
         let virt = vector.context.virt;
         compare_reads(vector, &self.reads(virt), &mut differences);

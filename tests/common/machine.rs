@@ -8,7 +8,7 @@ use nestwalk::campaign::Devices;
 use nestwalk::dut::{Done, Event};
 use nestwalk::format::Format;
 use nestwalk::format::handout::{leaf, pointer};
-use nestwalk::golden::answer;
+use nestwalk::golden::outcome;
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{Access, Context, Fence, Outcome, Rights};
 use nestwalk::report::{Recorder, golden_accesses, text};
@@ -309,7 +309,7 @@ pub fn golden(scenario: &Scenario) -> Vec<(Outcome, Vec<Hpa>)> {
         .iter()
         .map(|access| {
             let reads = access.steps.iter().filter_map(|step| step.hpa).collect();
-            (answer(&access.found), reads)
+            (outcome(&access.found), reads)
         })
         .collect()
 }

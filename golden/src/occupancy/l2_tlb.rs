@@ -42,7 +42,7 @@ impl CertainEntry {
     }
 
     fn answers(&self, format: Format, query: &Query) -> bool {
-        walk::answer_from(format, query, &self.mapping).is_some()
+        walk::outcome_from(format, query, &self.mapping).is_some()
     }
 }
 
@@ -73,7 +73,7 @@ impl Set {
     fn invalidate(&mut self, fence: &Fence) {
         self.0.retain(|entry| {
             let extent = entry.mapping.extent(entry.page.first_gva());
-            !fence.names(entry.page.tag(), &extent)
+            !fence.matches(entry.page.tag(), &extent)
         });
     }
 }

@@ -4,15 +4,15 @@
 use std::hash::{Hash, Hasher};
 
 use crate::addr::Gva;
-use crate::mmu::{Query, Space};
+use crate::mmu::{AddressSpaceTag, Query};
 use crate::walk::Mapping;
 
 /// A page of an address space. A global page belongs to all address spaces that differ only in the
 /// ASID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The address-space tag, by [`Space::page_tag`].
-    tag: Space,
+    /// The address-space tag, by [`AddressSpaceTag::page_tag`].
+    tag: AddressSpaceTag,
     kind: PageKind,
     /// The gVA, without the offset in the page.
     number: u64,
@@ -49,7 +49,7 @@ impl Page {
     }
 
     /// Returns the address-space tag.
-    pub fn tag(&self) -> Space {
+    pub fn tag(&self) -> AddressSpaceTag {
         self.tag
     }
 
@@ -74,7 +74,7 @@ impl Page {
         let size = self.kind.size.max(other.kind.size);
         let asids_meet =
             self.kind.is_global || other.kind.is_global || self.tag.asid == other.tag.asid;
-        let other_tag = Space {
+        let other_tag = AddressSpaceTag {
             asid: self.tag.asid,
             ..other.tag
         };
@@ -87,7 +87,7 @@ impl Page {
 impl Hash for Page {
     /// Hashes all fields at once. To hash each field takes longer than the lookup.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Space {
+        let AddressSpaceTag {
             virt,
             guest_levels,
             host_levels,

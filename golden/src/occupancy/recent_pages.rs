@@ -10,7 +10,7 @@ use super::page::{Page, PageKind};
 use super::tree_plru_others;
 use crate::addr::Gva;
 use crate::format::Format;
-use crate::mmu::{Extent, Fence, Outcome, Query, Space};
+use crate::mmu::{AddressSpaceTag, Fence, FenceMatch, Outcome, Query};
 use crate::walk::{self, Mapping};
 
 /// A page that a walk has filled into a TLB.
@@ -18,7 +18,7 @@ use crate::walk::{self, Mapping};
 pub struct FilledPage {
     page: Page,
     /// The address space of the walk, with the parts that the address-space tag leaves out.
-    pub space: Space,
+    pub space: AddressSpaceTag,
     /// The gVA of the walk.
     pub gva: Gva,
     /// The mapping of that gVA.
@@ -45,7 +45,7 @@ impl FilledPage {
 
     /// Returns true if a fence matches the page.
     pub fn is_matched_by(&self, fence: &Fence) -> bool {
-        fence.names(self.space, &self.extent())
+        fence.matches(self.space, &self.extent())
     }
 
     /// Returns true if a gVA is in the page, in any address space.
@@ -56,12 +56,12 @@ impl FilledPage {
     }
 
     /// Returns the response to a query that the page is for; none if the page refuses the access.
-    pub fn answer(&self, format: Format, query: &Query) -> Option<Outcome> {
-        walk::answer_from(format, query, &self.mapping)
+    pub fn outcome(&self, format: Format, query: &Query) -> Option<Outcome> {
+        walk::outcome_from(format, query, &self.mapping)
     }
 
     /// Returns the part of the mapping that fences compare.
-    pub fn extent(&self) -> Extent {
+    pub fn extent(&self) -> FenceMatch {
         self.mapping.extent(self.gva)
     }
 }

@@ -13,9 +13,9 @@
 //!
 //! These rules are implemented only here.
 
-use crate::mmu::{Fence, Space};
+use crate::mmu::{AddressSpaceTag, Fence};
 
-impl Space {
+impl AddressSpaceTag {
     /// Returns the tag of a TLB entry. A part that does not exist is 0.
     #[inline]
     pub fn page_tag(self, is_global: bool) -> Self {
@@ -48,8 +48,8 @@ impl Fence {
     /// Returns true if the fence is a fence of the host stage and matches the tag. HFENCE.GVMA has
     /// neither a gVA nor an ASID (privileged specification, "Hypervisor Memory-Management Fence
     /// Instructions").
-    pub fn matches_host_stage(&self, tag: Space) -> bool {
-        self.gva.is_none() && self.asid.is_none() && self.names_space(tag)
+    pub fn matches_host_stage(&self, tag: AddressSpaceTag) -> bool {
+        self.gva.is_none() && self.asid.is_none() && self.matches_tag(tag)
     }
 
     /// Returns true if the fence has no operand. It matches every address space of its V.
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::addr::{Gpa, Gva};
 
-    const GUEST: Space = Space {
+    const GUEST: AddressSpaceTag = AddressSpaceTag {
         virt: true,
         guest_levels: 3,
         host_levels: 4,
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn a_global_page_has_no_asid_and_no_page_has_a_vmid_without_virtualization() {
-        let native = Space {
+        let native = AddressSpaceTag {
             virt: false,
             host_levels: 0,
             ..GUEST
         };
-        let parts = |tag: Space| (tag.asid, tag.vmid);
+        let parts = |tag: AddressSpaceTag| (tag.asid, tag.vmid);
         assert_eq!(parts(GUEST.page_tag(false)), (7, 9));
         assert_eq!(parts(GUEST.page_tag(true)), (0, 9));
         assert_eq!(parts(native.page_tag(false)), (7, 0));
@@ -93,15 +93,15 @@ mod tests {
 
     #[test]
     fn the_host_stage_is_tagged_by_v_mode_and_vmid_alone() {
-        let other = Space {
+        let other = AddressSpaceTag {
             guest_levels: 5,
             asid: 8,
             ..GUEST
         };
         assert_eq!(GUEST.host_stage_tag(), other.host_stage_tag());
         for different in [
-            Space { vmid: 8, ..GUEST },
-            Space {
+            AddressSpaceTag { vmid: 8, ..GUEST },
+            AddressSpaceTag {
                 host_levels: 3,
                 ..GUEST
             },

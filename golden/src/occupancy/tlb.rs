@@ -175,7 +175,7 @@ impl Tlb {
             .filter_map(|page| self.legal.get(&page))
             .flatten()
             .filter(move |one| one.fenced > fences)
-            .map(|one| walk::answer_from(self.format, query, &one.mapping))
+            .map(|one| walk::outcome_from(self.format, query, &one.mapping))
     }
 
     /// Returns the page that must hit for the query, with the reason; none if a miss is legal.
@@ -189,7 +189,7 @@ impl Tlb {
             let legal = self.legal.get(&page)?;
             let valid = || legal.iter().filter(|one| one.is_valid());
             valid()
-                .all(|one| walk::answer_from(self.format, query, &one.mapping).is_some())
+                .all(|one| walk::outcome_from(self.format, query, &one.mapping).is_some())
                 .then(|| CertainPage {
                     page,
                     found: valid().map(|one| one.found).max().unwrap_or(0),
@@ -223,8 +223,8 @@ impl Tlb {
         let page = Page::new(query, kind);
         let extent = mapping.extent(query.gva);
         let mut fences_of_page = fences.iter();
-        let invalidated = fences_of_page.find(|(_, fence)| fence.names(space, &extent));
-        let is_overtaken = fences.iter().any(|(_, fence)| fence.names_space(space));
+        let invalidated = fences_of_page.find(|(_, fence)| fence.matches(space, &extent));
+        let is_overtaken = fences.iter().any(|(_, fence)| fence.matches_tag(space));
         let first = |address: u64| address >> kind.size << kind.size;
         let mut mapping = *mapping;
         mapping.gpa.0 = first(mapping.gpa.0);
@@ -305,7 +305,7 @@ impl Tlb {
     pub fn on_hit(&mut self, query: &Query, outcome: &Outcome) {
         let answers = |legal: &[Legal]| {
             legal.iter().any(|one| {
-                walk::answer_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
+                walk::outcome_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
             })
         };
         // A page that a fence has invalidated since is absent, and so is a page that a fill of this
@@ -367,7 +367,7 @@ impl Tlb {
             let gva = page.first_gva();
             let mut is_invalidated = false;
             for one in legal.iter_mut().filter(|one| one.is_valid()) {
-                if fence.names(page.tag(), &one.mapping.extent(gva)) {
+                if fence.matches(page.tag(), &one.mapping.extent(gva)) {
                     one.fenced = number;
                     is_invalidated = true;
                     let found = Found {
@@ -425,7 +425,7 @@ impl Tlb {
     pub fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<Origin> {
         let is_answer = |one: &&Invalidated<Found>| {
             let mapping = &one.fact.mapping;
-            walk::answer_from(self.format, query, mapping).as_ref() == Some(outcome)
+            walk::outcome_from(self.format, query, mapping).as_ref() == Some(outcome)
         };
         let invalidated = self
             .pages(query)
@@ -472,7 +472,7 @@ mod tests {
     }
 
     fn answer(mapping: &Mapping) -> Outcome {
-        walk::answer(&Ok(*mapping))
+        walk::outcome(&Ok(*mapping))
     }
 
     fn may(tlb: &Tlb, query: &Query, fences: u64) -> Vec<Option<Outcome>> {

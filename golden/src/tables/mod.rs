@@ -10,7 +10,7 @@
 //! the frames and the errors of this module.
 //!
 //! After a change to a table, a TLB may still respond with the old translation. So each change
-//! returns a [`FenceOwed`]: the fence that makes the TLB respond with the new one.
+//! returns a [`FenceObligation`]: the fence that makes the TLB respond with the new one.
 
 pub mod handout;
 pub mod riscv;
@@ -237,13 +237,13 @@ impl TableMemory for HostMemory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a TLB may respond with the old translation until the fence is issued; call \
               `ignore` if that is intended"]
-pub struct FenceOwed {
+pub struct FenceObligation {
     fence: Fence,
     /// The page is, or was, global.
     global: bool,
 }
 
-impl FenceOwed {
+impl FenceObligation {
     fn of(fence: Fence) -> Self {
         Self {
             fence,

@@ -35,7 +35,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Address, FenceOwed, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
+    Address, FenceObligation, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
     put_guest_words, put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
@@ -456,7 +456,7 @@ impl HostTable {
         from: Gpa,
         to: Hpa,
         page: &Page,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let from_address = Address::Gpa(from);
         self.tree.level(page.size)?;
         (self.tree).check(from_address, Some(Address::Hpa(to)), page.size)?;
@@ -486,7 +486,7 @@ impl HostTable {
         &mut self,
         memory: &mut dyn TableMemory,
         from: Gpa,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let (words, leaf) = self.tree.clear(Address::Gpa(from))?;
         put_host_words(memory, words)?;
         Ok(self.owed(from, leaf.size))
@@ -513,8 +513,8 @@ impl HostTable {
     /// Returns the fence obligation of a change to the page. If the page contains a guest table, it
     /// takes part in the translation of any gVA. A fence by its gPA matches only translations *to*
     /// the page, so the fence must match every page.
-    fn owed(&self, from: Gpa, size: u32) -> FenceOwed {
-        let owed = FenceOwed::of(Fence {
+    fn owed(&self, from: Gpa, size: u32) -> FenceObligation {
+        let owed = FenceObligation::of(Fence {
             gpa: Some(from),
             ..Fence::default()
         });
@@ -605,7 +605,7 @@ impl GuestTable {
         from: Gva,
         to: Gpa,
         page: &Page,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.tree.format;
         let from_address = Address::Gva(from);
         self.tree.level(page.size)?;
@@ -629,7 +629,7 @@ impl GuestTable {
         memory: &mut dyn TableMemory,
         host: &mut dyn GuestMemory,
         from: Gva,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let (words, leaf) = self.tree.clear(Address::Gva(from))?;
         put_guest_words(memory, host, words)?;
         Ok(Self::owed(from, leaf.entry.global()))
@@ -640,12 +640,12 @@ impl GuestTable {
         self.tree.mapped(gva.0).map(Gpa)
     }
 
-    fn owed(from: Gva, global: bool) -> FenceOwed {
+    fn owed(from: Gva, global: bool) -> FenceObligation {
         let fence = Fence {
             gva: Some(from),
             ..Fence::default()
         };
-        FenceOwed { fence, global }
+        FenceObligation { fence, global }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
 
 /// Returns the response that an MMU must give to `query` from a mapping in its TLB. The response
 /// equals that of a walk with the same leaves.
-pub(super) fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Outcome {
+pub(super) fn outcome_from(format: Format, query: &Query, remembered: &Mapping) -> Outcome {
     let geometry = format.geometry();
     let offset = geometry.offset(query.gva.0);
     let in_page = |address: u64| address - geometry.offset(address) + offset;

@@ -14,7 +14,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::{Family, Format};
 use crate::memory::HostMemory;
 use crate::mmu::{
-    Extent, Fault, FaultKind, MemoryType, Outcome, Position, Query, Rights, Translation,
+    Fault, FaultKind, FenceMatch, MemoryType, Outcome, Position, Query, Rights, Translation,
 };
 
 /// Memory that a walk reads table entries from, and sets their accessed and dirty bits in.
@@ -210,8 +210,8 @@ pub struct Mapping {
 
 impl Mapping {
     /// Returns the parts of the mapping that a fence compares.
-    pub fn extent(&self, gva: Gva) -> Extent {
-        Extent {
+    pub fn extent(&self, gva: Gva) -> FenceMatch {
+        FenceMatch {
             gva,
             gpa: self.gpa,
             guest_size: self.guest.page_size,
@@ -238,7 +238,7 @@ pub fn walk<M: EntryMemory, L: StepLog>(
 }
 
 /// Returns the response that an MMU must give for the result of a walk.
-pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
+pub fn outcome(found: &Result<Mapping, Fault>) -> Outcome {
     found.map(|mapping| Translation {
         gpa: mapping.gpa,
         hpa: mapping.hpa,
@@ -250,9 +250,9 @@ pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
 /// Returns the response that an MMU must give to `query` from a mapping in its TLB that covers the
 /// query's address. The response equals that of a walk with the same leaves. It is none if the MMU
 /// must walk: on RISC-V, if the mapping does not permit the access.
-pub fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
+pub fn outcome_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
     match format.family() {
-        Family::Handout => Some(handout::answer_from(format, query, remembered)),
-        Family::Riscv => riscv::answer_from(query, remembered).map(Ok),
+        Family::Handout => Some(handout::outcome_from(format, query, remembered)),
+        Family::Riscv => riscv::outcome_from(query, remembered).map(Ok),
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
 
 /// Returns the response from a mapping in the TLB, if the mapping permits the access: the checks of
 /// steps 6, 8 and 9 on both leaves.
-pub(super) fn answer_from(query: &Query, remembered: &Mapping) -> Option<Translation> {
+pub(super) fn outcome_from(query: &Query, remembered: &Mapping) -> Option<Translation> {
     let Query {
         context,
         gva,
@@ -1019,7 +1019,7 @@ mod tests {
             let mut query = world.query(access);
             query.gva = Gva(GVA ^ 0x0F0);
             change(&mut query.context);
-            answer_from(&query, &mapping)
+            outcome_from(&query, &mapping)
         };
         let same = |_: &mut Context| {};
         let found = answer(&same, Access::Load).unwrap();
@@ -1045,7 +1045,7 @@ mod tests {
         };
         let mut memory = Overlay::new(&world.memory);
         let mapping = walk(Format::Rv64, &query, &mut memory, &mut ()).unwrap();
-        let found = answer_from(&query, &mapping).unwrap();
+        let found = outcome_from(&query, &mapping).unwrap();
         assert_eq!((found.gpa, found.hpa), (Gpa(0x4000_5004), Hpa(0x9_0004)));
     }
 

@@ -104,9 +104,9 @@ axis! {
     /// The way in which a fence meets an entry of a page-walk cache.
     pub enum CacheMet {
         /// It matches the entry.
-        Named = "what it names",
+        Matched = "what it names",
         /// It matches a guest table below a global pointer, by its ASID.
-        NamedGlobal = "what it names, behind a global pointer",
+        MatchedGlobal = "what it names, behind a global pointer",
         /// The entry is of the other V.
         OtherV = "what is of the other V",
         /// Only its gVA does not match.
@@ -143,8 +143,8 @@ impl CacheMet {
 
     fn effect(self) -> Option<FenceEffect> {
         match self {
-            Self::Named => Some(FenceEffect::Invalidated),
-            Self::NamedGlobal => Some(FenceEffect::InvalidatedGlobal),
+            Self::Matched => Some(FenceEffect::Invalidated),
+            Self::MatchedGlobal => Some(FenceEffect::InvalidatedGlobal),
             Self::OtherV => Some(FenceEffect::OtherV),
             Self::ByGva => Some(FenceEffect::SparedByGva),
             Self::ByGpa => Some(FenceEffect::SparedByGpa),

@@ -38,9 +38,9 @@ axis! {
         /// It is switched off.
         Off = "it is switched off",
         /// It hits an entry that was read before it was switched off.
-        LedByOld = "it leads by what it had before it was off",
+        HitOldEntry = "it leads by what it had before it was off",
         /// It hits an entry that was read while it was off.
-        LedByNew = "it leads by what it has taken while it was off",
+        HitNewEntry = "it leads by what it has taken while it was off",
         /// A fence matches one of its entries while it is off.
         Fenced = "a fence names what it has while it is off",
     }
@@ -80,8 +80,8 @@ impl Covergroup for CacheSwitch {
             out.hit(Self {
                 cache: Switched(CacheKind::of(hit.cache)),
                 then: match since {
-                    SwitchedOff::Since => Then::LedByOld,
-                    SwitchedOff::WhenRead => Then::LedByNew,
+                    SwitchedOff::Since => Then::HitOldEntry,
+                    SwitchedOff::WhenRead => Then::HitNewEntry,
                 },
             });
         }
@@ -89,7 +89,7 @@ impl Covergroup for CacheSwitch {
 
     #[inline]
     fn on_cache_fence(_: &mut (), fence: &CacheFence, out: &mut Sampling<'_>) {
-        if !fence.is_used && fence.met == CacheMet::Named {
+        if !fence.is_used && fence.met == CacheMet::Matched {
             out.hit(Self {
                 cache: Switched(CacheKind::of(fence.cache)),
                 then: Then::Fenced,

@@ -63,7 +63,7 @@ impl Covergroup for FencePlace {
 
     #[inline]
     fn on_fence_offered(_: &mut (), offered: &FenceOffered<'_>, out: &mut Sampling<'_>) {
-        if offered.fence.names_space(offered.space) {
+        if offered.fence.matches_tag(offered.space) {
             out.hit(Self {
                 state: offered.state,
                 last: offered.last,

@@ -14,9 +14,9 @@ axis! {
     /// The relation of a fence and a walk.
     pub enum Matched {
         /// The fence matches the walk.
-        Named = "names",
+        Yes = "names",
         /// The fence does not match the walk.
-        LeftAlone = "leaves alone",
+        No = "leaves alone",
     }
 }
 
@@ -41,8 +41,8 @@ impl Covergroup for FenceWalk {
             false => None,
         };
         let is_of_all = !format.has_native_contexts() && self.operands.has_no_tag();
-        let no_other = (is_of_all && self.matched == Matched::LeftAlone)
-            .then_some("the fence names every walk");
+        let no_other =
+            (is_of_all && self.matched == Matched::No).then_some("the fence names every walk");
         Rule::unless(no_update.or(no_other)).and(|| rules.fence(self.operands))
     }
 
@@ -55,9 +55,9 @@ impl Covergroup for FenceWalk {
         out.hit(Self {
             operands: Operands::of(offered.fence),
             state: offered.state,
-            matched: match offered.fence.names_space(offered.space) {
-                true => Matched::Named,
-                false => Matched::LeftAlone,
+            matched: match offered.fence.matches_tag(offered.space) {
+                true => Matched::Yes,
+                false => Matched::No,
             },
         });
     }

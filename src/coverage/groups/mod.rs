@@ -7,8 +7,9 @@
 use super::bins::Sampling;
 use super::covergroup::{Covergroup, Registered};
 use super::events::{
-    CacheFence, CacheHit, CacheSwitch, FenceOffered, FenceTaken, FinishedWalk, L2Hit, MemoryError,
-    MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response, WalkStep,
+    CacheFence, CacheHit, CacheSwitch, FenceAccepted, FenceOffered, FinishedWalk, L2Hit,
+    MemoryError, MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response,
+    WalkStep,
 };
 use crate::format::Format;
 
@@ -129,7 +130,7 @@ macro_rules! register {
                 on_error(&MemoryError);
                 on_wait(&PortWait);
                 on_fence_offered(&FenceOffered<'_>);
-                on_fence(&FenceTaken<'_>);
+                on_fence(&FenceAccepted<'_>);
                 on_cache_fence(&CacheFence);
                 on_cache_switch(&CacheSwitch);
                 on_step(&WalkStep<'_>);

@@ -4,7 +4,7 @@
 use crate::coverage::axes::has_l2_tlb;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
-use crate::coverage::events::{FenceTaken, FinishedWalk, L2Hit};
+use crate::coverage::events::{FenceAccepted, FinishedWalk, L2Hit};
 use crate::coverage::goal::{Goal, Situation};
 use crate::format::Format;
 use crate::golden::occupancy::FilledPage;
@@ -102,11 +102,11 @@ impl Covergroup for SecondAgain {
         Some(Goal::Situation(Situation::SecondAgain(self)))
     }
 
-    fn on_fence(pages: &mut Pages, taken: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+    fn on_fence(pages: &mut Pages, accepted: &FenceAccepted<'_>, out: &mut Sampling<'_>) {
         let Some(sets) = Sets::of(out.machine) else {
             return;
         };
-        let fence = taken.fence;
+        let fence = accepted.fence;
         let is_elsewhere = |address: u64, operand: Option<u64>| {
             operand.is_some_and(|operand| sets.page(operand) != sets.page(address))
         };

@@ -3,7 +3,7 @@
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, axis, covergroup};
-use crate::coverage::events::{FenceTaken, Request};
+use crate::coverage::events::{FenceAccepted, Request};
 
 axis! {
     /// A number of requests or fences.
@@ -53,7 +53,7 @@ impl Covergroup for SinceReset {
     }
 
     #[inline]
-    fn on_fence(counts: &mut Counts, _: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+    fn on_fence(counts: &mut Counts, _: &FenceAccepted<'_>, out: &mut Sampling<'_>) {
         counts.fences = counts.fences.saturating_add(1);
         match counts.fences {
             128 => out.hit(Self {

@@ -90,7 +90,7 @@ axis! {
     /// The time of the equal request.
     pub enum When {
         /// Its walk is in flight.
-        UnderWay = "its walk is under way",
+        InFlight = "its walk is under way",
         /// It was the request directly before.
         JustBefore = "it came just before",
     }
@@ -142,7 +142,7 @@ impl Covergroup for Twin {
             {
                 out.hit(Self {
                     field,
-                    when: When::UnderWay,
+                    when: When::InFlight,
                 });
             }
         }

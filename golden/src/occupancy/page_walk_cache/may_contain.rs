@@ -100,7 +100,7 @@ impl MayContain {
         match key.cache {
             PageWalkCache::Guest { .. } => {
                 let covers = |gva: Gva| key.covers(&self.geometry, gva.0);
-                fence.names_space(key.tag)
+                fence.matches_tag(key.tag)
                     && !(fact.is_global && fence.asid.is_some())
                     && fence.gva.is_none_or(covers)
                     && (fence.gpa).is_none_or(|gpa| is_in_host_page(gpa, fact.gpa.0))

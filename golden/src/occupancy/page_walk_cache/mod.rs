@@ -24,7 +24,7 @@ pub use recent_entries::{FenceEffect, FenceEffects, RecentEntries, SwitchedOff};
 use super::NumberedFence;
 use crate::addr::{Gpa, Hpa};
 use crate::format::{Format, Geometry};
-use crate::mmu::{Fence, Query, Space, WalkCaches};
+use crate::mmu::{AddressSpaceTag, Fence, Query, WalkCaches};
 use crate::walk::Step;
 
 /// A page-walk cache, or the nested TLB.
@@ -86,7 +86,7 @@ impl PageWalkCache {
 
     /// Returns the tag of its entries in an address space.
     #[inline]
-    fn tag(self, space: Space) -> Space {
+    fn tag(self, space: AddressSpaceTag) -> AddressSpaceTag {
         match self {
             Self::Guest { .. } => space.guest_table_tag(),
             Self::Host { .. } | Self::Nested => space.host_stage_tag(),
@@ -139,7 +139,7 @@ impl From<u32> for Entries {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     cache: PageWalkCache,
-    tag: Space,
+    tag: AddressSpaceTag,
     /// The address bits that the cache compares, of the gVA or the gPA.
     prefix: u64,
 }
@@ -188,7 +188,7 @@ pub struct Hit {
 
 /// A table entry that a walk has accepted from memory, as far as page-walk caches depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenEntry {
+pub struct AcceptedEntry {
     /// The table that contains the entry, given as the cache that points to it. It is never the
     /// nested TLB.
     pub table: PageWalkCache,

@@ -7,7 +7,7 @@
 //! before the lookup and the next read. So a use counts against other entries from its earliest
 //! cycle on. It counts for its own entry only if no other use or fill can have come later.
 
-use super::{Entries, Key, NextAccess, PageWalkCache, TakenEntry};
+use super::{AcceptedEntry, Entries, Key, NextAccess, PageWalkCache};
 use crate::addr::Gpa;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry};
@@ -45,7 +45,7 @@ pub struct LookUpResult<'a> {
     /// The walk's query.
     pub query: &'a Query,
     /// The entry.
-    pub entry: &'a TakenEntry,
+    pub entry: &'a AcceptedEntry,
     /// The look-up.
     pub look_up: LookUp,
     /// The cycle in which memory granted the read of the entry.
@@ -233,7 +233,7 @@ impl MustContain {
 
     /// Returns the cycle since which a cache has contained the entry that a walk must have hit.
     #[cold]
-    pub fn since(&self, query: &Query, entry: &TakenEntry, cache: PageWalkCache) -> Option<u64> {
+    pub fn since(&self, query: &Query, entry: &AcceptedEntry, cache: PageWalkCache) -> Option<u64> {
         let key = self.key(cache, query, entry.gpa);
         let mut entries = self.caches[Self::place(cache)].entries.iter();
         entries.find(|one| one.key == key).map(|one| one.since)
@@ -257,7 +257,7 @@ impl MustContain {
     pub fn on_fill(
         &mut self,
         query: &Query,
-        entry: &TakenEntry,
+        entry: &AcceptedEntry,
         cycle: u64,
         open: impl Fn(bool, u64) -> u32,
     ) {
@@ -370,7 +370,7 @@ impl MustContain {
 fn matches(geometry: &Geometry, host_width: u32, fence: &Fence, key: &Key) -> bool {
     match key.cache {
         PageWalkCache::Guest { .. } => {
-            fence.names_space(key.tag) && fence.gva.is_none_or(|gva| key.covers(geometry, gva.0))
+            fence.matches_tag(key.tag) && fence.gva.is_none_or(|gva| key.covers(geometry, gva.0))
         }
         // Bits of a gPA above those that the widest host stage translates are not compared.
         PageWalkCache::Host { .. } => {
@@ -403,8 +403,8 @@ mod tests {
     }
 
     /// Returns a guest entry of a level, after a hit in a cache.
-    fn guest_entry(level: u32, led_by: Option<PageWalkCache>) -> TakenEntry {
-        TakenEntry {
+    fn guest_entry(level: u32, led_by: Option<PageWalkCache>) -> AcceptedEntry {
+        AcceptedEntry {
             table: PageWalkCache::Guest { level },
             gpa: Gpa(0),
             is_for_guest_entry: true,
@@ -479,7 +479,7 @@ mod tests {
             ever: WalkCaches::ALL,
         };
         let mut caches = MustContain::new(Format::Rv64, &setup);
-        let leaf = |gpa: u64| TakenEntry {
+        let leaf = |gpa: u64| AcceptedEntry {
             table: PageWalkCache::Host { level: 0 },
             gpa: Gpa(gpa),
             ..guest_entry(0, None)
@@ -509,7 +509,7 @@ mod tests {
     fn a_walk_that_was_led_as_far_or_further_has_missed_nothing() {
         let mut caches = caches(2);
         fill(&mut caches, 0, 10);
-        let pointer = TakenEntry {
+        let pointer = AcceptedEntry {
             word: Some(Entry::pointer(0).0),
             ..guest_entry(1, None)
         };
@@ -537,11 +537,11 @@ mod tests {
 
     #[test]
     fn the_nested_tlb_and_the_host_cache_must_lead_a_walk_of_the_host_stage() {
-        let leaf = TakenEntry {
+        let leaf = AcceptedEntry {
             table: PageWalkCache::Host { level: 0 },
             ..guest_entry(0, None)
         };
-        let missed = |used, entry: &TakenEntry| {
+        let missed = |used, entry: &AcceptedEntry| {
             let mut caches = caches(2);
             caches.on_fill(&query(0), &leaf, 10, |_, _| 0);
             caches.on_switch(used);
@@ -558,7 +558,7 @@ mod tests {
             };
             caches.missed(&result, |_, _| 0)
         };
-        let root = TakenEntry {
+        let root = AcceptedEntry {
             table: PageWalkCache::Host { level: 2 },
             ..leaf
         };
@@ -573,12 +573,12 @@ mod tests {
         // A cache that is switched off need not hit.
         assert_eq!(missed(WalkCaches::default(), &root), None);
         // The nested TLB serves only reads of guest entries.
-        let data = TakenEntry {
+        let data = AcceptedEntry {
             is_for_guest_entry: false,
             ..root
         };
         assert_eq!(missed(all, &data), Some(host));
-        let led = TakenEntry {
+        let led = AcceptedEntry {
             led_by: Some(host),
             ..data
         };
@@ -740,16 +740,16 @@ mod tests {
     fn neither_a_fault_nor_an_error_nor_an_update_nor_the_root_is_kept() {
         let entry = guest_entry(0, None);
         for entry in [
-            TakenEntry {
+            AcceptedEntry {
                 next: NextAccess::Fault,
                 ..entry
             },
-            TakenEntry {
+            AcceptedEntry {
                 is_update: true,
                 ..entry
             },
             guest_entry(2, None),
-            TakenEntry {
+            AcceptedEntry {
                 word: None,
                 ..entry
             },

@@ -229,7 +229,7 @@ fn effect_on(geometry: &Geometry, entry: &RecentEntry, fence: &Fence) -> Option<
             (fence.asid).is_some_and(|asid| !is_guest || asid != tag.asid),
             FenceEffect::SparedByAsid,
         ),
-        (!with_vmid_alone.names_space(tag), FenceEffect::SparedByVmid),
+        (!with_vmid_alone.matches_tag(tag), FenceEffect::SparedByVmid),
     ];
     let mut by = spared.iter().filter(|(is_spared, _)| *is_spared);
     match (by.next(), by.next()) {

@@ -48,7 +48,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{
-    Address, FenceOwed, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
+    Address, FenceObligation, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
     put_guest_words, put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
@@ -217,7 +217,7 @@ impl HostTable {
         from: Gpa,
         to: Hpa,
         rights: Rights,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.radix.format;
         Address::Gpa(from).must_be_page(format)?;
         Address::Hpa(to).must_be_page(format)?;
@@ -246,7 +246,7 @@ impl HostTable {
         &mut self,
         memory: &mut dyn TableMemory,
         from: Gpa,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let page = Address::Gpa(from);
         page.must_be_page(self.radix.format)?;
         if self.mapped(from).is_none() {
@@ -286,8 +286,8 @@ impl HostTable {
     /// Returns the fence obligation of a change to the page. If the page contains a guest table, it
     /// takes part in the translation of any gVA. A fence by its gPA matches only translations *to*
     /// the page, so the fence must match every page.
-    fn owed(&self, from: Gpa) -> FenceOwed {
-        let owed = FenceOwed::of(Fence {
+    fn owed(&self, from: Gpa) -> FenceObligation {
+        let owed = FenceObligation::of(Fence {
             gpa: Some(from),
             ..Fence::default()
         });
@@ -395,7 +395,7 @@ impl GuestTable {
         from: Gva,
         to: Gpa,
         rights: Rights,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.radix.format;
         Address::Gva(from).must_be_page(format)?;
         Address::Gpa(to).must_be_page(format)?;
@@ -416,7 +416,7 @@ impl GuestTable {
         memory: &mut dyn TableMemory,
         host: &mut dyn GuestMemory,
         from: Gva,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let page = Address::Gva(from);
         page.must_be_page(self.radix.format)?;
         if self.mapped(from).is_none() {
@@ -444,8 +444,8 @@ impl GuestTable {
             .map(|(from, leaf)| (Gva(from), Gpa(leaf.page()), leaf.rights()))
     }
 
-    fn owed(from: Gva) -> FenceOwed {
-        FenceOwed::of(Fence {
+    fn owed(from: Gva) -> FenceObligation {
+        FenceObligation::of(Fence {
             gva: Some(from),
             ..Fence::default()
         })

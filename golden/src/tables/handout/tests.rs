@@ -40,7 +40,7 @@ impl Vm {
         vm
     }
 
-    fn map(&mut self, from: u64, to: u64) -> Result<FenceOwed, TableError> {
+    fn map(&mut self, from: u64, to: u64) -> Result<FenceObligation, TableError> {
         self.host.map(
             &mut self.memory,
             &mut self.frames,

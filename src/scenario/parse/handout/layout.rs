@@ -12,7 +12,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
 use crate::mmu::Rights;
 use crate::tables::handout::{GuestTable, HostRoot, HostTable};
-use crate::tables::{FenceOwed, GuestMemory, GuestRoom};
+use crate::tables::{FenceObligation, GuestMemory, GuestRoom};
 
 /// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
@@ -332,7 +332,7 @@ impl<'a> Layout<'a> {
         &mut self,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Host { name, table, owner } = &mut self.handout.hosts[index];
         self.ledger.writer = *owner;
         let mut owed = Vec::new();
@@ -356,7 +356,7 @@ impl<'a> Layout<'a> {
         &mut self,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Guest {
             name,
             host,

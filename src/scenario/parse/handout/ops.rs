@@ -10,7 +10,7 @@ use crate::addr::{Gpa, Gva};
 use crate::format::Format;
 use crate::mmu::{ASID_WIDTH, Context, Fence, VMID_WIDTH};
 use crate::scenario::NamedContext;
-use crate::tables::FenceOwed;
+use crate::tables::FenceObligation;
 
 /// Reads a fence that is a table: its operands.
 pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
@@ -116,7 +116,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Adds the fence obligations of a change of a table, for the contexts that use the table.
-    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
+    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceObligation) {
         let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
         for context in users {
             let owed = owed.of_vmid(context.vmid);

@@ -13,7 +13,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::{Format, fits};
 use crate::mmu::{Context, MemoryType, Stage};
 use crate::tables::riscv::{GuestTable, HostTable, NoHost, Page};
-use crate::tables::{FenceOwed, GuestMemory, GuestRoom, TableError};
+use crate::tables::{FenceObligation, GuestMemory, GuestRoom, TableError};
 
 /// The largest number of pages for the tables of a guest without a given address.
 const MOST_TABLE_PAGES: usize = 4096;
@@ -417,7 +417,7 @@ impl<'a> Layout<'a> {
         kind: Kind,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Self {
             ledger,
             frames,

@@ -9,7 +9,7 @@ use super::layout::Mapping;
 use crate::addr::{Gpa, Gva};
 use crate::format::Format;
 use crate::mmu::{Context, Fence};
-use crate::tables::FenceOwed;
+use crate::tables::FenceObligation;
 
 const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
 
@@ -147,7 +147,10 @@ impl<'a> Lowering<'a> {
             // A fence by ASID does not match global pages, and there may be one among so many
             // pages.
             owed.truncate(1);
-            owed = owed.into_iter().map(FenceOwed::of_every_page).collect();
+            owed = owed
+                .into_iter()
+                .map(FenceObligation::of_every_page)
+                .collect();
         }
         let layout = &self.layout;
         let users: Vec<Context> = self
