@@ -474,7 +474,7 @@ fn a_wrong_line_is_refused() {
         (
             "C 2 0 1 80000 0 0 0 0 0 0 0 0 0 0 0\n",
             7,
-            "satp 0x80000 has MODE 0 (Bare), and other fields",
+            "satp 0x80000 has MODE 0 (Bare) and other fields",
         ),
         (
             "C 2 1 1 0 0 8400500000080000 0 0 0 0 0 0 0 0 0\n",

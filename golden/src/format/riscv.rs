@@ -796,7 +796,7 @@ mod tests {
             ..csrs()
         });
         assert!(
-            bare.starts_with("satp 0x80000 has MODE 0 (Bare), and other fields"),
+            bare.starts_with("satp 0x80000 has MODE 0 (Bare) and other fields"),
             "{bare}"
         );
         let virt = Csrs {

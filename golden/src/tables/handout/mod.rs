@@ -20,13 +20,13 @@
 //! let mut memory = HostMemory::new(format);
 //! let mut frames = TableFrames::new(format, Hpa(0x0_2000), 0x100)?;
 //!
-//! The VM has two pages, at hPA 0x90000 and hPA 0x20000.
+//! // The VM has two pages, at hPA 0x90000 and hPA 0x20000.
 //! let mut host = HostTable::new(format, &mut memory, &mut frames)?;
 //! for (from, to) in [(Gpa(0xA0000), Hpa(0x90000)), (Gpa(0xB0000), Hpa(0x20000))] {
 //!     host.map(&mut memory, &mut frames, from, to, Rights::ALL)?.ignore();
 //! }
 //!
-//! Its process has one page, gPA 0xA0000. The process's tables are in the other page.
+//! // Its process has one page, gPA 0xA0000. The process's tables are in the other page.
 //! let room = GuestRoom::from(Gpa(0xB29A0));
 //! let mut guest = GuestTable::new(format, &mut memory, &mut host, room)?;
 //! let owed = guest.map(&mut memory, &mut host, Gva(0x60000), Gpa(0xA0000), Rights::ALL)?;
