@@ -1448,7 +1448,7 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.fault = { kind = \"memory\", stage = \"guest\", @@gpa = 0x1 }\n",
-            &["only the host's stage"],
+            &["only a fault of the host stage"],
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.entries = [{ stage = \"host\", level = \"L1\", @@gpa = 0x1 }]\n",
