@@ -67,13 +67,13 @@ pub struct Run {
     pub shape: Shape,
     /// The version of the program.
     pub version: String,
-    /// The shards that are in the figures.
+    /// The shards whose coverage the file contains.
     pub parts: Vec<Shard>,
-    /// The number of its scenarios that are in the figures.
+    /// The number of scenarios whose coverage the file contains.
     pub scenarios: u64,
     /// The number of scenarios of the whole campaign.
     pub of: u64,
-    /// The number of accesses in the figures.
+    /// The number of accesses of these scenarios.
     pub accesses: u64,
     /// The number of clock cycles in the figures.
     pub cycles: u64,

@@ -455,7 +455,7 @@ impl Reader {
         String::from_utf8_lossy(&self.text).into_owned()
     }
 
-    /// Lines so far.
+    /// Returns the numbers of lines read so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
