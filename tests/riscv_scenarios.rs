@@ -459,13 +459,13 @@ fn tables_that_cannot_be_are_refused() {
             "from = 0x8000_0000",
             "from = 0x200_0000_0000",
             "0x200_0000_0000",
-            &["none that sv39x4 translates"],
+            &["sv39x4 does not translate gPA"],
         ),
         (
             "from = 0x1_0000",
             "from = 0x8000_0000_0000",
             "0x8000_0000_0000",
-            &["none that sv48 translates"],
+            &["sv48 does not translate"],
         ),
         (
             "from = 0x1_0000, to = 0x8000_0000",
