@@ -198,7 +198,7 @@ pub enum VectorError {
     /// A tag of an entry.
     #[error("{0:?} is not a tag of an entry; tags are like S2, V2, G1@V2, G1@W2 or G1@F")]
     Tag(String),
-    /// A field whose value cannot be.
+    /// A field has a value that is not possible.
     #[error("{field}: {message}")]
     Value {
         /// The field, with those that it is in.
