@@ -8,8 +8,8 @@
 //!   specification, "Hypervisor Guest Address Translation and Protection (hgatp) Register").
 //! - A global mapping "exists in all address spaces", so it has no ASID (privileged specification,
 //!   "Addressing and Memory Protection").
-//! The G-stage has neither an ASID nor a VS-stage mode: its tables translate the gPAs of every ASID
-//! (privileged specification, "Two-Stage Address Translation").
+//! - The G-stage has neither an ASID nor a VS-stage mode: its tables translate the gPAs of every
+//!   ASID (privileged specification, "Two-Stage Address Translation").
 //!
 //! These rules are implemented only here.
 
