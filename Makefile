@@ -45,10 +45,10 @@ cosim: build ## build, then run the co-simulation: a scenario and two fuzz campa
 	$(nestwalk) fuzz --profile handout --seed 1 --count 100000
 	$(nestwalk) fuzz --profile classic32 --seed 1 --count 100000
 	@echo
-	@echo 'Rust and RTL agree on all of the above. From here:'
-	@echo '  README.md, docs/                what nestwalk is and how it works'
+	@echo 'Golden model and RTL agree on all of the above. See also:'
+	@echo '  README.md, docs/                the documentation'
 	@echo '  $(nestwalk) walk    one translation, step by step'
-	@echo '  $(nestwalk) wave    the same as a wave'
+	@echo '  $(nestwalk) wave    the same translation as a wave'
 	@echo '  make test                       every check'
 
 fmt-check: ## check the format of the Rust code
@@ -63,7 +63,7 @@ doc: setup ## make the documentation of the Rust code; a warning is an error
 lint: setup ## lint the RTL with Verilator
 	@tools/lint-rtl.sh
 
-lint-package: setup-fusesoc ## lint the RTL by its file list and its FuseSoC core, from another folder
+lint-package: setup-fusesoc ## lint the RTL from another folder, by file list and FuseSoC core
 	@tools/lint-package.sh
 
 licence: ## check that every source file has an SPDX line
@@ -91,16 +91,17 @@ pnr: ## place and route on an ECP5, with its clock (nextpnr; SEEDS=n placements 
 cargo-test: setup
 	$(cargo_says) test --release --locked $(says)
 
-# Long enough to find nearly every planted bug. `make soak` is the long campaign.
+# Accesses of each profile: enough to find nearly every planted bug. `make soak` runs longer.
 test_count ?= 400000
-# Devices drawn from all legal parameters of a format, and requests of each profile on them.
+# The number of devices drawn from all legal parameters of a format, and of accesses on each.
 drawn_devices ?= 2
 drawn_count ?= 50000
 
 campaigns: build
 	for profile in handout handout-rights classic32 classic32-rights rv32 rv64; do \
 	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(test_count) || exit; \
-	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(drawn_count) --devices $(drawn_devices) || exit; \
+	  $(nestwalk) fuzz --profile $$profile --seed 1 --count $(drawn_count) \
+	    --devices $(drawn_devices) || exit; \
 	done
 
 setup-test:
@@ -139,7 +140,8 @@ coverage: setup ## functional and code coverage of campaigns of all profiles, in
 	rm -rf $(coverage_out)
 	mkdir -p $(coverage_out)/runs
 	for profile in handout handout-rights classic32 classic32-rights rv32 rv64; do \
-	  $(target)/coverage/release/nestwalk fuzz --profile $$profile --seed 1 --count $(coverage_count) -o $(coverage_out) \
+	  $(target)/coverage/release/nestwalk fuzz --profile $$profile --seed 1 \
+	    --count $(coverage_count) -o $(coverage_out) \
 	    --coverage $(coverage_out)/runs/$$profile.json --rtl-coverage $(coverage_out)/runs || exit; \
 	done
 	$(target)/coverage/release/nestwalk cover $(coverage_out)/runs/*.json $(coverage_out)/runs/*.dat \

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What a user sees of a failed build script is its standard error.
+            // Cargo shows a user the standard error of a failed build script.
             eprintln!("error: {error}");
             ExitCode::from(2)
         }
@@ -171,9 +171,9 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-/// The model of a device.
+/// Returns the model of a device.
 fn device(variant: &Variant, out: &Path) -> Model {
-    // A specification is no identifier.
+    // A specification is not an identifier.
     let name = match variant.name.contains(':') {
         true => format!("device_{}", fnv1a(variant.name.bytes())),
         false => variant.name.to_owned(),
@@ -187,7 +187,7 @@ fn device(variant: &Variant, out: &Path) -> Model {
     }
 }
 
-/// The models that `benches/harness.cpp` names.
+/// Returns the models that `benches/harness.cpp` names.
 fn harnessed(out: &Path) -> Vec<Model> {
     let wanted = |variant: &&Variant| ["handout", "classic32"].contains(&variant.name);
     let model = |variant: &Variant| {
@@ -203,8 +203,8 @@ fn harnessed(out: &Path) -> Vec<Model> {
     VARIANTS.iter().filter(wanted).map(model).collect()
 }
 
-/// Compiles the units whose objects are not there, as many at a time as cargo allows. Returns the
-/// objects of all.
+/// Compiles the units that have no object yet, as many in parallel as cargo allows. Returns all
+/// objects.
 fn compile(
     units: &[Unit],
     compilers: &Compilers,
@@ -285,20 +285,21 @@ impl Progress {
     }
 }
 
-/// Formats whose devices are all to be compiled in, by name, with blanks between.
+/// The formats whose devices are all compiled in, by name, separated by blanks.
 const FORMATS: &str = "NESTWALK_FORMATS";
 
-/// Devices to compile in, by name or specification, with blanks between, and no others.
+/// The devices to compile in, and no others, by name or specification, separated by blanks.
 const DEVICES: &str = "NESTWALK_DEVICES";
 
-/// Devices to leave out, likewise.
+/// The devices to leave out, in the same form.
 const WITHOUT: &str = "NESTWALK_WITHOUT";
 
-/// A folder for objects that outlive the next edit of the RTL, for whoever goes to and fro between
-/// versions of it (`tools/mutants.sh`).
+/// A folder for objects that are kept after an edit of the RTL, for work with several versions of
+/// it (`tools/mutants.sh`).
 const OBJECTS: &str = "NESTWALK_OBJECTS";
 
-/// The optimisation of models, 0 to 3 (the default): a model that hardly runs should be compiled fast.
+/// The optimisation level of models, 0 to 3 (the default). A low level suits models that run only
+/// for a short time.
 const MODEL_OPT_LEVEL: &str = "NESTWALK_MODEL_OPT_LEVEL";
 
 fn model_opt_level() -> Result<u32> {
@@ -316,16 +317,17 @@ fn model_opt_level() -> Result<u32> {
     }
 }
 
-/// Set to 1, the devices count which of their lines, branches, expressions and bits a run reaches. They
-/// are several times slower.
+/// Set to 1, the devices count which of their lines, branches, expressions and bits a run reaches.
+/// They are several times slower.
 const COVERAGE: &str = "NESTWALK_COVERAGE";
 
 fn coverage() -> bool {
     env::var(COVERAGE).is_ok_and(|value| value == "1")
 }
 
-/// A copy of the RTL with a cover statement before each `return`. Verilator counts a block at its end, which a return never
-/// reaches; `nestwalk cover` takes the statement's count for it. Lines stay where they are.
+/// Returns a copy of the RTL with a cover statement before each `return`. Verilator counts a block
+/// at its end, which a return never reaches; `nestwalk cover` uses the count of the statement for
+/// it. Line numbers do not change.
 fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
     let copy = out.join("sources");
     if copy.exists() {
@@ -336,7 +338,8 @@ fn sources_to_count(root: &Path, out: &Path) -> Result<PathBuf> {
         for entry in fs::read_dir(root.join(folder))? {
             let path = entry?.path();
             let name = file_name(&path).into_owned();
-            // The package's functions are evaluated at elaboration, where there is no such statement.
+            // The package's functions are evaluated at elaboration, where cover statements do not
+            // exist.
             if path.is_file()
                 && folder == "rtl"
                 && name.ends_with(".sv")
@@ -388,7 +391,8 @@ fn cover_returns(text: &str) -> String {
     out
 }
 
-/// The devices to compile in: those that are asked for, else the default device of each format.
+/// Returns the devices to compile in: those that are requested, or the default device of each
+/// format.
 fn variants_to_build() -> Result<Vec<Variant>> {
     let names = |variable| {
         let list = env::var(variable).unwrap_or_default();
@@ -446,12 +450,12 @@ fn variants_inc(devices: &[Model]) -> String {
     text
 }
 
-/// A library that Verilator's writer of waves needs. Its -sys crate builds it, and says where.
+/// A library that Verilator's wave writer needs. Its -sys crate builds it, and exports its place.
 struct Library {
-    /// Variables of its crate: the include folder, and the folder that it has built in.
+    /// The variables of its crate: the include folder and the build folder.
     include: &'static str,
     root: &'static str,
-    /// The archive, below that folder.
+    /// The path of the archive below the build folder.
     archive: &'static str,
     headers: &'static [&'static str],
 }
@@ -481,8 +485,8 @@ impl Library {
     }
 }
 
-/// Rust code with the files that the program carries, so that it can compile devices where there is
-/// nothing but Verilator and a C++ compiler: pairs of a path and the contents.
+/// Returns Rust code with the files that the program carries, so that it can compile devices where
+/// only Verilator and a C++ compiler are installed: pairs of a path and the contents.
 fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     for entry in fs::read_dir(verilated_sources.join("rtl"))? {
@@ -496,7 +500,7 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
         "sim/tb_top.sv".to_owned(),
         verilated_sources.join("sim/tb_top.sv"),
     ));
-    // All headers but that of the bridge.
+    // All headers except the bridge's.
     for entry in fs::read_dir(root.join("sim"))? {
         let path = entry?.path();
         let name = file_name(&path).into_owned();
@@ -531,7 +535,7 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// A hash of the names and contents of what the devices are made of.
+/// Returns a hash of the names and contents of the files that the devices are made of.
 fn rtl_hash(root: &Path) -> Result<String> {
     let mut paths = vec![root.join("sim/tb_top.sv")];
     for entry in fs::read_dir(root.join("rtl"))? {
@@ -546,8 +550,9 @@ fn rtl_hash(root: &Path) -> Result<String> {
     Ok(fnv1a(bytes))
 }
 
-/// The commit that gave the RTL its present form; none outside a repository of the project's own, or if the RTL has been edited
-/// since. (It is the RTL's, not the last one at all: this script runs when the RTL changes, not after each commit.)
+/// Returns the last commit that changed the RTL; none outside the project's own repository, or if
+/// the RTL has been edited since. It is not the last commit of all, because this script runs only
+/// when the RTL changes.
 fn rtl_commit(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| -> Option<String> {
         let output = Command::new("git")

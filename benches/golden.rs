@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Benchmark of the golden model on RISC-V: walks per second. It is the cost of the checks' own
-//! walks.
+//! Benchmark of the golden model on RISC-V: walks per second. The checks make these walks, so this
+//! is a part of their cost.
 //!
 //! Every walk reads all entries of both stages. Figures are medians over rounds. With files of
 //! vectors as arguments, the figures of their walks follow.
@@ -22,7 +22,7 @@ use nestwalk::mmu::{Access, Context, Query, Rights, Stage, StageControl};
 use nestwalk::vectors::Vectors;
 use nestwalk::vectors::judge::Words;
 
-/// Walks a second of the golden model.
+/// Walks per second of the golden model.
 #[derive(Parser)]
 struct Args {
     /// Rounds of each figure.
@@ -30,7 +30,7 @@ struct Args {
     rounds: usize,
     /// Files of translation vectors to walk too.
     files: Vec<String>,
-    /// Given by cargo.
+    /// An option that cargo passes.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -56,7 +56,7 @@ impl Tables {
         at
     }
 
-    /// Maps a page. `made` is called with every new table on the way.
+    /// Maps a page. `made` is called with every new table on the path to it.
     fn map(&mut self, root: u64, levels: u8, address: u64, leaf: Entry) -> Vec<u64> {
         let geometry = self.format.geometry();
         let mut table = root;
@@ -77,8 +77,8 @@ impl Tables {
     }
 }
 
-/// A guest under a host that maps the gPAs in use to the same hPAs. Without levels in the host
-/// there is a single stage.
+/// Returns a guest under a host that maps the gPAs in use to the same hPAs. Without levels in the
+/// host there is a single stage.
 fn world(format: Format, guest_levels: u8, host_levels: u8) -> (HostMemory, Vec<Query>) {
     let mut tables = Tables {
         format,
@@ -130,7 +130,7 @@ fn world(format: Format, guest_levels: u8, host_levels: u8) -> (HostMemory, Vec<
     (tables.memory, queries)
 }
 
-/// Walks a second: the median over rounds.
+/// Walks per second: the median over rounds.
 fn measure(rounds: usize, mut walk_all: impl FnMut() -> u64) -> f64 {
     let mut rates: Vec<f64> = (0..rounds.max(1))
         .map(|_| {

@@ -79,7 +79,8 @@ public:
                 if (at.fault) return at;
                 const Answer found = host(at.address, access_load, query);
                 if (found.fault) return found;
-                const Answer next = follow(found.address, query.gva, level, query.access, query.rights);
+                const Answer next =
+                    follow(found.address, query.gva, level, query.access, query.rights);
                 if (next.fault) return next;
                 table = next.address;
             }
@@ -104,7 +105,8 @@ private:
 
     static Answer entry_address(std::uint64_t table, std::uint64_t address, unsigned level) {
         const std::uint64_t index =
-            (address >> (Geometry::offset_width + level * Geometry::index_width)) & ones(Geometry::index_width);
+            (address >> (Geometry::offset_width + level * Geometry::index_width))
+            & ones(Geometry::index_width);
         const std::uint64_t at = table + 4 * index;
         if (at % 4 != 0) return {at, fault_misaligned};
         if (at > ones(Geometry::address_width)) return {at, fault_width};
@@ -133,7 +135,7 @@ public:
     HarnessOf(rust::Slice<const HarnessWord> words, rust::Slice<const HarnessQuery> queries,
               std::uint32_t latency)
         : memory_(words), queries_(queries.begin(), queries.end()), latency_(latency) {
-        // The very first evaluation with the clock high would not be a rising edge.
+        // A first evaluation with the clock high would not be a rising edge.
         model_.clk_i = 0;
         model_.rst_ni = 0;
         model_.eval();
@@ -161,7 +163,7 @@ public:
         m.rsp_ready_i = 1;
         m.mem_req_ready_i = 1;
         m.mem_rsp_error_i = 0;
-        // The host's table is always on; the rest of a context is RISC-V's.
+        // The host table is always on; the other fields of a context are for RISC-V.
         m.req_virt_i = 1;
         m.req_host_levels_i = levels;
         m.req_user_i = 0;
@@ -211,8 +213,10 @@ public:
                 --reply_count;
             }
             if (m.mem_req_valid_o) {
-                if (reply_count == reads_in_flight) throw std::runtime_error("more reads than walks");
-                if (m.mem_req_update_o) throw std::runtime_error("an update, where there are none");
+                if (reply_count == reads_in_flight)
+                    throw std::runtime_error("more reads than walks");
+                if (m.mem_req_update_o)
+                    throw std::runtime_error("an update in a format without updates");
                 const std::uint64_t at = m.mem_req_hpa_o;
                 const bool error = at % 4 != 0 || !memory_.has(at);
                 replies[(first_reply + reply_count++) % reads_in_flight] = {
@@ -273,11 +277,13 @@ private:
         model_.rst_ni = 1;
     }
 
-    void check(const Golden<Geometry>& golden, const HarnessQuery& query, std::uint32_t number) const {
+    void check(const Golden<Geometry>& golden, const HarnessQuery& query,
+               std::uint32_t number) const {
         const Answer expected = golden.translate(query);
         const bool right = model_.rsp_fault_kind_o == expected.fault
                            && (expected.fault || model_.rsp_hpa_o == expected.address);
-        if (!right) throw std::runtime_error("query " + std::to_string(number) + " has a wrong answer");
+        if (!right)
+            throw std::runtime_error("query " + std::to_string(number) + " has a wrong response");
     }
 
     Memory memory_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The yardstick of `cargo bench`: a bench over the Verilated model as one writes it by hand in C++.
+// The reference of `cargo bench`: a hand-written C++ testbench over the Verilated model.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,15 @@ class Harness {
 public:
     virtual ~Harness() = default;
 
-    // Asks every query, from the reset state on, and checks every answer. Virtual, but called once for a whole run:
-    // a run knows its model at compile time.
-    // Throws std::runtime_error at the first wrong answer.
+    // Runs every query, from the reset state on, and checks every response. The call is virtual,
+    // but a whole run is one call, whose model is known at compile time. Throws std::runtime_error
+    // at the first wrong response.
     virtual HarnessFigures run() = 0;
 };
 
-// `format` names a device variant. A word of memory that is not given is 0; past the last one given there is no memory.
-// Every read takes `latency` cycles, 1 or more.
-// Throws std::invalid_argument if there is no such variant, or for no words.
+// `format` names a device variant. Words of memory that are not given are 0; memory ends after the
+// last word given. Every read takes `latency` cycles, 1 or more. Throws std::invalid_argument if
+// there is no such variant, or if `words` is empty.
 std::unique_ptr<Harness> make_harness(rust::Str format, rust::Slice<const HarnessWord> words,
                                       rust::Slice<const HarnessQuery> queries,
                                       std::uint32_t latency);

@@ -11,7 +11,7 @@ pub mod ffi {
         word: u32,
     }
 
-    /// A translation that is wanted.
+    /// A request for a translation.
     struct HarnessQuery {
         gva: u64,
         guest_root: u64,

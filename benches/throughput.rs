@@ -35,13 +35,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const VMS: u64 = 4;
 const PROCESSES: u64 = 4;
-/// Tables that a VM's host table, and a process's guest table, may have.
+/// The largest number of tables of a VM's host table, and of a process's guest table.
 const TABLES: u64 = 8;
 /// The address of the first table: as in the handout, not a multiple of the table's size.
 const FIRST_TABLE: u64 = 8;
-/// Pages of a process, if the format has as many.
+/// The number of pages of a process, if the format has as many.
 const PAGES: u64 = 64;
-/// Pages used last, of which a workload with hits uses one again.
+/// The number of pages used last, of which a workload with hits uses one again.
 const RECENT: usize = 8;
 
 /// Translations per second of the testbench, next to a hand-written C++ harness.
@@ -53,10 +53,10 @@ struct Options {
     /// Translations in a turn.
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u64).range(1..))]
     translations: u64,
-    /// A few short turns: whether it works, not how fast it is.
+    /// Run a few short turns, to test the benchmark and not to measure.
     #[arg(long)]
     quick: bool,
-    /// Given by `cargo bench`.
+    /// An option that `cargo bench` passes.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -105,11 +105,11 @@ fn measure(options: &Options) -> Result<()> {
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "{translations} translations in a turn, {rounds} turns of each, medians; {cores} cores.\n\
-         C++ checks the address or the fault kind of every answer against its own walk of both tables.\n\
-         Rust checks all that `nestwalk fuzz` does: every read of every walk, every field of every answer, hits,\n\
-         fills, shared walks and port rules.\n\
-         In every turn the two must agree in cycles, hits and reads.\n"
+        "{translations} translations in a turn, {rounds} turns of each side, medians; {cores} cores.\n\
+         C++ checks the address or the fault kind of every response against its own walk of both\n\
+         tables. Rust checks everything that `nestwalk fuzz` checks: every read of every walk, every\n\
+         field of every response, hits, fills, coalesced requests and port rules.\n\
+         In every turn both must have the same cycles, hits and reads.\n"
     );
 
     let mut one = table(&[
@@ -204,7 +204,7 @@ impl Measured {
     }
 }
 
-/// `n` in the median of the times, a second.
+/// Returns `n` divided by the median of the times, per second.
 fn rate(n: u64, times: &[Duration]) -> f64 {
     let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
     n as f64 / quantile(&seconds, 0.5)
@@ -226,7 +226,7 @@ fn geometric_mean(values: &[f64]) -> f64 {
     (values.iter().map(|value| value.ln()).sum::<f64>() / values.len() as f64).exp()
 }
 
-/// A quantile of values that there are.
+/// Returns a quantile of values. There must be at least one.
 fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -247,7 +247,7 @@ impl Workload {
         let second = self.scenario(2, translations)?;
         let mut harness = make_harness_for(&first, self.latency)?;
         let mut devices = (Devices::make(&first)?, Devices::make(&second)?);
-        // A turn of each that does not count: caches, branch predictors, first allocations.
+        // One turn of each side is not measured: caches, branch predictors, first allocations.
         let (_, stats) = run_rust(&mut devices.0, &first)?;
         run_rust(&mut devices.1, &second)?;
         run_cpp(&mut harness, &stats)?;
@@ -286,8 +286,8 @@ impl Workload {
         Ok(measured)
     }
 
-    /// The workload as a scenario: accesses of several processes in several VMs. None of them
-    /// faults.
+    /// Returns the workload as a scenario: accesses of several processes in several VMs. None of
+    /// them faults.
     fn scenario(&self, seed: u64, translations: u64) -> Result<Scenario> {
         let mut draw = Draw(Xoshiro256PlusPlus::seed_from_u64(seed));
         let world = World::new(self.format, &mut draw)?;
@@ -356,7 +356,7 @@ fn run_cpp(harness: &mut cxx::UniquePtr<Harness>, stats: &Stats) -> Result<Durat
         reads: stats.reads,
     };
     if figures != expected {
-        return Err(format!("C++ came to {figures:?}, Rust to {expected:?}").into());
+        return Err(format!("C++ has {figures:?}, Rust has {expected:?}").into());
     }
     Ok(time)
 }
@@ -419,12 +419,12 @@ fn make_harness_for(scenario: &Scenario, latency: u32) -> Result<cxx::UniquePtr<
 struct Draw(Xoshiro256PlusPlus);
 
 impl Draw {
-    /// A number in `0..n`.
+    /// Returns a number in `0..n`.
     fn below(&mut self, n: u64) -> u64 {
         self.0.random_range(0..n)
     }
 
-    /// `n` different numbers in `0..of`, or all if there are fewer.
+    /// Returns `n` different numbers in `0..of`, or all if there are fewer.
     fn some(&mut self, n: u64, of: u64) -> Vec<u64> {
         if of <= n {
             return (0..of).collect();
@@ -439,7 +439,7 @@ impl Draw {
         some
     }
 
-    /// Page numbers below few tables of the root's.
+    /// Returns page numbers that need only a few tables below the root.
     fn pages(&mut self, format: Format) -> Vec<u64> {
         let entries = format.geometry().table_entries();
         let upper = self.some(4, entries);
@@ -512,7 +512,7 @@ impl World {
                 contexts.push(NamedContext {
                     name: format!("vm{vm}-process{process}"),
                     context: Context {
-                        // Both modes: status bits looked at, and not.
+                        // Both modes: with status bits, and without.
                         rights: process.is_multiple_of(2),
                         asid: process as u16,
                         vmid: vm as u16,

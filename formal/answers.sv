@@ -165,7 +165,7 @@ module answers
         && r.fault == '0 && r.trap == '0 && !r.replay;
   endfunction
 
-  // Nothing but whose it is.
+  // All fields of a replay but id and gVA are zero.
   function automatic logic is_replay(rsp_t r);
     return r.replay && !r.hit && r.gpa == '0 && r.hpa == '0 && r.page_size == '0
         && r.attributes == '0
@@ -187,15 +187,16 @@ module answers
 
   always_comb begin : p_answers
     if (rst_ni && walked_q) begin
-      // 5.11 A walk's answer is in the response register in the next cycle, and is no hit.
+      // 5.11 The response of a walk is in the response register in the next cycle, and is not a
+      // hit.
       Walked_A: assert (rsp_valid && !rsp.hit
                         && vpn_t'(rsp.gva >> Cfg.OffsetWidth)
                             == vpn_t'(walk_q.query.gva >> Cfg.OffsetWidth));
-      // 5.12 Without a fault it says the translation that the walk has found, at the request's own
-      // offset.
+      // 5.12 Without a fault, the response is the translation that the walk has found, at the
+      // request's own offset.
       if (none) WalkedPage_A: assert (is_page(rsp, found_q.translation));
-      // 5.13 A fault says kind, stage and level; of the host stage also what the gPA was
-      // translated for, and the gPA, to the byte: of the data at the request's own offset.
+      // 5.13 A fault has kind, stage and level; in the host stage also the purpose of the gPA, and
+      // the gPA to the byte: for the data at the request's own offset.
       if (!none && !over) begin
         WalkedFault_A: assert (!rsp.replay && rsp.fault.kind == walk_q.fault
                                && rsp.fault.stage == walk_q.stage
@@ -207,24 +208,23 @@ module answers
                                : data ? ((walk_q.gpa >> Cfg.OffsetWidth) << Cfg.OffsetWidth)
                                         + gpa_t'(offset_t'(rsp.gva))
                                : walk_q.gpa));
-        // 5.14 On RISC-V it says what the trap registers get; else that is 0.
+        // 5.14 On RISC-V a fault has the values of the trap registers; else these fields are 0.
         WalkedTrap_A:  assert (Riscv ? is_trap(rsp.trap, rsp.fault, rsp.gpa, walk_q.query)
                                : rsp.trap == '0);
       end
-      // 5.19 The response to a walk that a fence has overtaken before it ended is a replay, and a
-      // replay says nothing else.
+      // 5.19 The response to a walk that a fence overtook before its end is a replay, and all other
+      // fields of a replay are 0.
       WalkedOver_A:  assert (!over || is_replay(rsp));
       WalkedOver_C:  cover (over && rsp.gva != '0);
       WalkedFault_C: cover (!none && host && data && rsp.gpa != walk_q.gpa);
     end
     if (rst_ni && hit_q) begin
-      // 5.15 A hit's answer is in the response register in the next cycle, to the very gVA.
+      // 5.15 The response of a hit is in the response register in the next cycle, for the same gVA.
       Hit_A: assert (rsp_valid && rsp.hit && rsp.gva == query_q.gva);
-      // 5.16 On RISC-V a hit is an entry that permits the access as it is made now, and is dirty
-      // for a store.
+      // 5.16 On RISC-V an entry that hits permits the access, and is dirty for a store.
       HitPermits_A: assert (!Riscv || riscv_permits(perms_q, query_q));
-      // 5.17 It says the entry's translation. In rights mode of the handout's formats it is a
-      // fault where a leaf denies the access, the guest's first, as a walk would say it.
+      // 5.17 The response of a hit is the entry's translation. In rights mode of the handout's
+      // formats it is a fault if a leaf denies the access, the guest leaf first, as for a walk.
       if (!guest_denies && !host_denies) HitPage_A: assert (is_page(rsp, translation_q));
       if (guest_denies || host_denies) begin
         HitFault_A: assert (rsp.fault.kind == FaultPermission && rsp.fault.level == '0
@@ -237,12 +237,12 @@ module answers
       end
       HitPage_C: cover (rsp.fault.kind == FaultNone && rsp.hpa != '0);
     end
-    // 5.20 So is that to a held request that a fence has overtaken.
+    // 5.20 The response to a held request that a fence has overtaken is a replay too.
     if (rst_ni && replayed_q) begin
       HeldOver_A: assert (rsp_valid && is_replay(rsp) && rsp.id == held_id_q);
       HeldOver_C: cover (rsp.gva != '0);
     end
-    // 5.18 On RISC-V an entry that would permit the access is a hit.
+    // 5.18 On RISC-V an entry that permits the access hits.
     if (rst_ni && u_dut.lookup_valid && u_dut.found && Riscv) begin
       HitTaken_A: assert (u_dut.u_tlb.use_i == riscv_permits(u_dut.perms, u_dut.lookup.query));
     end

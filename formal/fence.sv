@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nothing outlives its fence: after the handshake of a fence no read and no update is granted that
-// follows from an entry that the fence invalidates. This holds for nested_mmu with any page-walk
+// Nothing outlives its fence: after the handshake of a fence, no read and no update is granted that
+// depends on an entry that the fence invalidates. This holds for nested_mmu with any page-walk
 // caches, second-level TLB and read bypass.
 //
-// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every
-// id, and for every slot. Memory may keep anything waiting for any time and answer with any words.
-// Written from docs/ports.md, "Fence".
+// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every id,
+// and for every slot. Memory may stall any request for any time and return any words. Written from
+// docs/ports.md, "Fence".
 
 `include "nested_mmu_types.svh"
 
@@ -124,7 +124,7 @@ module fence
         && (!scope.use_vmid || !tag.virt || scope.vmid == tag.vmid);
   endfunction
 
-  // For each slot: the request that its walk was started for, whether a read or an update is in
+  // For each slot: the request for which its walk was started, whether a read or an update is in
   // flight, and whether a fence has matched the walk.
   logic [WalkSlots-1:0] in_flight_q, overtaken_q;
   query_t query_q [WalkSlots];
@@ -149,7 +149,7 @@ module fence
     end
   end
 
-  // The request that was accepted last, which may be held until it has found its place, and
+  // The request that was accepted last, which may be held until it has a walk or a response, and
   // whether a fence has matched it since.
   req_t accepted_q;
   logic accepted_overtaken_q;
@@ -163,7 +163,7 @@ module fence
     end
   end
 
-  // The watched id's request, and the same of it.
+  // The request of the watched id, with the same facts.
   logic   pending_q, watched_overtaken_q;
   query_t watched_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_pending
@@ -208,22 +208,22 @@ module fence
       // 11.1 After the handshake of a fence no read and no update of a walk that it matches is
       // offered, so none is granted.
       NoReadAfterFence_A: assert (!mem_req_valid || !overtaken_q[mem_req.id]);
-      // 11.2 A request that was accepted before the fence, and had no walk by then, gets none.
+      // 11.2 A request that was accepted before the fence, and had no walk then, gets none.
       NoWalkAfterFence_A: assert (!happens.miss_valid || accepts || !accepted_overtaken_q);
-      // 11.3 A fence waits only while memory keeps a read or an update waiting, of a walk that the
-      // fence matches; and for one only: in the cycle of that grant it is accepted.
+      // 11.3 A fence waits only while memory stalls a read or an update of a walk that the fence
+      // matches, and for only one of them: it is accepted in the cycle of that grant.
       FenceWaits_A:       assert (fence_ready || !fence_valid_i
                                   || (mem_req_valid && !mem_req_ready_i
                                       && is_matched(fence_i.scope, query_q[mem_req.id].ctx.tag)));
       FenceOnce_A:        assert (!(fence_waits_q && !fence_ready)
                                   || (mem_waits_q && mem_req.id == mem_q.id));
-      // 11.4 A request on the memory port stays as it is until it is granted, whatever fences
-      // come.
+      // 11.4 A request on the memory port does not change until it is granted, also if a fence
+      // arrives.
       OfferStays_A:       assert (!mem_waits_q
                                   || (mem_req_valid && mem_req.id == mem_q.id
                                       && mem_req.hpa == mem_q.hpa
                                                    && mem_req.update == mem_q.update));
-      // 11.5 Only a request that a fence has matched since it was accepted gets a replay.
+      // 11.5 A request gets a replay only if a fence has matched it since it was accepted.
       ReplayedOnly_A:     assert (!(offered && pending_q && rsp.replay) || watched_overtaken_q);
 
       FenceWaits_C:  cover (fence_waits_q && fences);
@@ -242,17 +242,17 @@ module fence
 
     always_comb begin : p_slot
       if (rst_ni) begin
-        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if
-        // that, and is over; nothing else ends without a result. A slot that waits for memory has
-        // asked; a walk in flight is of the request it was started for.
+        // 11.6 (helper) A walk that a fence has overtaken waits only for its read or update in
+        // flight, and ends then; no other walk ends without a result. A slot that waits for memory
+        // has sent a request; a walk in flight belongs to the request for which it was started.
         Over_A:     assert (state == SlotIdle || !is_over || (overtaken_q[i] && state != SlotRead));
         GoesOn_A:   assert (!(state inside {SlotRead, SlotWait}) || is_over == overtaken_q[i]);
         InFlight_A: assert (in_flight_q[i] == (state == SlotWait));
         Space_A:    assert (state == SlotIdle
                             || u_dut.u_walks.walk_q[i].query.ctx.tag == query_q[i].ctx.tag);
-        // The handout's formats have no update.
+        // The handout's formats have no updates.
         NoUpdate_A: assert (state == SlotIdle || Riscv || !u_dut.u_walks.walk_q[i].update);
-        // 11.7 (helper) A walk that may still be shared has been overtaken by none.
+        // 11.7 (helper) No fence has overtaken a walk that may still be shared.
         Shared_A:   assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
       end
     end
@@ -260,8 +260,8 @@ module fence
 
   for (genvar k = 0; k < MissEntries; k++) begin : gen_miss
     always_comb begin : p_miss
-      // 11.8 (helper) The watched request waits for a walk of its own address space, which no
-      // fence had overtaken before.
+      // 11.8 (helper) The watched request waits for a walk of its own address space, which no fence
+      // had overtaken before.
       if (rst_ni && waits[k]) begin
         InUse_A:  assert (32'(u_dut.u_misses.slot_q[k]) < WalkSlots
                           && u_dut.u_walks.state_q[u_dut.u_misses.slot_q[k]] != SlotIdle);
@@ -273,8 +273,8 @@ module fence
 
   always_comb begin : p_helpers
     if (rst_ni) begin
-      // 11.9 (helper) What is held is the request that was accepted last; a choice that waits is
-      // one that may be made; the watched request is in one place.
+      // 11.9 (helper) The held request is the request that was accepted last; a request that waits
+      // on the memory port is a legal one; the watched request is in one place.
       HeldIsLast_A: assert (!u_dut.retry_valid_q
                             || (u_dut.retry_q.id == accepted_q.id
                                 && u_dut.retry_q.query == accepted_q.query
@@ -293,7 +293,7 @@ module fence
     end
   end
 
-  // 11.10 (helper) A slot is in use as long as somebody waits for its walk.
+  // 11.10 (helper) A slot is in use as long as a request waits for its walk.
   for (genvar i = 0; i < WalkSlots; i++) begin : gen_use
     logic has_waiter;
     always_comb begin : p_use

@@ -2,11 +2,11 @@
 // nested_mmu as a whole: the rules of its ports, fills and reads, and one response for each
 // request.
 //
-// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every
-// id, and for every slot. Requests with other ids may do as they like. With `Fair` the memory and
-// whoever takes the answers make progress, and there is a bound on the time that a response takes.
+// Proved for one request id that never changes and is otherwise free (watch_id_i), so for every id,
+// and for every slot. Requests with other ids are free. With `Fair`, memory and the requester make
+// progress, and there is a bound on the time that a response takes.
 //
-// Properties about what is inside, marked as helpers, are what makes the others inductive.
+// Properties marked as helpers describe the inside of the design. They make the others inductive.
 
 `include "nested_mmu_types.svh"
 
@@ -111,7 +111,7 @@ module mmu
   assign grants  = mem_req_valid && mem_req_ready_i;
   assign serves  = mem_rsp_valid_i && mem_rsp_ready;
 
-  // The request that was accepted last: it may be held until it has found its place.
+  // The request that was accepted last. It may be held until it has a walk or a response.
   req_t accepted_q;
   query_t given;
   always_ff @(posedge clk_i) begin : p_accepted
@@ -119,7 +119,7 @@ module mmu
   end
   assign given = accepts ? req_i.query : accepted_q.query;
 
-  // The watched id's request.
+  // The request of the watched id.
   logic   pending_q;
   query_t watched_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_watched
@@ -137,8 +137,8 @@ module mmu
         && (!scope.use_vmid || !tag.virt || scope.vmid == tag.vmid);
   endfunction
 
-  // For each slot's walk: the request that it was started for, its reads and updates, and whether a
-  // fence has matched it.
+  // For the walk of each slot: the request for which it was started, its reads and updates, and
+  // whether a fence has matched it.
   logic [WalkSlots-1:0] in_flight_q, overtaken_q, lost_q, update_q;
   query_t query_q   [WalkSlots];
   count_t reads_q   [WalkSlots];
@@ -176,7 +176,7 @@ module mmu
     end
   end
 
-  // A request that may be made, in walk_facts' words.
+  // A legal request, as walk_facts defines it.
   walk_t asked;
   logic  legal;
   always_comb begin : p_asked
@@ -220,7 +220,7 @@ module mmu
     assume (!req_waits_q || (req_valid_i && req_i == req_q));
     assume (!fence_waits_q || (fence_valid_i && fence_i == waiting_fence_q));
     assume (!(req_valid_i && req_i.id == watch_id_i && pending_q));
-    // Data come for what was asked only.
+    // Memory returns data only for reads and updates in flight.
     assume (!mem_rsp_valid_i || (32'(mem_rsp_i.id) < WalkSlots && in_flight_q[mem_rsp_i.id]));
     assume (Riscv || fence_i.scope.virt);
   end
@@ -231,30 +231,30 @@ module mmu
 
   always_comb begin : p_ports
     if (rst_ni) begin
-      // 1.1 A response that is offered stays as it is until it is accepted.
+      // 1.1 A response that is offered does not change until it is accepted.
       ResponseStays_A: assert (!rsp_waits_q || (rsp_valid && rsp == rsp_q));
-      // 1.2 So does a read or an update.
+      // 1.2 Nor does a read or an update.
       RequestStays_A:  assert (!mem_waits_q || (mem_req_valid && mem_req == mem_q));
-      // 1.3 No request is accepted in the cycle of a fence's handshake, nor, while a fence waits,
-      // one that it matches. Data from memory are always taken.
+      // 1.3 No request is accepted in the cycle of a fence's handshake. While a fence waits, no
+      // request that it matches is accepted. Data from memory are always accepted.
       FenceAlone_A:    assert (!(fences && accepts));
       FenceFirst_A:    assert (!(fence_valid_i && accepts
                                  && is_matched(fence_i.scope, req_i.query.ctx.tag)));
       AlwaysReady_A:   assert (mem_rsp_ready);
-      // 1.10 A fence waits only while memory keeps a read or an update waiting, of a walk that the
-      // fence matches; and for one only: in the cycle of that grant it is accepted.
+      // 1.10 A fence waits only while memory stalls a read or an update of a walk that the fence
+      // matches, and for only one of them: it is accepted in the cycle of that grant.
       FenceWaits_A:    assert (fence_ready || (mem_req_valid && !mem_req_ready_i
                                                && is_matched(fence_i.scope,
                                                           query_q[mem_req.id].ctx.tag)));
       FenceOnce_A:     assert (!(fence_waits_q && !fence_ready)
                                || (mem_waits_q && mem_req.id == mem_q.id));
-      // 1.4 A slot has one read or update in flight, of an address that is a multiple of the
+      // 1.4 A slot has one read or update in flight, at an address that is a multiple of the
       // entry's size.
       OneInFlight_A:   assert (!mem_req_valid
                                || (32'(mem_req.id) < WalkSlots && !in_flight_q[mem_req.id]));
       Aligned_A:       assert (!mem_req_valid || 32'(mem_req.hpa) % (Cfg.PteWidth / 8) == 0);
-      // 1.5 An update sets bits of the word that it expects, and clears none; the handout's
-      // formats make none.
+      // 1.5 An update sets bits of the word that it expects, and clears none. The handout's formats
+      // have no updates.
       UpdateSets_A:    assert (!(mem_req_valid && mem_req.update)
                                || (Riscv && (mem_req.expected & ~mem_req.updated) == '0
                                    && mem_req.expected != mem_req.updated));
@@ -283,8 +283,8 @@ module mmu
 
   always_comb begin : p_fills
     if (rst_ni) begin
-      // 3.1 A walk that a fence has matched by V, ASID and VMID since it was started fills
-      // nothing, nor in the very cycle of the fence.
+      // 3.1 A walk that a fence has matched by V, ASID and VMID since its start does not fill the
+      // TLB, nor does it in the cycle of the fence.
       NoStaleFill_A: assert (!fills || (!overtaken_q[happens.done_slot]
                                         && !(fences
                                              && is_matched(fence_i.scope,
@@ -292,10 +292,10 @@ module mmu
       // 3.2 Such a walk is not shared any more.
       NoStaleShare_A: assert (!(happens.miss_valid && happens.miss_coalesced)
                               || !overtaken_q[happens.miss_slot]);
-      // 3.3 A fault fills nothing.
+      // 3.3 A fault does not fill the TLB.
       NoFaultFill_A: assert (!filled_q || (rsp_valid && !rsp.hit && rsp.fault == '0));
-      // 3.4 The TLB is filled when the event says so, with the space and page of the walk's
-      // request, and what tlb.sv assumes of its inputs holds.
+      // 3.4 The TLB is filled exactly if the event record reports it, with the address space and
+      // the page of the walk's request, and the assumptions of tlb.sv on its inputs hold.
       FillIsTold_A:  assert (u_dut.u_tlb.fill_valid_i == fills);
       FillKey_A:     assert (!fills || (u_dut.u_tlb.key_i.tag == query_q[happens.done_slot].ctx.tag
                                         && u_dut.u_tlb.key_i.vpn
@@ -307,8 +307,8 @@ module mmu
                                         && is_mapped(u_dut.u_tlb.key_i, u_dut.done_data)
                                         && (Riscv || (!u_dut.done_data.is_global
                                                           && u_dut.u_tlb.key_i.tag.virt))));
-      // 3.5 A shared walk is of the same context and page and, on RISC-V and in rights mode,
-      // access.
+      // 3.5 A shared walk has the same context and page as the request and, on RISC-V and in rights
+      // mode, the same access.
       SharesEqual_A: assert (!(happens.miss_valid && happens.miss_coalesced)
                              || is_equal(query_q[happens.miss_slot], given));
 
@@ -323,7 +323,7 @@ module mmu
   localparam type page_t = logic [63:0];
 
   // The addresses that a walk can translate. A gVA is signed, or a gPA if the guest stage is off. A
-  // gPA is the hPA if the host stage is off, and else no wider than that stage.
+  // gPA is an hPA if the host stage is off; otherwise it is no wider than that stage.
   function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
     page_t above_gva, above_gpa;
     above_gva = page_t'($signed(key.vpn) >>> (Cfg.GvaMapWidth - 1 - Cfg.OffsetWidth));
@@ -360,19 +360,20 @@ module mmu
 
   always_comb begin : p_answers
     if (rst_ni) begin
-      // 5.1 There is no response without a request, and none twice: what is answered is pending.
+      // 5.1 There is no response without a request, and no second response: its request is pending.
       Answered_A: assert (!offered || pending_q);
-      // 5.2 The response is to the request's own address, to the byte, and a fault's trap to its
-      // own access.
+      // 5.2 The response has the request's own address to the byte, and a fault has the trap of the
+      // request's own access.
       OwnAddress_A: assert (!given_out || rsp.gva == watched_q.gva);
       OwnTrap_A:    assert (!(given_out && Riscv && rsp.fault.kind != FaultNone)
                             || (rsp.trap.gva == watched_q.ctx.tag.virt
                                 && is_cause_of(rsp.trap.cause, watched_q.access)));
-      // 5.3 With a fault there is no translation; a hit on RISC-V has none.
+      // 5.3 A fault has no translation; a hit on RISC-V is not a fault.
       FaultOrPage_A: assert (!rsp_valid || rsp.fault.kind == FaultNone
                              || (rsp.hpa == '0 && rsp.page_size == '0 && rsp.attributes == '0));
       HitPermits_A:  assert (!(rsp_valid && rsp.hit && Riscv) || rsp.fault == '0);
-      // 5.4 A pending request is in one place: held, waiting for a walk, or answered. None is lost.
+      // 5.4 A pending request is in one place: held, waiting for a walk, or in the response
+      // register. None is lost.
       OnePlace_A: assert (32'(pending_q) == 32'($countones(waits)) + 32'(held) + 32'(offered));
 
       Answer_C: cover (answers && offered && !rsp.hit);
@@ -417,21 +418,21 @@ module mmu
 
     always_comb begin : p_slot
       if (rst_ni) begin
-        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more where it may update a
-        // guest leaf, and no more updates than walk_facts.sv says, as long as none of them finds
-        // another word.
+        // 4.4 A walk makes no more reads than (n+1)(m+1) - 1, and m more if it may update a guest
+        // leaf, and no more updates than walk_facts.sv states, unless an update finds another word.
         ReadsMost_A: assert (state == SlotIdle || lost_q[i]
                              || (reads_q[i] <= reads_most && updates_q[i] <= updates_most));
-        // 4.5 (helper) What has been asked and what is left is no more than that together.
+        // 4.5 (helper) The reads and updates made so far and those that are left are together no
+        // more than that.
         ReadsLeft_A: assert (state == SlotIdle || state == SlotDone || gone || lost_q[i]
                              || (reads_q[i] + reads_left
                                    <= reads_most + count_t'(state == SlotWait && !walk.update)
                                  && updates_q[i] + updates_left
                                    <= updates_most + count_t'(state == SlotWait && walk.update)));
-        // 5.5 (helper) A slot is in use exactly as long as somebody waits for its walk.
+        // 5.5 (helper) A slot is in use exactly as long as a request waits for its walk.
         InUse_A:     assert ((state != SlotIdle) == has_waiter);
-        // 1.6 (helper) A slot that waits for memory has asked; a walk in flight is of the request
-        // it was started for.
+        // 1.6 (helper) A slot that waits for memory has sent a request; a walk in flight belongs to
+        // the request for which it was started.
         InFlight_A:  assert (in_flight_q[i] == (state == SlotWait));
         Update_A:    assert (!in_flight_q[i]
                              || (update_q[i] == walk.update
@@ -444,16 +445,16 @@ module mmu
         SoundEnd_A:  assert (state != SlotDone || walk.fault != FaultNone || sound_end);
         Lacks_A:     assert (!(state inside {SlotRead, SlotWait}) || gone || !Riscv
                              || updates_lack(walk));
-        // 11.6 (helper) A walk that a fence has overtaken waits for what it has in flight, if
-        // that, and is over; one that had not ended by then has no result.
+        // 11.6 (helper) A walk that a fence has overtaken waits only for its read or update in
+        // flight, and ends then. If it had not ended before the fence, it has no result.
         Gone_A:      assert (!(state != SlotIdle && gone) || (overtaken_q[i] && state != SlotRead));
         GoesOn_A:    assert (!(state inside {SlotRead, SlotWait}) || gone == overtaken_q[i]);
-        // 3.7 (helper) A walk may fill until a fence matches it, and not after.
+        // 3.7 (helper) A walk may fill the TLB until a fence matches it, and not after.
         FillOk_A:    assert (state == SlotIdle || !u_dut.u_walks.fill_q[i] || !overtaken_q[i]);
         FillWill_A:  assert (!(state inside {SlotRead, SlotWait}) || u_dut.u_walks.fill_q[i]
                              || overtaken_q[i]);
-        // 3.6 A miss that is equal to a walk in flight, which no fence has matched, is not walked
-        // a second time.
+        // 3.6 A miss that is equal to a walk in flight, which no fence has matched, does not start
+        // a second walk.
         WalksOnce_A: assert (!(happens.miss_valid && !happens.miss_coalesced)
                              || !(state inside {SlotRead, SlotWait}) || overtaken_q[i]
                              || !is_equal(query_q[i], given));
@@ -467,8 +468,8 @@ module mmu
     end
   end
 
-  // A leaf that is to be updated lacks A, or D for a store at its stage: the guest leaf from the
-  // start of the host walk for its update, the host leaf from the start of its own update.
+  // A leaf whose update is next lacks A, or D for a store at its stage: the guest leaf from the
+  // start of the host walk for its update on, the host leaf from the start of its own update on.
   function automatic logic lacks(leaf_t leaf, logic store);
     return !leaf[$bits(leaf_t) > 6 ? 6 : 0] || (store && !leaf[$bits(leaf_t) > 7 ? 7 : 0]);
   endfunction
@@ -500,25 +501,25 @@ module mmu
   // Progress    //
   /////////////////
 
-  // With `Fair` answers, reads and updates wait a cycle at most, data come in one of the two
-  // cycles after the grant, no two fences come in succession, and updates find what they expect.
-  // The proof is a number of cycles that is left at most, made from where everything stands, which
-  // every cycle makes smaller.
+  // With `Fair`, responses, reads and updates wait for one cycle at most, data come in one of the
+  // two cycles after the grant, no two fences come in succession, and updates find the expected
+  // word. The proof computes the largest number of cycles that are left from the state of
+  // everything in flight, and shows that every cycle makes it smaller.
   localparam type cycles_t = logic [11:0];
 
-  // A read: everybody else's turn first, each 2 cycles at most, its own, and 2 for the data. A
-  // walk: its most reads and updates.
+  // The cycles of a read: one turn of each other slot, at most 2 cycles each, its own turn, and 2
+  // cycles for the data. The cycles of a walk: its largest number of reads and updates.
   localparam int unsigned ReadCycles  = 2 * WalkSlots + 2;
   localparam int unsigned MostLeft    = (Cfg.Levels + 1) ** 2 - 1 + (Riscv ? 2 * Cfg.Levels + 3
                                                                      : 0);
   localparam int unsigned WalkCycles  = ReadCycles * MostLeft;
-  // An completed walk: the held request that goes before it, then all that wait for it, 2 cycles
-  // each at most.
+  // The cycles of a completed walk: the held request that has priority, then all requests that wait
+  // for the walk, at most 2 cycles each.
   localparam int unsigned EndCycles   = 2 + 2 * MissEntries;
-  // Until a held request is accepted: every walk is over, and a fence has met it after each.
+  // The cycles until a held request is accepted: every walk ends, and a fence comes after each.
   localparam int unsigned RoomCycles  = 2 * WalkCycles + 2 * MissEntries + 2 * (WalkSlots + 1) + 4;
-  // Waiting for a walk, then for the completed walks before it; held; on the port, first behind
-  // who is held.
+  // The cycles of a request that waits for a walk, then for completed walks with priority; that is
+  // held; that is on the port, first behind the held request.
   localparam int unsigned EntryCycles = WalkCycles + WalkSlots * EndCycles + 2;
   localparam int unsigned HeldCycles  = RoomCycles + EntryCycles + 1;
   localparam int unsigned PortCycles  = 4 * MissEntries + 4 + HeldCycles + 1;
@@ -542,13 +543,13 @@ module mmu
       end
     end
 
-    // Until a slot's walk is over.
+    // The cycles until the walk of a slot ends.
     cycles_t walk_left [WalkSlots];
     for (genvar i = 0; i < WalkSlots; i++) begin : gen_walk_left
       logic    locked;
       cycles_t turn, left;
       assign locked = u_dut.u_walks.u_read.locked_q;
-      // Who comes before it at the memory port.
+      // The number of slots served before this one at the memory port.
       assign turn = (cycles_t'(i) + WalkSlots - cycles_t'(u_dut.u_walks.u_read.last_q)
                      - cycles_t'(!locked))
                     % WalkSlots;
@@ -564,9 +565,9 @@ module mmu
       end
     end
 
-    // Until there is room for whoever is held; until the response port is free for a lookup; until
-    // the completed walk whose turn it is has been answered in full, and then the walk that is
-    // waited for.
+    // The cycles until a held request has a place; until the response port is free for a lookup;
+    // until the completed walk whose turn it is has answered all its requests, and then the walk of
+    // the watched request.
     cycles_t waiting, walks, longest, room_left, look_left, turn_left, end_left, own_left, left;
     logic    own_done;
     always_comb begin : p_left
@@ -581,7 +582,7 @@ module mmu
         if (u_dut.u_misses.valid_q[k] && u_dut.u_misses.slot_q[k]
             == u_dut.done_slot) turn_left += 2;
       end
-      // Before the held request has been looked up nobody knows whether it joins that walk.
+      // Before the lookup of the held request it is not known whether the request joins that walk.
       if (!u_dut.walk_first) turn_left = EndCycles;
       for (int unsigned i = 0; i < WalkSlots; i++) begin
         if (u_dut.u_walks.state_q[i] != SlotIdle) walks += 1'b1;
@@ -595,7 +596,7 @@ module mmu
           end
         end
       end
-      // A fence stops it for two cycles at most: in the first the fence waits for memory, in the
+      // A fence stalls it for two cycles at most: in the first the fence waits for memory, in the
       // second it is accepted.
       look_left = rsp_valid ? 4 - cycles_t'(rsp_waits_q) : fence_q ? 1 : fence_waits_q ? 2 : 3;
       room_left = 2 * (longest + waiting + walks + cycles_t'(u_dut.slot_freed_q))
@@ -620,10 +621,10 @@ module mmu
       end
       assume (!(fence_q && fence_valid_i));
       if (rst_ni) begin
-        // 6.1 A request that is offered is answered within MostCycles, whatever else is asked
-        // meanwhile.
+        // 6.1 A request that is offered has its response within MostCycles, whatever other requests
+        // are made.
         Progress_A: assert (32'(waited_q) <= MostCycles);
-        // 6.2 (helper) With every cycle that it waits there are fewer left.
+        // 6.2 (helper) Each cycle that it waits makes the number of cycles left smaller.
         Left_A:     assert (!(pending_q || asks) || 32'(waited_q) + 32'(left) <= MostCycles);
         Waiting_A:  assert (!(waited_q != '0) || pending_q || asks);
         Stalls_A:   assert (mem_waits_q == u_dut.u_walks.u_read.locked_q
@@ -636,14 +637,14 @@ module mmu
 
   always_comb begin : p_helpers
     if (rst_ni) begin
-      // 5.7 (helper) What is held is the request that was accepted last; a response is to the
-      // watched request's access.
+      // 5.7 (helper) The held request is the request that was accepted last; a response has the
+      // access of the watched request.
       HeldIsTaken_A: assert (!u_dut.retry_valid_q || (u_dut.retry_q == accepted_q && held_legal));
       TakenLegal_A:  assert (!held || accepted_q.query == watched_q);
       OwnAccess_A:   assert (!given_out || !Riscv || rsp.replay
                              || (u_dut.rsp_q.access == watched_q.access
                                  && u_dut.rsp_q.virt == watched_q.ctx.tag.virt));
-      // 1.7 (helper) A choice that waits is one that may be made.
+      // 1.7 (helper) A request that waits on the memory port is a legal one.
       ReadLocked_A:  assert (!u_dut.u_walks.u_read.locked_q
                              || u_dut.u_walks.state_q[u_dut.u_walks.u_read.last_q] == SlotRead);
       DoneLocked_A:  assert (!u_dut.u_walks.u_done.locked_q

@@ -165,7 +165,7 @@ def jobs():
         )
 
 
-# Bugs of tests/mutants that the proofs must find, and the job that is to.
+# Bugs of tests/mutants that the proofs must find, with the job that must find them.
 MUTANTS = {
     "01-implicit-read-as-access": "step-handout",
     "09-guest-root-wraps": "step-handout",
@@ -218,7 +218,7 @@ MUTANTS = {
 
 
 def english(source):
-    """number -> text, and label -> number, of a file's asserts and covers."""
+    """Returns number -> text, and label -> number, of a file's asserts and covers."""
     texts, numbers = {}, {}
     number, in_comment = None, False
     for line in (ROOT / "formal" / source).read_text().splitlines():
@@ -236,11 +236,11 @@ def english(source):
 
 
 class Failure(Exception):
-    """A tool failed, which says nothing about the RTL."""
+    """The failure of a tool. It is not a result about the RTL."""
 
 
 def kill(group):
-    """Ends a tool with all that it has started; one that has just ended by itself is no error."""
+    """Ends a tool and all its processes. It is not an error if the tool has just ended."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -343,7 +343,7 @@ class Proof:
                 line for line in text.splitlines() if "error" in line.lower()
             ] or text.splitlines()[-1:]
             raise Failure(f"{job.name}: Yosys could not read it: {errors[0] if errors else code}")
-        # What the model has, by its own word: a configuration may leave properties out.
+        # The labels that the model itself lists: a configuration may leave properties out.
         model = (self.out / "model.smt2").read_text()
         labels = re.findall(r"^; yosys-smt2-(?:assert|cover) \d+ (?:\S*[.\]])?(\w+)", model, re.M)
         if unknown := [label for label in labels if label not in self.numbers]:
@@ -424,7 +424,7 @@ def short(text, width):
 
 
 def prove(chosen, rtl, out, workers, limit, show):
-    """Runs jobs side by side, and gives (job, rows, seconds, trace) in the order of the jobs."""
+    """Runs jobs in parallel, and yields (job, rows, seconds, trace) in the order of the jobs."""
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(Proof(job, rtl, out, limit).run) for job in chosen]
         try:
@@ -443,7 +443,7 @@ def prove(chosen, rtl, out, workers, limit, show):
 
 
 def table(results, as_json):
-    """Prints the table as results come; whether all is proved."""
+    """Prints the table as results come. Returns whether everything is proved."""
     good, total, listed = True, 0.0, []
     if not as_json:
         print(f"{'':6} {'property':76} {'configuration':34} {'method':22} {'result':12} CPU")
@@ -518,12 +518,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("job", nargs="*", help="jobs to run (default: all)")
     parser.add_argument("--list", action="store_true", help="list the jobs")
-    parser.add_argument("--quick", action="store_true", help="only what `make test` runs")
+    parser.add_argument("--quick", action="store_true", help="only the jobs of `make test`")
     parser.add_argument(
-        "--mutants", action="store_true", help="plant bugs, and look whether the proofs find them"
+        "--mutants", action="store_true", help="plant bugs, and check that the proofs find them"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="jobs side by side (default: CPUs)"
+        "--jobs", type=int, default=os.cpu_count() or 1, help="jobs in parallel (default: CPUs)"
     )
     parser.add_argument(
         "--limit",
@@ -531,10 +531,10 @@ def main():
         default=1800,
         help="seconds after which a run is given up (default 1800)",
     )
-    parser.add_argument("--json", action="store_true", help="the table as JSON")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
     options = parser.parse_args()
 
-    # Like an interrupt: nothing that was started is left behind.
+    # As for an interrupt, all processes that were started are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     known = {job.name: job for job in jobs()}

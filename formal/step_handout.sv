@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // walk_step_handout against docs/formats.md, for every entry and every state of a walk.
 //
-// Written from that page, as predicates over the raw bits of an entry; nothing is accepted from
-// the RTL but the types of its ports. An output is left open only where nobody looks at it: the
-// address of a walk that ends with a fault.
+// Written from that page, as predicates over the raw bits of an entry. Only the types of the ports
+// come from the RTL. One output is left open, because it is not used: the address of a walk that
+// ends with a fault.
 
 `include "nested_mmu_types.svh"
 
@@ -140,7 +140,7 @@ module step_handout
                                  || ((access inside {AccessFetch, AccessLoadExecute}) && pte[3]));
   assign passed    = !error_i && !invalid && !reserved && !forbidden;
 
-  // The entry that is read next, of the same table walk; a guest's one is a gPA.
+  // The entry that is read next, in the same stage. The address of a guest entry is a gPA.
   word_t       below, sought, host_root_entry;
   fault_kind_e below_fault, root_fault;
   assign below           = entry_at(pte, host ? gpa : gva, 1'b0);
@@ -155,9 +155,8 @@ module step_handout
 
   always_comb begin : p_step
     if (sound) begin
-      // 8.1 The first rule that is broken names the fault: memory, invalid, reserved, permission,
-      // then what is wrong with the address of the entry that would be read next: misaligned,
-      // width.
+      // 8.1 The first rule that is broken decides the fault: memory, invalid, reserved, permission,
+      // then the address of the entry that would be read next: misaligned, width.
       Fault_A: assert (next.fault == (error_i   ? FaultMemory
                                     : invalid   ? FaultInvalid
                                     : reserved  ? FaultReserved
@@ -165,15 +164,15 @@ module step_handout
                                     : seeks     ? root_fault
                                     : descends  ? below_fault
                                     :             FaultNone));
-      // 8.2 An entry's own fault says where the walk stood: stage, levels, gPA and purpose do not
-      // move.
+      // 8.2 The fault of an entry has the position of the walk: stage, levels, gPA and purpose do
+      // not change.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
                               && next.host_level == walk_i.host_level && next.gpa == walk_i.gpa
                               && next.purpose == walk_i.purpose);
       end
-      // 8.3 A pointer leads to the entry at pointer + index * 4 of L2, in the stage it is of; base
-      // and index are added.
+      // 8.3 A pointer leads to the entry at pointer + index * 4 of L2, in its own stage; base and
+      // index are added.
       if (descends && host) begin
         HostPointer_A: assert (next.stage == StageHost && next.host_level == '0
                                && next.gpa == walk_i.gpa
@@ -185,7 +184,7 @@ module step_handout
         GuestPointer_A: assert (next.guest_level == '0
                                 && (below_fault == FaultNone || next.stage == StageGuest));
       end
-      // 8.4 Each gPA, of a guest entry and of the data, is translated from the host's root.
+      // 8.4 Each gPA, of a guest entry and of the data, is translated from the host root.
       if (seeks) begin
         HostRoot_A: assert (next.stage == StageHost && next.host_level == 1'b1
                             && word_t'(next.gpa) == sought
@@ -193,8 +192,8 @@ module step_handout
                             && next.guest_level == '0
                             && (root_fault != FaultNone || word_t'(next.hpa) == host_root_entry));
       end
-      // 8.5 A host leaf gives the hPA of the guest's entry, which is read next, or of the data:
-      // the walk is done.
+      // 8.5 A host leaf gives the hPA of the guest entry, which is read next, or of the data: the
+      // walk is done.
       if (passed && host && leaf) begin
         HostLeaf_A: assert (word_t'(next.hpa) == page_of(pte) + offset_of(gpa)
                             && next.gpa == walk_i.gpa
@@ -202,21 +201,21 @@ module step_handout
                             && next.guest_level == walk_i.guest_level
                             && (data || next.stage == StageGuest));
       end
-      // 8.6 The walk keeps the request, and the rights of the leaf of each stage that the data
-      // goes through.
+      // 8.6 The walk keeps the request, and the rights of the leaf of each stage that translates
+      // the data.
       Kept_A: assert (next.query == walk_i.query && !(next.update && !walk_i.update));
       if (passed) begin
         Leaves_A: assert (next.guest_leaf == ((!host && leaf) ? pte[3:1] : walk_i.guest_leaf)
                           && next.host_leaf == ((host && leaf && data) ? pte[3:1]
                                                 : walk_i.host_leaf));
       end
-      // 8.7 A walk continues exactly if there is no fault and the data's gPA has not been
+      // 8.7 A walk continues exactly if there is no fault and the gPA of the data has not been
       // translated.
       Next_A:  assert (wants == ((next.fault != FaultNone) ? WalkFault
                                : (host && leaf && data)   ? WalkDone : WalkRead));
       // 8.8 The assumptions about a walk hold from its start on.
       Sound_A: assert (wants != WalkRead || next_sound);
-      // 4.2 With every read there are fewer to come.
+      // 4.2 Each read makes the number of reads that are left smaller.
       Reads_A: assert (wants != WalkRead || next_reads < reads);
 
       StepDone_C:     cover (wants == WalkDone);
@@ -243,8 +242,8 @@ module step_handout
 
   always_comb begin : p_start
     if (legal) begin
-      // 8.9 A walk starts with the gPA of the guest's root entry, or of the data where the guest's
-      // table is off; it is translated like every other.
+      // 8.9 A walk starts with the gPA of the guest's root entry, or of the data if the guest table
+      // is off; this gPA is translated like every other.
       StartFault_A: assert (start.fault == ((first_fault != FaultNone) ? first_fault
                                             : address_fault(start_entry)));
       if (guest_on) begin
@@ -257,19 +256,20 @@ module step_handout
                             && start.purpose == (guest_on ? PurposeRead : PurposeData)
                             && (start.fault != FaultNone || word_t'(start.hpa) == start_entry));
       end
-      // A guest's stage that is off permits everything.
+      // A guest stage that is off permits every access.
       StartKept_A: assert (start.query == q && !start.update
                            && (guest_on || start.guest_leaf == 3'b111));
       StartNext_A: assert (start_wants == ((start.fault != FaultNone) ? WalkFault : WalkRead)
                            && (start_wants != WalkRead || start_sound));
-      // 4.1 A walk starts with no more reads to come than (n+1)(m+1) - 1.
+      // 4.1 At its start a walk has no more than (n+1)(m+1) - 1 reads left.
       StartReads_A: assert (start_wants != WalkRead || start_reads <= reads_most);
 
       StartOff_C: cover (start_wants == WalkRead && !guest_on);
     end
   end
 
-  // 8.10 A walk that is done says both pages and what both leaves permit. No entry is ever updated.
+  // 8.10 The result of a walk has both pages and the rights of both leaves. No entry is ever
+  // updated.
   always_comb begin : p_end
     End_A: assert (found.translation.gppn == (walk_i.gpa >> PageLog2)
                    && found.translation.hppn == (walk_i.hpa >> PageLog2)

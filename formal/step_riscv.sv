@@ -2,12 +2,12 @@
 // walk_step_riscv against the privileged specification, for every entry and every state of a walk.
 //
 // Written from the specification ("Virtual Address Translation Process", "Svnapot", "Svpbmt",
-// "Svadu", "Two-Stage Address Translation") and docs/formats.md, as predicates over the raw bits
-// of an entry; nothing is accepted from the RTL but the types of its ports. An output is left open
-// only where nobody looks at it: the address of a walk that ends with a fault.
+// "Svadu", "Two-Stage Address Translation") and docs/formats.md, as predicates over the raw bits of
+// an entry. Only the types of the ports come from the RTL. One output is left open, because it is
+// not used: the address of a walk that ends with a fault.
 //
-// Assumed of a walk that takes a step is no more than walk_facts.sv says, and 7.9 shows that it
-// always holds.
+// A walk that takes a step is assumed to satisfy only walk_facts.sv. Property 7.9 shows that every
+// walk does.
 
 `include "nested_mmu_types.svh"
 
@@ -86,8 +86,8 @@ module step_riscv
     return Rv64 && pte[63];
   endfunction
 
-  // A leaf as a walk keeps it; without Svadu only the bits that its end asks for, from the highest
-  // on: N, PBMT, D, G, U, X, W, R.
+  // A leaf as a walk keeps it; without Svadu only the bits that the end of the walk uses, from the
+  // highest: N, PBMT, D, G, U, X, W, R.
   function automatic word_t leaf_word(leaf_t leaf);
     word_t word;
     if (Svadu) return word_t'(leaf);
@@ -112,7 +112,7 @@ module step_riscv
     return (word_t'(1) << (12 + level * VpnWidth)) - 1;
   endfunction
 
-  // log2 of the bytes of a leaf's page.
+  // log2 of the size in bytes of a leaf's page.
   function automatic int unsigned page_log2(word_t pte, int unsigned level);
     return napot_of(pte) ? 16 : 12 + level * VpnWidth;
   endfunction
@@ -122,14 +122,14 @@ module step_riscv
     return (va >> (12 + level * VpnWidth)) & ((word_t'(1) << VpnWidth) - 1);
   endfunction
 
-  // The address that a leaf gives: the page from the leaf, what is in the page from the address.
+  // The address that a leaf gives: the page of the leaf, with the offset of the address.
   function automatic word_t leaf_gives(word_t pte, int unsigned level, word_t va);
     word_t in_page;
     in_page = (word_t'(1) << page_log2(pte, level)) - 1;
     return ((ppn_of(pte) * 4096) & ~in_page) + (va & in_page);
   endfunction
 
-  // G-stage: the root table's index is two bits wider, and the table aligned to 16 KiB.
+  // G-stage: the index into the root table is two bits wider, and the table is aligned to 16 KiB.
   function automatic word_t host_root_entry(ctx_t ctx, word_t gpa);
     word_t index;
     index = (gpa >> (12 + (32'(ctx.tag.host_levels) - 1) * VpnWidth))
@@ -157,7 +157,7 @@ module step_riscv
     endcase
   endfunction
 
-  // Svadu: A is set, and D by a store.
+  // Svadu: A is set, and for a store also D.
   function automatic word_t touched(word_t pte, logic store);
     return pte | 64'h40 | (store ? 64'h80 : 64'h0);
   endfunction
@@ -219,7 +219,7 @@ module step_riscv
   assign mode        = walk_i.query.ctx.mode;
   assign host_levels = walk_i.query.ctx.tag.host_levels;
 
-  // The entry: what was read; or after a compare-and-swap what memory has now.
+  // The entry: the word that was read, or after a compare-and-swap the word that memory has now.
   word_t pte, kept;
   bits_t b;
   logic  pointer, mxr;
@@ -259,7 +259,7 @@ module step_riscv
   assign descends = passed && pointer;
   assign leads    = passed && !pointer && !untouched;
 
-  // A gPA that is to be translated next.
+  // The gPA that is translated next.
   logic     sought, host_off;
   word_t    sought_gpa;
   purpose_e sought_purpose;
@@ -283,7 +283,7 @@ module step_riscv
 
   always_comb begin : p_step
     if (sound) begin
-      // 7.1 An entry that memory cannot give is a memory fault, whatever was read.
+      // 7.1 A memory error at an entry is a memory fault, whatever the word is.
       MemoryFault_A: assert ((next.fault == FaultMemory) == (error_i || no_such_hpa));
       // 7.2 The first rule that an entry breaks decides the fault: invalid, reserved, pointer at
       // level 0, misaligned superpage, permission, accessed and dirty.
@@ -300,14 +300,15 @@ module step_riscv
                                == (!error_i && !invalid && !reserved && !dangling && !misaligned
                                    && !forbidden
                                    && untouched && !adue));
-      // 7.3 A gPA too wide for the host stage is a width fault of the host's root, before any read.
+      // 7.3 A gPA that is too wide for the host stage is a width fault of the host root, before any
+      // read.
       Width_A:         assert ((next.fault == FaultWidth) == too_wide);
       OtherFault_A:    assert (next.fault inside {FaultNone, FaultMemory, FaultWidth,
                                                   FaultReserved, FaultInvalid,
                                                   FaultPermission, FaultAccessedDirty, FaultPointer,
                                                   FaultMisaligned});
-      // 7.4 An entry's own fault says where the walk stood: its stage and guest level do not move,
-      // nor in the host stage the level, the gPA and what it was sought for.
+      // 7.4 The fault of an entry has the position of the walk: its stage and guest level do not
+      // change, nor in the host stage the level, the gPA and its purpose.
       if (!passed) begin
         FaultPlace_A: assert (next.stage == walk_i.stage && next.guest_level == walk_i.guest_level
                               && (!host || (next.host_level == walk_i.host_level
@@ -330,8 +331,8 @@ module step_riscv
                                 && word_t'(next.gpa) == sought_gpa
                                 && next.purpose == sought_purpose);
       end
-      // 7.6 Each gPA, of a guest entry, of its update and of the data, is translated from the
-      // host's root; with the host's stage off it is the hPA.
+      // 7.6 Each gPA, of a guest entry, of its update and of the data, is translated from the host
+      // root; with the host stage off it is the hPA.
       if (sought && !host_off) begin
         HostRoot_A: assert (next.stage == StageHost && 32'(next.host_level) == 32'(host_levels) - 1
                             && !next.update
@@ -343,8 +344,8 @@ module step_riscv
                            && next.update == (sought_purpose == PurposeUpdate)
                            && (no_such_hpa || word_t'(next.hpa) == sought_gpa));
       end
-      // 7.7 A host leaf that is lacking A or D is updated in place; else it gives the hPA of what
-      // its gPA was translated for, which is then read, updated, or the response.
+      // 7.7 A host leaf that lacks A or D is updated in place. Otherwise it gives the hPA of its
+      // gPA, at which the walk then reads or updates a guest entry, or which is the response.
       if (update && host) begin
         HostUpdate_A: assert (next.update && next.stage == StageHost && next.hpa == walk_i.hpa
                               && next.gpa == walk_i.gpa && next.purpose == walk_i.purpose
@@ -360,7 +361,7 @@ module step_riscv
                             && next.guest_level == walk_i.guest_level);
       end
       // 7.8 The walk keeps the request, the guest leaf, the leaf that was read last, as memory has
-      // them, and whether a pointer of the guest's was global.
+      // them, and whether a guest pointer was global.
       Kept_A: assert (next.query == walk_i.query);
       if (passed) begin
         Leaves_A: assert (((pointer && !host)
@@ -372,33 +373,33 @@ module step_riscv
       // 7.9 The assumptions about a walk hold from its start on.
       Sound_A:    assert (!goes_on || next_sound);
       SoundEnd_A: assert (wants != WalkDone || next_sound_end);
-      // 7.10 A walk continues exactly if there is no fault and the data's gPA has not been
+      // 7.10 A walk continues exactly if there is no fault and the gPA of the data has not been
       // translated.
       Next_A: assert (wants == ((next.fault != FaultNone)                          ? WalkFault
                               : next.update                                        ? WalkUpdate
                               : ((leads && host && walk_i.purpose == PurposeData)
                                  || (leads && !host && host_off))                  ? WalkDone
                               :                                                      WalkRead));
-      // 7.11 An update sets A, and D for a store, of the leaf that was read, and nothing else.
+      // 7.11 An update sets A, and for a store D, of the leaf that was read, and no other bit.
       if (walk_i.update) begin
         Update_A: assert (word_t'(expected) == kept && word_t'(updated) == touched(kept, store));
       end
 
-      // 4.2 With every read and every update there are fewer to come.
+      // 4.2 Each read and each update makes the number that is left smaller.
       if (!lost) begin
         Reads_A:   assert (!goes_on || next_reads + count_t'(!walk_i.update) <= reads);
         Updates_A: assert (!goes_on || next_updates + count_t'(walk_i.update) <= updates);
       end
-      // 4.3 An update that finds another word takes that word for the entry, so there may be more
-      // to come: of n guest levels over m, n(m+1) - 1 reads (m - 1 where there is no guest's
-      // stage), and n + 1 updates.
+      // 4.3 After an update that finds another word, that word is the entry, so more reads and
+      // updates may be left: for n guest levels over m host levels, n(m+1) - 1 reads (m - 1 without
+      // a guest stage), and n + 1 updates.
       if (lost) begin
         LostReads_A:   assert (!goes_on || next_reads <= reads + ((n != '0) ? n * (m + 1) - 1
                                                                   : m - 1));
         LostUpdates_A: assert (!goes_on || next_updates <= updates + n + 1);
       end
 
-      // A step of every kind is there.
+      // Each kind of step occurs.
       StepDescends_C: cover (descends && !host && wants == WalkRead);
       StepWide_C:     cover (next.fault == FaultWidth || !Rv64);
       StepUpdates_C:  cover (!Svadu || update && !host && wants == WalkRead);
@@ -428,12 +429,12 @@ module step_riscv
 
   always_comb begin : p_start
     if (legal) begin
-      // 7.12 A gVA that is not canonical is a width fault of the guest's root, before any read.
+      // 7.12 A gVA that is not canonical is a width fault of the guest root, before any read.
       Canonical_A: assert ((start.fault == FaultWidth && start.stage == StageGuest) == !canonical);
       if (guest_on) StartLevel_A: assert (32'(start.guest_level)
                                           == 32'(q.ctx.tag.guest_levels) - 1);
-      // 7.13 A walk starts with the gPA of the guest's root entry, or of the data where the guest
-      // stage is off; it is translated like every other.
+      // 7.13 A walk starts with the gPA of the guest's root entry, or of the data if the guest
+      // stage is off; this gPA is translated like every other.
       if (canonical) begin
         StartGpa_A:   assert (word_t'(start.gpa) == first_gpa
                               && start.purpose == (guest_on ? PurposeRead : PurposeData));
@@ -455,7 +456,7 @@ module step_riscv
       StartNext_A:  assert (start_wants == (start.fault != FaultNone ? WalkFault
                                           : (guest_on || host_on)   ? WalkRead : WalkDone));
       StartSound_A: assert (start_wants != WalkRead || start_sound);
-      // 4.1 A walk starts with no more reads and updates to come than the bound of walk_facts.sv.
+      // 4.1 At its start a walk has no more reads and updates left than the bound of walk_facts.sv.
       StartReads_A: assert (start_wants != WalkRead
                             || (start_reads <= reads_most && start_updates <= updates_most));
 
@@ -468,7 +469,7 @@ module step_riscv
   // A page-walk cache hit     //
   ///////////////////////////////
 
-  // The address's index into a table of a level that is not the host's root, as bytes.
+  // The index of the address into a table of a level, in bytes. The table is not the host root.
   function automatic word_t index_of(word_t address, level_t level);
     word_t vpn;
     vpn = address >> (12 + 32'(level) * VpnWidth);
@@ -486,7 +487,7 @@ module step_riscv
         && (pwc_hit_i.kind != PwcHost || walk_i.stage == StageHost)) begin
       // 7.15 After a page-walk cache hit the walk is at an entry of the table of the hit, at the
       // address's own index, or at the guest entry in its page; its request is the same. (9 shows
-      // that it was before the first entry of a stage, for the host stage.)
+      // that the walk was before the first entry of a stage, for the host stage.)
       PassKeeps_A:  assert (behind.query == walk_i.query && behind.purpose == walk_i.purpose
                             && !behind.update
                             && behind.guest_leaf == walk_i.guest_leaf
@@ -536,7 +537,7 @@ module step_riscv
   assign gb = bits_of(guest_leaf);
   assign hb = bits_of(host_leaf);
 
-  // A size as a thermometer says it.
+  // A size as a thermometer code.
   function automatic logic is_span(span_t span, int unsigned log2);
     logic ok;
     ok = 1'b1;
@@ -548,10 +549,10 @@ module step_riscv
 
   always_comb begin : p_end
     if (sound_end) begin
-      // 7.14 A walk that is done says: the pages, the size of each leaf, what both leaves permit,
-      // whether both are dirty, whether the guest's entries were global, the guest's memory type
-      // or else the host's. A stage that is off has the other's page, and with both off the
-      // smaller one is 4 KiB. A host's stage that is off permits everything.
+      // 7.14 The result of a walk has the pages, the size of each leaf, the permissions of both
+      // leaves, whether both are dirty, whether a guest entry was global, and the memory type of
+      // the guest or else of the host. A stage that is off has the other stage's page, and with
+      // both off the smaller page is 4K. A host stage that is off permits every access.
       EndPages_A:  assert (found.translation.gppn == gppn_t'(walk_i.gpa >> 12)
                            && found.translation.hppn == walk_i.hpa[Cfg.HpaWidth-1:12]);
       EndSizes_A:  assert ((guest_was || host_was)

@@ -3,8 +3,8 @@
 // that they match and no other.
 //
 // Proved for one page, of one address space, that never changes and is otherwise free (watch_i),
-// and for two ways that are (way_a_i, way_b_i): so for every page and any two ways. What a fence
-// matches, and which pages an entry covers, is in tlb_facts.svh.
+// and for two ways that are likewise free (way_a_i, way_b_i): so for every page and any two ways.
+// The rules which entries a fence matches, and which pages an entry covers, are in tlb_facts.svh.
 
 `include "nested_mmu_types.svh"
 
@@ -75,8 +75,8 @@ module tlb_properties
     assume (rst_ni == started_q);
     if (started_q) assume (watch_i == watch_q && way_a_i == way_a_q && way_b_i == way_b_q);
     assume (way_a_i != way_b_i);
-    // A lookup and a fill never meet, nor a fill and a fence that matches it: nested_mmu.sv shows
-    // both.
+    // A lookup and a fill never come in one cycle, nor a fill and a fence that matches it: mmu.sv
+    // shows both.
     assume (!(fill_valid_i && use_i));
     assume (!(fill_valid_i && fence_valid_i && is_matched(fence_i, key_i, fill_data_i)));
     assume (!use_i || hit);
@@ -88,7 +88,7 @@ module tlb_properties
   // The watched page          //
   ///////////////////////////////
 
-  // The last fill that covered it, until a fence named that, or a fill took the place of it.
+  // The last fill that covered the page, until a fence matched it or another fill replaced it.
   logic      known_q;
   tlb_key_t  known_key_q;
   tlb_data_t known_data_q;
@@ -115,7 +115,7 @@ module tlb_properties
   assign data_b  = u_dut.data_q[way_b_i];
   assign there   = valid_a && covers(key_a, data_a, watch_i);
 
-  // Two entries for one page: of the larger of both, in one space.
+  // Two entries that both cover a page, in one address space.
   function automatic logic meet(tlb_key_t key, tlb_data_t data, tlb_key_t other_key,
                                 tlb_data_t other_data);
     tlb_data_t both;
@@ -140,7 +140,7 @@ module tlb_properties
     end
   end
 
-  // It was there in the cycle before, and neither a fill nor a fence that matches it came.
+  // The entry was present in the cycle before, and neither a fill nor a fence that matches it came.
   logic kept_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_kept
     if (!rst_ni) kept_q <= 1'b0;
@@ -160,21 +160,21 @@ module tlb_properties
 
   always_comb begin : p_properties
     if (rst_ni) begin
-      // 2.1 No two entries hold for one page.
+      // 2.1 No two entries cover one page.
       Disjoint_A: assert (!overlap);
       Shape_A:    assert (shaped);
-      // 2.2 A lookup finds one entry at most.
+      // 2.2 A lookup hits one entry at most.
       OneHot_A:   assert (fill_valid_i || !(u_dut.match[way_a_i] && u_dut.match[way_b_i]));
-      // 2.3 An entry that holds for a page is the last one filled for it, which no fence has
-      // matched since.
+      // 2.3 An entry that covers a page is the last one filled for it, which no fence has matched
+      // since.
       LastFill_A: assert (!there || (known_q && key_a == known_key_q && data_a == known_data_q));
-      // 2.4 A hit says what was filled last for its page, at the page's own place in it.
+      // 2.4 A hit returns the last fill for its page, at the page's own place in it.
       if (hit && !fill_valid_i && key_i == watch_i && u_dut.match[way_a_i]) begin
         HitIsThere_A: assert (there && known_q);
         HitPlace_A:   assert (translation == expected);
         HitGrants_A:  assert (perms == known_data_q.perms && is_global == known_data_q.is_global);
       end
-      // 2.5 A page that is there is found.
+      // 2.5 A lookup of a page that is present hits.
       Found_A:  assert (fill_valid_i || key_i != watch_i || !there || hit);
       // 2.6 An entry stays in a cycle without a fill and without a fence that matches it.
       Stays_A:  assert (!kept_q || there);

@@ -3,9 +3,9 @@
 // to every entry that they match, and the entries that they leave.
 //
 // Proved for one way (the parameter) of one set that never changes and is otherwise free (set_i),
-// so for all. What is larger than the smallest page is in an instance of tlb.sv, which has
-// properties of its own. What a fence matches, and which pages an entry covers, is in
-// tlb_facts.svh.
+// so for all. Pages larger than the smallest size are in an instance of tlb.sv, which has
+// properties of its own. The rules which entries a fence matches, and which pages an entry covers,
+// are in tlb_facts.svh.
 
 `include "nested_mmu_types.svh"
 
@@ -87,8 +87,8 @@ module tlb2_properties
   always_comb begin : p_assume
     assume (rst_ni == started_q);
     if (started_q) assume (set_i == set_q);
-    // nested_mmu.sv shows that what is looked up was asked for in the cycle before, that lookup,
-    // fill and fence do not meet but for fills that the fence does not name.
+    // nested_mmu.sv ensures that a lookup was requested in the cycle before, and that lookup, fill
+    // and fence do not come in one cycle, except fills that the fence does not match.
     assume (!lookup_valid_i || (was_asked_q && asked_q == set_t'(lookup_key_i.vpn)
                                 && lookup_key_i == key_i));
     assume (!(fill_valid_i && lookup_valid_i));
@@ -103,7 +103,7 @@ module tlb2_properties
   // The way           //
   ///////////////////////
 
-  // The last fill of it, and whether a fence has matched that since.
+  // The last fill of the way, and whether a fence has matched it since.
   logic      filled, live_q, valid, doubt, looked, found, allowed, refused;
   tlb_key_t  known_key_q;
   tlb_data_t known_data_q;
@@ -123,8 +123,8 @@ module tlb2_properties
     end
   end
 
-  // The last fence, and what is kept of it: its scope, its pages, and whether these are of
-  // addresses that are mapped.
+  // The last fence, and the facts that are kept of it: its scope, its pages, and whether its
+  // addresses can be mapped.
   fence_t fence_q;
   logic   fenced_q, is_kept;
   page_t  above_gva, above_gpa;
@@ -153,12 +153,12 @@ module tlb2_properties
   assign allowed = permits_access(known_data_q, key_i, lookup_access_i, lookup_priv_i);
   assign refused = found && !allowed;
 
-  // The word that was read from this set counts, since the way was not filled in that cycle.
+  // The word that was read from this set is valid, because the way was not filled in that cycle.
   logic read, counts;
   assign read   = (u_dut.set_q == set_i);
   assign counts = read && u_dut.set_valid_q[Way];
 
-  // It was there and live, and in the cycle nothing came that it must or may be invalidated for.
+  // The entry was present and not invalidated, and nothing in this cycle must or may invalidate it.
   logic kept_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_kept
     if (!rst_ni) kept_q <= 1'b0;
@@ -167,8 +167,8 @@ module tlb2_properties
                 && !(fence_valid_i && (doubt || is_matched(fence_i, known_key_q, known_data_q)));
   end
 
-  // A fence by gVA came, of another set, and the entry is no piece of a larger guest page; all was
-  // sure before.
+  // A fence by gVA came for another set, the entry is not a splinter of a larger guest page, and no
+  // entry was stale pending before.
   logic spared_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_spared
     if (!rst_ni) spared_q <= 1'b0;
@@ -177,7 +177,7 @@ module tlb2_properties
                   && set_t'(fence_i.gva >> Cfg.OffsetWidth) != set_i;
   end
 
-  // This way was found, or none, and what it held.
+  // This way hit, or no way did, and its contents.
   logic      was_used_q, was_missed_q;
   tlb_data_t was_known_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_was
@@ -200,7 +200,7 @@ module tlb2_properties
 
   always_comb begin : p_properties
     if (rst_ni) begin
-      // 10.1 A way holds its last fill, of one smallest page of its set.
+      // 10.1 A way contains its last fill, of a smallest page of its set.
       Memory_A: assert (!valid || (u_dut.gen_way[Way].u_lines.word_q[set_i].key == known_key_q
                                    && u_dut.gen_way[Way].u_lines.word_q[set_i].data
                                        == known_data_q));
@@ -217,26 +217,26 @@ module tlb2_properties
       Fence_A:  assert (fenced_q ? is_kept : !doubt);
       Piece_A:  assert (!valid || u_dut.splinter_q[set_i][Way]
                         == (known_data_q.translation.guest_span != '0));
-      // 10.3 A lookup finds what was filled for its page, which no fence has matched since, and
-      // which permits the access.
+      // 10.3 A lookup finds the last fill for its page, which no fence has matched since, and which
+      // permits the access.
       if (looked && u_dut.used[Way]) HitIsLive_A: assert (valid && live_q && found && allowed);
-      // And offers that in the next cycle.
+      // The result is offered in the next cycle.
       HitData_A: assert (!was_used_q || (hit && data == was_known_q));
       // 10.4 An entry that no fence matches and that permits the access is found, if it was read
       // in a cycle without a fill of it.
       Found_A:  assert (!(found && allowed && valid && live_q && u_dut.set_valid_q[Way])
                         || |u_dut.used);
-      // And only then is something offered.
+      // A result is offered only then.
       NoHit_A:  assert (!was_missed_q || !hit);
-      // 10.5 It stays until its set is filled, a lookup finds that it does not permit the access,
-      // or a fence comes that names it or that finds it marked.
+      // 10.5 An entry stays until its set is filled, a lookup finds that it denies the access, or a
+      // fence comes that matches it or finds it marked.
       Stays_A:  assert (!kept_q || (valid && live_q));
-      // 10.6 A fence by gVA leaves unmarked what is in other sets and no piece of a larger guest
+      // 10.6 A fence by gVA does not mark entries of other sets, except splinters of a larger guest
       // page.
       Spared_A: assert (!spared_q || (valid && !doubt));
-      // 10.7 A set that has been read is unmarked in the next cycle, but for a fence.
+      // 10.7 A set that was read is unmarked in the next cycle, unless a fence comes.
       Sure_A:   assert (!read_q || !doubt);
-      // 10.8 One way answers.
+      // 10.8 At most one way hits.
       OneWay_A: assert ($onehot0(u_dut.used));
 
       Hit_C:      cover (looked && u_dut.used[Way]);

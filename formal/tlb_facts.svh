@@ -14,7 +14,7 @@ function automatic int unsigned log2_of(span_t span);
   return log2;
 endfunction
 
-// Two smallest pages that lie in one page of another size.
+// Returns whether two smallest pages lie in one page of another size.
 function automatic logic in_one_page(page_t a, page_t b, span_t span);
   for (int unsigned size = 0; size < Cfg.PageSizes; size++) begin
     if (log2_of(span) == 32'(Cfg.PageLog2[size])) begin
@@ -25,8 +25,8 @@ function automatic logic in_one_page(page_t a, page_t b, span_t span);
   return 1'b0;
 endfunction
 
-// A mapping of the smaller leaf's page holds for its address space: V, modes, and ASID unless it
-// is global, and VMID with V.
+// Returns whether a mapping of the smaller leaf's page covers a page in its address space: V,
+// modes, the ASID unless it is global, and the VMID with V=1.
 function automatic logic covers(tlb_key_t key, tlb_data_t data, tlb_key_t page);
   return key.tag.virt == page.tag.virt && key.tag.rights == page.tag.rights
       && key.tag.guest_levels == page.tag.guest_levels
@@ -37,8 +37,9 @@ function automatic logic covers(tlb_key_t key, tlb_data_t data, tlb_key_t page);
                      data.translation.guest_span & data.translation.host_span);
 endfunction
 
-// Every operand in use agrees; a gVA names all of the guest leaf's page, a gPA all of the host
-// leaf's; an ASID spares what is global, and a VMID says nothing without V.
+// Returns whether a fence matches: every operand in use agrees. A gVA matches all of the guest
+// leaf's page, and a gPA all of the host leaf's. A fence with an ASID does not match a global
+// mapping, and a VMID is ignored with V=0.
 function automatic logic is_matched(fence_t fence, tlb_key_t key, tlb_data_t data);
   page_t gva_page, gpa_page;
   gva_page = page_t'(fence.gva) >> Cfg.OffsetWidth;
@@ -51,12 +52,12 @@ function automatic logic is_matched(fence_t fence, tlb_key_t key, tlb_data_t dat
                                         data.translation.host_span));
 endfunction
 
-// A size is a thermometer; the formats with one size have none.
+// A size is a thermometer code; formats with one size have none.
 function automatic logic is_span(span_t span);
   return ((span & (span + 1'b1)) == '0) && (Cfg.PageSizes > 1 || span == '0);
 endfunction
 
-// The page number's bits that lie in a page.
+// Returns the bits of a page number that lie inside a page.
 function automatic page_t in_page(span_t span);
   for (int unsigned size = 0; size < Cfg.PageSizes; size++) begin
     if (log2_of(span) == 32'(Cfg.PageLog2[size])) begin
@@ -67,7 +68,7 @@ function automatic page_t in_page(span_t span);
 endfunction
 
 // The addresses that a walk can translate. A gVA is signed, or a gPA if the guest stage is off. A
-// gPA is the hPA if the host stage is off, and else no wider than that stage.
+// gPA is an hPA if the host stage is off; otherwise it is no wider than that stage.
 function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
   page_t above_gva, above_gpa;
   above_gva = page_t'($signed(key.vpn) >>> (Cfg.GvaMapWidth - 1 - Cfg.OffsetWidth));
@@ -77,7 +78,7 @@ function automatic logic is_mapped(tlb_key_t key, tlb_data_t data);
           : above_gpa == '0);
 endfunction
 
-// The handout's entries are not global, its machine virtual.
+// The handout's entries are not global, and its machine has V=1 always.
 function automatic logic has_shape(tlb_key_t key, tlb_data_t data);
   return is_mapped(key, data) && is_span(data.translation.guest_span)
       && is_span(data.translation.host_span)

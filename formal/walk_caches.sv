@@ -2,9 +2,9 @@
 // The page-walk caches: a hit returns the last read for its prefix, which no fence has matched
 // since.
 //
-// Proved for one address space, gVA and gPA that never change and are otherwise free (watch_*),
-// for the tables of one level, and for two ways that are free too: so for every prefix and any two
-// ways. What goes in, and what a fence matches, is written here from docs/ports.md.
+// Proved for one address space, gVA and gPA that never change and are otherwise free (watch_*), for
+// the tables of one level, and for two ways that are free too: so for every prefix and any two
+// ways. The rules of fills and fences are written here from docs/ports.md.
 
 `include "nested_mmu_types.svh"
 
@@ -63,7 +63,7 @@ module walk_caches_properties
   //////////////////////////////////
 
   localparam type word_t = logic [63:0];
-  // log2 of the bytes that a table of the level is for
+  // log2 of the size in bytes of the range that a table of the level maps
   localparam int unsigned Reach = 12 + (Level + 1) * Cfg.IndexWidth;
 
   function automatic logic same_prefix(word_t a, word_t b, int unsigned log2);
@@ -79,7 +79,7 @@ module walk_caches_properties
     return a.virt && b.virt && a.host_levels == b.host_levels && a.vmid == b.vmid;
   endfunction
 
-  // A fence with a gPA names the guest tables of its spaces wherever they lie.
+  // A fence with a gPA matches the guest tables of its address spaces at any gPA.
   function automatic logic matches_guest(fence_t fence, as_tag_t tag, gva_t gva);
     return fence.scope.virt == tag.virt
         && (!fence.scope.use_asid || fence.scope.asid == tag.asid)
@@ -115,7 +115,7 @@ module walk_caches_properties
     way_b_q   <= way_b_i;
   end
 
-  // The fills and fences of this cycle that concern the watched addresses.
+  // The fills and fences of this cycle for the watched addresses.
   logic fills_guest, fills_host, fills_nested, fence_guest, fence_host, fence_nested;
   assign fills_guest  = step_valid_i && step_walk_i.stage == StageGuest
       && step_walk_i.purpose == PurposeRead
@@ -150,19 +150,19 @@ module walk_caches_properties
     // mmu.sv.
     assume (!(fills_guest && fence_guest) && !(fills_host && fence_host)
             && !(fills_nested && fence_nested));
-    // A walk stands at a level that there is.
+    // A walk is at a level that its mode has.
     assume (32'(lookup_walk_i.guest_level) < Cfg.Levels
             && 32'(step_walk_i.guest_level) < Cfg.Levels);
     assume (32'(lookup_walk_i.host_level) < Cfg.Levels && 32'(step_walk_i.host_level) < Cfg.Levels);
-    // Nor in a stage that is off; before the first entry of a stage it is in the host's where that
-    // is on: 7 and walk_facts.sv.
+    // It is in a stage that is on; before the first entry of a stage it is in the host stage if
+    // that is on: 7 and walk_facts.sv.
     assume (step_walk_i.stage != StageHost || step_walk_i.query.ctx.tag.host_levels != '0);
     assume ((lookup_walk_i.stage == StageHost) == (lookup_walk_i.query.ctx.tag.host_levels != '0));
     assume (lookup_walk_i.query.ctx.tag.virt || lookup_walk_i.query.ctx.tag.host_levels == '0);
     assume (step_walk_i.query.ctx.tag.virt || step_walk_i.query.ctx.tag.host_levels == '0);
-    // The walk step lets no wider gPA pass: 7.4.
+    // The walk step faults for a wider gPA: 7.4.
     assume (is_mapped(watch_gpa_i) && is_mapped(lookup_walk_i.gpa) && is_mapped(step_walk_i.gpa));
-    // A fence's gPA that cannot be mapped names more than it must.
+    // A fence whose gPA cannot be mapped matches more entries than necessary.
     assume (!fence_i.use_gpa || is_mapped(fence_i.gpa));
   end
 
@@ -201,7 +201,7 @@ module walk_caches_properties
     if (fills_nested) nested_q <= step_next_i.hpa[Cfg.HpaWidth-1:12];
   end
 
-  // The entries of two ways, and whether they are what is watched.
+  // The entries of two ways, and whether they are the watched ones.
   logic [1:0]   guest_there, host_there, nested_there, guest_shape, host_shape, nested_shape;
   guest_table_t guest_data [2];
   hppn_t        host_data [2], nested_data [2];
@@ -218,7 +218,7 @@ module walk_caches_properties
     assign guest_there[i]  = u_dut.gen_level[Level].gen_guest.u_cache.valid_q[ways[i]]
                           && same_guest(guest_space[i], watch_space_i)
                           && same_prefix(guest_vpn, word_t'(watch_gva_i) >> 12, Reach - 12);
-    // A key has no more than its prefix.
+    // A key contains only its prefix.
     assign guest_shape[i]  = !u_dut.gen_level[Level].gen_guest.u_cache.valid_q[ways[i]]
                           || (guest_vpn % (word_t'(1) << (Reach - 12)) == '0
                               && (guest_space[i].virt || guest_space[i].vmid == '0));
@@ -260,12 +260,13 @@ module walk_caches_properties
 
   always_comb begin : p_properties
     if (rst_ni) begin
-      // 9.1 (helper) A key is a prefix, of a host stage that is on, and no two ways have one.
+      // 9.1 (helper) A key is a prefix of a host stage that is on, and no two ways have the same
+      // key.
       Shapes_A:     assert (&guest_shape && &host_shape && &nested_shape);
       OneGuest_A:   assert (guest_there != 2'b11);
       OneHost_A:    assert (host_there != 2'b11);
       OneNested_A:  assert (nested_there != 2'b11);
-      // 9.2 An entry for a guest table, a host table or the page of a guest table holds the last
+      // 9.2 An entry for a guest table, a host table or the page of a guest table contains the last
       // read for its prefix, which no fence has matched since.
       GuestIs_A:    assert (!guest_there[0] || (known_guest_q && guest_data[0] == guest_q));
       HostIs_A:     assert (!host_there[0] || (known_host_q && host_data[0] == host_q));
@@ -282,8 +283,8 @@ module walk_caches_properties
       if (looks_nested && u_dut.gen_nested.u_cache.match[way_a_i]) begin
         NestedGiven_A: assert (use_i.nested && known_nested_q && pwc_hit.hppn == nested_q);
       end
-      // 9.4 Only reads of guest entries are spared the host stage, and only at its root; a guest
-      // table, only at the guest's.
+      // 9.4 A hit skips the host stage only for reads of guest entries, and only at the host root;
+      // a hit of a guest table is only at the guest root.
       NestedReads_A: assert (!looks || pwc_hit.kind != PwcNested
                              || (lookup_walk_i.purpose == PurposeRead
                                  && lookup_walk_i.stage == StageHost));

@@ -5,9 +5,9 @@
 // A walk of n guest levels over m host levels, 0 for a stage that is off, makes at most
 //
 //   (n+1)(m+1) - 1 reads, and m more if it may update a guest leaf (a second host walk for it);
-//   n + 1 updates of host leaves, and where it may update a guest leaf 2 more.
+//   n + 1 updates of host leaves, and 2 more if it may update a guest leaf.
 //
-// An update that loses (another word is there) makes this longer: step_riscv.sv says by how much.
+// An update that finds another word makes a walk longer: step_riscv.sv states the number.
 
 `include "nested_mmu_types.svh"
 
@@ -19,10 +19,10 @@ module walk_facts
   localparam type count_t = logic [6:0]
 ) (
   input  walk_t  walk_i,
-  output logic   legal_o,         // the request is one that may be made
+  output logic   legal_o,         // the request is legal
   output logic   sound_o,         // the walk may wait for an entry
   output logic   sound_end_o,     // the walk may be done
-  output count_t reads_left_o,    // if it waits for an entry; that one's read counts
+  output count_t reads_left_o,    // while it waits for an entry, including the read of that entry
   output count_t updates_left_o,
   output count_t reads_most_o,    // of the whole walk
   output count_t updates_most_o
@@ -43,7 +43,7 @@ module walk_facts
   assign host         = (walk_i.stage == StageHost);
   assign data         = (walk_i.purpose == PurposeData);
 
-  // Without Svadu the modes say nothing.
+  // Without Svadu the modes do not matter.
   logic guest_adue, host_adue;
   assign guest_adue = Cfg.Svadu && ctx.mode.guest_adue;
   assign host_adue  = Cfg.Svadu && ctx.mode.host_adue;
@@ -54,7 +54,7 @@ module walk_facts
     return levels inside {3'd0, 3'd3, 3'd4, 3'd5} && 32'(levels) <= Cfg.Levels;
   endfunction
 
-  // Bits below mean nothing, so nothing is shown of walks that share though they differ in them.
+  // The bits below are ignored, so walks may be shared that differ in them.
   logic roots_aligned;
   assign roots_aligned = ctx.guest_root[11:0] == '0 && ctx.host_root[13:0] == '0;
 
@@ -72,7 +72,7 @@ module walk_facts
     return (Cfg.PteWidth != 64) || !leaf[$bits(leaf_t)-1] || level == '0;
   endfunction
 
-  // An entry that is to be updated is a leaf.
+  // An entry whose update is next is a leaf.
   function automatic logic is_leaf(leaf_t leaf);
     return !Riscv || leaf[3:1] != '0;
   endfunction
@@ -81,10 +81,10 @@ module walk_facts
   // The entry is of a stage that is on, at one of its levels.
   assign levels_ok = (!guest_on || 32'(walk_i.guest_level) < 32'(guest_levels))
                   && (!host || (host_on && 32'(walk_i.host_level) < 32'(host_levels)));
-  // A guest's entry is read for itself; only data are sought with the guest stage off.
+  // A guest entry is read by itself. With the guest stage off, only the data is translated.
   assign place_ok  = (walk_i.purpose inside {PurposeRead, PurposeData, PurposeUpdate})
                   && !(data && !host) && (data || guest_on);
-  // Updates are made where they are enabled; a guest leaf that is to be updated is not read again.
+  // Updates are made only if they are enabled. A guest leaf is not read again before its update.
   assign update_ok = (walk_i.purpose != PurposeUpdate || guest_adue)
                   && (host ? (!walk_i.update || host_adue)
                            : (walk_i.update == (walk_i.purpose == PurposeUpdate)))
@@ -106,8 +106,8 @@ module walk_facts
                       || above_gva inside {'0, '1})
                   && (!host_on || addr_t'(walk_i.gpa) >> host_width == '0);
 
-  // The leaf of a guest's stage that is off is zero; that of the host's is the guest's, or nobody
-  // asks for it.
+  // The leaf of a guest stage that is off is zero. The leaf of a host stage that is off is the
+  // guest's, or is not used.
   logic off_ok;
   assign off_ok = !Riscv
                || ((guest_on || (walk_i.guest_leaf == '0 && !walk_i.is_global))

@@ -81,11 +81,11 @@ package nested_mmu_pkg;
     int unsigned                          PageSizes;
     logic [MaxPageSizes-1:0][PageLog2Width-1:0] PageLog2;
     // Properties of the format.
-    logic HitMayFault;     // an entry that denies the access is a hit; else a miss, walked again
+    logic HitMayFault;     // an access that the entry denies is a hit; else it is walked again
     logic HasTraps;        // a fault has the values of RISC-V's trap registers
-    logic HasRightsMode;   // a request tells whether leaves have status bits; else they do
-    logic HasGlobal;       // mappings may be global: no ASID tells them apart
-    logic HasNonVirtual;   // `virt` of a request may be 0: no VMID tells those apart
+    logic HasRightsMode;   // a request selects whether leaves have status bits; else they do
+    logic HasGlobal;       // mappings may be global: every ASID matches them
+    logic HasNonVirtual;   // `virt` of a request may be 0: then there is no VMID
     logic RootsAligned;    // a root is aligned to its table's size: lower bits are ignored
     logic TablesAligned;   // a table is aligned to a page: page-walk caches are possible
     // The user's choice: see params_t.
@@ -174,7 +174,7 @@ package nested_mmu_pkg;
     cfg.HasNonVirtual     = riscv;
     cfg.RootsAligned      = riscv;
     cfg.TablesAligned     = riscv;
-    // Handout: the rights. RISC-V: the entry; without Svadu N, PBMT, D, G, U, X, W and R of it.
+    // Handout: the rights. RISC-V: the entry; without Svadu only its N, PBMT, D, G, U, X, W and R.
     cfg.LeafWidth         = !riscv ? 3 : params.Svadu ? cfg.PteWidth : 9;
     cfg.Svadu             = params.Svadu;
     cfg.TlbEntries        = params.TlbEntries;
@@ -202,7 +202,7 @@ package nested_mmu_pkg;
     AccessLoad        = 2'd0,
     AccessStore       = 2'd1,
     AccessFetch       = 2'd2,
-    AccessLoadExecute = 2'd3   // RISC-V HLVX: a load that needs what a fetch needs
+    AccessLoadExecute = 2'd3   // RISC-V HLVX: a load that needs execute permission
   } access_e;
 
   typedef enum logic {

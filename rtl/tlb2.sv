@@ -9,7 +9,7 @@
 //   c+2   | the result is offered                                   |
 //
 // Keys and data of the sets are in a memory with one read port and one write port; only the states
-// of entries are flip-flops. So a fence takes one cycle, and the sets are swept behind it: the
+// of entries are flip-flops. So a fence takes one cycle, and a sweep of the sets follows: the
 // fence marks every entry that it may match as *stale pending*. When a set is read, for a request
 // or by the sweep, each marked entry that the fence does match is invalidated, and the others lose
 // the mark. The read port serves requests first; in every other cycle the sweep reads the next

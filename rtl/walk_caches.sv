@@ -11,14 +11,14 @@
 //          |                                |                                    | of its VMID
 //
 // A fence with a gVA invalidates only the guest tables whose prefix that gVA has, and a fence with
-// a gPA only the host tables whose prefix that gPA has. A fence with a gVA or an ASID is no
-// G-stage fence. A fence with a gPA invalidates guest tables and nested pages whatever their gPA
-// is. The guest cache and the host cache have entries for each level but the root level.
+// a gPA only the host tables whose prefix that gPA has. A fence with a gVA or an ASID is not
+// a G-stage fence. A fence with a gPA invalidates guest tables and nested pages at any gPA.
+// The guest cache and the host cache have entries for each level but the root level.
 //
 // Each cycle has a lookup for a walk, or a fill by the step of a walk; a fill has priority. A fill
-// holds what was just read without a fault: a table, after the first entry in it was read, or a
-// page, after the leaf that maps it was read. A cache that is not in use is filled and fenced too,
-// so that it may be in use again. If the host stage is off nothing is filled for it.
+// contains a table, after its first entry was read without a fault, or a page, after the leaf that
+// maps it was read. A cache that is not in use is filled and fenced too, so that it may be switched
+// on again. If the host stage is off, nothing is filled for it.
 
 `include "nested_mmu_types.svh"
 
@@ -255,7 +255,7 @@ module walk_caches
   // The hit that saves most reads: a guest table, else the page of the guest entry, else a host
   // table; of several tables the one of the lowest level.
   always_comb begin : p_pwc_hit
-    pwc_hit_o = '0;  // PassNone
+    pwc_hit_o = '0;  // PwcNone
     if (use_i.host) begin
       for (int unsigned level = Tables; level > 0; level--) begin
         if (host_hit[level-1]) begin

@@ -89,9 +89,9 @@ module walk_step_handout
     return FaultNone;
   endfunction
 
-  //////////////////////////
-  // Where to read next   //
-  //////////////////////////
+  //////////////////////////////
+  // Address of the next read //
+  //////////////////////////////
 
   function automatic walk_t seek_host_entry(walk_t walk, hpa_t base, level_t level);
     walk_t    next;

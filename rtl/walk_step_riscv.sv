@@ -41,7 +41,7 @@ module walk_step_riscv
   output tlb_data_t  end_data_o
 );
 
-  // An address of any kind.
+  // A gVA, gPA or hPA, zero-extended
   localparam type addr_t  = logic [63:0];
   localparam type index_t = logic [Cfg.IndexWidth+Cfg.HostRootExtra-1:0];
 
@@ -211,9 +211,9 @@ module walk_step_riscv
     return check;
   endfunction
 
-  //////////////////////////
-  // Where to read next   //
-  //////////////////////////
+  //////////////////////////////
+  // Address of the next read //
+  //////////////////////////////
 
   // The bits from the sign bit up are equal. With the stage off every gVA is canonical.
   function automatic logic is_canonical(gva_t gva, levels_t levels);

@@ -22,8 +22,8 @@ public:
     virtual void reset() = 0;
 
     // One clock cycle: drives the inputs, evaluates the logic and samples the outputs. The rising
-    // edge that ends the cycle is given here, or at the latest by the next call. A valid and its
-    // ready that are both high in the sample are a transfer.
+    // edge that ends the cycle comes in this call or in the next one. A valid and its ready that
+    // are both high in the sample are a handshake.
     virtual void tick(const Inputs& in, Outputs& out) = 0;
 
     // Records every later cycle of number `from` or higher into a new FST file; the time is the
@@ -39,8 +39,8 @@ public:
 // Tells whether a device is compiled into the program.
 bool is_built_in(rust::Str variant);
 
-// Makes a device that is compiled in, by its name. `seed` draws the values that the RTL leaves
-// open, in devices with RTL assertions. Throws std::invalid_argument for an unknown name.
+// Makes a device that is compiled in, by its name. In devices with RTL assertions, `seed` draws the
+// values that the RTL leaves open. Throws std::invalid_argument for an unknown name.
 std::unique_ptr<Dut> make_dut(rust::Str variant, std::uint32_t seed);
 
 // Makes a device of the shared object at `path`, which stays loaded until the program ends. Throws
@@ -50,8 +50,8 @@ std::unique_ptr<Dut> load_dut(rust::Str path, std::uint32_t seed);
 // Returns the description that a shared object carries (dut_abi.h). Throws as load_dut does.
 rust::String describe_object(rust::Str path);
 
-// From now on a write past the limit on file sizes (RLIMIT_FSIZE) fails, and does not end the
-// process by a signal.
+// Makes every later write past the limit on file sizes (RLIMIT_FSIZE) fail, in place of a signal
+// that ends the process.
 void ignore_file_size_signal();
 
 }  // namespace nestwalk

@@ -111,8 +111,8 @@ typedef struct nestwalk_outputs {
 // A device. One thread at a time uses it.
 typedef struct nestwalk_dut nestwalk_dut;
 
-// What a shared object offers. The functions that return int return 0, or -1 if they have failed:
-// last_error then returns the reason. sim/verilated_dut.h says what each does.
+// The table of functions of a shared object. Functions that return int return 0, or -1 if they have
+// failed; last_error then returns the reason. sim/verilated_dut.h describes each function.
 typedef struct nestwalk_dut_abi {
     // NESTWALK_DUT_ABI_VERSION. It is the first field in every version.
     uint32_t version;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The printing function of the RTL and of Verilator's runtime (VL_PRINTF): nothing of theirs goes
+// The printing function of the RTL and of Verilator's runtime (VL_PRINTF). Their output does not go
 // to the program's standard output. This file is included before every source of a model and of
 // the runtime.
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device over a Verilated tb_top. It serves the devices that are compiled into the program and
-// those in shared objects, so it knows nothing of the bridge to Rust.
+// A device over a Verilated tb_top. The devices that are compiled into the program use it, and so
+// do those in shared objects, so it does not depend on the bridge to Rust.
 #pragma once
 
 #include <cstdint>
@@ -144,7 +144,7 @@ private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Model> model_;
     std::unique_ptr<VerilatedFstC> trace_;
-    // Why a wave is not whole, until it is closed.
+    // The reason why a wave is not complete; it is thrown when the wave is closed.
     std::string trace_error_;
     std::uint64_t trace_from_ = 0;
     std::uint32_t seed_;

@@ -60,7 +60,7 @@ struct Origin {
     versions: Versions,
 }
 
-/// Why a bundle is not whole.
+/// The reason why a bundle is not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Something cannot be written.
@@ -72,14 +72,14 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// The name of the folder for a scenario of a campaign.
+    /// Returns the name of the folder for a scenario of a campaign.
     pub fn name(profile: &str, seed: u64, number: u64) -> String {
         format!("{profile}-{seed}-{number}")
     }
 
-    /// The bundle of scenario `number` of a campaign, below `output`. `found` has the scenario to
-    /// report and its failure. `program` is the program as a word of a command. Nothing is written
-    /// yet.
+    /// Returns the bundle of scenario `number` of a campaign, below `output`. `found` has the
+    /// scenario to report and its failure. `program` is the program as a word of a command. Nothing
+    /// is written yet.
     pub fn new(
         campaign: &Campaign,
         number: u64,
@@ -178,13 +178,13 @@ impl Bundle {
         Ok(())
     }
 
-    /// The command that runs it again.
+    /// Returns the command that runs it again.
     pub fn again(&self) -> String {
         let scenario = shown::word(self.folder.join(SCENARIO));
         format!("{} run {scenario}", self.origin.program)
     }
 
-    /// The command of the campaign that found it.
+    /// Returns the command of the campaign that found it.
     pub fn campaign(&self) -> String {
         let Origin {
             campaign, program, ..
@@ -192,7 +192,7 @@ impl Bundle {
         format!("{program} {}", campaign.command())
     }
 
-    /// The report: on the terminal, in the folder, in JUnit and JSON it is the same.
+    /// Returns the report: on the terminal, in the folder, in JUnit and JSON it is the same.
     pub fn text(&self) -> String {
         let Origin {
             number,
@@ -275,7 +275,7 @@ impl Bundle {
         text
     }
 
-    /// The failure in the document of `nestwalk fuzz --json`. `first` is the failure before
+    /// Returns the failure in the document of `nestwalk fuzz --json`. `first` is the failure before
     /// shrinking. `shrunk` states whether the scenario has been shrunk.
     pub fn summary(&self, first: Value, shrunk: bool) -> Value {
         json!({
@@ -290,7 +290,7 @@ impl Bundle {
         })
     }
 
-    /// The report as JSON.
+    /// Returns the report as JSON.
     pub fn json(&self) -> Value {
         let Origin {
             campaign,
@@ -332,8 +332,8 @@ pub fn write_views(
     Ok(())
 }
 
-/// The hash of the RTL's sources that a bundle's scenario failed on, from the report next to the
-/// scenario. None: the scenario is in no bundle.
+/// Returns the hash of the RTL's sources that a bundle's scenario failed on, from the report next
+/// to the scenario; none if the scenario is in no bundle.
 pub fn rtl_of_bundle(scenario: &Path) -> Option<String> {
     if scenario.file_name()? != SCENARIO {
         return None;

@@ -38,9 +38,9 @@ pub struct Campaign {
     pub coverage: bool,
     /// Bias of the stimulus.
     pub lean: Option<Lean>,
-    /// The device of all its scenarios; else they draw one each.
+    /// The device of all scenarios; none if each scenario draws one.
     pub device: Option<&'static Variant>,
-    /// The devices that its scenarios take in turn, if any: [`stimulus::devices`].
+    /// The devices that the scenarios use in turn ([`stimulus::devices`]); empty if they do not.
     pub devices: Vec<&'static Variant>,
     /// The outputs of the devices that the checks use.
     pub visibility: Visibility,
@@ -58,15 +58,15 @@ pub struct Lean {
 /// The outcome of a campaign.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The figures of every scenario up to the first that failed, it included.
+    /// Statistics of every scenario up to and including the first that failed.
     pub stats: Stats,
-    /// Scenarios that ran, in those figures.
+    /// Number of scenarios in `stats`.
     pub scenarios: u64,
-    /// The first scenario that failed: its number, and how.
+    /// The number of the first scenario that failed, and its failure.
     pub failed: Option<(u64, Box<Failed>)>,
-    /// The campaign was interrupted: the figures count the scenarios that had run.
+    /// The campaign was interrupted; `stats` counts the scenarios that ran before.
     pub interrupted: bool,
-    /// In a shard, the figures of each scenario before the one that failed, in order. The merge
+    /// In a shard, the statistics of each scenario before the one that failed, in order. The merge
     /// decides which of them count, because it knows where the other shards failed.
     pub each: Vec<Stats>,
     /// The functional coverage of the same scenarios, if it was collected.
@@ -81,12 +81,12 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// The device of all its scenarios, by name; none if each scenario draws one.
+    /// The device of all scenarios, by name; none if each scenario draws one.
     pub device: Option<String>,
-    /// The devices that its scenarios take in turn, by name.
+    /// The devices that the scenarios use in turn, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
-    /// Hash of the goals of the bias. None: there is no bias.
+    /// Hash of the goals of the bias; none without a bias.
     pub lean: Option<String>,
     /// Hash of the first, the middle and the last scenario. It distinguishes versions of the
     /// generator.
@@ -96,7 +96,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Eight digits that identify the shape in names of files.
+    /// Returns eight digits that identify the shape in names of files.
     pub fn digest(&self) -> String {
         let mut digest = fnv1a(format!("{self:?}").into_bytes());
         digest.truncate(8);
@@ -119,8 +119,8 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// The figures of scenarios that passed, added up in the order of their numbers as far as there is
-/// no gap. Its size does not grow with the campaign.
+/// The statistics of scenarios that passed, added up in the order of their numbers as far as there
+/// is no gap. Its size does not grow with the campaign.
 struct Passed {
     shard: Shard,
     next: u64,
@@ -160,7 +160,7 @@ impl Passed {
 }
 
 impl Campaign {
-    /// The command that runs the campaign.
+    /// Returns the command that runs the campaign.
     pub fn command(&self) -> String {
         let mut command = format!(
             "fuzz --profile {} --seed {} --count {}",
@@ -181,7 +181,7 @@ impl Campaign {
         command
     }
 
-    /// The properties of the campaign besides profile, seed and count.
+    /// Returns the properties of the campaign besides profile, seed and count.
     pub fn shape(&self) -> Shape {
         let last = self.scenarios().saturating_sub(1);
         let texts = [0, last / 2, last].map(|number| to_toml(&self.scenario(number)));
@@ -207,12 +207,12 @@ impl Campaign {
         }
     }
 
-    /// Number of scenarios.
+    /// Returns the number of scenarios.
     pub fn scenarios(&self) -> u64 {
         stimulus::scenarios_of(self.count)
     }
 
-    /// Scenario `number` of the campaign.
+    /// Returns scenario `number` of the campaign.
     pub fn scenario(&self, number: u64) -> Scenario {
         let accesses = stimulus::accesses_of(number, self.count);
         let mut scenario = stimulus::scenario_toward(
@@ -231,7 +231,7 @@ impl Campaign {
         self.lean.as_ref().map_or(&[][..], |lean| &lean.goals)
     }
 
-    /// The device of a scenario, if the scenario does not draw one itself.
+    /// Returns the device of a scenario, if the scenario does not draw one itself.
     fn device_of(&self, number: u64) -> Option<&'static Variant> {
         let in_turn = |devices: &[&'static Variant]| {
             let turn = number.checked_rem(devices.len() as u64)?;
@@ -240,8 +240,8 @@ impl Campaign {
         self.device.or_else(|| in_turn(&self.devices))
     }
 
-    /// The devices that a shard needs, in the order of its scenarios. Of a long campaign whose
-    /// scenarios draw their devices, those of the first few thousand scenarios.
+    /// Returns the devices that a shard needs, in the order of its scenarios. Of a long campaign
+    /// whose scenarios draw their devices, those of the first few thousand scenarios.
     pub fn devices_of(&self, shard: Shard) -> Vec<&'static Variant> {
         const MOST: usize = 2000;
         let mut needed: Vec<&'static Variant> = Vec::new();
@@ -423,7 +423,7 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// The devices that were made, in the order of their names.
+    /// Returns the devices that were made, in the order of their names.
     pub fn all(&mut self) -> Vec<&mut Dut> {
         let mut all: Vec<&mut Dut> = self.made.values_mut().collect();
         all.sort_by_key(|dut| dut.variant().name);
@@ -464,10 +464,10 @@ impl Devices {
         Self::make_variant(self.variant(scenario)?)
     }
 
-    /// The device for a scenario, without state of earlier scenarios. The result of a scenario must
-    /// not depend on the scenarios before it, even if the RTL keeps state over a reset. (A build
-    /// that counts code coverage keeps the model and resets it, because the counts are part of the
-    /// model.)
+    /// Returns the device for a scenario, without state of earlier scenarios. The result of a
+    /// scenario must not depend on the scenarios before it, even if the RTL keeps state over a
+    /// reset. (A build that counts code coverage keeps the model and resets it, because the counts
+    /// are part of the model.)
     ///
     /// # Errors
     /// If the device cannot be built or loaded.

@@ -25,7 +25,7 @@ const TRIAL: [u8; 4096] = [b'\n'; 4096];
 /// Links that are followed from one name.
 const MOST_LINKS: u32 = 40;
 
-/// Why a place cannot be written to.
+/// The reason why an output cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The output cannot be written.
@@ -37,7 +37,7 @@ pub enum OutputError {
     Write {
         /// The output, as it was given.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The output is an input of the same command.
@@ -66,7 +66,7 @@ pub enum OutputError {
         /// The path of the second output, as it was given.
         path: PathBuf,
     },
-    /// Nobody reads a FIFO.
+    /// No process reads a FIFO.
     #[error(
         "cannot write {}: no process has opened this FIFO for reading within {} s",
         shown::path(path),
@@ -144,7 +144,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The path of the draft.
+    /// Returns the path of the draft.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -170,7 +170,7 @@ fn resolve(path: &Path, links: u32) -> io::Result<PathBuf> {
     Ok(resolve(parent, links)?.join(name))
 }
 
-/// The folder that a file is in.
+/// Returns the folder that a file is in.
 fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -178,7 +178,7 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// The nearest folder of a path that is there, itself included.
+/// Returns the nearest existing folder of a path, which may be the path itself.
 fn there(path: &Path) -> io::Result<&Path> {
     let mut there = path;
     loop {
@@ -216,11 +216,11 @@ fn names_a_stream(path: &Path) -> bool {
 }
 
 impl Outputs {
-    /// The outputs of a command with these inputs: the name and the path of each.
+    /// Returns the outputs of a command with these inputs: the name and the path of each.
     pub fn of(inputs: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
         let mut outputs = Self::default();
         for (what, path) in inputs {
-            // An input that is not there is an error of whoever reads it.
+            // A missing input is an error of the code that reads it.
             if let Ok(metadata) = fs::metadata(&path)
                 && metadata.is_file()
             {
@@ -235,7 +235,7 @@ impl Outputs {
         outputs
     }
 
-    /// Standard output may not be redirected into an input of this command.
+    /// Checks that standard output is not redirected into an input of this command.
     ///
     /// # Errors
     /// [`OutputError::Input`].
@@ -338,11 +338,11 @@ impl Outputs {
         })
     }
 
-    /// Claims a regular file that is there.
+    /// Claims a regular file that exists.
     fn there(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
         // A user who may not write the file may not replace it.
         let open = match OpenOptions::new().write(true).open(path) {
-            // Somebody else has just removed it.
+            // Another process has just removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return self.missing(what, path);
             }
@@ -356,7 +356,7 @@ impl Outputs {
         }
     }
 
-    /// Claims a file that is not there.
+    /// Claims a file that does not exist.
     fn missing(&mut self, what: &str, path: &Path) -> Result<To, OutputError> {
         let target = resolve(path, MOST_LINKS).map_err(cannot_write(path))?;
         self.claim(what, path, Identity::Missing(target.clone()), None)?;
@@ -376,7 +376,7 @@ impl Outputs {
         path.map(|path| self.file(what, path)).transpose()
     }
 
-    /// Claims a folder, which need not be there, and tries it.
+    /// Claims a folder, which need not exist, and tests it.
     ///
     /// # Errors
     /// If nothing can be written there.
@@ -456,7 +456,7 @@ fn open_stream(path: &Path) -> io::Result<To> {
     }
 }
 
-/// Waits for a process to read a FIFO. None: no process does.
+/// Opens a FIFO, and waits for a process that reads it; none if there is no such process.
 fn open_fifo(path: &Path) -> io::Result<Option<File>> {
     let begun = Instant::now();
     loop {
@@ -469,7 +469,7 @@ fn open_fifo(path: &Path) -> io::Result<Option<File>> {
 }
 
 impl FileOutput {
-    /// The path as it was given.
+    /// Returns the path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
@@ -501,7 +501,7 @@ impl FileOutput {
         }
     }
 
-    /// A draft, for a writer that needs a path.
+    /// Returns a draft, for a writer that needs a path.
     ///
     /// # Errors
     /// If it cannot be created.
@@ -525,10 +525,10 @@ impl FileOutput {
         Ok(Draft { path })
     }
 
-    /// Gives a draft its place.
+    /// Moves a draft to its target.
     ///
     /// # Errors
-    /// If it cannot take it; then it is gone.
+    /// If it cannot be moved. Then the draft is removed.
     pub fn finish(&self, draft: Draft) -> Result<(), OutputError> {
         let To::Place(target) = &self.to else {
             let mut content = Vec::new();
@@ -541,7 +541,7 @@ impl FileOutput {
     }
 }
 
-/// Puts a draft into the place of a file, with the mode of what is there.
+/// Replaces a file by a draft, which gets the mode of the file.
 fn put(draft: TempPath, target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Ok(there) if there.is_file() => fs::set_permissions(&draft, there.permissions())?,
@@ -566,17 +566,17 @@ fn to_stream(stream: &mut impl Write, content: &[u8]) -> io::Result<()> {
 }
 
 impl FolderOutput {
-    /// The path as it was given.
+    /// Returns the path as it was given.
     pub fn named(&self) -> &Path {
         &self.named
     }
 
-    /// The folder, with all links followed.
+    /// Returns the folder, with all links followed.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Makes the folder, if it is not there.
+    /// Makes the folder, if it does not exist.
     ///
     /// # Errors
     /// If it cannot be made.

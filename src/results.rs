@@ -47,7 +47,7 @@ pub struct Results {
     pub each: Option<Vec<Row>>,
 }
 
-/// Everything that the result of a campaign is a function of.
+/// All inputs of which the result of a campaign is a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Of {
@@ -67,9 +67,9 @@ pub struct Of {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
-    /// Its number.
+    /// Number of the scenario.
     pub scenario: u64,
-    /// Its figures until then.
+    /// Statistics of the scenario up to the failure.
     pub stats: Stats,
     /// The failure, not shrunk.
     pub report: Value,
@@ -150,7 +150,7 @@ fn sum(rows: &[Row]) -> Stats {
     total
 }
 
-/// Why files of results are of no use.
+/// The reason why results files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The file cannot be read.
@@ -158,7 +158,7 @@ pub enum ResultsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The file is of another kind.
@@ -191,7 +191,7 @@ pub enum ResultsError {
         /// The contradiction.
         what: String,
     },
-    /// Its run was interrupted.
+    /// The run that wrote the file was interrupted.
     #[error(
         "{} has the results of an interrupted run\n  Run shard {shard} again.",
         shown::path(path)
@@ -216,7 +216,7 @@ pub enum ResultsError {
         /// The property that differs.
         what: String,
     },
-    /// Two files are of one shard.
+    /// Two files have results of the same shard.
     #[error(
         "{} and {} are both shard {shard}",
         shown::path(first),
@@ -230,18 +230,18 @@ pub enum ResultsError {
         /// The shard.
         shard: Shard,
     },
-    /// Not all shards are there.
+    /// Shards are missing.
     #[error("missing shards, of {of}: {missing}")]
     Missing {
         /// Number of shards.
         of: u64,
-        /// The numbers of those that are not there.
+        /// The numbers of the missing shards.
         missing: String,
     },
 }
 
 impl Results {
-    /// The results of a run.
+    /// Returns the results of a run.
     pub fn new(campaign: &Campaign, shard: Shard, outcome: &Outcome) -> Self {
         Self {
             nestwalk_results: VERSION,
@@ -269,7 +269,7 @@ impl Results {
         }
     }
 
-    /// The results as the text of a file, with one line for each scenario's figures.
+    /// Returns the results as the text of a file, with one line for each scenario's figures.
     pub fn to_text(&self) -> String {
         let Some(each) = &self.each else {
             return serde_json::to_string_pretty(self).expect("figures and strings") + "\n";
@@ -325,7 +325,7 @@ impl Results {
         }
     }
 
-    /// A contradiction within the file, if there is one.
+    /// Returns a contradiction within the file, if there is one.
     fn contradiction(&self) -> Option<&'static str> {
         let Shard { index, of } = self.shard;
         if index >= of || of > MOST_SHARDS {
@@ -424,7 +424,7 @@ pub fn merge(files: &[(PathBuf, Results)]) -> Result<Results, ResultsError> {
     Ok(merged)
 }
 
-/// The property in which two files differ if they belong to different campaigns.
+/// Returns the property in which two files differ if they belong to different campaigns.
 fn difference(first: &Results, other: &Results) -> Option<String> {
     let of = |results: &Results| {
         let Of {
@@ -463,7 +463,8 @@ fn difference(first: &Results, other: &Results) -> Option<String> {
         .map(|((what, here), (_, there))| format!("{what} is {there}, not {here}"))
 }
 
-/// The numbers below `of` that `there`, in order, has not; of many the first ones.
+/// Lists the numbers below `of` that are not in `there`, which is in order. If there are many, it
+/// lists only the first.
 fn missing(there: impl Iterator<Item = u64>, of: u64) -> String {
     const SHOWN: usize = 20;
     let mut there = there.peekable();

@@ -23,10 +23,10 @@ pub const MOST_SHARDS: u64 = 1_000_000;
 /// An error in the description of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    /// Not of the form.
+    /// The text does not have the form I/N.
     #[error("{0:?} is not a shard: give I/N, where I is from 0 to N-1, or auto")]
     Form(String),
-    /// The number is not among them.
+    /// The number of the shard is too large.
     #[error("there is no shard {index} of {of}: the last of N shards is number N-1")]
     Range {
         /// The number.
@@ -71,7 +71,7 @@ impl Shard {
     /// The whole campaign.
     pub const WHOLE: Shard = Shard { index: 0, of: 1 };
 
-    /// Shard `index` of `of`.
+    /// Returns shard `index` of `of`.
     ///
     /// # Errors
     /// If there is no such shard.
@@ -116,13 +116,13 @@ impl Shard {
         scenario % self.of == self.index
     }
 
-    /// The number of the first `scenarios` scenarios that belong to the shard.
+    /// Returns the number of the first `scenarios` scenarios that belong to the shard.
     pub fn share(self, scenarios: u64) -> u64 {
         scenarios / self.of + u64::from(self.index < scenarios % self.of)
     }
 
-    /// The shard given by the variables of a job array's task or of a parallel CI job. `variable`
-    /// returns the value of a variable.
+    /// Returns the shard given by the variables of a job array's task or of a parallel CI job.
+    /// `variable` returns the value of a variable.
     ///
     /// # Errors
     /// If no variable is set, the variables of two schedulers are set, some are missing, or they
@@ -184,8 +184,8 @@ impl Shard {
     }
 }
 
-/// The shard that is task `id` of an array from the first to the last number in steps. None: the
-/// task is not in the array, or the array has gaps.
+/// Returns the shard that is task `id` of an array from the first to the last number in steps;
+/// none if the task is not in the array, or the array has gaps.
 fn of_range(id: u64, (first, last, step): (u64, u64, u64), count: Option<u64>) -> Option<Shard> {
     let steps_to = |number: u64| {
         let way = number.checked_sub(first)?;

@@ -35,28 +35,29 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool, json: bool) -> Cow<'_, st
     Cow::Owned(out)
 }
 
-/// Text of several lines: every control character except line ends and tabs is escaped as in a Rust
+/// Escapes text of several lines: every control character except line ends and tabs, as in a Rust
+/// string.
 /// string.
 pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'), false)
 }
 
-/// Text of one line: every control character is escaped as in a Rust string.
+/// Escapes text of one line: every control character, as in a Rust string.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false, false)
 }
 
-/// A JSON document: control characters occur only in strings, and are escaped as in JSON.
+/// Returns a JSON document: control characters occur only in strings, and are escaped as in JSON.
 pub fn json(document: &str) -> Cow<'_, str> {
     escaped(document, |c| c == '\n', true)
 }
 
-/// A path in a message, on one line.
+/// Returns a path in a message, on one line.
 pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// One word of a shell command, quoted if necessary.
+/// Returns one word of a shell command, quoted if necessary.
 pub fn word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let is_plain = |c: char| c.is_alphanumeric() || "_-./=:,@%+".contains(c);

@@ -13,7 +13,7 @@ pub struct Versions {
     pub nestwalk: String,
     /// Hash of the RTL's sources, edited or not: 16 hexadecimal digits.
     pub rtl: String,
-    /// The commit that gave the RTL this form. None: the RTL was edited since, or there was no
+    /// The last commit that changed the RTL; none if the RTL was edited after it, or without a
     /// repository.
     pub rtl_commit: Option<String>,
     /// Version of the Verilator that compiled the RTL.
@@ -21,7 +21,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// The versions of this program.
+    /// Returns the versions of this program.
     pub fn of_this_build() -> Self {
         let commit = env!("NESTWALK_RTL_COMMIT");
         Self {

@@ -139,7 +139,7 @@ fn signal(label: &str, path: &str, width: Option<u32>, radix: Radix) -> Signal {
     }
 }
 
-/// The groups of signals in a view of a scenario's device.
+/// Returns the groups of signals in a view of a scenario's device.
 fn groups(scenario: &Scenario) -> Vec<Group> {
     use Radix::{Bit, Decimal, Hex, Name};
     let format = scenario.machine.format;
@@ -346,8 +346,8 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
     groups
 }
 
-/// The cycles to mark, with the event in each: each access; in a failed run also each fence, and
-/// the failure.
+/// Returns the cycles to mark, with the event in each: each access; in a failed run also each
+/// fence, and the failure.
 pub fn markers(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -427,8 +427,8 @@ impl Focus {
     }
 }
 
-/// The views of a scenario's wave, each with the name of its file. The view of a failed run is
-/// placed on the failing cycle.
+/// Returns the views of a scenario's wave, each with the name of its file. The view of a failed run
+/// is placed on the failing cycle.
 pub fn views(
     scenario: &Scenario,
     recorder: &Recorder,
@@ -450,7 +450,7 @@ pub fn views(
     [(GTKW, view.gtkw()), (SUCL, view.sucl())]
 }
 
-/// The line that opens a folder of waves.
+/// Returns the line that opens a folder of waves.
 pub fn open_line(folder: &Path) -> String {
     let [fst, gtkw, sucl] = FILES.map(|name| shown::word(folder.join(name)));
     format!("gtkwave {fst} {gtkw}   (or: surfer {fst} -c {sucl})")
@@ -464,7 +464,7 @@ const BEFORE: u64 = 9;
 /// The most markers that are listed above the signals. More markers are listed below them.
 const LISTED_ABOVE: usize = 8;
 
-/// The meanings of GTKWave's markers, one comment each.
+/// Returns the meanings of GTKWave's markers, one comment each.
 fn legend(markers: &[(u64, String)]) -> String {
     let mut text = String::new();
     for (number, (cycle, what)) in markers.iter().enumerate() {
@@ -485,7 +485,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// The first cycle in view: some cycles before the failure, else the first marker.
+    /// Returns the first cycle in view: some cycles before the failure, else the first marker.
     fn start(&self) -> u64 {
         match self.failed_at {
             Some(cycle) => cycle.saturating_sub(BEFORE),
@@ -497,12 +497,13 @@ impl View<'_> {
         self.markers.first().map_or(0, |(cycle, _)| *cycle)
     }
 
-    /// The cycle of the cursor.
+    /// Returns the cycle of the cursor.
     fn cursor(&self) -> u64 {
         self.failed_at.unwrap_or(self.first_marker())
     }
 
-    /// The save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after it.
+    /// Returns the save file of GTKWave. A flag line (`@`, hexadecimal) holds for the signals after
+    /// it.
     fn gtkw(&self) -> String {
         let mut text = String::from("[*] View of a nestwalk wave: a time unit is a clock cycle\n");
         // The primary marker, then A to Z. Of a failed run, the markers near the failure are kept.
@@ -564,7 +565,7 @@ impl View<'_> {
         text
     }
 
-    /// The command file of Surfer.
+    /// Returns the command file of Surfer.
     fn sucl(&self) -> String {
         let mut text = String::new();
         for group in self.groups {

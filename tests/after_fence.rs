@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tests of the fence rule: nothing outlives its fence. Software takes a table away, issues a
-//! fence, and gives the table's page to a new owner. The new owner stores data there that look like
-//! an entry whose A and D bits are clear. In whatever cycle of a walk the fence comes, the data
-//! must stay as they were stored, and the walk must not follow them.
+//! Tests of the fence rule: nothing outlives its fence. Software unmaps a table, issues a fence,
+//! and gives the table's page to a new owner. The new owner stores data there that look like an
+//! entry whose A and D bits are clear. In every cycle of a walk at which the fence may come, the
+//! data must not change, and the walk must not follow them.
 
 use nestwalk::addr::Hpa;
 use nestwalk::bench::{self, Observer, Read, Request, Walk};
@@ -16,7 +16,7 @@ use nestwalk::scenario::{Machine, Op, Scenario, parse};
 /// An address for data that look like a pointer. No walk may read there.
 const DEVICE: u64 = 0x1000_0000;
 
-/// A walk, and the fence that comes over it.
+/// A walk, with a fence during it.
 struct Situation {
     name: &'static str,
     /// The tables: words of 8 bytes, each with its hPA.
@@ -25,17 +25,17 @@ struct Situation {
     vm: &'static [&'static str],
     /// Keys of the context that uses the stored word as an entry.
     other: &'static [&'static str],
-    /// The ops before the fence: the access, or several.
+    /// The operations before the fence: one access, or several.
     accesses: &'static str,
-    /// The entries that are taken away: they become invalid.
+    /// The entries that are removed: they become invalid.
     taken: &'static [u64],
     fence: &'static str,
     /// The entry in whose place data are stored, and the data.
     given: (u64, u64),
 }
 
-/// A leaf of the VS-stage whose A and D bits are clear, in a page that is given away. The G-stage
-/// is off.
+/// A leaf of the VS-stage whose A and D bits are clear, in a page that gets a new owner. The
+/// G-stage is off.
 const GUEST_UPDATE: Situation = Situation {
     name: "an update of the VS-stage",
     words: &[
@@ -129,7 +129,8 @@ const POINTER: Situation = Situation {
     given: (0x8000_1000, 0x0400_0001),
 };
 
-/// The root itself is given away: only a requester that does not ask again makes that safe.
+/// The page of the root table itself gets a new owner: that is safe only if the requester does not
+/// repeat the request.
 const ROOT: Situation = Situation {
     name: "a root that is given away, under an access that nobody wants any more",
     words: &[
@@ -187,8 +188,8 @@ impl Observer for Seen {
 }
 
 impl Situation {
-    /// The fence comes `wait` cycles after the accesses have been accepted. The data are stored
-    /// `later` cycles after that.
+    /// Returns the scenario. The fence comes `wait` cycles after the accesses have been accepted,
+    /// and the data are stored `later` cycles after that.
     fn scenario(&self, machine: &Machine, memory: &str, wait: u32, later: u32) -> Scenario {
         let mut file = format!(
             "title = \"{}\"\n[machine]\nformat = \"rv64\"\n[memory]\nholes = \"fault\"\n{memory}",
@@ -210,7 +211,7 @@ impl Situation {
         file += &format!("[[op]]\nwait = {later}\n");
         file += &format!("[[op]]\nwrite = {{ at = {at:#x}, word = {word:#x} }}\nrace = true\n");
         file += "[[op]]\nwait = \"idle\"\n";
-        // `other` uses the stored word as an entry, and finds it as it was stored: a fault for A = 0.
+        // `other` uses the stored word as an entry, and finds it unchanged: a fault for A = 0.
         file += "[[op]]\nload = 0x8\ncontext = \"other\"\n";
         let mut scenario = parse::parse(&file, self.name).unwrap_or_else(|error| panic!("{error}"));
         scenario.machine = *machine;
@@ -235,8 +236,8 @@ impl Situation {
             }
             let what = format!("{} on {machine:?}, wait {wait}", self.name);
             let fenced = seen.fenced.unwrap();
-            // The stored word is found as it was stored: an entry with A = 0, or a pointer to
-            // something that is not a table.
+            // The stored word is unchanged: an entry with A = 0, or a pointer to something that is
+            // not a table.
             let looks = scenario.ops.len() - 1;
             assert!(matches!(scenario.ops[looks], Op::Access(_)));
             let (_, found) = seen.answers.iter().find(|(op, _)| *op == looks).unwrap();
@@ -263,8 +264,8 @@ impl Situation {
     }
 }
 
-/// Every RISC-V device of 64 bits that is built in and supports the situations, with each of its
-/// walk caches, all of them and none in use.
+/// Returns every RISC-V device of 64 bits that is built in and supports the situations, with each
+/// of its walk caches, all of them and none in use.
 fn machines() -> Vec<Machine> {
     let mut machines = Vec::new();
     for variant in VARIANTS {

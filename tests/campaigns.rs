@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Campaigns in parts: the merged results of shards equal those of one run, bit for bit, also if a
-//! scenario fails. The bundle of a failure says the same in every format.
+//! scenario fails. The bundle of a failure has the same contents in every format.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -78,7 +78,7 @@ impl Folder {
             .collect()
     }
 
-    /// Refuses to merge: exit code 2, the words on standard error, nothing written.
+    /// Checks that a merge is refused: exit code 2, the words on standard error, nothing written.
     #[track_caller]
     fn refuses(&self, files: &[String], words: &[&str]) {
         let merged = self.path("merged.json");
@@ -153,15 +153,15 @@ fn a_shard_runs_its_own_scenarios_alone_on_any_number_of_threads() {
 
 // --- Shards that fail ----------------------------------------------------------------------------
 
-/// The number of a campaign's scenario.
+/// Returns the number of a campaign's scenario.
 fn number(scenario: &Scenario) -> u64 {
     let (_, number) = scenario.title.split_once("scenario ").unwrap();
     let number = number.strip_suffix(", shrunk").unwrap_or(number);
     number.parse().unwrap()
 }
 
-/// Scenarios from `FROM` on run on a device with a smaller TLB than the checks assume: it misses
-/// what must hit.
+/// Returns the device of a scenario. From scenario `FROM` on its TLB is smaller than the checks
+/// assume, so it misses where it must hit.
 fn small_from<const FROM: u64>(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
@@ -201,7 +201,7 @@ fn results(campaign: &Campaign, shard: Shard, choose: Choose) -> Results {
     Results::new(campaign, shard, &outcome(campaign, shard, choose))
 }
 
-/// Through the file and back, as another machine would read it.
+/// Writes results to a file and reads them back, as another machine would.
 fn through_a_file(folder: &Folder, results: &Results) -> (PathBuf, Results) {
     let path = PathBuf::from(folder.path(&format!("{}.json", results.shard.index)));
     fs::write(&path, results.to_text()).unwrap();
@@ -234,7 +234,7 @@ fn shards_of_a_campaign_that_fails_merge_to_the_file_of_one_run_bit_for_bit() {
             assert_eq!(merged.to_text(), whole.to_text(), "{of} shards");
         }
     }
-    // Not only at the very first scenario, and not only in one shard.
+    // The failure is neither only in the first scenario nor only in one shard.
     assert!(
         failed_at[0] < failed_at[1] && failed_at[1] < failed_at[2],
         "{failed_at:?}"
@@ -814,7 +814,7 @@ fn vectors_and_traces_write_a_case_of_junit_for_each_file() {
 
 // --- The bundle ----------------------------------------------------------------------------------
 
-/// The first failure of a campaign on devices that are not those it is for, and its bundle.
+/// Returns the first failure of a campaign on devices that are not those it is for, and its bundle.
 fn bundle(output: &Path, small: bool) -> (Campaign, Bundle) {
     let choose: Choose = small_from::<3>;
     let campaign = campaign(9_800, 2);
@@ -876,7 +876,7 @@ fn the_bundle_says_the_same_in_each_of_its_files_and_holds_what_runs_it_again() 
         assert!(text.contains(part), "{part:?}: {text}");
     }
 
-    // The command that it names: on the device that the scenario is for, nothing is wrong.
+    // The command in the report runs on the device of the scenario, where it passes.
     let again = bundle.again();
     let arguments: Vec<&str> = again.split(' ').skip(1).collect();
     let ran = nestwalk(&arguments);
@@ -910,7 +910,7 @@ fn a_failure_that_does_not_come_again_is_reported_with_what_has_come_instead() {
     let bundle = Bundle::new(&campaign, 3, found, folder.0.path(), "nestwalk");
     let mut outputs = nestwalk::output::Outputs::default();
     bundle.write(&devices, &mut outputs).unwrap();
-    // The evidence is there as well.
+    // The evidence is in the bundle as well.
     assert!(
         bundle.text().starts_with("MISMATCH in cycle "),
         "{}",
@@ -931,7 +931,7 @@ fn a_failure_is_confirmed_from_its_file_on_a_new_device_before_it_is_reported() 
     let (number, failed) = outcome.failed.unwrap();
     let first = campaign.scenario(number);
 
-    // On the devices that it has failed on, it fails again, and so does what is left of it.
+    // On the devices on which it failed, it fails again, and so does its shrunk form.
     let devices = Devices::chosen(choose);
     let whole = confirm(&devices, first.clone(), &failed, false).unwrap();
     assert!(!whole.shrunk);
@@ -946,8 +946,8 @@ fn a_failure_is_confirmed_from_its_file_on_a_new_device_before_it_is_reported() 
     let again = run(&mut dut, &parsed, &mut ()).unwrap_err();
     assert_eq!(again.failure, small.failed.failure);
 
-    // On the devices of `nestwalk run`, which are right, the scenario does not fail. It is reported
-    // as it was found, with a remark.
+    // On the devices of `nestwalk run`, which are correct, the scenario does not fail. It is
+    // reported unchanged, with a remark.
     let innocent = confirm(&Devices::default(), first.clone(), &failed, true).unwrap();
     assert!(!innocent.shrunk);
     assert_eq!(innocent.not_again.as_deref(), Some("it agreed"));
@@ -1006,7 +1006,7 @@ fn the_views_of_a_bundle_begin_at_the_failing_cycle_with_the_signals_that_it_is_
 #[test]
 fn the_wave_of_a_long_run_is_a_window_before_the_failing_cycle() {
     let folder = Folder::new();
-    // A wait makes it long.
+    // A wait makes the run long.
     let (campaign, small) = bundle(folder.0.path(), true);
     let mut scenario = small.scenario.clone();
     scenario.ops.insert(0, Op::Wait(20_000));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The files of `tests/cases`, each run through the program: it passes, is refused with an error
-//! that names what is not modelled, or is listed with its reason.
+//! that names the unsupported feature, or is listed with its reason.
 
 #[path = "common/program.rs"]
 mod program;
@@ -15,10 +15,9 @@ use program::nestwalk;
 enum Outcome {
     /// Every expectation is met.
     Passes,
-    /// An error with these words in it; exit code 2.
+    /// An error that contains these words; exit code 2.
     Refused(&'static [&'static str]),
-    /// Device and golden model agree, and what the file expects does not come true, for this
-    /// reason.
+    /// Device and golden model agree, but an expectation of the file is not met, for this reason.
     Listed(&'static str),
 }
 
@@ -105,7 +104,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
 }
 
-/// The scenarios and vectors in a folder, by name.
+/// Returns the scenarios and vectors in a folder, by name.
 fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .unwrap()
@@ -114,7 +113,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The verbs that read such a file.
+/// Returns the verbs that read such a file.
 fn verbs(name: &str) -> &'static [&'static str] {
     match name.ends_with(".jsonl") {
         true => &["vectors"],
@@ -211,7 +210,7 @@ fn each_vector_with_an_unknown_field_is_refused_and_not_only_the_first() {
     assert_eq!(vectors, 2);
 }
 
-/// Why the accesses of a case fault, by the golden model.
+/// Returns the reasons of the faults of a case, by the golden model.
 fn whys(name: &str) -> Vec<String> {
     let ran = nestwalk(&["walk".as_ref(), folder().join(name).as_os_str()]);
     assert_eq!(ran.code, 0, "{name}\n{}{}", ran.stdout, ran.stderr);
@@ -248,7 +247,7 @@ fn a_fault_is_told_by_the_step_of_the_process_that_it_comes_of() {
         let told = whys.iter().filter(|why| why.contains(step)).count();
         assert!(told >= number, "{name}: {step}\n{}", whys.join("\n"));
     }
-    // Each fault of a memory that cannot be updated, or read, is of one of the two steps.
+    // Each fault of a memory that cannot be updated or read is at one of the two steps.
     let only = |name, step: &str| whys(name).iter().all(|why| why.contains(step));
     assert!(only("read-only-tables.toml", "step 9"));
     assert!(only("tables-that-cannot-be-read.toml", "step 2"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line: bad input is refused with an error and leaves nothing behind, wrong
+//! The command line: bad input is refused with an error and leaves no file behind, wrong
 //! expectations are found, and text and JSON report the results.
 
 use std::collections::BTreeSet;
@@ -18,19 +18,19 @@ mod common {
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
 
-/// The text of a file of `scenarios/`.
+/// Returns the text of a file of `scenarios/`.
 fn text_of(name: &str) -> String {
     fs::read_to_string(scenario_file(name)).unwrap()
 }
 
-/// The text with `old`, which is there once, replaced.
+/// Returns the text with `old`, which occurs once, replaced.
 #[track_caller]
 fn replaced(text: &str, old: &str, new: &str) -> String {
     assert_eq!(text.matches(old).count(), 1, "{old}");
     text.replace(old, new)
 }
 
-/// The text up to `place`, which is there once, and with it.
+/// Returns the text up to and including `place`, which occurs once.
 #[track_caller]
 fn cut_after(text: &str, place: &str) -> String {
     assert_eq!(text.matches(place).count(), 1, "{place}");
@@ -63,7 +63,7 @@ impl Folder {
         self.scenario.to_str().unwrap()
     }
 
-    /// Everything in the folder and below, hidden or not.
+    /// Returns all files in the folder and below, hidden or not.
     fn files(&self) -> BTreeSet<PathBuf> {
         fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
             for entry in fs::read_dir(folder).unwrap() {
@@ -79,7 +79,7 @@ impl Folder {
         found
     }
 
-    /// Every way to use the scenario, with somewhere to write.
+    /// Returns every way to use the scenario, with an output.
     fn every_use(&self) -> Vec<Vec<String>> {
         let (scenario, output, wave) = (
             self.scenario().to_owned(),
@@ -98,8 +98,8 @@ impl Folder {
         .into()
     }
 
-    /// The program refuses to run: exit code 2, all of `words` on standard error, nothing on
-    /// standard output, and the same files as before.
+    /// Checks that the program refuses to run: exit code 2, all of `words` on standard error,
+    /// nothing on standard output, and the same files as before.
     #[track_caller]
     fn refuses(&self, arguments: &[impl AsRef<str>], words: &[&str]) {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
@@ -120,7 +120,7 @@ impl Folder {
     }
 }
 
-/// The scenario is refused by every verb with `words`, at the line of the last `place` in it.
+/// Checks that every verb refuses the scenario with `words`, at the line of the last `place` in it.
 #[track_caller]
 fn refused(scenario: &str, place: &str, words: &[&str]) {
     let at = scenario
@@ -257,10 +257,13 @@ fn what_overlaps_is_refused_with_both_places() {
         &["a second host table with the name `vm0`"],
     );
 
-    // An image where the tables go.
+    // An image in the memory for tables.
     let room = "tables = { from = 0x00000, bytes = 0x1000 }\n";
     let image = format!("{room}image = [{{ at = 0x00000, words = [1, 2, 3, 4], repeat = 256 }}]\n");
-    let words = ["overlapping", "hPA 0x00000 is taken by the image of line"];
+    let words = [
+        "overlapping",
+        "hPA 0x00000 is already used by the image of line",
+    ];
     refused(&replaced(&text, room, &image), "name = \"vm0\"", &words);
 }
 
@@ -350,7 +353,7 @@ fn what_is_out_of_range_is_refused_with_the_range() {
             ["`vmid` = 0x4000", "0 to 16383"],
         ),
     ] {
-        // The line that is wrong is the one with the value.
+        // The line in error is the line of the value.
         let place = new
             .lines()
             .find(|line| !old.contains(line) && !line.starts_with('['))
@@ -470,8 +473,8 @@ fn help_names_every_verb_and_every_exit_code() {
     }
 }
 
-/// The exercise without the word that it leaves open, and with an access that does not expect a
-/// fault.
+/// Returns the exercise without the word that it does not give, and with an access that does not
+/// expect a fault.
 fn with_a_hole() -> String {
     let text = text_of("exercise.toml");
     let fault = "expect.fault = { kind = \"memory\", stage = \"guest\", level = \"L2\" }\n";
@@ -516,7 +519,8 @@ fn a_walk_into_a_hole_that_is_meant_is_a_memory_fault() {
     }
 }
 
-/// A wrong expectation: exit code 1, and both values with the line, for golden model and device.
+/// Checks that a wrong expectation has exit code 1, and is reported with both values and the line,
+/// for the golden model and for the device.
 #[track_caller]
 fn found_wrong(scenario: &str, place: &str, words: &str) {
     let folder = Folder::with(scenario);
@@ -665,7 +669,7 @@ fn whether_the_tlb_answers_is_seen_by_run_alone() {
     assert!(ran.stdout.contains(words), "{}", ran.stdout);
     let json = nestwalk(&["run", folder.scenario(), "--json"]).json();
     assert_eq!(json["agree"], false);
-    // The device itself did nothing wrong.
+    // The device itself made no error.
     assert_eq!(json["failure"], Value::Null);
 }
 
@@ -728,7 +732,7 @@ fn walk_prints_the_exercises_eight_reads_in_their_order_and_the_ninth_access() {
         "0x02038 + 3*4 = 0x02044",
         "0xA74CC + 2*4 = 0xA74D4",
         "0x41234",
-        "8 reads for the walk, 9 accesses with the data",
+        "8 memory reads in the walk, 9 memory accesses with the data access",
     ] {
         assert!(block.contains(word), "{word}: {block}");
     }
@@ -795,13 +799,13 @@ fn walk_as_json_has_every_step_of_the_exercise() {
         (&query["guest_root"], &query["asid"]),
         (&"0xB29A0".into(), &1.into())
     );
-    // The access before, which finds a hole.
+    // The access before it, which reads a hole.
     let access = &json["accesses"][2];
     assert_eq!(access["fault"]["kind"], "memory");
     assert_eq!(access["fault"]["stage"], "guest");
     assert_eq!(access["fault"]["level"], "L2");
     assert_eq!(access["steps"][5]["word"], Value::Null);
-    // And the first, with the guest table off.
+    // The first access, with the guest table off.
     assert_eq!(json["accesses"][0]["accesses"], 3);
     assert_eq!(json["accesses"][0]["query"]["guest_root"], Value::Null);
 }
@@ -946,7 +950,7 @@ fn wave_as_json_names_its_files_and_has_the_run() {
     }
 }
 
-/// Runs the program on a standard output of ours.
+/// Runs the program with a standard output of the test's own.
 fn into(stdout: impl Into<Stdio>, arguments: &[&str]) -> Ran {
     let output = Command::new(cargo_bin!("nestwalk"))
         .args(arguments)

@@ -26,7 +26,7 @@ mod common {
 use common::files::scenario_file;
 use common::program::{Ran, nestwalk};
 #[path = "common/riscv.rs"]
-#[allow(dead_code)] // What it runs by itself.
+#[allow(dead_code)] // This test uses a part of the module.
 mod rig;
 use rig::{PAGE, Rig, access};
 
@@ -50,7 +50,7 @@ fn covered(campaign: &Campaign) -> Coverage {
     outcome.coverage.unwrap()
 }
 
-/// The count of a bin, by its name.
+/// Returns the count of a bin, by its name.
 #[track_caller]
 fn count(coverage: &Coverage, format: Format, id: Id, bin: &str) -> u64 {
     let group = Model::of(format).group(id).unwrap();
@@ -58,7 +58,7 @@ fn count(coverage: &Coverage, format: Format, id: Id, bin: &str) -> u64 {
     coverage.group(format, group)[bin]
 }
 
-/// The bins that a scenario reaches.
+/// Returns the bins that a scenario reaches.
 fn covered_by(scenario: &Scenario) -> Coverage {
     let mut bins = Bins::new(scenario.machine.format);
     let mut devices = Devices::default();
@@ -133,7 +133,7 @@ fn the_exercise_reaches_just_the_bins_of_its_walks() {
         (Id::AnswerOrder, "hit | in order", 1),
         (Id::ReplyOrder, "0 | in order", 18),
     ];
-    // And nothing else in these groups.
+    // No other bins of these groups are hit.
     let groups = [
         Id::Translation,
         Id::Fault,
@@ -145,7 +145,7 @@ fn the_exercise_reaches_just_the_bins_of_its_walks() {
     assert_counts(&coverage, Format::Handout, &groups, &expected);
 }
 
-/// Loads of neighbouring pages, each after the response to the one before, with a fence before some
+/// Loads of adjacent pages, each after the response to the load before it, with a fence before some
 /// of them; Sv32 over Sv32x4, or Sv39 over Sv39x4.
 fn side_by_side(machine: Machine, fences: &[Option<Fence>]) -> Scenario {
     const GVA: u64 = 0x4000_0000;
@@ -194,8 +194,8 @@ fn walks_count_by_what_walk_caches_have_led_them_to_and_by_what_fences_have_left
     ));
     let mode = "V=1 sv39 over sv39x4";
     let led = |to: &str| format!("{mode} | {to}");
-    // The guest tables are neighbours. The first walk, and the one after the second fence, are led
-    // to the tables below the root.
+    // The guest tables are adjacent. The first walk, and the walk after the second fence, hit for
+    // the tables below the root.
     let [to_l1, to_l0] = ["L1", "L0"].map(|guest| {
         let to = format!("host cache to host L0 to read guest {guest}");
         led(&to)
@@ -289,7 +289,7 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
         expected
     );
 
-    // The same scenarios on three machines, and their parts added up in another order.
+    // The same scenarios on three machines, with their parts merged in another order.
     let mut devices = Devices::default();
     let mut parts: Vec<Coverage> = (0..3)
         .map(|machine| {
@@ -328,7 +328,7 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
     parts.rotate_left(1);
     let mut sum = Coverage::default();
     for part in &parts {
-        // Through a file.
+        // Through a file and back.
         let text = file::to_json(part);
         sum.merge(&file::parse(Path::new("part"), &text).unwrap())
             .unwrap();
@@ -351,8 +351,8 @@ fn nothing_that_is_held_impossible_is_ever_reached() {
     }
 }
 
-/// Reads the HTML that this page uses: every tag that is opened is closed, in order. Returns the
-/// values of each named attribute.
+/// Parses the HTML that this page uses: every tag is closed, in order. Returns the values of each
+/// named attribute.
 fn attributes(page: &str, names: &[&str]) -> Vec<(String, String)> {
     const EMPTY: [&str; 2] = ["meta", "!DOCTYPE"];
     let mut open: Vec<&str> = Vec::new();
@@ -418,7 +418,7 @@ fn the_page_needs_nothing_but_itself_and_each_cell_opens_what_there_is() {
 
 #[test]
 fn a_cell_of_the_page_counts_the_entries_of_its_own_place_alone() {
-    // In the handout's formats nothing is read to update a guest entry.
+    // The handout's formats have no updates of guest entries.
     let profile = Profile::ALL[0];
     let coverage = covered(&campaign(profile, 1_000, 2));
     let page = html::page(&coverage, None);
@@ -435,7 +435,7 @@ fn a_cell_of_the_page_counts_the_entries_of_its_own_place_alone() {
     assert_eq!(seen, hits(Id::Fault) + hits(Id::Use));
 }
 
-/// A folder with a coverage file of a short campaign in it.
+/// Returns a folder with a coverage file of a short campaign in it.
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.json");
@@ -489,7 +489,7 @@ fn cover_adds_files_up_and_writes_what_it_prints() {
         fs::read_to_string(out.join("coverage.html")).unwrap()
     );
 
-    // Not everything is reached so soon.
+    // Not every bin is reached in this short campaign.
     assert_eq!(cover(&[&path, Path::new("--complete")]).code, 1);
     let json = cover(&[&path, Path::new("--json")]).json();
     let format = &json["formats"][0];
@@ -550,7 +550,7 @@ fn what_is_no_coverage_is_refused_by_file_and_reason() {
         &with("\"index\": 0", "\"index\": 1"),
         &["the shards of a run"],
     );
-    // A device's file that is cut off, and one of nothing known.
+    // A device's file that is truncated, and a file of an unknown kind.
     refused("# SystemC::Coverage-3\nC 'no end", &["bad.json:2"]);
     refused("# SystemC::Coverage-3\nD\n", &["bad.json:2"]);
 
@@ -588,7 +588,7 @@ fn coverage_that_cannot_be_written_is_refused_before_anything_runs() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// Sources, what two devices have reached of them, and waivers, in a folder of their own.
+/// Sources, their coverage by two devices, and waivers, in a folder.
 struct Rtl(TempDir);
 
 impl Rtl {
@@ -762,7 +762,7 @@ fn what_is_held_impossible_and_was_reached_is_a_mismatch() {
     let said = ran
         .stdout
         .lines()
-        .find(|line| line.contains("HELD IMPOSSIBLE"));
+        .find(|line| line.contains("ALTHOUGH IMPOSSIBLE"));
     let said = said.unwrap_or_else(|| panic!("{}", ran.stdout));
     assert!(said.contains(bin) && said.contains("no such fault") && said.contains("5 times"));
     let json = cover(&[&wrong, Path::new("--json")]).json();
@@ -772,5 +772,5 @@ fn what_is_held_impossible_and_was_reached_is_a_mismatch() {
         (Some("fault"), Some(bin))
     );
     let page = cover(&[&wrong, Path::new("--html")]).stdout;
-    assert!(page.contains("Reached 5 times, and held impossible"));
+    assert!(page.contains("Reached 5 times, although impossible"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Devices that are not compiled in: they are built on first use, do the same, and say clearly why they
-//! cannot be built.
+//! Devices that are not compiled in: they are built on first use, behave the same, and state
+//! clearly why they cannot be built.
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,7 +24,8 @@ mod common {
 }
 use common::program::nestwalk;
 
-/// The figures of a run, and each request with the cycles of its handshakes and its response.
+/// Returns the figures of a run, and each request with the cycles of its handshakes and its
+/// response.
 fn ran(dut: &mut Dut, scenario: &nestwalk::scenario::Scenario) -> (Stats, String) {
     dut.renew().unwrap();
     let mut recorder = Recorder::new(scenario);
@@ -82,7 +83,7 @@ fn the_parameters_of_every_drawn_device_stand_in_its_file() {
 /// The smallest device, and quick to build.
 const SMALL: &str = "handout:slots=1,tlb=2";
 
-/// The smallest campaign on a device, with an empty cache.
+/// The smallest campaign on a device, with an empty device cache.
 struct Fresh {
     folder: TempDir,
     variables: Vec<(&'static str, OsString)>,
@@ -104,7 +105,7 @@ impl Fresh {
         self
     }
 
-    /// An executable script in the folder.
+    /// Returns an executable script in the folder.
     fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -133,7 +134,7 @@ impl Fresh {
         self.folder.path().join("progress")
     }
 
-    /// The campaign is refused, with these words on standard error.
+    /// Checks that the campaign is refused, with these words on standard error.
     #[track_caller]
     fn refused(&self, words: &[&str]) {
         let output = self.command().output().unwrap();
@@ -156,7 +157,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The Verilator of the project, and its root.
+/// Returns the Verilator of the project, and its root.
 fn verilator() -> (PathBuf, PathBuf) {
     let output = Command::new("sh")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/find-verilator.sh"))
@@ -170,7 +171,7 @@ fn verilator() -> (PathBuf, PathBuf) {
 #[test]
 fn two_processes_at_once_build_a_device_once_and_a_damaged_one_is_refused() {
     let fresh = Fresh::new();
-    // A Verilator that writes down that it has been run on the RTL.
+    // A Verilator that records that it has been run on the RTL.
     let (binary, root) = verilator();
     symlink(root.join("include"), fresh.folder.path().join("include")).unwrap();
     let runs = fresh.folder.path().join("runs");
@@ -241,7 +242,7 @@ fn a_device_that_cannot_be_built_is_an_error_that_says_why() {
         "/nowhere/verilator: no such program",
     ]);
 
-    // It states a version, and fails on the RTL.
+    // It prints a version, and fails on the RTL.
     let (_, root) = verilator();
     let fresh = Fresh::new();
     symlink(root.join("include"), fresh.folder.path().join("include")).unwrap();
@@ -288,7 +289,7 @@ fn parameters_that_no_device_has_are_refused_before_anything_is_built() {
     assert!(device("handout:slots=2").contains("it is a device of handout"));
 }
 
-/// What a campaign prints, without the times.
+/// Returns the output of a campaign, without the times.
 fn printed(arguments: &[&str]) -> String {
     let ran = nestwalk(arguments);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
@@ -332,7 +333,7 @@ fn a_campaign_on_drawn_devices_does_not_depend_on_threads_and_its_shards_add_up(
     ]);
     assert_eq!(read("merged"), read("one"));
 
-    // Other devices are another campaign.
+    // Another list of devices is another campaign.
     let other = [
         "fuzz", "--seed", "2", "--count", "3000", "--device", names[0],
     ];

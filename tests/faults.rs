@@ -25,7 +25,7 @@ const NOTHING: Rights = Rights {
     execute: false,
 };
 
-/// Every combination of rights.
+/// Returns every combination of rights.
 fn every_rights() -> impl Iterator<Item = Rights> {
     (0..8u8).map(|bits| Rights {
         read: bits & 1 != 0,
@@ -51,7 +51,7 @@ fn machines(format: Format) -> [Machine; 3] {
     ]
 }
 
-/// The position of the walk of a nest at each of its eight entries.
+/// Returns the position of the walk of a nest at each of its eight entries.
 fn positions(nest: &Nest) -> [Position; 8] {
     let [first, second, data] = nest.gpas().map(Gpa);
     let guest = |level| Position::Guest { level };
@@ -80,7 +80,7 @@ fn fault(kind: FaultKind, at: Position) -> Outcome {
     })
 }
 
-/// The response with an hPA of the data's page.
+/// Returns the response with an hPA of the data's page.
 fn translated(nest: &Nest, hpa: u64) -> Outcome {
     let geometry = nest.format.geometry();
     Ok(Translation {
@@ -91,12 +91,13 @@ fn translated(nest: &Nest, hpa: u64) -> Outcome {
     })
 }
 
-/// The one access of `contexts[0]` in `memory`.
+/// Returns a scenario with one access of `contexts[0]` in `memory`.
 fn one_access(machine: Machine, memory: &HostMemory, context: Context, op: Op) -> Scenario {
     scenario(machine, memory.clone(), &[context], vec![op])
 }
 
-/// Golden model and device both respond to a single access with `outcome`, after `reads`.
+/// Checks that golden model and device both respond to a single access with `outcome`, after
+/// `reads`.
 #[track_caller]
 fn holds(devices: &mut Devices, scenario: &Scenario, outcome: &Outcome, reads: &[Hpa], what: &str) {
     let [(answer, walked)] = &golden(scenario)[..] else {
@@ -115,7 +116,7 @@ fn holds(devices: &mut Devices, scenario: &Scenario, outcome: &Outcome, reads: &
     assert!(!answer.hit, "{what}");
 }
 
-/// Something that is wrong with one of the eight entries.
+/// An error in one of the eight entries.
 struct Case {
     what: String,
     nest: Nest,
@@ -138,7 +139,7 @@ impl Case {
         }
     }
 
-    /// A case with another word in the entry. None: a hole.
+    /// Returns a case whose entry contains `word`, or lies in a hole of memory if it is none.
     fn word(kind: FaultKind, entry: usize, what: &str, nest: Nest, word: Option<u64>) -> Self {
         let mut case = Self::new(kind, entry, what, nest);
         let at = case.nest.entries()[entry];
@@ -149,7 +150,7 @@ impl Case {
         case
     }
 
-    /// The number of entries that are read.
+    /// Returns the number of entries that are read.
     fn reads(&self) -> usize {
         match (self.kind, self.entry) {
             // The address of the entry is wrong. The address of a guest entry is checked before the
@@ -161,7 +162,7 @@ impl Case {
     }
 }
 
-/// The base of an entry's table.
+/// Returns the base of an entry's table.
 fn base(nest: &mut Nest, entry: usize) -> &mut u64 {
     match entry {
         0 | 3 | 6 => &mut nest.host_root,
@@ -171,7 +172,7 @@ fn base(nest: &mut Nest, entry: usize) -> &mut u64 {
     }
 }
 
-/// The index of an entry in its table.
+/// Returns the index of an entry in its table.
 fn index(nest: &Nest, entry: usize) -> u64 {
     let geometry = nest.format.geometry();
     match entry {
@@ -181,7 +182,7 @@ fn index(nest: &Nest, entry: usize) -> u64 {
     }
 }
 
-/// All faults of the address of an entry.
+/// Returns all faults of the address of an entry.
 fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     let end = 1u64 << nest.width();
@@ -190,7 +191,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
         *base(&mut nest, entry) = value;
         cases.push(Case::new(kind, entry, what, nest));
     };
-    // The host's root is the base of several entries: the first of them that is wrong is at fault.
+    // The host root is the base of several entries. The first of them in the walk faults.
     if !entry.is_multiple_of(3) || entry == first {
         let base = *base(&mut nest.clone(), entry);
         for low in 1..4 {
@@ -203,7 +204,7 @@ fn address_cases(nest: &Nest, entry: usize, first: usize) -> Vec<Case> {
     cases
 }
 
-/// All faults of the content of an entry.
+/// Returns all faults of the content of an entry.
 fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
     let word = nest.words()[entry];
     let is_leaf = matches!(entry, 1 | 4 | 5 | 7);
@@ -217,7 +218,7 @@ fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
         let invalid = FaultKind::Invalid;
         cases.push(case(invalid, "but for bit 0", Some(word & !1)));
         cases.push(case(invalid, "all 0", Some(0)));
-        // A guest's table need only be readable.
+        // The host leaf of a guest table needs only read permission.
         let refused = match entry {
             1 | 4 => word & !0b0010,
             _ => word & !0b1110,
@@ -227,7 +228,7 @@ fn word_cases(nest: &Nest, entry: usize) -> Vec<Case> {
     cases
 }
 
-/// Everything that can be wrong with the entries `first` and on, in rights mode and without.
+/// Returns all faults of the entries from `first` on, in rights mode and without.
 fn every_case(format: Format, first: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for rights_mode in [false, true] {
@@ -243,7 +244,7 @@ fn every_case(format: Format, first: usize) -> Vec<Case> {
     cases
 }
 
-/// The kinds of fault, with the entries at which they have been seen.
+/// Returns the kinds of fault, with the entries at which they have been seen.
 fn kinds_and_entries(cases: &[Case]) -> HashSet<(FaultKind, usize)> {
     cases.iter().map(|case| (case.kind, case.entry)).collect()
 }
@@ -366,11 +367,11 @@ fn the_last_word_of_memory_is_an_entry_like_any_other() {
         for entry in 0..8 {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 - 4 * index(&nest, entry);
-            // The last page's entries of the host's L1 table are the data's, too.
+            // The host's L1 entry of the last page is also that of the data.
             match entry {
                 2 => nest.host_tables[0] = nest.host_tables[2],
                 5 => nest.host_tables[1] = nest.host_tables[2],
-                // Later entries of the host's root would lie past the end.
+                // Later entries of the host root would be past the end.
                 0 | 3 => continue,
                 _ => {}
             }
@@ -396,7 +397,7 @@ fn of_two_faults_at_an_address_misaligned_comes_first() {
         for entry in [0, 1, 2, 4, 5, 7] {
             let mut nest = Nest::new(format);
             *base(&mut nest, entry) = (1 << nest.width()) - 4 * index(&nest, entry) + 2;
-            // At 2^w + 2, which is a hole wherever it wraps to.
+            // The address 2^w + 2, and a hole at each address to which it may wrap.
             let case = Case::new(FaultKind::Misaligned, entry, "and past the end", nest);
             case_holds(&mut devices, Machine::of(format), &case, 0);
         }
@@ -430,7 +431,7 @@ fn what_is_not_valid_has_no_reserved_bits_and_no_rights() {
             let word = 0xFFF0_0000 | (nest.words()[entry] & !0b1111);
             let kind = match rights_mode {
                 true => FaultKind::Invalid,
-                // There is no valid bit then.
+                // Without rights mode there is no valid bit.
                 false => FaultKind::Reserved,
             };
             let case = Case::word(kind, entry, "and reserved", nest.clone(), Some(word));
@@ -532,7 +533,7 @@ fn the_walks_own_reads_of_guest_tables_need_a_readable_host_leaf_and_no_more() {
     }
 }
 
-/// The response to an access at an offset of the page, by the rights of both leaves.
+/// Returns the response to an access at an offset of the page, by the rights of both leaves.
 fn by_rights(nest: &Nest, kind: Access, offset: u64) -> Outcome {
     let refused = |at| fault(FaultKind::Permission, at);
     if !nest.guest_rights.permit(kind) {
@@ -570,7 +571,7 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
                 let miss = one_access(machine, &nest.memory(), nest.context(), op.clone());
                 let outcome = by_rights(&nest, kind, offset);
                 let entries = nest.entries();
-                // A guest leaf that forbids it is the last that is read.
+                // A guest leaf that denies the access is the last entry that is read.
                 let reads = match guest_rights.permit(kind) {
                     true => &entries[..],
                     false => &entries[..6],
@@ -597,7 +598,7 @@ fn an_access_needs_the_right_of_both_leaves_the_guests_first_and_a_hit_says_what
         }
     }
     // For each format: an access hits after itself only if it is permitted. After another access it
-    // also hits if it is not.
+    // may hit even if it is denied.
     assert_eq!(hits.len(), 2 * (3 + 6 * 3));
 }
 
@@ -666,7 +667,7 @@ fn a_transient_error_is_a_memory_fault_whatever_the_word_and_fills_nothing() {
     let mut devices = Devices::default();
     for format in Format::HANDOUT_KIND {
         for machine in machines(format) {
-            // Everything in the first entry is wrong. With the error it is ignored.
+            // Every field of the first entry is wrong. With the error it is ignored.
             let nest = Nest {
                 rights_mode: true,
                 ..Nest::new(format)

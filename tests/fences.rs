@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fences on the device: what each combination of operands invalidates and keeps, at rest and in
-//! every cycle of a walk. Contexts are distinguished in the TLB and in concurrent walks.
+//! Fences on the device: what each combination of operands invalidates and keeps, when no walk is
+//! in flight and in every cycle of a walk. Contexts are distinguished in the TLB and in concurrent
+//! walks.
 
 use std::collections::HashSet;
 
@@ -19,7 +20,7 @@ mod common {
 }
 use common::machine::{Nest, access, device, golden, scenario};
 
-/// Every device of the handout's kind that is built in.
+/// Returns every device of the handout's kind that is built in.
 fn machines() -> impl Iterator<Item = Machine> {
     VARIANTS
         .iter()
@@ -40,7 +41,7 @@ fn translated(format: Format, gpa: u64, hpa: u64) -> Outcome {
     })
 }
 
-/// The operands of `fence` in all combinations: 16, if it has every operand.
+/// Returns the operands of `fence` in all combinations: 16, if it has every operand.
 fn combinations(fence: Fence) -> Vec<Fence> {
     let mut all = Vec::new();
     for operands in 0..16 {
@@ -58,7 +59,7 @@ fn combinations(fence: Fence) -> Vec<Fence> {
     all
 }
 
-/// A page of the TLB, with the operands by which a fence may match it.
+/// A page in the TLB, with the operands by which a fence may match it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tags {
     gva: u64,
@@ -146,7 +147,7 @@ impl Sixteen {
         }
     }
 
-    /// The translations, of the 16, that still hit after a fence. Every response is right.
+    /// Returns the translations, of the 16, that still hit after a fence. Every response is right.
     fn left(&self, devices: &mut Devices, machine: Machine, fence: Fence) -> Vec<Tags> {
         let all = self
             .tags
@@ -178,12 +179,12 @@ impl Sixteen {
 #[test]
 fn a_fence_forgets_what_agrees_with_every_operand_in_use_and_keeps_the_rest() {
     let mut devices = Devices::default();
-    // The checked devices have not enough entries.
+    // The checked devices have too few entries.
     for machine in machines().filter(|machine| machine.tlb_entries == 16) {
         let sixteen = Sixteen::new(machine.format);
         let page = machine.format.geometry().page_bytes();
         for &(_, tag) in &sixteen.tags {
-            // The offset in a page is not looked at.
+            // The offset in a page is ignored.
             let fence = Fence {
                 gva: Some(Gva(tag.gva + page - 1)),
                 gpa: Some(Gpa(tag.gpa + 0x123)),
@@ -277,7 +278,7 @@ fn a_fence_with_one_operand_that_agrees_with_nothing_keeps_everything() {
     }
 }
 
-/// A change of one of a nest's entries that leads its gVA to another hPA.
+/// An edit of one entry of a nest that changes the hPA of its gVA.
 struct Edit {
     what: &'static str,
     nest: Nest,
@@ -296,8 +297,8 @@ impl Edit {
         }
     }
 
-    /// A fence with every operand, each of which matches the translation, before the edit and
-    /// after.
+    /// Returns a fence with every operand, each of which matches the translation, before the edit
+    /// and after.
     fn fence(&self) -> Fence {
         Fence {
             gva: Some(Gva(self.nest.gva)),
@@ -326,11 +327,12 @@ fn edits(format: Format) -> [Edit; 3] {
     let offset = geometry.offset(nest.gva);
     let entries = nest.entries();
     let mut memory = nest.memory();
-    // Elsewhere: another page of the host's, and a page of the guest's that is mapped to it.
+    // The leaf maps another page: another page of the host, and a page of the guest that is mapped
+    // to it.
     let (other_data, other_page) = (nest.data - page, nest.host_pages[2] + page);
     let other_leaf = nest.leaf(other_page, Rights::ALL);
     memory.write(Hpa(entries[7].0 - 4), other_leaf);
-    // And another L2 table of the host's.
+    // The pointer points to another L2 table of the host.
     let other_table = nest.host_tables[2] + 0x40;
     memory.write(Hpa(entries[7].0 + 0x40), other_leaf);
     let edit = |what, at, word, gpa| Edit {
@@ -399,7 +401,8 @@ fn a_walk_that_a_fence_of_its_asid_and_vmid_overtakes_fills_nothing_and_is_asked
     for machine in machines() {
         let nest = Nest::new(machine.format);
         let page = machine.format.geometry().page_bytes();
-        // The address of a walk in flight is not known: it is enough that its ASID and VMID match.
+        // The address of a walk in flight is not compared: the fence matches it if its ASID and
+        // VMID match.
         for (gva, gpa) in [(nest.gva, nest.data), (nest.gva ^ page, nest.data ^ page)] {
             for (asid, vmid) in [
                 (nest.asid, nest.vmid),
@@ -466,8 +469,8 @@ fn an_equal_request_after_a_fence_does_not_share_the_walk_from_before_it() {
             let ran = device(&mut devices, &scenario);
             assert!(ran.fences[0] < ran.answers[0].answered);
             let merged: Vec<bool> = ran.answers.iter().map(|answer| answer.merged).collect();
-            // The requests from before the fence are repeated, and share the walk that the request
-            // after it has begun.
+            // The requests from before the fence are repeated, and are coalesced with the walk that
+            // the request after it has started.
             assert_eq!(merged, [true, true, false, true], "{machine:?}");
             let replays: Vec<usize> = ran.answers.iter().map(|a| a.replays).collect();
             assert_eq!(replays, [1, 1, 0, 0], "{machine:?}");
@@ -584,7 +587,8 @@ fn a_request_is_taken_in_the_cycle_after_a_fence_and_what_was_not_named_hits_at_
     }
 }
 
-/// Two nests in one memory that lead the same gVA elsewhere through tables of their own.
+/// Returns two nests in one memory that translate the same gVA to different pages, each through
+/// tables of its own.
 fn two_nests(format: Format) -> (Nest, Nest, HostMemory) {
     let one = Nest::new(format);
     let page = format.geometry().page_bytes();
@@ -654,15 +658,14 @@ fn spaces_of_one_asid_and_vmid_share_no_entries_if_guest_table_or_rights_mode_di
         let format = machine.format;
         let (one, mut two, mut memory) = two_nests(format);
         two.asid = one.asid;
-        // With the guest table off the same gVA is a gPA, which each host table maps to yet another
+        // With the guest table off the same gVA is a gPA, which each host table maps to a third
         // page.
         let geometry = format.geometry();
         let page = geometry.page_bytes();
         let offset = geometry.offset(one.gva);
         for (number, nest) in [(4, &one), (5, &two)] {
             let root = nest.host_root + geometry.index(nest.gva, 1) * 4;
-            // The table of the HANDOUT machine exists already: for its page 7, an entry other than
-            // those in use.
+            // The table of the HANDOUT machine exists already. Its page 7 gets an entry of its own.
             let table = match memory.read(Hpa(root)) {
                 Ok(table) => table,
                 Err(_) => {

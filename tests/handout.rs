@@ -11,7 +11,7 @@ use nestwalk::mmu::{Access, Context, Outcome, Query};
 use nestwalk::report::Recorder;
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
-/// The snapshot of the exercise, and the word that the walk needs beyond it.
+/// Returns the snapshot of the exercise, and the word that the walk needs beyond it.
 fn snapshot() -> HostMemory {
     let mut memory = HostMemory::new(Format::Handout);
     for (from, words) in [
@@ -43,14 +43,14 @@ fn query(guest_root: Option<u64>, gva: u64) -> Query {
     }
 }
 
-/// The golden walk: its outcome and steps.
+/// Returns the golden walk: its outcome and steps.
 fn golden(query: &Query) -> (Outcome, Vec<Step>) {
     let mut steps = Vec::new();
     let found = golden::walk(Format::Handout, query, &mut snapshot(), &mut steps);
-    (golden::answer(&found), steps)
+    (golden::outcome(&found), steps)
 }
 
-/// The walk of the device: its outcome and reads.
+/// Returns the walk of the device: its outcome and reads.
 fn device(query: &Query) -> (Outcome, Vec<u64>) {
     let scenario = Scenario {
         title: String::new(),
@@ -132,7 +132,7 @@ fn gva_61eac_takes_the_eight_reads_in_order_and_nine_accesses() {
 
 #[test]
 fn base_and_index_are_added_not_joined() {
-    // 0x02038 | 0xC is 0x0203C, whose word points at page 8.
+    // 0x02038 | 0xC is 0x0203C, whose word points to page 8.
     let (outcome, steps) = golden(&query(None, 0xB29A0));
     assert_eq!(steps[1].entry, 0x02038 + 0xC);
     assert_ne!(steps[1].entry, 0x02038 | 0xC);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every input is honoured or refused: each bit of a register's image, operands of fences and
-//! contexts wider than the machine's, extensions that are not modelled, and parts of memory in
-//! which a walk may not do all.
+//! Every input is used or refused: each bit of a register's image, operands of fences and contexts
+//! wider than the machine's, unsupported extensions, and regions of memory in which walks are
+//! restricted.
 
 use nestwalk::addr::Hpa;
 use nestwalk::format::riscv::Xlen;
@@ -11,7 +11,7 @@ use nestwalk::mmu::{Context, Fence};
 use nestwalk::scenario::parse::{ParseError, parse};
 use nestwalk::scenario::{Op, Scenario, write};
 
-/// A scenario with one context, given by registers, and the given lines.
+/// Returns a scenario with one context, given by registers, and the given lines.
 fn by_registers(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> String {
     let images: Vec<String> = images
         .iter()
@@ -28,7 +28,7 @@ fn context_of(xlen: Xlen, images: &[(Register, u64)], lines: &str) -> Result<Con
     parse(&by_registers(xlen, images, lines), "x.toml").map(|read| read.contexts[0].context)
 }
 
-/// Registers under which each bit that is used matters to some access: lines of the context, and
+/// Registers under which each bit that is used affects some access: lines of the context, and
 /// images.
 fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     use Register::{Henvcfg, Hgatp, Hstatus, Menvcfg, Mstatus, Satp, Vsatp, Vsstatus};
@@ -61,7 +61,7 @@ fn bases(xlen: Xlen) -> Vec<(&'static str, Vec<(Register, u64)>)> {
     ]
 }
 
-/// The same images with one bit of a register inverted.
+/// Returns the same images with one bit of a register inverted.
 fn flipped(images: &[(Register, u64)], of: Register, bit: u32) -> Vec<(Register, u64)> {
     let flip = |&(register, image): &(Register, u64)| match register == of {
         true => (register, image ^ 1 << bit),
@@ -189,7 +189,7 @@ fn the_page_of_inputs_has_the_table_of_registers() {
     );
 }
 
-/// A scenario with these lines in place of `@context` and `@op`.
+/// Returns a scenario with these lines in place of `@context` and `@op`.
 fn riscv(format: &str, context: &str, op: &str) -> String {
     format!(
         "title = \"t\"\n[machine]\nformat = \"{format}\"\n[memory]\nholes = \"fault\"\n[[context]]\nname = \"k\"\n{context}\n[[op]]\n{op}\n"
@@ -287,7 +287,7 @@ fn operands_that_no_register_can_hold_and_operands_of_the_port_are_not_cut() {
             "{ hfence_gvma = { gpa = 0x4_0000_0000 } }",
             "gPA has 34 bits",
         ),
-        // The VMID of an HFENCE.VVMA is hgatp's, not an operand.
+        // The VMID of an HFENCE.VVMA is that of hgatp, and not an operand.
         ("rv32", "{ hfence_vvma = { vmid = 0x80 } }", "0 to 127"),
         ("rv32", "{ virt = true, vmid = 0x80 }", "0 to 127"),
         ("rv32", "{ virt = true, asid = 0x200 }", "0 to 511"),

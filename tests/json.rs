@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! JSON documents: each document agrees with `docs/json.md`, and states the truth about
-//! expectations.
+//! JSON documents: each document has the form of `docs/json.md`, and reports correctly whether
+//! expectations are met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -55,7 +55,7 @@ struct Row {
     always: bool,
 }
 
-/// The tables of `docs/json.md`, and which of their fields have been seen.
+/// The tables of `docs/json.md`, with the fields that have been seen.
 struct Page {
     text: String,
     tables: BTreeMap<String, BTreeMap<String, Row>>,
@@ -163,8 +163,8 @@ impl Page {
         }
     }
 
-    /// Checks that the page has the kind and the reason of a side of a mismatch among those of its
-    /// check: in a column of the table of the values of `what`.
+    /// Checks that the page lists the kind and the reason of a side of a mismatch for its check: in
+    /// a column of the table of the values of `what`.
     fn check_kind(&self, failure: &Value, side: &str, column: usize) {
         let (_, table) = self.text.split_once("The values of `what`").unwrap();
         let start = format!("| {} |", failure["check"]);
@@ -177,7 +177,7 @@ impl Page {
         }
     }
 
-    /// The fields of the page that no document had.
+    /// Returns the fields of the page that no document had.
     fn unseen(&self) -> Vec<String> {
         let all = self
             .tables
@@ -187,7 +187,7 @@ impl Page {
     }
 }
 
-/// A folder for what is written.
+/// A folder for the outputs.
 struct Folder(TempDir);
 
 impl Folder {
@@ -209,7 +209,7 @@ impl Folder {
     }
 }
 
-/// Runs `nestwalk` with this exit code.
+/// Runs `nestwalk`, which must end with this exit code.
 #[track_caller]
 fn ran(code: i32, arguments: &[&str]) -> Ran {
     let ran = nestwalk(arguments);
@@ -239,7 +239,7 @@ const CHECKS: [Check; 15] = [
     Check::WalkCache,
 ];
 
-/// Violations of every check, with every field.
+/// Returns violations of every check, with every field.
 fn violations(query: Query) -> Vec<Violation> {
     let page: Outcome = Ok(Translation {
         gpa: Gpa(0x1000),
@@ -538,7 +538,7 @@ fn violations(query: Query) -> Vec<Violation> {
     all
 }
 
-/// A device with a smaller TLB than the checker believes: it misses what must hit.
+/// Returns a device with a smaller TLB than the checker assumes: it misses where it must hit.
 fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
@@ -547,14 +547,14 @@ fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
     Ok(VARIANTS.iter().find(small).unwrap_or(own))
 }
 
-/// An error of a device: there is none with so many TLB entries.
+/// Returns an error of a device: there is none with so many TLB entries.
 fn no_device(scenario: &Scenario) -> DutError {
     let mut scenario = scenario.clone();
     scenario.machine.tlb_entries = 999;
     Devices::make(&scenario).err().expect("no such device")
 }
 
-/// A campaign that fails, on devices that are not those that it is for.
+/// Runs a campaign that fails, because its devices are not the devices that it is for.
 fn failing(folder: &Folder, page: &mut Page) {
     let choose: Choose = small;
     let campaign = Campaign {
@@ -652,7 +652,8 @@ fn failing(folder: &Folder, page: &mut Page) {
     page.check(&left, "found", "found");
 }
 
-/// Fields for mismatches that only a device shows in a replay, and for a wrong model of coverage.
+/// The fields that no document of these tests has: those of mismatches that only a device shows in
+/// a replay, and of a wrong coverage model.
 const UNSEEN: [&str; 4] = [
     "bin.bin",
     "bin.group",
@@ -665,7 +666,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     let mut page = Page::read();
     let folder = Folder::new();
 
-    // Scenarios: of both languages, with and without faults and expectations.
+    // Scenarios of both format families, with and without faults and expectations.
     let mut scenarios: Vec<_> = fs::read_dir(project("scenarios")).unwrap().collect();
     scenarios.extend(fs::read_dir(project("tests/found")).unwrap());
     for entry in scenarios {
@@ -699,7 +700,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     page.check(&merged.json(), "results", "merge");
     failing(&folder, &mut page);
 
-    // Coverage, of the RTL's code too.
+    // Coverage, including code coverage of the RTL.
     fs::create_dir(folder.path("rtl")).unwrap();
     folder.write("rtl/a.sv", "module a;\n  if (x) y = 1;\nendmodule\n");
     let point = |kind: &str, what: &str, count: u64| {
@@ -713,7 +714,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     let cover = ["cover", &coverage, &code, "--sources", &sources, "--json"];
     page.document("cover", &ran(0, &cover).json());
 
-    // Vectors and traces: right, wrong, and not there.
+    // Vectors and traces: right, wrong, and missing.
     let vectors = project("tests/vectors/hyp-tests.jsonl.gz");
     page.document("vectors", &ran(0, &["vectors", &vectors, "--json"]).json());
     let vector = r#"{"id":"v","xlen":64,"ext":{"svnapot":0,"svpbmt":0,"svadu":0},
@@ -749,7 +750,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
 
 // --- Expectations -------------------------------------------------------------------------------
 
-/// The exercise with one text in place of another, on a command with `--json`.
+/// Returns the exercise with one text in place of another, on a command with `--json`.
 fn exercise(command: &str, from: &str, to: &str) -> Ran {
     let text = fs::read_to_string(project("scenarios/exercise.toml")).unwrap();
     assert!(text.contains(from));
@@ -760,7 +761,7 @@ fn exercise(command: &str, from: &str, to: &str) -> Ran {
 
 #[test]
 fn an_expectation_that_fails_is_never_said_to_be_met() {
-    // The hPA is wrong on both, whether there was a hit on the device alone: the last access.
+    // The hPA of the last access is wrong on both sides. The device alone expects a hit.
     for (from, to, golden_fails) in [
         ("expect.hpa = 0x1FFFC", "expect.hpa = 0x2FFFC", true),
         ("expect.hit = true", "expect.hit = false", false),

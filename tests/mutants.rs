@@ -63,7 +63,7 @@ fn planted(edits: &str) -> Result<String, String> {
     }
 }
 
-/// An edit of [`RTL`].
+/// Returns an edit of [`RTL`].
 fn edit(within: &str, replace: &str, by: &str) -> String {
     format!("[[edit]]\nfile = \"rtl/m.sv\"\n{within}\nreplace = \"{replace}\"\nby = \"{by}\"\n")
 }

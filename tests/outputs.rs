@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Outputs of the program, and inputs that request too much: a verdict is never lost, only the
-//! right files are replaced, and time and memory are limited.
+//! files named are replaced, and time and memory are limited.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -81,7 +81,7 @@ fn ran(output: Output) -> Ran {
     }
 }
 
-/// A scenario whose expectation is wrong: a mismatch.
+/// Returns a scenario whose expectation is wrong: a mismatch.
 fn wrong() -> String {
     let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
     exercise.replace("0x11EAC", "0x11EAB")
@@ -121,7 +121,7 @@ fn a_verdict_is_printed_and_is_the_exit_code_whatever_cannot_be_written() {
             .matches("error: cannot write /dev/full: ")
             .count();
         assert_eq!(errors, options.len() / 2, "{}", ran.stderr);
-        // Without a mismatch the error decides.
+        // Without a mismatch the error sets the exit code.
         let ran = folder.run(&[&["run", "right.toml"], options].concat());
         assert_eq!(ran.code, 2, "{options:?}: {}", ran.stderr);
         assert!(
@@ -216,7 +216,7 @@ fn a_link_is_followed_and_what_is_no_regular_file_is_written_into() {
     assert!(folder.path("link").symlink_metadata().unwrap().is_symlink());
     let xml = fs::read_to_string(folder.path("elsewhere/x.xml")).unwrap();
     assert!(xml.contains("</testsuites>"), "{xml}");
-    // Once more, over what is there now; through a chain of links.
+    // Again, over the existing files; through a chain of links.
     symlink("link", folder.path("link2")).unwrap();
     assert_eq!(folder.run(&["run", "s.toml", "--junit", "link2"]).code, 0);
     assert!(
@@ -435,7 +435,7 @@ fn a_wave_that_cannot_be_written_is_an_error_and_leaves_no_draft() {
     let folder = Folder::new();
     folder.write("s.toml", right());
     folder.write("wrong.toml", wrong());
-    // This is like a full disk: a file may have no more than 5 or 8 KiB.
+    // This simulates a full disk: a file may have no more than 5 or 8 KiB.
     for limit in [5, 8] {
         for (scenario, code) in [("s.toml", 2), ("wrong.toml", 1)] {
             let ran = folder.shell(&format!(
@@ -501,7 +501,7 @@ fn a_full_disk_is_an_error_of_the_wave_and_of_every_file() {
         "{}",
         wave.stderr
     );
-    // Nothing has run yet: the place has been tried.
+    // No scenario has run yet: the output has been tested.
     assert_eq!(
         (junit.code, junit.stdout.as_str()),
         (2, ""),
@@ -602,7 +602,7 @@ fn shards_of_campaigns_that_lean_toward_other_goals_are_not_merged() {
     );
     let ran = folder.run(&["merge", "l0.json", "l1.json", "l2.json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    // And coverage of a shard counts once.
+    // The coverage of a shard is counted once.
     run(&format!("{campaign} --shard 0/3 --coverage 0.cov"));
     run(&format!("{campaign} --shard 1/3 --coverage 1.cov"));
     run(&format!("{campaign} --shard 1/2 --coverage half.cov"));
@@ -616,7 +616,8 @@ fn shards_of_campaigns_that_lean_toward_other_goals_are_not_merged() {
 
 // --- Limits --------------------------------------------------------------------------------------
 
-/// Runs the program with 1 GiB of address space and 20 s. It refuses its input with these words.
+/// Runs the program with 1 GiB of address space and 20 s. It must refuse its input with these
+/// words.
 #[track_caller]
 fn is_too_much(folder: &Folder, arguments: &str, words: &[&str]) {
     let ran = folder.shell(&format!("ulimit -v 1048576; timeout 20 \"$1\" {arguments}"));
@@ -742,7 +743,8 @@ fn files_without_an_end_are_refused() {
 #[test]
 fn numbers_of_shards_have_a_limit_and_threads_that_cannot_be_made_are_done_without() {
     let folder = Folder::new();
-    // A device that is compiled in: the user below may start no compiler, and write no cache.
+    // A device that is compiled in, because the user below may start no compiler and write no
+    // cache.
     let campaign = "fuzz --seed 1 --count 3000 --device handout";
     is_too_much(
         &folder,
@@ -755,7 +757,7 @@ fn numbers_of_shards_have_a_limit_and_threads_that_cannot_be_made_are_done_witho
     if !is_root() {
         return skipped("threads_that_cannot_be_made_are_done_without", "to be root");
     }
-    // This runs as a user who may have one thread.
+    // This runs as a user who may have only one thread.
     let user = tempfile::tempdir().unwrap();
     fs::set_permissions(user.path(), fs::Permissions::from_mode(0o777)).unwrap();
     fs::copy(cargo_bin!("nestwalk"), user.path().join("nestwalk")).unwrap();
@@ -801,7 +803,7 @@ const TRACE: &str = "H 1 64 0 0 0 1\n\
 
 // --- Interrupts ----------------------------------------------------------------------------------
 
-/// Interrupts the program as soon as it prints something, or runs. It ends in order.
+/// Interrupts the program as soon as it prints something, or runs. It must end in an orderly way.
 fn interrupted(folder: &Folder, arguments: &[&str]) -> Ran {
     let child = Command::new(cargo_bin!("nestwalk"))
         .current_dir(folder.0.path())

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pairs of runs: the result of an access depends on tables and context, and on nothing else. The
-//! same accesses have the same results whatever the memory's latency, back-pressure and order, the
-//! number of walk slots, the size of the TLB, and its hits.
+//! Pairs of runs: the result of an access depends only on tables and context. The same accesses
+//! have the same results for every latency, back-pressure and order of memory, every number of walk
+//! slots, every size of the TLB, and with and without hits.
 //!
-//! The checks of a single run leave an implementation the freedom that the architecture has. The
-//! scenarios here leave none: edits wait for the earlier accesses and are followed by fences, tags
-//! stand for one set of tables each, no memory error is drawn, and accessed and dirty bits either
-//! fault or are set by one access at a time.
+//! The checks of a single run allow an implementation the freedom of the architecture. The
+//! scenarios here leave no freedom: edits wait for the earlier accesses and are followed by fences,
+//! each tag is used for one set of tables, no memory error is drawn, and accessed and dirty bits
+//! either fault or are set by one access at a time.
 
 use std::collections::BTreeMap;
 
@@ -24,17 +24,17 @@ const ACCESSES: u64 = 200;
 /// The agent that sets accessed and dirty bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
-    /// Software: a clear one faults.
+    /// Software: a clear bit is a fault.
     Svade,
-    /// The walker, of one access at a time.
+    /// The walker, with one access at a time.
     Svadu,
 }
 
-/// A scenario whose accesses have exactly one legal result each.
+/// Returns a scenario whose accesses have exactly one legal result each.
 fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     let mut scenario = stimulus::scenario(profile, 77, number, ACCESSES);
     let format = profile.format;
-    // The G bit makes one space's pages those of others.
+    // A global page of one address space would be a page of the others.
     let not_global = |word: u64| match format.has_global_pages() {
         true => word & !(1 << 5),
         false => word,
@@ -50,7 +50,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
             context.guest.adue = status == Status::Svadu;
             context.host.adue = status == Status::Svadu;
         }
-        // Everything that the tags of a TLB may stand for.
+        // The properties of a context for which the tags of a TLB may stand.
         let (mut host_stage, mut guest_stage) = (context.host, context.guest);
         (host_stage.mxr, guest_stage.mxr) = (false, false);
         let host = (context.virt, host_stage, context.napot);
@@ -90,7 +90,7 @@ fn settled(profile: Profile, number: u64, status: Status) -> Scenario {
     scenario
 }
 
-/// The place of a thing among those that were seen.
+/// Returns the index of a value among those seen so far.
 fn number_of<T: PartialEq>(seen: &mut Vec<T>, thing: T) -> u16 {
     let place = seen.iter().position(|other| *other == thing);
     let place = place.unwrap_or_else(|| {
@@ -162,7 +162,7 @@ fn answers_are_the_same(format: Format, rights: bool, status: Status) {
         let mut first: Option<Answers> = None;
         let mut hits = Vec::new();
         for (machine, dut) in &mut devices {
-            // Machines that ignore more of a context give other results.
+            // Machines that ignore more fields of a context give other results.
             let is_served = |context: &Context| {
                 let heeded = Machine::of(format).heeded(context);
                 machine.serves(context) && machine.heeded(context) == heeded

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every parser of the program on mutated inputs: no panic, no abort, and nothing that takes longer
-//! than 20 s or more than 1 GiB.
+//! Every parser of the program on mutated inputs: no panic, no abort, and no input that takes
+//! longer than 20 s or more than 1 GiB.
 //!
 //! A parser runs in a process of its own with limited memory, and a watchdog ends it. So an abort
 //! is detected as well. The inputs are a function of a seed. `cargo test` runs a few, and
@@ -26,7 +26,7 @@ use nestwalk::campaign::{Campaign, Outcome};
 use nestwalk::coverage::rtl::{self, CodeCoverage};
 use nestwalk::coverage::{Bins, Coverage, CoverageCollector, InOrder, Run, file, html, text};
 use nestwalk::format::Format;
-use nestwalk::golden::answer;
+use nestwalk::golden::outcome;
 use nestwalk::report;
 use nestwalk::results::{Results, merge};
 use nestwalk::scenario::{parse, write};
@@ -39,20 +39,20 @@ use nestwalk::{campaign::Devices, mmu::WalkCaches};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// The number of inputs by default.
+/// The default number of inputs.
 const FEW: u64 = 4000;
-/// The most time that an input may take.
+/// The time limit of an input.
 const MOST_TIME: Duration = Duration::from_secs(20);
-/// The most memory that a process may have, in bytes of its address space.
+/// The memory limit of a process, in bytes of its address space.
 const MOST_MEMORY: u64 = 1 << 30;
 
-/// A parser, and what comes after it.
+/// A parser, with the code that uses its result.
 struct Parser {
     name: &'static str,
     /// Its part of all inputs.
     weight: u64,
     corpus: fn() -> Vec<Vec<u8>>,
-    /// Feeds the input, in the file `path`, to the parser. The file is in a folder of its own.
+    /// Passes the input, in the file `path`, to the parser. The file is in a folder of its own.
     /// Returns true if the input, or a part of it, was accepted.
     feed: fn(path: &Path, input: &[u8]) -> bool,
 }
@@ -286,7 +286,7 @@ fn reports() -> Vec<Vec<u8>> {
 
 // --- What it is fed to ---------------------------------------------------------------------------
 
-/// An error is made into what is shown of it.
+/// Renders an error, as a command would.
 fn shown<T, E: Display>(result: Result<T, E>) -> Option<T> {
     result
         .map_err(|error| {
@@ -301,7 +301,7 @@ fn feed_scenario(path: &Path, _: &[u8]) -> bool {
     };
     let accesses = report::golden_accesses(&scenario);
     shown(report::reject_holes(&scenario, &accesses));
-    // Mappings of many pages are written as their words, of which a file may have fewer.
+    // Mappings of many pages are written as words, and a file may have fewer words than that.
     if scenario.ops.len() > 10_000 || scenario.memory.blocks() > 2000 {
         return true;
     }
@@ -396,7 +396,7 @@ fn feed_lean(path: &Path, input: &[u8]) -> bool {
     let made = scenario_toward(profile, 1, 0, 20, &goals, None);
     let mut memory = made.memory.clone();
     for access in report::golden_accesses(&made).iter().take(3) {
-        black_box(answer(&nestwalk::golden::walk(
+        black_box(outcome(&nestwalk::golden::walk(
             made.machine.format,
             &access.query,
             &mut memory,
@@ -445,7 +445,7 @@ impl Mutator {
         (self.rng.next_u64() % n.max(1) as u64) as usize
     }
 
-    /// A range of bytes, mostly short.
+    /// Returns a range of bytes, mostly short.
     fn range(&mut self, length: usize) -> std::ops::Range<usize> {
         let most = if self.below(4) == 0 { length } else { 16 };
         let start = self.below(length + 1);
@@ -453,7 +453,7 @@ impl Mutator {
         start..end
     }
 
-    /// A word of letters and digits.
+    /// Returns a word of letters and digits.
     fn word(&mut self, text: &[u8]) -> std::ops::Range<usize> {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
         let at = self.below(text.len().max(1)).min(text.len());
@@ -552,7 +552,7 @@ impl Mutator {
                 text.splice(at..at, piece.bytes());
             }
             9 => {
-                // Much of the same.
+                // Many repetitions of a part.
                 let range = self.range(text.len());
                 let times = [2, 30, 400, 3000][self.below(4)];
                 let piece = text[range.clone()].repeat(times);
@@ -578,7 +578,7 @@ impl Mutator {
     }
 }
 
-/// The inputs of a parser are a function of the seed and their number.
+/// Returns an input of a parser. It is a function of the seed and the number.
 fn input(parser: &Parser, corpus: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
     let name = parser.name.bytes().fold(seed, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -593,9 +593,9 @@ fn variable(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().expect(name))
 }
 
-/// Set for the process of a parser: its name.
+/// The environment variable of the process of a parser: its name.
 const CHILD: &str = "NESTWALK_FUZZ_PARSER";
-/// And a folder for it, in which the input and its number are while it is fed.
+/// The environment variable with its folder, which has the input and its number while it runs.
 const FOLDER: &str = "NESTWALK_FUZZ_FOLDER";
 const PROGRESS: &str = "progress";
 
@@ -667,7 +667,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Feeds a parser, in a process with limits.
+/// Passes inputs to a parser, in a process with limits.
 fn run(parser: &Parser, seed: u64, count: u64) -> ExitCode {
     let corpus = (parser.corpus)();
     let limit = rustix::process::Rlimit {
@@ -677,7 +677,7 @@ fn run(parser: &Parser, seed: u64, count: u64) -> ExitCode {
     rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
     let folder = PathBuf::from(env::var_os(FOLDER).expect(FOLDER));
     let path = folder.join("input.toml");
-    // The number and the time at which it was begun, in ms.
+    // The number of the input, and the time at which it began, in ms.
     let (number_now, since) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let begun = Instant::now();
     let watched = (Arc::clone(&number_now), Arc::clone(&since));
@@ -722,7 +722,7 @@ fn run(parser: &Parser, seed: u64, count: u64) -> ExitCode {
         "{name}: {taken} of {count} inputs are taken; the slowest is number {}, {:.2?}",
         slowest.0, slowest.1
     );
-    // Mutations of which a parser accepts none, or all, find nothing.
+    // Mutations find nothing if a parser accepts none of them, or all.
     let is_of_use = (1..count).contains(&taken) || count < 100;
     if !is_of_use {
         eprintln!("{name}: {taken} of {count} inputs are taken: the mutations are of no use");

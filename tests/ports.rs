@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The tables of parameters and ports in `devices/`, and all that follows from them.
+//! The tables of parameters and ports in `devices/`, and the files that follow from them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The names in the table of parameters, in its order.
+/// Returns the names in the table of parameters, in its order.
 fn parameters() -> Vec<String> {
     let table: toml::Table = toml::from_str(&read("devices/parameters.toml")).unwrap();
     let rows = table["parameter"].as_array().unwrap();
@@ -25,7 +25,7 @@ fn parameters() -> Vec<String> {
         .collect()
 }
 
-/// The words behind each occurrence of a text, as long as they are letters and digits.
+/// Returns the words after each occurrence of a text, as far as they are letters and digits.
 fn words_after<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
     let word = |rest: &'a str| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
@@ -37,7 +37,7 @@ fn words_after<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Runs a copy of `tools/generate.py` over copies of the files that it writes.
+/// A copy of `tools/generate.py` and of the files that it writes.
 struct Copy(TempDir);
 
 impl Copy {
@@ -65,7 +65,7 @@ impl Copy {
         copy
     }
 
-    /// Replaces a text of a file, which has it.
+    /// Replaces a text of a file, which must occur in it.
     fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.0.path().join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -77,7 +77,7 @@ impl Copy {
         fs::read_to_string(self.0.path().join(file)).unwrap()
     }
 
-    /// The exit code and all that is printed.
+    /// Returns the exit code and the whole output.
     fn generate(&self, arguments: &[&str]) -> (i32, String) {
         let output = Command::new("python3")
             .arg(self.0.path().join("tools/generate.py"))
@@ -192,7 +192,7 @@ fn a_region_that_is_missing_is_an_error() {
 fn tools_name_parameters_as_the_table_does() {
     let known: BTreeSet<String> = parameters().into_iter().collect();
     assert!(known.len() >= 16, "{known:?}");
-    // A line of NAME=VALUE pairs a set.
+    // One set of NAME=VALUE pairs per line.
     let mut named = Vec::new();
     let sets = read("tools/rtl-params");
     for set in sets.lines().filter(|line| !line.starts_with('#')) {
@@ -237,7 +237,7 @@ fn the_build_names_parameters_as_the_table_does() {
     assert!(named.contains("Format"), "{named:?}");
     let known: BTreeSet<String> = parameters().into_iter().collect();
     for name in named {
-        // The top's own; all others are those of the MMU.
+        // The parameters of the top itself; all others are those of the MMU.
         assert!(name == "InputsAt" || known.contains(&name), "{name}");
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random campaigns: the result does not depend on the machine or the number of threads, written
-//! scenarios run the same, and the stimulus reaches what it must.
+//! scenarios run the same, and the stimulus reaches the required situations.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -164,7 +164,7 @@ struct Reached {
     hits: u64,
     hit_faults: u64,
     merged: u64,
-    /// Translations that a fence has kept out of the TLB, and requests that one has overtaken.
+    /// The numbers of translations that a fence has kept out of the TLB, and of overtaken requests.
     overtaken: u64,
     variants: BTreeSet<&'static str>,
 }
@@ -189,7 +189,7 @@ fn name(kind: FaultKind, at: &Position, format: Format) -> String {
 struct Watch<'a> {
     format: Format,
     reached: &'a mut Reached,
-    /// Walks that have found a translation and have given it to no request yet, by slot.
+    /// The walks that have found a translation and have returned it to no request yet, by slot.
     found: [bool; 16],
 }
 
@@ -232,7 +232,8 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Every fault that a profile of the handout's formats can have, by the rules of the formats.
+/// Returns every fault that a profile of the handout's formats can have, by the rules of the
+/// formats.
 fn possible_faults(profile: Profile) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let host = |level, purpose| Position::Host {
@@ -256,12 +257,13 @@ fn possible_faults(profile: Profile) -> BTreeSet<String> {
             let is_leaf = at.level() == 0;
             let is_possible = match kind {
                 FaultKind::Memory | FaultKind::Width => true,
-                // The host's root is one for every walk of a translation: the first is at fault.
+                // The host root is the same for every walk of a translation, so the first walk
+                // faults.
                 FaultKind::Misaligned => at != host(1, Purpose::GuestEntry(0)),
                 // All 32 bits of an entry are address bits.
                 FaultKind::Reserved => profile.format == Format::Handout,
                 FaultKind::Invalid | FaultKind::Permission => profile.rights && is_leaf,
-                // These are RISC-V's.
+                // Only RISC-V has these.
                 FaultKind::AccessedDirty | FaultKind::Pointer => false,
             };
             if is_possible {
@@ -272,9 +274,9 @@ fn possible_faults(profile: Profile) -> BTreeSet<String> {
     names
 }
 
-/// Scenarios in which everything that is common must have happened.
+/// The number of scenarios in which every common situation must occur.
 const SOME: u64 = 200;
-/// Scenarios in which everything that is possible must have happened.
+/// The number of scenarios in which every possible situation must occur.
 const MANY: u64 = 1000;
 
 fn reaches_everything(profile: Profile) {
@@ -363,7 +365,7 @@ fn a_campaign_of_twenty_thousand_accesses_fails_nowhere() {
             panic!("{profile}, {number}:\n{}", text::failure(&scenario, failed));
         }
         assert_eq!(outcome.stats.accesses, 20_000);
-        // One of them is a long one.
+        // 32 scenarios of 500 accesses and a long scenario of 4000.
         assert_eq!(outcome.scenarios, 33);
         assert!(!outcome.interrupted);
     }
@@ -382,7 +384,7 @@ fn an_interrupted_campaign_says_so_and_counts_only_what_has_run() {
         devices: Vec::new(),
         visibility: nestwalk::dut::description::Visibility::Steps,
     };
-    // Interrupted when the third scenario is over.
+    // The run is interrupted after the third scenario.
     let interrupt = AtomicBool::new(false);
     let done = std::sync::atomic::AtomicU64::new(0);
     let progress = |accesses| {

@@ -22,7 +22,7 @@ impl Observer for Hits {
     }
 }
 
-/// A scenario in which one access of `file` replaces each `None` in the list of operations.
+/// Returns a scenario in which one access of `file` replaces each `None` in the list of operations.
 fn scenario(file: &str, ops: &[Option<Op>]) -> Scenario {
     let path = Path::new("scenarios").join(file);
     let mut scenario = parse::load(&path).unwrap();
@@ -113,7 +113,7 @@ fn after_a_reset_a_scenario_runs_cycle_by_cycle_as_it_does_at_the_start() {
     for number in 0..12 {
         let mut alone = stimulus::scenario(profile, 3, number, 80);
         alone.machine = Machine::of(profile.format);
-        // Edits would leave other tables for the second time.
+        // With edits, the second run would start with other tables.
         let is_edit = |op: &Op| matches!(op, Op::Write { .. } | Op::Reset);
         alone.ops.retain(|op| !is_edit(op));
         let timing = &alone.timing;

@@ -23,7 +23,7 @@ fn latency(cycles: u32) -> Timing {
     }
 }
 
-/// Leaves that permit everything to the supervisor of the guest.
+/// Leaves that permit every access to the supervisor of the guest.
 fn guest_leaf(gpa: u64) -> Entry {
     Entry::leaf(gpa, Rights::ALL)
 }
@@ -32,7 +32,7 @@ fn host_leaf(hpa: u64) -> Entry {
     Entry::leaf(hpa, Rights::ALL).with_user(true)
 }
 
-/// One 4K page in each stage.
+/// Returns one 4K page in each stage.
 fn small(format: Format, guest: u8, host: u8) -> Rig {
     let mut rig = Rig::new(format, guest, host);
     if host > 0 {
@@ -82,7 +82,7 @@ fn a_cold_walk_of_n_reads_takes_n_times_latency_plus_one_and_two_cycles() {
     }
 }
 
-/// Every size of page that a format has, as level and whether it is a NAPOT page.
+/// Returns every size of page that a format has, as level and whether it is a NAPOT page.
 fn sizes(format: Format, levels: u8) -> Vec<(u32, bool)> {
     let mut sizes: Vec<(u32, bool)> = (0..levels.into()).map(|level| (level, false)).collect();
     if format == Format::Rv64 {
@@ -185,7 +185,7 @@ fn a_store_to_a_clean_page_updates_the_leaves_of_both_stages_and_then_hits() {
     }
 }
 
-/// A load, and some cycles later an edit of an entry.
+/// Returns a load, and some cycles later an edit of an entry.
 fn load_and_edit(wait: u32, at: Hpa, entry: Entry) -> Vec<Op> {
     vec![
         access(0, GVA, Access::Load),
@@ -258,12 +258,12 @@ fn a_page_is_not_global_because_the_leaf_was_that_its_update_has_not_found() {
 
 #[test]
 fn a_host_leaf_like_the_guests_leaf_before_it_is_updated_all_the_same() {
-    // The third table that the rig makes: that of the guest's leaf.
+    // The third table of the rig: the table of the guest leaf.
     const TABLE: u64 = 0x4000_2000;
     let mut rig = Rig::new(Format::Rv64, 3, 3);
     let at = rig.map_guest(GVA, 0, guest_leaf(GPA));
     let frame = at.0 & !(PAGE - 1);
-    // One word is the guest leaf, and the host leaf of the table that it is in.
+    // One word is both the guest leaf and the host leaf of the table that contains it.
     let word = host_leaf(frame).with_dirty(false);
     let host = rig.map_host(TABLE, 0, word);
     assert_eq!(rig.map_guest(GVA, 0, word), at);
@@ -273,7 +273,7 @@ fn a_host_leaf_like_the_guests_leaf_before_it_is_updated_all_the_same() {
     context.guest.adue = true;
     context.host.adue = true;
     let mut scenario = rig.scenario(&[context], latency(3), vec![access(0, GVA, Access::Store)]);
-    // The host leaf is read right after the guest leaf.
+    // The host leaf is read directly after the guest leaf.
     scenario.machine.walk_caches.host = true;
     let seen = run(&scenario);
     let updates: Vec<(Hpa, Entry)> = seen
@@ -310,7 +310,7 @@ fn an_access_that_faults_at_the_guest_leaf_updates_nothing() {
 fn an_update_of_a_guest_entry_in_a_page_that_the_guest_may_not_write_is_a_store_guest_page_fault() {
     let mut rig = small(Format::Rv64, 3, 3);
     let place = rig.map_guest(GVA, 0, guest_leaf(GPA).with_accessed(false));
-    // The page of the table that the entry is in: the last that was made.
+    // The page of the table that contains the entry: the last one made.
     let table_gpa = 0x4000_0000 + 2 * PAGE;
     let read_only = Rights {
         write: false,
@@ -366,11 +366,11 @@ fn the_guests_memory_type_goes_before_the_hosts() {
     }
 }
 
-/// Walks three pages that differ in what a fence can match, issues the fence, and returns the pages
-/// that then hit.
+/// Walks three pages that differ in the fences that match them, issues the fence, and returns the
+/// pages that hit afterwards.
 fn hits_after(fence: Fence) -> Vec<&'static str> {
     let mut rig = Rig::new(Format::Rv64, 3, 3);
-    // A host's page of 2 MiB that holds two pages of the guest, and another page.
+    // A 2M page of the host that contains two pages of the guest, and another page.
     let large = 0x8020_0000;
     rig.map_host(large, 1, host_leaf(0x1_4000_0000));
     rig.map_host(GPA, 0, host_leaf(HPA));
@@ -388,7 +388,7 @@ fn hits_after(fence: Fence) -> Vec<&'static str> {
     for (_, gva, gpa, global) in pages {
         rig.map_guest(gva, 0, guest_leaf(gpa).with_global(global));
     }
-    // A page of 2 MiB of the guest, of which the TLB has 4 KiB.
+    // A 2M page of the guest, of which the TLB has 4K.
     let huge = 0x1_0000_0000;
     rig.map_guest(huge, 1, guest_leaf(0x7640_0000));
     rig.map_host(0x7640_0000, 0, host_leaf(0x5000));
@@ -411,7 +411,7 @@ fn hits_after(fence: Fence) -> Vec<&'static str> {
         host: Default::default(),
         ..context
     };
-    // Outside the virtual machine, the same tables' root is elsewhere: a table of one entry.
+    // Outside the virtual machine the root of the same tables is elsewhere: a table of one entry.
     rig.memory.write(Hpa(0x4000_0000), guest_leaf(0).0);
     let mut accesses: Vec<(&str, usize, u64)> = pages
         .iter()
@@ -523,7 +523,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
             },
             but(&[]),
         ),
-        // All of the guest's 2M page, by an address in a part of it that was not used.
+        // The whole 2M page of the guest, by an address in a part of it that was not used.
         (
             Fence {
                 gva: gva(0x1_0003_2000),
@@ -531,7 +531,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
             },
             but(&["splinter", "splinter further on"]),
         ),
-        // By gPA: all of the host's 2M page.
+        // By gPA: the whole 2M page of the host.
         (
             Fence {
                 gpa: gpa(0x8020_8000),
@@ -576,7 +576,7 @@ fn a_fence_takes_what_it_names_whole_and_nothing_else() {
                 gva: gva(0x30_0000),
                 ..sfence
             },
-            // Its page is of 1 GiB.
+            // Its page is a 1G page.
             but(&["outside"]),
         ),
         (
@@ -598,7 +598,7 @@ fn a_fence_in_the_cycle_of_a_fill_that_it_does_not_name_leaves_it() {
         virt: false,
         ..rig.context()
     };
-    // Whenever the fence comes: before, in and after the cycle in which the walk of 3 reads fills.
+    // The fence comes before, in and after the cycle in which the walk of 3 reads fills the TLB.
     for wait in 1..16 {
         let ops = vec![
             access(0, GVA, Access::Load),
@@ -608,7 +608,7 @@ fn a_fence_in_the_cycle_of_a_fill_that_it_does_not_name_leaves_it() {
             access(0, GVA, Access::Load),
         ];
         let mut scenario = rig.scenario(&[outside], latency(1), ops);
-        // The RTL's assertions are on. They once called the fill stale.
+        // A device with RTL assertions. They once reported the fill as stale.
         scenario.machine.checked = true;
         scenario.machine.tlb_entries = 4;
         let seen = run(&scenario);

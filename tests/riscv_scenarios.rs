@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenario files of RISC-V: writing and reading agree, each mistake is shown at its place, and the
-//! files of `scenarios/` hold on golden model and device.
+//! Scenario files of RISC-V: writing and reading agree, each error is reported at its place, and
+//! the files of `scenarios/` hold on golden model and device.
 
 #[path = "common/program.rs"]
 mod program;
@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Writing and reading gives the same; lines are those of another file.
+/// Writes a scenario and reads it back. Only the line numbers may differ.
 fn round_trip(scenario: &Scenario) -> Scenario {
     let text = to_toml(scenario);
     let read = parse(&text, "written").unwrap_or_else(|error| panic!("{error}"));
@@ -240,7 +240,7 @@ fn every_fence_access_and_expectation_is_written_and_read() {
     round_trip(&all);
 }
 
-/// A file with one context, of these lines.
+/// Returns a file with one context, of these lines.
 fn with_context(lines: &str) -> String {
     format!(
         r#"title = "x"
@@ -285,7 +285,7 @@ fn names_and_registers_say_the_same() {
     assert_eq!(named, images);
     assert!(named.user && named.virt && named.guest.mxr && !named.host.mxr && !named.guest.adue);
     assert_eq!((named.guest.levels, named.host.levels), (4, 3));
-    // The host reads as the guest's kernel would.
+    // The host reads with the rights of the guest's kernel.
     let hlvx = context(
         "access = \"hlvx\"\n[context.csrs]\nvsatp = 0x9000_5000_0008_0200\nhgatp = 0x8000_7000_0008_8000\nhstatus = 0x100",
     );
@@ -293,7 +293,7 @@ fn names_and_registers_say_the_same() {
     assert_eq!(hlvx.guest.root, named.guest.root);
 }
 
-/// The file is refused at `place`, with all of `words` in what is shown.
+/// Checks that the file is refused at `place`, with all of `words` in the message.
 fn refused(text: &str, place: &str, words: &[&str]) {
     let error = match parse(text, "x.toml") {
         Ok(_) => panic!("not refused: {place}\n{text}"),
@@ -435,7 +435,7 @@ fn tables_that_cannot_be_are_refused() {
             "mode = \"sv39x4\"",
             "mode = \"bare\"",
             "\"bare\"",
-            &["has none"],
+            &["has no tables"],
         ),
         (
             "size = \"2m\"",
@@ -459,13 +459,13 @@ fn tables_that_cannot_be_are_refused() {
             "from = 0x8000_0000",
             "from = 0x200_0000_0000",
             "0x200_0000_0000",
-            &["none that sv39x4 translates"],
+            &["sv39x4 does not translate gPA"],
         ),
         (
             "from = 0x1_0000",
             "from = 0x8000_0000_0000",
             "0x8000_0000_0000",
-            &["none that sv48 translates"],
+            &["sv48 does not translate"],
         ),
         (
             "from = 0x1_0000, to = 0x8000_0000",
@@ -565,7 +565,7 @@ fn ops_that_make_no_sense_are_refused() {
         (
             "load = 0\nexpect = { fault = { kind = \"memory\", update = true } }",
             "update",
-            &["`update` of no guest's entry"],
+            &["`update` without a guest entry"],
         ),
         (
             "write = { at = 0x8000_0004, word = 1 }",
@@ -587,7 +587,7 @@ fn ops_that_make_no_sense_are_refused() {
         let text = with_context("v = false").replace("wait = 1", op);
         refused(&text, place, words);
     }
-    // Keys of RISC-V are unknown in other formats.
+    // Keys of RISC-V are unknown in the other formats.
     for (key, text) in [
         ("hlvx", "hlvx = 0"),
         ("cause", "load = 0\nexpect = { cause = 5 }"),
@@ -630,7 +630,7 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
             ..of_vm
         }]
     );
-    // A fence by ASID would pass it over.
+    // A fence by ASID would not match it.
     assert_eq!(
         fences(
             context,
@@ -643,14 +643,14 @@ fn an_edit_owes_the_fence_of_the_stage_that_it_changes() {
         fences(context, "unmap = { host = \"vm\", from = 0x8000_0000 }"),
         [Fence { gpa, ..of_vm }]
     );
-    // The guest's tables are in this one.
+    // This page contains the guest's tables.
     assert_eq!(
         fences(context, "unmap = { host = \"vm\", from = 0x8020_0000 }"),
         [of_vm]
     );
 }
 
-/// The output of `nestwalk walk` for the file of `scenarios/`.
+/// Returns the output of `nestwalk walk` for the file of `scenarios/`.
 fn walked(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("scenarios")
@@ -658,7 +658,7 @@ fn walked(name: &str) -> String {
     nestwalk(&["walk", file.to_str().unwrap()]).stdout
 }
 
-/// The text has all of these, in this order.
+/// Checks that the text contains all of `words`, in this order.
 fn has(text: &str, words: &[&str]) {
     let mut rest = text;
     for word in words {
@@ -678,20 +678,20 @@ fn walk_prints_entries_by_their_fields_and_why_a_walk_faults() {
             "guest L0   0x80206000 + 16*8 = 0x80206080",
             "PPN 0x80400 DA-UX-RV",
             "leaf of 4K; the data is at gPA 0x80400000",
-            "=> hPA 0x90010000: 12 reads for the walk, 13 accesses with the data",
-            // A store to what is not writable.
+            "=> hPA 0x90010000: 12 memory reads in the walk, 13 memory accesses with the data access",
+            // A store to a page that is not writable.
             "permission fault at guest L0",
             "trap: store page fault, cause 15; xtval 0x10000 with GVA=1",
             "why: W=0; \"Virtual Address Translation Process\", step 8",
-            "why: U=0: no page of user mode",
+            "why: U=0: not a user page",
             "not canonical",
-            "why: U=1: a page of user mode, and SUM=0",
-            "why: U=1: supervisor mode fetches from no page of user mode",
+            "why: U=1: a user page, and SUM=0",
+            "why: U=1: supervisor mode cannot fetch from a user page",
             "cause 23, tval2 0x4000001; xtval 0xFFFFFFD000000005 with GVA=1; tval2 is gPA 0x10000005 >> 2",
             "tinst 0x3000",
-            "tinst says: an implicit read",
+            "tinst: an implicit read",
             "why: R=0, and MXR=0",
-            "why: X=0, which HLVX needs in both stages",
+            "why: X=0: HLVX needs X in both stages",
         ],
     );
     has(
@@ -699,13 +699,13 @@ fn walk_prints_entries_by_their_fields_and_why_a_walk_faults() {
         &[
             "A=0, and no hardware update",
             "D=0, and no hardware update",
-            "tinst says: an implicit write",
+            "tinst: an implicit write",
             "ADUE, ADUE of the G-stage",
             "D=0, to be set by hardware first",
             "compare-and-swap sets D; the guest L0 entry is at",
             "compare-and-swap sets A; the data is at gPA",
-            "18 reads and 3 updates for the walk, 22 accesses",
-            "why: W=0, which an implicit write needs",
+            "18 memory reads and 3 updates in the walk, 22 memory accesses",
+            "why: W=0: an implicit write needs W",
         ],
     );
     has(
@@ -811,8 +811,8 @@ fn a_wrong_expectation_is_found_on_both_sides() {
 
 #[test]
 fn a_guests_tables_find_their_place_in_its_memory() {
-    // Of the 4 MiB of the virtual machine, only the first page is mapped, and the tables are beyond
-    // it.
+    // The host maps only the first page of the virtual machine's 4 MiB, and the tables are placed
+    // after it.
     let text = with_context("host = \"vm\"\nguest = \"init\"\npriv = \"u\"")
         .replace("tables = 0x8020_0000\n", "")
         .replace(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenario files: the files of the project hold, each mistake is shown at its place, and writing
+//! Scenario files: the files of the project hold, each error is reported at its place, and writing
 //! and reading agree.
 
 use std::fs;
@@ -23,7 +23,7 @@ use nestwalk::scenario::{
 use nestwalk::stimulus::{self, Profile};
 
 mod holding {
-    //! Files of `scenarios/`, against the golden model.
+    //! Files of `scenarios/` on the golden model.
 
     use super::*;
 
@@ -38,13 +38,13 @@ mod holding {
         files
     }
 
-    /// A TLB with room for everything. With one access at a time it hits just where a device with
-    /// room for all does.
+    /// Makes a TLB of unlimited size. With one access at a time it hits exactly if a device with
+    /// room for everything does.
     fn empty_tlb(format: Format) -> RecentPages {
         RecentPages::new(format, u32::MAX)
     }
 
-    /// Everything that an access in the scenario expects and does not get.
+    /// Returns the expectations of the scenario that were not met.
     fn differences(scenario: &Scenario) -> Vec<String> {
         let mut memory = scenario.memory.clone();
         let format = scenario.machine.format;
@@ -102,8 +102,8 @@ mod holding {
 
         let remembered = tlb
             .find(&query)
-            .and_then(|page| page.answer(format, &query));
-        let outcome = remembered.unwrap_or_else(|| golden::answer(&found));
+            .and_then(|page| page.outcome(format, &query));
+        let outcome = remembered.unwrap_or_else(|| golden::outcome(&found));
         let reads: Vec<(Hpa, Option<u64>)> = steps
             .iter()
             .filter_map(|step| Some((step.hpa?, step.word)))
@@ -326,7 +326,7 @@ mod holding {
     }
 }
 
-/// Fails unless the scenario, written and read, is the same but for line numbers.
+/// Fails unless the scenario, written and read, is the same except for line numbers.
 fn round_trip(scenario: &Scenario) -> String {
     let text = to_toml(scenario);
     let read = parse(&text, "written.toml").unwrap_or_else(|error| panic!("{error}"));
@@ -540,7 +540,7 @@ mod writing {
     #[test]
     fn every_kind_of_op_and_every_expectation_comes_back() {
         let text = round_trip(&full());
-        // Runs of equal words do not make a long file.
+        // Runs of equal words do not make a file long.
         assert!(text.contains("words = [0x00000]\nrepeat = 30\n"), "{text}");
     }
 
@@ -794,7 +794,7 @@ rights = true
                 },
                 host(Some(Gpa(0x10000)), 6),
                 host(Some(Gpa(0x10000)), 8),
-                // The guest's tables are there.
+                // The guest tables are there.
                 host(None, 6),
                 host(None, 8),
                 Fence::default(),
@@ -806,7 +806,7 @@ rights = true
     fn a_host_with_guest_tables_that_are_not_known_owes_a_fence_of_all_its_pages() {
         let text = HEAD.replace("guest = \"p\"", "guest = 0x00000000")
             + "[[op]]\nmap = { host = \"vm\", from = 0x10000, to = 0x80000 }\n[[op]]\nfence = \"owed\"";
-        // 0 is where p's tables are, so that it is known; anywhere else is not.
+        // 0 is the address of p's tables, so its value is known; any other address is not.
         let known = parse(&text, "test.toml").unwrap().ops;
         let unknown = text.replace("guest = 0x00000000", "guest = 0x00004");
         let unknown = parse(&unknown, "test.toml").unwrap().ops;
@@ -898,12 +898,12 @@ rights = true
 }
 
 mod mistakes {
-    //! Each mistake is shown where it is, with what would be right.
+    //! Each error is reported at its place, with the correction.
 
     use super::*;
 
-    /// Reads a text in which `@@` marks the place of the mistake, and checks that the error is
-    /// there and has all of the words.
+    /// Parses a text in which `@@` marks the place of the error, and checks that the error is there
+    /// and contains all of the words.
     #[track_caller]
     fn wrong(marked: &str, words: &[&str]) -> ParseError {
         let at = marked.find("@@").expect("a mark");
@@ -920,13 +920,13 @@ mod mistakes {
         for word in words {
             assert!(shown.contains(word), "{word:?} is not in\n{shown}");
         }
-        // The line itself is shown, or what is left of it.
+        // The line itself is shown, or a part of it.
         let source = text.lines().nth(line - 1).unwrap_or("").trim_end();
         assert!(source.len() > 100 || shown.contains(source), "{shown}");
         error
     }
 
-    /// As [`wrong`], with a proper head before the text.
+    /// Checks the same as [`wrong`], with a correct head before the text.
     #[track_caller]
     fn wrong_op(op: &str, words: &[&str]) {
         wrong(&format!("{HEAD}{op}"), words);
@@ -1408,7 +1408,7 @@ load = 0x12345
             "[[op]]\nmap = { host = \"vm0\", from = 0x0, to = 0x0 }\n@@memory = { busy = 1 }\n",
             &["`map` and `memory`"],
         );
-        // Memory and requester may change in the same moment.
+        // Memory and requester may change in the same cycle.
         parse(
             &format!("{HEAD}[[op]]\nrequests = {{ idle = 1 }}\nmemory = {{ busy = 1 }}\n"),
             "test.toml",
@@ -1448,7 +1448,7 @@ load = 0x12345
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.fault = { kind = \"memory\", stage = \"guest\", @@gpa = 0x1 }\n",
-            &["only the host's stage"],
+            &["only a fault of the host stage"],
         );
         wrong_op(
             "[[op]]\nload = 0x1\nexpect.entries = [{ stage = \"host\", level = \"L1\", @@gpa = 0x1 }]\n",
@@ -1456,7 +1456,7 @@ load = 0x12345
         );
     }
 
-    /// Reads the head of a file with one context and one op.
+    /// Checks that the head of a file with one context and one operation is accepted.
     #[track_caller]
     fn accepted(head: &str) {
         let host = if head.contains("\"rv64\"") {
@@ -1546,7 +1546,7 @@ load = 0x12345
                 "8 | at = 0x104",
             ],
         );
-        // A host table on an image, on its words and not only on its first.
+        // A host table over an image, on any of its words.
         wrong(
             &machine(
                 "[memory]\ntables = { from = 0x100, bytes = 0x100 }\n[[memory.image]]\nat = 0x11C\nwords = [1]\n\
@@ -1555,10 +1555,10 @@ load = 0x12345
             &[
                 "overlapping",
                 "host table `vm`",
-                "hPA 0x0011C is taken by the image of line 7",
+                "hPA 0x0011C is already used by the image of line 7",
             ],
         );
-        // A guest table on an image.
+        // A guest table over an image.
         wrong(
             &HEAD
                 .replace("tables = 0x41000", "tables = @@0x41000")
@@ -1566,20 +1566,23 @@ load = 0x12345
             &[
                 "overlapping",
                 "guest table `p0`",
-                "0x3100C is taken by the image of line 7",
+                "0x3100C is already used by the image of line 7",
             ],
         );
-        // On another guest's.
+        // Over another guest's table.
         let second = "[[guest]]\nname = \"p1\"\nhost = \"vm0\"\ntables = @@0x41010\n[[context]]";
         wrong(
             &HEAD.replacen("[[context]]", second, 1),
-            &["guest table `p1`", "0x31010 is taken by guest table `p0`"],
+            &[
+                "guest table `p1`",
+                "0x31010 is already used by guest table `p0`",
+            ],
         );
-        // An operation on a word that another one has written.
+        // An operation on a word that another operation has written.
         wrong_op(
             "[[op]]\nwrite = { at = 0x31034, word = 0x1 }\n\
              [[op]]\nmap = { guest = \"p0\", from = @@0x40000, to = 0x40000 }\n",
-            &["0x31034 is taken by the `write` of line 24"],
+            &["0x31034 is already used by the `write` of line 24"],
         );
     }
 
@@ -1603,7 +1606,7 @@ load = 0x12345
             &machine(host),
             &[
                 "host table `vm`",
-                "no room for one more host table",
+                "no room for another host table",
                 "`bytes`",
             ],
         );
@@ -1619,13 +1622,13 @@ load = 0x12345
             &HEAD.replace("tables = 0x41000", "tables = @@0xFFFF8"),
             &["do not fit into 20 bits"],
         );
-        // Everything that the host maps is data.
+        // Every page that the host maps contains data.
         let text = HEAD
             .replace("tables = 0x41000\n", "")
             .replace("name = \"p0\"", "name = @@\"p0\"");
         let text = text.replace("to = 0x10000 }, ", "to = 0x10000, rights = \"x\" }, ");
         wrong(&text, &["guest table `p0`", "no room", "tables = ..."]);
-        // A root that leads nowhere.
+        // A root in a page that is not mapped.
         wrong(
             &machine("[[guest]]\nname = \"p\"\nhost = 0x2000\ntables = @@0x0\n"),
             &["the host does not map gPA 0x00000"],

@@ -33,13 +33,14 @@ const OTHERS: [u64; 5] = [
 const GPA: u64 = 0x8000_0000;
 const HPA: u64 = 0x1_0000_0000;
 
-/// The page is of levels `guest` and `host`, the others of 4 KiB.
+/// Returns a rig with the page in leaves of level `guest` and `host`, and the other pages in 4K
+/// leaves.
 fn rig_of(format: Format, levels: u8, guest: u32, host: u32) -> Rig {
     let mut rig = Rig::new(format, levels, levels);
     rig.map_host(GPA, host, host_leaf(HPA));
     rig.map_guest(LOOKED_AT, guest, guest_leaf(GPA));
     for gva in OTHERS {
-        // Beside the largest page that the gPA may be in.
+        // The gPA is outside the largest page that [`GPA`] may be in.
         let gpa = 0xC000_0000 + gva % (1 << 20);
         rig.map_host(gpa, 0, host_leaf(HPA + gpa));
         rig.map_guest(gva, 0, guest_leaf(gpa));
@@ -59,7 +60,8 @@ fn load(gva: u64) -> [Op; 2] {
     [access(0, gva, Access::Load), Op::Drain]
 }
 
-/// The cycles of each access, and whether it hit the TLB. Each access waits for the one before.
+/// Returns the cycles of each access, and whether it hit the TLB. Each access waits for the one
+/// before.
 fn timed(rig: &Rig, machine: Machine, contexts: &[Context], ops: Vec<Op>) -> Vec<(u64, bool)> {
     let mut scenario = rig.scenario(contexts, Timing::default(), ops);
     scenario.machine = machine;
@@ -73,7 +75,7 @@ fn timed(rig: &Rig, machine: Machine, contexts: &[Context], ops: Vec<Op>) -> Vec
         .collect()
 }
 
-/// The page is loaded, and leaves the first level for the others.
+/// Returns loads of the page and of the others, which evict it from the first level.
 fn out_of_the_first_level() -> Vec<Op> {
     let gvas = [LOOKED_AT].into_iter().chain(OTHERS);
     gvas.flat_map(load).collect()
@@ -85,14 +87,14 @@ fn a_page_of_any_size_that_has_left_the_first_level_is_answered_in_three_cycles_
         let variant = variant(name);
         let format = variant.paging_format();
         for (guest, host) in (0..u32::from(levels)).flat_map(|g| (0..3).map(move |h| (g, h))) {
-            // 1 GiB, or 4 MiB, at most, for the addresses are aligned to no more.
+            // The sizes are 1G or 4M at most, because the addresses are aligned to no more.
             let most = u32::from(levels).min(3);
             if guest >= most || host >= most {
                 continue;
             }
             let rig = rig_of(format, levels, guest, host);
             let mut ops = out_of_the_first_level();
-            // The last page of the smaller leaf's.
+            // The last 4K of the smaller leaf's page.
             let last = (1 << page_size(format, guest.min(host))) - PAGE;
             ops.extend([load(LOOKED_AT + last), load(LOOKED_AT)].concat());
             let seen = timed(&rig, Machine::of_variant(variant), &[rig.context()], ops);
@@ -135,7 +137,7 @@ fn as_many_pages_as_it_has_room_for_are_walked_once() {
         rig.map_host(GPA + offset, 0, host_leaf(HPA + offset));
         rig.map_guest(LOOKED_AT + offset, 0, guest_leaf(GPA + offset));
     }
-    // The order is such that a first level of 32 entries has evicted each page before it is used
+    // In this order, a first level of 32 entries has evicted each page before the page is used
     // again.
     let rounds = 5;
     let ops = (0..rounds * pages).flat_map(|n| load(LOOKED_AT + n % pages * PAGE));
@@ -149,7 +151,7 @@ fn as_many_pages_as_it_has_room_for_are_walked_once() {
 #[test]
 fn an_answer_counts_when_a_way_is_replaced() {
     let mut rig = rig_of(Format::Rv64, 3, 0, 0);
-    // Two further pages in the set of two of the page that is looked up.
+    // Two other pages in the set of two ways of the page.
     let beside = [LOOKED_AT + 4 * PAGE, LOOKED_AT + 8 * PAGE];
     for gva in beside {
         let gpa = 0xC000_0000 + gva % (1 << 20);
@@ -216,8 +218,8 @@ fn a_page_that_two_walks_have_filled_is_answered_by_one_of_them() {
     assert!([hpa(0), hpa(1)].contains(&hpa(last)));
 }
 
-/// The parts of a page that hit after a fence, at once and after some time. The page has left the
-/// first level before.
+/// Returns the parts of a page that hit after a fence, at once and after some time. The first level
+/// has evicted the page before.
 fn is_kept(rig: &Rig, variant: &Variant, fences: &[Fence], gva: u64) -> [bool; 2] {
     [0, 20].map(|wait| {
         let mut ops = out_of_the_first_level();
@@ -244,7 +246,7 @@ fn a_fence_forgets_what_it_names_at_once_and_keeps_the_rest() {
     let outside = Fence { virt: false, ..all };
     for (guest, host) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 1)] {
         let rig = rig_of(Format::Rv64, 3, guest, host);
-        // A page of the leaf next to the one that was loaded, and the page after the leaf.
+        // A page of the leaf next to the loaded page, and the page after the leaf.
         let [guest_end, host_end] = [guest, host].map(|level| 1 << page_size(Format::Rv64, level));
         for (fence, kept) in [
             (all, false),
@@ -301,7 +303,7 @@ fn fences_by_gva_one_after_the_other_keep_what_none_names() {
     let fences: Vec<Fence> = OTHERS.map(by).to_vec();
     let seen = is_kept(&rig, variant("rv64_l2"), &fences, LOOKED_AT);
     assert_eq!(seen, [true; 2]);
-    // Whatever the number of fences, the one that matches the page counts.
+    // The fence that matches the page counts, whatever the number of fences.
     for place in 0..=fences.len() {
         let mut fences = fences.clone();
         fences.insert(place, by(LOOKED_AT));

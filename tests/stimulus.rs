@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The random scenarios of the RISC-V formats: everything that can happen occurs, and often.
+//! The random scenarios of the RISC-V formats: every possible situation occurs, and often.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn count(format: Format) -> Counts {
     counts
 }
 
-/// Every possible fault, as `count` names it.
+/// Returns every possible fault, as `count` names it.
 fn possible(format: Format) -> Vec<String> {
     let levels = format.geometry().levels;
     let rv64 = format == Format::Rv64;
@@ -101,8 +101,8 @@ fn possible(format: Format) -> Vec<String> {
                         FaultKind::Width => rv64 && level + 3 >= levels,
                         _ => true,
                     };
-                    // An update takes the way of the read before it, and differs from it at a leaf
-                    // only.
+                    // An update uses the translation of the read before it, and differs from it
+                    // only at a leaf.
                     let differs = matches!(kind, FaultKind::Permission | FaultKind::AccessedDirty);
                     if possible && (*purpose != " update" || (differs && level == 0)) {
                         all.push(format!("{place} L{level}{purpose}: {kind}"));

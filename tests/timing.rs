@@ -112,7 +112,7 @@ fn run(scenario: &Scenario) -> (Recorder, Stats) {
     (recorder, stats)
 }
 
-/// The cycles from the request of an operation to its response, and whether the TLB hit.
+/// Returns the cycles from the request of an operation to its response, and whether the TLB hit.
 fn cycles(recorder: &Recorder, op: usize) -> (u64, bool) {
     let access = &recorder.accesses[op];
     let accepted = access.accepted.expect("its request was taken");
@@ -174,7 +174,7 @@ fn each_read_is_offered_in_the_cycle_after_the_data_it_depends_on() {
 
 #[test]
 fn hits_are_answered_one_a_cycle_also_while_walks_are_under_way() {
-    // A page to hit, then a walk of another page, then hits during that walk.
+    // A page that will hit, then a walk of another page, then hits during that walk.
     let mut ops = vec![load(0, 0), Op::Drain, load(1, 0)];
     ops.extend((0..60).map(|n| load(0, 4 * n)));
     let scenario = scenario(Format::Handout, 4, 10, ops);
@@ -252,10 +252,10 @@ fn a_fence_costs_one_cycle() {
     assert_eq!(cycles(&recorder, 5), (1, true));
 }
 
-/// The share of cycles with a read, from the first read to the last, over 64 walks of different
-/// pages.
+/// Returns the share of cycles with a read, from the first read to the last, over 64 walks of
+/// different pages.
 fn busy_share(format: Format, slots: u32, latency: u32) -> f64 {
-    // Sixteen pages, all that HANDOUT has, in four address spaces.
+    // Sixteen pages, all pages of HANDOUT, in four address spaces.
     let page_bytes = format.geometry().page_bytes();
     let ops = (0..64)
         .map(|n| load(n / 16, n as u64 % 16 * page_bytes))
@@ -294,7 +294,7 @@ fn the_memory_port_is_busy_for_88_of_100_cycles_of_what_the_slots_can_ask_for() 
     }
 }
 
-/// A machine of the classic geometry, whose pages are many.
+/// Returns a machine of the classic geometry, which has many pages.
 fn classic(slots: u32, read_bypass: bool) -> Machine {
     Machine {
         slots,
@@ -324,8 +324,8 @@ fn with_the_read_bypass_a_walk_of_n_reads_takes_n_times_latency_and_three_cycles
     }
 }
 
-/// The share of cycles with a read while there are always more misses than slots: the middle eight
-/// tenths of the reads of 900 walks of different pages.
+/// Returns the share of cycles with a read if there are always more misses than slots: in the
+/// middle 80 % of the reads of 900 walks of different pages.
 fn steady_share(machine: Machine, latency: u32) -> f64 {
     const WALKS: u64 = 900;
     let ops = (0..WALKS).map(|n| load(0, n * 4096)).collect();
@@ -355,8 +355,8 @@ fn in_the_steady_state_of_independent_misses_the_memory_port_is_kept_busy() {
                     "{bypass:6} {slots:6} {latency:3} {busy:6.3} {limit:27.3} {:5.1} %",
                     100.0 * busy / limit
                 );
-                // A slot rests between two walks, for 2 cycles, or 3 with the bypass. With one slot
-                // no other walk can use them.
+                // A slot is idle between two walks, for 2 cycles, or 3 with the bypass. With one
+                // slot no other walk can use these cycles.
                 let own = 8.0 * each;
                 let alone = own / (own + 2.0 + f64::from(u8::from(bypass)));
                 let expected = (f64::from(slots) / each * alone).min(0.95);

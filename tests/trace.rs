@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Recorded traces: they are compared with the golden model and the device, and a line with
-//! something that a trace cannot contain is refused.
+//! Recorded traces: they are compared with the golden model and the device, and a line with an
+//! illegal record is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ mod common {
 }
 use common::program::{Ran, nestwalk};
 
-/// A trace of a few lines, in a file of its own.
+/// A file with a trace of a few lines, in a temporary folder.
 struct Trace {
     _folder: TempDir,
     path: PathBuf,
@@ -65,7 +65,7 @@ M 80002008 20000cc7
 A 1 r 1008 =80003008 3
 ";
 
-/// The lines with a trailer that counts them.
+/// Returns the lines with a trailer that counts them.
 fn with_trailer(lines: &str) -> String {
     let count = |kind: &str| lines.lines().filter(|line| line.starts_with(kind)).count();
     format!(
@@ -78,7 +78,7 @@ fn with_trailer(lines: &str) -> String {
     )
 }
 
-/// [`HEAD`] with more lines, from line 7.
+/// Returns [`HEAD`] with more lines, from line 7.
 fn trace(lines: &str) -> Trace {
     Trace::of(&with_trailer(&format!("{HEAD}{lines}")))
 }
@@ -111,7 +111,7 @@ fn agrees(ran: &Ran) {
     assert!(ran.stdout.contains("no mismatch"), "{}", ran.stdout);
 }
 
-/// On the golden model and on the device, line `line` is found to be wrong.
+/// Checks that the golden model and the device find line `line` to be wrong.
 #[track_caller]
 fn differs(trace: &Trace, line: u64, expected: &str, got: &str) {
     for more in [&["--golden-only"][..], &[]] {
@@ -147,7 +147,7 @@ fn a_trace_is_replayed_as_it_was_recorded() {
         device.stdout
     );
     agrees(&trace.run(&["--serial"]));
-    // Memory may be as slow as it likes.
+    // The latency of memory does not matter.
     for latency in ["1", "3", "50"] {
         agrees(&trace.run(&["--latency", latency]));
     }
@@ -155,7 +155,7 @@ fn a_trace_is_replayed_as_it_was_recorded() {
 
 #[test]
 fn a_walk_gives_what_is_in_memory_on_a_marked_line_too() {
-    // The page has not been walked before: there is nothing older that the TLB could give.
+    // The page has not been walked before, so the TLB has no older translation.
     let page = "M 80002010 200010c7\n";
     for mark in ["~80004000", "~!", "~80004000 ~!"] {
         differs(
@@ -193,7 +193,7 @@ fn json_says_the_same() {
 
 #[test]
 fn a_limit_ends_a_replay_with_what_belongs_to_its_last_access() {
-    // The sixth access sets bits, which the seventh line of accesses would miss.
+    // The sixth access sets bits. Without them, the access of the seventh line would differ.
     for limit in 1..=11 {
         let limit_text = limit.to_string();
         for more in [
@@ -313,7 +313,7 @@ fn an_older_result_is_right_where_a_mark_permits_it() {
         assert_eq!(ran.code, 1, "{mark}: {}", ran.stdout);
         assert!(ran.stdout.contains("observed: =80003018"), "{}", ran.stdout);
     }
-    // A mark permits nothing to a fresh walk.
+    // A mark does not change the result of a fresh walk.
     let ran = trace(&format!("{MOVED}A 1 r 1018 =80003018 3 ~80007018\n")).golden();
     assert_eq!(ran.code, 1, "{}", ran.stdout);
 }
@@ -342,7 +342,7 @@ fn behind_a_fence_the_older_result_is_not_needed() {
 
 #[test]
 fn an_update_may_be_left_out_where_a_mark_permits_it() {
-    // The D bit is cleared without a fence; the device remembers it set.
+    // The D bit is cleared without a fence; the device has it set in its TLB.
     let cleared = "A 1 w 1000 =80003000 3\nM 80002008 20000c47\nA 1 w 1000 =80003000 3";
     let updates = "W 80002008 20000cc7\n";
     let permitted = trace(&format!("{cleared} ~80003000\n{updates}"));
@@ -364,7 +364,7 @@ fn an_update_may_be_left_out_where_a_mark_permits_it() {
     assert!(ran.stdout.contains("observed: no W"), "{}", ran.stdout);
 }
 
-/// The trace is refused, with the file and line.
+/// Checks that the trace is refused, with the file and the line.
 #[track_caller]
 fn refused(trace: &Trace, line: u64, what: &str) {
     for more in [&["--golden-only"][..], &[]] {
@@ -474,7 +474,7 @@ fn a_wrong_line_is_refused() {
         (
             "C 2 0 1 80000 0 0 0 0 0 0 0 0 0 0 0\n",
             7,
-            "satp 0x80000 has MODE 0 (Bare), and other fields",
+            "satp 0x80000 has MODE 0 (Bare) and other fields",
         ),
         (
             "C 2 1 1 0 0 8400500000080000 0 0 0 0 0 0 0 0 0\n",
@@ -684,7 +684,8 @@ fn heads_of_recorded_traces_are_replayed() {
     let churn = &value["files"][2];
     assert_eq!(churn["updates"], 13);
     assert_eq!(churn["marked"], 5);
-    // The order of the output, and all but the speed, is the same however many files run at a time.
+    // The order of the output, and everything except the speed, is the same for any number of files
+    // run in parallel.
     let text = |jobs: &str| -> Vec<String> {
         let ran = run(&files, &["--jobs", jobs]);
         let lines = ran.stdout.lines();
@@ -751,7 +752,7 @@ fn a_second_level_tlb_spares_a_trace_walks_and_changes_no_answer() {
     }
 }
 
-/// Whole traces, with the number of accesses of each.
+/// Whole traces, with the number of accesses in each.
 const WHOLE: [(&str, u64); 2] = [
     ("sv39-init.trace.zst", 2_000_000),
     ("sv48ad-init.trace.zst", 2_000_000),
@@ -778,8 +779,8 @@ fn whole_recorded_traces_are_replayed() {
     }
 }
 
-/// The traces of the folder that the environment variable `NESTWALK_TRACES` names. There are none
-/// if it is not set.
+/// Returns the traces of the folder that the environment variable `NESTWALK_TRACES` names. There
+/// are none if it is not set.
 fn more_traces() -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_TRACES") else {
         return Vec::new();

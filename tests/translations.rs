@@ -17,7 +17,7 @@ mod common {
 }
 use common::program::{Ran, nestwalk};
 
-/// The files of a folder of vectors, by name.
+/// Returns the files of a folder of vectors, by name.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", folder.display()));
@@ -27,8 +27,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of the folder that the environment variable `NESTWALK_VECTORS` names, without those
-/// that equal one of `known`. There are none if the variable is not set.
+/// Returns the files of the folder that the environment variable `NESTWALK_VECTORS` names, without
+/// those that equal one of `known`. There are none if the variable is not set.
 fn more_files(known: &[PathBuf]) -> Vec<PathBuf> {
     let Some(folder) = std::env::var_os("NESTWALK_VECTORS") else {
         return Vec::new();
@@ -52,7 +52,7 @@ fn file(name: &str) -> PathBuf {
     project().join("tests/vectors").join(name)
 }
 
-/// The lines of a file.
+/// Returns the lines of a file.
 fn lines(name: &str) -> Vec<String> {
     let mut text = String::new();
     let mut file = GzDecoder::new(File::open(file(name)).unwrap());
@@ -60,7 +60,7 @@ fn lines(name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The first vector of a file that fits.
+/// Returns the first vector of a file that satisfies a condition.
 fn vector(name: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let vectors = lines(name).into_iter();
     let mut vectors = vectors.map(|line| serde_json::from_str(&line).unwrap());
@@ -71,7 +71,7 @@ fn succeeds(vector: &Value) -> bool {
     vector["expect"]["ok"] == true && vector["reads"].as_array().unwrap().len() > 3
 }
 
-/// A file of its own.
+/// A temporary file of vectors.
 struct Written {
     _folder: TempDir,
     path: String,
@@ -106,7 +106,7 @@ fn refused(bytes: impl AsRef<[u8]>, line: u64, words: &[&str]) {
     }
 }
 
-/// A good line, then the vector.
+/// Returns a correct line, then the vector.
 fn second(vector: &Value) -> String {
     format!("{}\n{vector}\n", lines("hyp-tests.jsonl.gz")[0])
 }
@@ -137,7 +137,7 @@ fn golden_model_and_rtl_agree_with_every_vector() {
 
 #[test]
 fn a_report_does_not_depend_on_the_number_of_threads() {
-    // Every tenth vector wants another page.
+    // Every tenth vector expects another page.
     let mut text = String::new();
     let sample = lines("public.jsonl.gz").into_iter().step_by(20);
     for (number, line) in sample.enumerate() {

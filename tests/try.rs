@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The devices that it builds and the campaigns that it runs, as `profile on device`, with
-/// stand-ins for cargo and the program.
+/// Returns the devices that it builds and the campaigns that it runs, as `profile on device`. Cargo
+/// and the program are replaced by stand-ins.
 fn tried(variables: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();
     let script = |name: &str, text: &str| {
@@ -133,5 +133,8 @@ fn a_file_that_belongs_to_no_profile_is_refused() {
     let error = tried(&[("file", "README.md")]).unwrap_err();
     assert!(error.contains("README.md belongs to no profile"), "{error}");
     let error = tried(&[("file", "rtl/none.sv")]).unwrap_err();
-    assert!(error.contains("there is no file rtl/none.sv"), "{error}");
+    assert!(
+        error.contains("the file rtl/none.sv does not exist"),
+        "{error}"
+    );
 }

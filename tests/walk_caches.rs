@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The walk caches: the reads that they save, the entries that a fence invalidates, what they never
-//! hold, and what they must contain.
+//! The walk caches: the reads that they save, the entries that a fence invalidates, the entries
+//! that they never contain, and the entries that they must contain.
 
 #[path = "common/riscv.rs"]
 mod rig;
@@ -17,7 +17,7 @@ use nestwalk::scenario::{Machine, Op, Scenario, Timing};
 use nestwalk::stimulus::{self, Profile};
 use rig::{PAGE, Rig, access, run};
 
-/// Entries of each walk cache, of each level, of the larger of the devices that are built in.
+/// The number of entries of each walk cache, for each level, in the larger of the built-in devices.
 const ENTRIES: u32 = 8;
 
 fn machine(format: Format, walk_caches: WalkCaches) -> Machine {
@@ -32,7 +32,7 @@ const GVA: u64 = 0x4000_0000;
 const GPA: u64 = 0x8000_0000;
 const HPA: u64 = 0x1_0000_0000;
 
-/// 4K pages in both stages, contiguous in all three address spaces.
+/// Returns 4K pages in both stages, contiguous in all three address spaces.
 fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     let mut rig = Rig::new(format, levels, levels);
     for page in 0..pages {
@@ -44,8 +44,8 @@ fn contiguous(format: Format, levels: u8, pages: u64) -> Rig {
     rig
 }
 
-/// The reads of the last of some accesses. Each access waits for the one before, and fences come
-/// between them.
+/// Returns the reads of the last of some accesses. Each access waits for the one before it. Fences
+/// come between them.
 fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
     let count = |ops: Vec<Op>| {
         let mut scenario = rig.scenario(&[rig.context()], Timing::default(), ops);
@@ -57,7 +57,7 @@ fn reads_of_the_last(rig: &Rig, caches: WalkCaches, ops: Vec<Op>) -> usize {
     count(ops) - count(before)
 }
 
-/// A number below `n`, the next of a fixed sequence.
+/// Returns a number below `n`, the next of a fixed sequence.
 fn draw(state: &mut u64, n: u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -100,7 +100,7 @@ fn uniform_accesses_over_16_mib_take_two_reads_a_walk_with_eight_entries_a_level
             walks.extend((!hit).then_some(count));
         }
         let mean = walks.iter().sum::<usize>() as f64 / walks.len() as f64;
-        // Each of the few tables has been met by then.
+        // By then, each of the tables has been used.
         let most = *walks[200..].iter().max().unwrap();
         println!("| {levels} | {cold} | {mean:.3} | {most} |");
         assert!(mean < 2.02, "{format}, {levels} levels: {mean}");
@@ -118,11 +118,11 @@ fn each_walk_cache_spares_its_part_and_none_that_is_not_in_use_does() {
     };
     for (caches, reads) in [
         (used(false, false, false), 15),
-        // The guest leaf, and the data's whole walk.
+        // The guest leaf, and the whole walk for the data.
         (used(true, false, false), 1 + 3),
         // The host leaf of each of four translations.
         (used(false, true, false), 3 + 4),
-        // The guest's tables, and the data's whole walk.
+        // The guest tables, and the whole walk for the data.
         (used(false, false, true), 3 + 3),
         (used(true, true, false), 1 + 1),
         (used(false, true, true), 3 + 1),
@@ -144,7 +144,8 @@ fn each_look_up_of_a_walk_takes_one_cycle_and_there_is_none_where_the_host_stage
         guest: true,
         ..WalkCaches::default()
     };
-    // One before the walk's first entry, and one after each guest entry, before the host stage.
+    // One lookup before the walk's first entry, and one after each guest entry, before the host
+    // stage.
     for (host_levels, reads, looks) in [(3, 15, 1 + 3), (0, 3, 1)] {
         let mut rig = Rig::new(Format::Rv64, 3, host_levels);
         let leaf = |at| Entry::leaf(at, Rights::ALL);
@@ -234,7 +235,7 @@ fn a_fence_makes_the_walk_caches_forget_what_it_names_and_nothing_else() {
             },
             guest,
         ),
-        // The table of the level above is invalidated, and not needed.
+        // The table of the level above is invalidated, but not needed.
         (
             Fence {
                 gva: Some(Gva(GVA + 4 * MIB)),
@@ -311,8 +312,8 @@ fn what_was_not_valid_is_read_again_without_a_fence() {
     assert!(seen.answers[&4].2.is_ok());
 }
 
-/// Accesses, one after the other, to guest tables of level 0, some of them for the second time, by
-/// other pages.
+/// Returns accesses to guest tables of level 0, one after the other. A table that is accessed a
+/// second time is accessed by another page.
 fn tables_in_turn(tables: &[u64]) -> Scenario {
     const REACH: u64 = 2 << 20;
     let mut rig = Rig::new(Format::Rv64, 3, 3);
@@ -344,7 +345,7 @@ fn caches_that_hold_less_than_they_must_are_found_out() {
     };
     let guest = used(true, false, false);
     for (tables, caches, by) in [
-        // Two entries hold the two that were touched last, as they must; eight must hold four.
+        // Two entries keep the two that were touched last, as they must; eight must keep four.
         (&[0, 0][..], guest, None),
         (&[0, 1, 0], guest, None),
         (&[0, 1, 2, 0], guest, Some(WalkCache::Guest)),
@@ -367,7 +368,7 @@ fn caches_that_hold_less_than_they_must_are_found_out() {
             ..Machine::of_variant(small)
         };
         run(&scenario);
-        // The same device, declared to have more entries.
+        // The same device, declared with more entries.
         scenario.machine.walk_cache_entries = WalkCacheEntries::all(ENTRIES);
         let mut device = Dut::new(small, 1).unwrap();
         match (bench::run(&mut device, &scenario, &mut ()), by) {

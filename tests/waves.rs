@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Waves: the FST file holds the signals of the views and the events of the report, cycle by cycle.
+//! Waves: the FST file has the signals of the views and the events of the report, cycle by cycle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -32,8 +32,8 @@ struct Wave {
     vars: HashMap<String, VarRef>,
 }
 
-/// The reader's name of a signal that GTKWave calls `path`: an element of an array has a scope of
-/// its own, whose name is the index.
+/// Returns the reader's name of a signal that GTKWave calls `path`: an element of an array has a
+/// scope of its own, whose name is the index.
 fn path_of(path: &str) -> String {
     match path.rsplit_once('.') {
         Some((scope, name)) => match name.find('[') {
@@ -66,7 +66,7 @@ impl Wave {
         self.var(path)?.length(self.waveform.hierarchy())
     }
 
-    /// The names of a signal's enumeration, by value.
+    /// Returns the names of a signal's enumeration, by value.
     fn names(&self, path: &str) -> HashMap<String, String> {
         let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
         let (_, names) = var
@@ -78,7 +78,7 @@ impl Wave {
             .collect()
     }
 
-    /// A signal's bits in a cycle.
+    /// Returns a signal's bits in a cycle.
     fn bits(&mut self, path: &str, cycle: u64) -> String {
         let var = self.var(path).unwrap_or_else(|| panic!("no {path}"));
         let signal = var.signal_ref();
@@ -96,14 +96,14 @@ impl Wave {
         u64::from_str_radix(&self.bits(path, cycle), 2).unwrap()
     }
 
-    /// The name of an enumeration's value in a cycle.
+    /// Returns the name of an enumeration's value in a cycle.
     fn name(&mut self, path: &str, cycle: u64) -> String {
         let bits = self.bits(path, cycle);
         self.names(path)[&bits].clone()
     }
 }
 
-/// The names of the files in a folder, including hidden ones.
+/// Returns the names of the files in a folder, including hidden ones.
 fn files(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder)
         .unwrap()
@@ -122,8 +122,8 @@ fn hex(value: &Value) -> u64 {
     u64::from_str_radix(digits, 16).unwrap()
 }
 
-/// The scenarios to examine, with their walk slots: the exercise, as it is and with 16 slots, and
-/// one of CLASSIC32.
+/// Returns the scenarios to examine, with their walk slots: the exercise, as it is and with 16
+/// slots, and one of CLASSIC32.
 fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     let exercise = fs::read_to_string(scenario_file("exercise.toml")).unwrap();
     let machine = "format = \"handout\"\n";
@@ -140,7 +140,7 @@ fn scenarios(folder: &Path) -> Vec<(String, u32)> {
     .into()
 }
 
-/// Signals that only the devices of RISC-V's formats have.
+/// Signals that only devices of the RISC-V formats have.
 const OF_RISCV: [&str; 21] = [
     "req virtual",
     "req user",
@@ -165,8 +165,8 @@ const OF_RISCV: [&str; 21] = [
     "of virtual",
 ];
 
-/// Both views of a folder show the same signals, which are in its wave, including those of each
-/// walk slot. Returns their labels.
+/// Checks that both views of a folder show the same signals, that these are in its wave, and that
+/// they include those of each walk slot. Returns their labels.
 #[track_caller]
 fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
     let wave = Wave::open(&output.join("wave.fst"));
@@ -176,7 +176,7 @@ fn views_hold(output: &Path, slots: u32, scenario: &str) -> BTreeSet<String> {
     for line in gtkw.lines().filter(|line| line.starts_with('+')) {
         let (label, path) = line[2..].split_once("} ").unwrap();
         assert!(labels.insert(label.to_owned()), "{label} is there twice");
-        // A vector is named with its range.
+        // The path of a vector ends with its range, such as [7:0].
         let (path, width) = match path.strip_suffix(":0]").and_then(|p| p.rsplit_once('[')) {
             Some((path, high)) => (path, high.parse::<u32>().unwrap() + 1),
             None => (path, 1),
@@ -275,7 +275,7 @@ fn the_views_of_riscv_devices_show_what_only_they_have() {
     }
 }
 
-/// Every signal at the start of a run.
+/// Returns every signal at the start of a run.
 fn at_start(dut: &mut Dut, scenario: &Scenario, folder: &Path) -> BTreeMap<String, String> {
     let file = folder.join("start.fst");
     let recorded = record(dut, scenario, &mut (), &file, 0);
@@ -310,13 +310,13 @@ fn a_renewed_device_has_the_state_of_a_new_one_also_where_a_reset_changes_nothin
         let expected = at_start(&mut new, &after, folder.path());
         assert!(expected.len() > 100);
 
-        // Everything that a campaign, the shrinker and the vectors do between two scenarios.
+        // The actions of a campaign, the shrinker and the vectors between two scenarios.
         let mut devices = Devices::default();
         run(devices.get(&before).unwrap(), &before, &mut ()).unwrap();
         let renewed = devices.get(&after).unwrap();
         assert_eq!(at_start(renewed, &after, folder.path()), expected);
 
-        // The same device, reset and not renewed, is in another state at the start.
+        // The same device, reset and not renewed, starts in another state.
         run(renewed, &before, &mut ()).unwrap();
         assert_ne!(at_start(renewed, &after, folder.path()), expected);
     }
@@ -362,7 +362,7 @@ fn enumerations_have_their_names_in_the_wave() {
                 &purposes,
             );
         }
-        // Every signal that a view shows by name has names.
+        // Every value of a signal that a view shows by name has a name.
         let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
         let lines: Vec<&str> = gtkw.lines().collect();
         let mut named = 0;
@@ -471,7 +471,7 @@ fn a_slot_reads_and_waits_in_turn_for_each_entry_of_its_walk() {
                 .map(|cycle| wave.name(&path, cycle))
                 .collect();
             assert_eq!(states, expected, "{scenario}");
-            // The last cycle is that of the response.
+            // The last cycle is the cycle of the response.
             assert_eq!(device["answered"], accepted + expected.len() as u64 - 1);
         }
         assert_eq!(longest, 8, "{scenario}");
@@ -493,7 +493,7 @@ fn the_markers_of_both_views_are_the_cycles_in_which_requests_were_taken() {
 
         let gtkw = fs::read_to_string(output.join("wave.gtkw")).unwrap();
         let line = gtkw.lines().find(|line| line.starts_with('*')).unwrap();
-        // The zoom; the primary marker; A to Z, of which those not in use are -1.
+        // The zoom, the primary marker, and A to Z. Markers that are not in use are -1.
         let numbers: Vec<&str> = line.split(' ').skip(1).collect();
         assert_eq!(numbers.len(), 27);
         let (primary, named) = numbers.split_first().unwrap();

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plants the mutants of tools/mutate.py, one by one, and looks whether a random campaign finds each.
+"""Plants the mutants of tools/mutate.py, one by one, and checks that a campaign finds each.
 
-All are in one build, so that a mutant costs no more than `nestwalk fuzz` takes to find it. What a campaign does not find
-may be slower only: the tests that count cycles have a look at it. The survivors of both are held against
-tests/mutants/survivors.toml, which says of each why nothing can find it.
+All mutants are in one build, so a mutant costs only the time of `nestwalk fuzz`. A mutant that no
+campaign finds may only be slower than the RTL, so it is then tried with the tests that count
+cycles. The survivors of both are compared with tests/mutants/survivors.toml, which gives the reason
+why nothing can find them.
 
-Exit code 0: every survivor is explained, and every explanation is of a survivor; 1: not so; 2: it could not be
-tried.
+Exit codes: 0 every survivor has a reason, and every reason belongs to a survivor; 1 otherwise;
+2 the mutants could not be tried.
 
 Needs pyslang: tools/setup.sh --with-mutation
 """
@@ -37,14 +38,28 @@ ROOT = mutate.ROOT
 WORK = ROOT / "target" / "automutants"
 SURVIVORS = ROOT / "tests" / "mutants" / "survivors.toml"
 # The inputs of a build. An unchanged file keeps its time.
-BUILT = ("Cargo.toml", "Cargo.lock", "build.rs", "benches", "golden", "rtl", "scenarios", "sim", "src", "tests", "tools")
+BUILT = (
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "benches",
+    "golden",
+    "rtl",
+    "scenarios",
+    "sim",
+    "src",
+    "tests",
+    "tools",
+)
 # Tests that count cycles and reads.
 COUNTING = ("timing", "walk_caches", "second_tlb", "riscv")
 FORMATS = "handout classic32 rv32 rv64"
 HANDOUT = ["classic32-rights", "handout-rights", "classic32", "handout"]
 RISCV = ["rv64", "rv32"]
-# The rest is in every device.
-PROFILES = {"walk_step_handout.sv": HANDOUT} | dict.fromkeys(("walk_step_riscv.sv", "walk_cache.sv", "walk_caches.sv", "tlb2.sv"), RISCV)
+# The other files are in every device.
+PROFILES = {"walk_step_handout.sv": HANDOUT} | dict.fromkeys(
+    ("walk_step_riscv.sv", "walk_cache.sv", "walk_caches.sv", "tlb2.sv"), RISCV
+)
 EVERYWHERE = ["rv64", "classic32-rights", "rv32", "handout-rights"]
 IDENTITY = ("file", "where", "within", "operator", "before", "after", "ordinal")
 
@@ -61,7 +76,10 @@ def same(a: Path, b: Path) -> bool:
 
 
 def build() -> tuple[Path, dict[str, Path], list[dict]]:
-    """A copy of the project with all mutants, compiled: the program, the tests that count, and the mutants."""
+    """Compiles a copy of the project with all mutants.
+
+    Returns the program, the tests that count cycles, and the mutants.
+    """
     found = mutate.find()
     tree = WORK / "tree"
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +89,9 @@ def build() -> tuple[Path, dict[str, Path], list[dict]]:
         wanted = set()
         for name in BUILT:
             base = mutated if name == "rtl" else ROOT / name
-            for path in [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.is_file()):
+            for path in (
+                [base] if base.is_file() else sorted(p for p in base.rglob("*") if p.is_file())
+            ):
                 if "__pycache__" in path.parts:
                     continue
                 to = tree / name / path.relative_to(base)
@@ -102,13 +122,22 @@ def build() -> tuple[Path, dict[str, Path], list[dict]]:
     which = [word for name in COUNTING for word in ("--test", name)]
     told = subprocess.run(
         [*cargo, "test", *options, "--no-run", "--message-format=json", *which],
-        cwd=tree, env=settings, stdout=subprocess.PIPE, text=True,
+        cwd=tree,
+        env=settings,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if told.returncode != 0:
         fail("the tests do not build")
     artifacts = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
-    programs = {a["target"]["name"]: Path(a["executable"]) for a in artifacts if a.get("executable")}
-    return target / "release" / "nestwalk", {name: programs[name] for name in COUNTING}, mutate.listed(found)
+    programs = {
+        a["target"]["name"]: Path(a["executable"]) for a in artifacts if a.get("executable")
+    }
+    return (
+        target / "release" / "nestwalk",
+        {name: programs[name] for name in COUNTING},
+        mutate.listed(found),
+    )
 
 
 # --- A mutant -------------------------------------------------------------------------------------
@@ -125,11 +154,28 @@ class Bench:
         self.limits: dict[str, float] = {}
 
     def fuzz(self, mutant: int, profile: str) -> dict:
-        """How a campaign ends: `check` says what found the mutant, if something did."""
+        """Runs a campaign. `check` of the result names the check that found the mutant, if any."""
         limit = self.limits.get(profile)
         with tempfile.TemporaryDirectory(dir=WORK) as folder:
-            command = ["nice", str(self.program), "fuzz", "--profile", profile, "--seed", str(self.seed)]
-            command += ["--count", str(self.count), "--jobs", "1", "--no-shrink", "--json", "-o", folder]
+            command = [
+                "nice",
+                str(self.program),
+                "fuzz",
+                "--profile",
+                profile,
+                "--seed",
+                str(self.seed),
+            ]
+            command += [
+                "--count",
+                str(self.count),
+                "--jobs",
+                "1",
+                "--no-shrink",
+                "--json",
+                "-o",
+                folder,
+            ]
             begun = time.monotonic()
             try:
                 ran = subprocess.run(
@@ -150,15 +196,20 @@ class Bench:
                 result["check"] = first.get("check") or first["kind"]
                 if first["kind"] == "assertion":
                     name = re.search(r"(\w+_A)\b", first["error"])
-                    result["check"] = f"RTL assertion {name[1]}" if name else "RTL: " + first["error"]
+                    result["check"] = (
+                        f"RTL assertion {name[1]}" if name else "RTL: " + first["error"]
+                    )
         elif "converge" in ran.stderr:
             result["check"] = "RTL does not settle"
         else:
-            result["error"] = f"fuzz --profile {profile} ended with exit code {ran.returncode}: {ran.stderr.strip()}"
+            result["error"] = (
+                f"fuzz --profile {profile} ended with exit code {ran.returncode}: "
+                f"{ran.stderr.strip()}"
+            )
         return result
 
     def count_cycles(self, mutant: int, name: str) -> dict:
-        """How a test that counts cycles ends: `check` names what of it fails first, if something does."""
+        """Runs a test that counts cycles. `check` of the result names the first failure, if any."""
         begun = time.monotonic()
         try:
             ran = subprocess.run(
@@ -174,15 +225,22 @@ class Bench:
         failed = re.search(r"^test (\S+) \.\.\. FAILED", ran.stdout, re.M)
         check = None
         if ran.returncode != 0:
-            check = f"tests/{name}.rs: {failed[1]}" if failed else f"tests/{name}.rs ends with {ran.returncode}"
+            check = (
+                f"tests/{name}.rs: {failed[1]}"
+                if failed
+                else f"tests/{name}.rs ends with {ran.returncode}"
+            )
         return {"seconds": time.monotonic() - begun, "accesses": 0, "check": check}
 
     def measure(self, profiles: list[str]) -> None:
-        """Without a mutant all must agree; how long that takes sets the limit."""
+        """Runs everything without a mutant, where all must agree, and sets the time limits."""
         for profile in profiles:
             result = self.fuzz(0, profile)
             if result["check"] is not None or "error" in result:
-                fail(f"without a mutant, {profile} already fails: {result['check'] or result['error']}")
+                fail(
+                    f"without a mutant, {profile} already fails: "
+                    f"{result['check'] or result['error']}"
+                )
             self.limits[profile] = max(60.0, 20 * result["seconds"])
             print(f"no mutant: {profile}: agrees, {result['seconds']:.1f} s", flush=True)
         for name in self.tests:
@@ -218,11 +276,11 @@ class Bench:
         }
 
 
-# --- Which, and why not ---------------------------------------------------------------------------
+# --- Samples and reasons -------------------------------------------------------------------------
 
 
 def sample(mutants: list[dict], size: int) -> list[dict]:
-    """As many of each file and operator as their shares, the same ones each time."""
+    """Returns a sample in proportion to files and operators. It is the same in each run."""
 
     def order(mutant: dict) -> str:
         return hashlib.sha256(repr([mutant[key] for key in IDENTITY]).encode()).hexdigest()
@@ -243,7 +301,7 @@ def name_of(mutant: dict) -> tuple:
 
 
 def explanations() -> dict[tuple, str]:
-    """Of each mutant that is known to survive, the reason."""
+    """Returns the reason of each mutant that is known to survive."""
     if not SURVIVORS.is_file():
         return {}
     reasons = {}
@@ -253,14 +311,15 @@ def explanations() -> dict[tuple, str]:
     return reasons
 
 
-# --- What is printed ------------------------------------------------------------------------------
+# --- Output ------------------------------------------------------------------------------
 
 
 def line(result: dict) -> str:
     place = f"{result['file']}:{result['line']}"
     head = f"{result['number']:>4}  {place:<25} {result['operator']:<11}"
     if result["killed"]:
-        how = f"{result['profile']:<16} {result['accesses']:>7} {result['seconds']:>6.1f} s  {result['check']}"
+        how = f"{result['profile']:<16} {result['accesses']:>7} {result['seconds']:>6.1f} s"
+        how += f"  {result['check']}"
     else:
         how = f"{'SURVIVED':<16} {result['accesses']:>7} {result['seconds']:>6.1f} s"
     return f"{head} {how}"
@@ -280,17 +339,21 @@ def summary(results: list[dict], total: int) -> str:
     needed = [result["accesses"] for result in killed if result["profile"] != "tests"]
     parts = [table("file", results, "file"), table("operator", results, "operator")]
     checks = Counter(result["check"] for result in killed)
-    parts.append("\n".join(["found by", *(f"  {n:>5}  {check}" for check, n in checks.most_common())]))
+    parts.append(
+        "\n".join(["found by", *(f"  {n:>5}  {check}" for check, n in checks.most_common())])
+    )
     share = 100 * len(killed) / len(results)
     of_all = "all" if len(results) == total else f"{len(results)} of {total}"
-    text = f"{of_all} mutants: {len(killed)} killed ({share:.1f} %), {len(results) - len(killed)} survived"
+    text = f"{of_all} mutants: {len(killed)} killed ({share:.1f} %), "
+    text += f"{len(results) - len(killed)} survived"
     if needed:
-        text += f"\n{len(needed)} by campaigns; accesses to find one: median {statistics.median(needed):.0f}, most {max(needed)}"
+        text += f"\n{len(needed)} by campaigns; accesses to find one: "
+        text += f"median {statistics.median(needed):.0f}, most {max(needed)}"
     return "\n\n".join([*parts, text])
 
 
 def judge(results: list[dict], mutants: list[dict]) -> list[str]:
-    """What is not as it should be."""
+    """Returns complaints: errors, survivors without a reason, reasons without a survivor."""
     reasons = explanations()
     complaints = []
     for result in results:
@@ -300,32 +363,60 @@ def judge(results: list[dict], mutants: list[dict]) -> list[str]:
             continue
         if not result["killed"] and result["reason"] is None:
             complaints.append(
-                f"unexplained: mutant {result['number']}, {result['file']}:{result['line']} in {result['where']}, "
-                f"{result['operator']}\n    {result['within']}\n    {result['before']}\n    {result['after']}"
+                f"survivor without a reason: mutant {result['number']}, "
+                f"{result['file']}:{result['line']} in {result['where']}, {result['operator']}\n"
+                f"    {result['within']}\n    {result['before']}\n    {result['after']}"
             )
         if result["killed"] and result["reason"] is not None:
-            complaints.append(f"explained, but killed: mutant {result['number']} ({result['check']})")
+            complaints.append(
+                f"explained, but killed: mutant {result['number']} ({result['check']})"
+            )
     there = {name_of(mutant) for mutant in mutants}
     for name in reasons:
         if name not in there:
-            complaints.append("explained, but there is no such mutant: " + ", ".join(map(str, name)))
+            complaints.append(
+                "explained, but there is no such mutant: " + ", ".join(map(str, name))
+            )
     return complaints
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Automatic mutants of the RTL, and whether each is found.")
+    parser = argparse.ArgumentParser(
+        description="Plant generated mutants of the RTL, and check that each is found."
+    )
     parser.add_argument("--all", action="store_true", help="every mutant, not a sample")
-    parser.add_argument("--sample", type=int, default=400, metavar="N", help="as many mutants [default: 400]")
-    parser.add_argument("--only", type=int, nargs="+", metavar="M", help="only the mutants of these numbers")
-    parser.add_argument("--count", type=int, default=200_000, metavar="N", help="accesses a profile [default: 200000]")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the campaigns [default: 1]")
-    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="mutants at a time [default: 1]")
-    parser.add_argument("-o", "--output", type=Path, default=WORK / "results.json", metavar="FILE", help="the results as JSON")
+    parser.add_argument(
+        "--sample", type=int, default=400, metavar="N", help="number of mutants [default: 400]"
+    )
+    parser.add_argument(
+        "--only", type=int, nargs="+", metavar="M", help="only the mutants of these numbers"
+    )
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=200_000,
+        metavar="N",
+        help="accesses per profile [default: 200000]",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="seed of the campaigns [default: 1]"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="J", help="mutants in parallel [default: 1]"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=WORK / "results.json",
+        metavar="FILE",
+        help="the results as JSON",
+    )
     arguments = parser.parse_args()
     if min(arguments.sample, arguments.count, arguments.jobs) < 1:
         parser.error("--sample, --count and --jobs are at least 1")
     if not arguments.output.absolute().parent.is_dir() and arguments.output.parent != WORK:
-        parser.error(f"-o {arguments.output}: there is no such folder")
+        parser.error(f"-o {arguments.output}: the folder does not exist")
 
     WORK.mkdir(parents=True, exist_ok=True)
     program, tests, mutants = build()
@@ -337,7 +428,9 @@ def main() -> int:
         chosen = mutants if arguments.all else sample(mutants, arguments.sample)
 
     bench = Bench(program, tests, arguments.count, arguments.seed)
-    bench.measure(sorted({profile for m in chosen for profile in PROFILES.get(m["file"], EVERYWHERE)}))
+    bench.measure(
+        sorted({profile for m in chosen for profile in PROFILES.get(m["file"], EVERYWHERE)})
+    )
     results = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for result in pool.map(bench.try_mutant, chosen):
@@ -346,7 +439,10 @@ def main() -> int:
 
     complaints = judge(results, mutants)
     draft = arguments.output.with_name(arguments.output.name + ".new")
-    draft.write_text(json.dumps({"count": arguments.count, "seed": arguments.seed, "mutants": results}, indent=1) + "\n")
+    draft.write_text(
+        json.dumps({"count": arguments.count, "seed": arguments.seed, "mutants": results}, indent=1)
+        + "\n"
+    )
     draft.replace(arguments.output)
     print("\n" + summary(results, len(mutants)))
     print(f"results: {os.path.relpath(arguments.output)}")

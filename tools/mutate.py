@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plants small bugs into a copy of the RTL, all of them at once, each behind a number.
+"""Plants small bugs into a copy of the RTL, all of them at once, each selected by a number.
 
-A mutant is one expression or statement of the RTL, replaced by another that is a plausible mistake. All of
-them stand in one copy of the RTL, as mutant schemata: what was `a && b` becomes
+A mutant is one expression or statement of the RTL, replaced by a plausible mistake. All mutants are
+in one copy of the RTL, as mutant schemata: the expression `a && b` becomes
 
     ((mutant == 32'd7) ? (a || b) : (a && b))
 
-and the environment variable NESTWALK_MUTANT says, when a model starts, which of them is there (0 or unset: none).
-So they are compiled once, and cost a process each to try.
+and the environment variable NESTWALK_MUTANT selects the mutant when a model starts (0 or unset:
+none). So all mutants are compiled once, and each costs only a process.
 
-The RTL is read with slang, whose typed tree says what is a sibling of what, and what is evaluated when a design
-is elaborated (parameters, widths, generate conditions, the functions that they call): that is left as it is.
-So are the headers of loops, indices of loops, and what assertions are made of (`ifndef SYNTHESIS).
+The RTL is read with slang. Its typed tree gives the names of the same type, and the code that is
+evaluated at elaboration (parameters, widths, generate conditions, the functions that they call).
+That code is not changed. Nor are the headers of loops, indices of loops, and the code of assertions
+(`ifndef SYNTHESIS).
 
-usage: tools/mutate.py list                 the mutants, one a line
-       tools/mutate.py write FOLDER         the copy of rtl/ in FOLDER, and FOLDER/mutants.json
+usage: tools/mutate.py list                 prints the mutants, one per line
+       tools/mutate.py write FOLDER         writes the copy of rtl/, and FOLDER/mutants.json
 
 Needs pyslang: tools/setup.sh --with-mutation
 """
@@ -35,18 +36,23 @@ try:
     import pyslang
     from pyslang import ast, parsing, syntax
 except ImportError as error:
-    sys.exit(f"mutate: error: pyslang does not load ({error})\n  Run: tools/setup.sh --with-mutation")
+    sys.exit(
+        f"mutate: error: pyslang does not load ({error})\n  Run: tools/setup.sh --with-mutation"
+    )
 
-# Each walk step is elaborated by one of them. Types are taken from the first that has the place.
+# Each walk step is elaborated by one of these. Types come from the first that has the place.
 TOPS = (
-    ".Format(nested_mmu_pkg::FormatRv64), .GuestCacheEntries(2), .HostCacheEntries(2), .NestedTlbEntries(2), .ReadBypass(1), .Tlb2Sets(4), .Tlb2Ways(2), .Tlb2Superpages(2)",
+    ".Format(nested_mmu_pkg::FormatRv64), .GuestCacheEntries(2), .HostCacheEntries(2), "
+    ".NestedTlbEntries(2), .ReadBypass(1), .Tlb2Sets(4), .Tlb2Ways(2), .Tlb2Superpages(2)",
     ".Format(nested_mmu_pkg::FormatClassic32)",
 )
 SELECTED = "mutant"
-DECLARATION = """
+# The C++ that reads the variable, inside a string of SystemVerilog.
+GETENV = r"std::getenv(\"NESTWALK_MUTANT\")"
+DECLARATION = f"""
 `ifdef VERILATOR
-  // Which mutant is there; 0: none.
-  int unsigned mutant = $c32("(std::getenv(\\"NESTWALK_MUTANT\\") ? std::strtoul(std::getenv(\\"NESTWALK_MUTANT\\"), nullptr, 10) : 0)");
+  // The number of the mutant; 0: none.
+  int unsigned mutant = $c32("({GETENV} ? std::strtoul({GETENV}, nullptr, 10) : 0)");
 `else
   int unsigned mutant = 0;
 `endif
@@ -56,7 +62,7 @@ Kind = ast.ExpressionKind
 Binary = ast.BinaryOperator
 Unary = ast.UnaryOperator
 
-# Operator -> what it is mistaken for.
+# Operator -> the mistakes for it.
 BINARY = {
     Binary.Equality: ("relation", "==", ["!="]),
     Binary.Inequality: ("relation", "!=", ["=="]),
@@ -80,7 +86,7 @@ REDUCTIONS = {Unary.BitwiseAnd: ("&", "|"), Unary.BitwiseOr: ("|", "&")}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One replacement. `number` is 0 until all are known."""
+    """One replacement."""
 
     file: str
     start: int
@@ -95,7 +101,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Found:
-    """The mutants in the order of files and places, the files' text, the functions that run, the bodies of procedures."""
+    """The mutants by file and place, the text of the files, the functions that run, the bodies."""
 
     mutants: list[Mutant]
     sources: dict[str, str]
@@ -105,8 +111,11 @@ class Found:
 
 @dataclass
 class Place:
-    """What stands where, and what replaces it: an inner node of the tree of replacements. Without choices, a body: it
-    stands there twice, with all mutants and with none, or the mutants would cost time where they are not."""
+    """A place of the text with its replacements: an inner node of the tree of replacements.
+
+    A place without choices is a body. It is written twice, with all mutants and with none, so that
+    mutants elsewhere do not cost time in it.
+    """
 
     start: int
     end: int
@@ -116,12 +125,12 @@ class Place:
 
 
 def one_line(text: str) -> str:
-    """Without comments, with single blanks."""
+    """Returns the text without comments, and with single blanks."""
     return re.sub(r"\s+", " ", re.sub(r"//[^\n]*", "", text)).strip()
 
 
 class Finder:
-    """Walks what is evaluated while a design runs, and collects mutants."""
+    """Walks the code that is evaluated while a design runs, and collects mutants."""
 
     def __init__(self, sources: dict[str, str], manager) -> None:
         self.sources = sources
@@ -139,15 +148,19 @@ class Finder:
     # --- Places -----------------------------------------------------------------------------------
 
     def span(self, node) -> tuple[str, int, int]:
-        """File, and offsets of a node in it."""
+        """Returns the file of a node, and its offsets in the file."""
         source = node.sourceRange
         for end in (source.start, source.end):
             if self.manager.isMacroLoc(end):
                 raise ValueError(f"{self.where}: code from a macro cannot be replaced")
-        return Path(self.manager.getFileName(source.start)).name, source.start.offset, source.end.offset
+        return (
+            Path(self.manager.getFileName(source.start)).name,
+            source.start.offset,
+            source.end.offset,
+        )
 
     def at(self, node) -> None:
-        """What follows is in this."""
+        """Sets the place of the mutants that follow."""
         self.within = one_line(self.text(node))
 
     def text(self, node) -> str:
@@ -162,7 +175,9 @@ class Finder:
         # If two operators give the same mutant, the first one counts.
         key = (file, start, end, one_line(after))
         if key not in self.mutants:
-            self.mutants[key] = Mutant(file, start, end, operator, before, after, self.where, self.within, statement)
+            self.mutants[key] = Mutant(
+                file, start, end, operator, before, after, self.where, self.within, statement
+            )
 
     # --- Declarations -----------------------------------------------------------------------------
 
@@ -176,9 +191,11 @@ class Finder:
                     self.body(member.body)
                     self.procedure(member.body, set())
                 case ast.SymbolKind.Instance:
-                    values = [c.expression for c in member.portConnections if c.expression is not None]
+                    values = [
+                        c.expression for c in member.portConnections if c.expression is not None
+                    ]
                     values = [value for value in values if self.is_written(value)]
-                    # An output's is an assignment to what it drives.
+                    # The connection of an output assigns to the signal that it drives.
                     outputs = [value for value in values if value.kind == Kind.Assignment]
                     self.driven = {self.text(value.left) for value in outputs}
                     for value in values:
@@ -194,7 +211,7 @@ class Finder:
                         self.scope(block, where)
 
     def is_written(self, value) -> bool:
-        """Not `.name` or `.*`, whose expression stands nowhere."""
+        """Returns whether a connection is written out. Those of `.name` and `.*` are not."""
         file, start, end = self.span(value)
         before = self.sources[file][:start].rstrip()
         return before.endswith("(")
@@ -210,7 +227,7 @@ class Finder:
         self.where, self.within, self.driven, self.loop_variables = around
 
     def body(self, body) -> None:
-        """The statements of a procedure, without its declarations."""
+        """Records the place of a procedure's statements, without its declarations."""
         while body.kind in (ast.StatementKind.Timed, ast.StatementKind.Block):
             body = body.stmt if body.kind == ast.StatementKind.Timed else body.body
         statements = list(body.list) if body.kind == ast.StatementKind.List else [body]
@@ -221,7 +238,7 @@ class Finder:
     # --- Statements -------------------------------------------------------------------------------
 
     def procedure(self, body, defined: set[str]) -> None:
-        """`defined`: what has a value; grows."""
+        """Visits a statement. `defined` is the set of variables with a value, and grows."""
         match body.kind:
             case ast.StatementKind.List:
                 for statement in body.list:
@@ -276,7 +293,7 @@ class Finder:
 
     def assignment(self, assignment, statement, defined: set[str] | None) -> None:
         target = one_line(self.text(assignment.left))
-        # It only keeps lint from complaining.
+        # It is there only for lint.
         if target.startswith("unused_"):
             return
         self.at(assignment)
@@ -286,8 +303,8 @@ class Finder:
                 value = value.operand
             value = value.right
         if statement is not None:
-            # If no other statement gives the target a value, the deletion is a latch or an undefined
-            # variable, which lint refuses.
+            # If no other statement gives the target a value, the deletion is a latch or an
+            # undefined variable, which lint refuses.
             parts = re.split(r"[.\[]", target)
             heads = {".".join(parts[: i + 1]) for i in range(len(parts))}
             if assignment.isNonBlocking or heads & defined:
@@ -300,7 +317,7 @@ class Finder:
     # --- Expressions ------------------------------------------------------------------------------
 
     def condition(self, value) -> None:
-        """What decides: an `if`, a `?:`."""
+        """Visits a condition, of an `if` or a `?:`."""
         plain = value
         while plain.kind == Kind.Conversion and plain.isImplicit:
             plain = plain.operand
@@ -336,7 +353,7 @@ class Finder:
                 self.name(value)
             case Kind.MemberAccess:
                 self.member(value)
-                # Its base is replaced as a whole only if it is a select, or else a name alone.
+                # Its base is replaced as a whole only if it is a select or a single name.
                 self.base(value.value)
             case Kind.ElementSelect:
                 self.base(value.value)
@@ -359,10 +376,12 @@ class Finder:
                 text = self.text(value)
                 self.add(value, "constant", {"'0": "'1", "'1": "'0"}[text])
             case kind:
-                raise ValueError(f"{self.where}: no rule for an expression of kind {kind}: {self.text(value)}")
+                raise ValueError(
+                    f"{self.where}: no rule for an expression of kind {kind}: {self.text(value)}"
+                )
 
     def base(self, value) -> None:
-        """What something is selected of: it has to stay a name, so only what selects in it is replaced."""
+        """Visits the base of a select. It must stay a name, so only selects in it are replaced."""
         match value.kind:
             case Kind.MemberAccess | Kind.RangeSelect:
                 self.base(value.value)
@@ -388,7 +407,9 @@ class Finder:
         if gap.count(symbol) != 1:
             raise ValueError(f"{self.where}: cannot find {symbol} in {self.text(value)}")
         for other in others:
-            self.add(value, name, source[start:left] + gap.replace(symbol, other) + source[right:end])
+            self.add(
+                value, name, source[start:left] + gap.replace(symbol, other) + source[right:end]
+            )
         if name == "logic":
             self.drop_of(value)
         elif name == "bits":
@@ -396,9 +417,9 @@ class Finder:
             self.add(value, "operand", f"({self.text(value.right)})")
 
     def drop_of(self, value) -> None:
-        """Each operand of a && or || alone is left out, and a plain one negated."""
+        """Removes each operand of a && or || by itself, and negates a plain one."""
         for dropped, kept in ((value.left, value.right), (value.right, value.left)):
-            # The left part of a longer chain is left out operand by operand.
+            # The left part of a longer chain is removed operand by operand.
             if dropped is value.left and self.same_chain(dropped, value.op):
                 continue
             if self.is_parameter(dropped):
@@ -419,7 +440,11 @@ class Finder:
     def unary(self, value) -> None:
         text = self.text(value.operand)
         if value.op == Unary.LogicalNot:
-            self.add(value, "negation", f"({text})" if value.operand.type.bitWidth == 1 else f"(({text}) != '0)")
+            self.add(
+                value,
+                "negation",
+                f"({text})" if value.operand.type.bitWidth == 1 else f"(({text}) != '0)",
+            )
         elif value.op == Unary.BitwiseNot:
             self.add(value, "negation", f"({text})")
         elif value.op in REDUCTIONS:
@@ -435,9 +460,14 @@ class Finder:
             if rest:
                 self.add(value, "operand", f"{left} inside {{{', '.join(rest)}}}")
             # The items have to stay constants.
-            # A name of an enumeration has no number that follows.
+            # A name of an enumeration has no next number.
             if item[0].isdigit():
-                self.add(value, "constant", f"{left} inside {{{', '.join([*items[:i], next_number(item), *items[i + 1:]])}}}")
+                self.add(
+                    value,
+                    "constant",
+                    f"{left} inside "
+                    f"{{{', '.join([*items[:i], next_number(item), *items[i + 1 :]])}}}",
+                )
         self.expression(value.left)
 
     def name(self, value) -> None:
@@ -483,7 +513,13 @@ class Finder:
                 if not self.type_of_argument(a).isMatching(self.type_of_argument(b)):
                     continue
                 (_, a0, a1), (_, b0, b1) = self.span(a), self.span(b)
-                swapped = source[start:a0] + source[b0:b1] + source[a1:b0] + source[a0:a1] + source[b1:end]
+                swapped = (
+                    source[start:a0]
+                    + source[b0:b1]
+                    + source[a1:b0]
+                    + source[a0:a1]
+                    + source[b1:end]
+                )
                 self.add(value, "argument", swapped)
             self.function(value.subroutine)
         for argument in arguments:
@@ -496,20 +532,21 @@ class Finder:
         return value.type
 
 
-
 def next_number(text: str) -> str:
-    """The literal of the number that follows, in the same number of bits."""
+    """Returns the literal of the next number, with the same number of bits."""
     sized = re.fullmatch(r"(\d+)'([bdh])([0-9a-fA-F_]+)", text)
     if sized is None:
         return str(int(text) + 1)
     width, base, digits = int(sized[1]), sized[2], sized[3].replace("_", "")
     number = (int(digits, {"b": 2, "d": 10, "h": 16}[base]) + 1) % (1 << width)
-    shown = {"b": f"{number:0{len(digits)}b}", "d": f"{number}", "h": f"{number:0{len(digits)}x}"}[base]
+    shown = {"b": f"{number:0{len(digits)}b}", "d": f"{number}", "h": f"{number:0{len(digits)}x}"}[
+        base
+    ]
     return f"{width}'{base}{shown}"
 
 
 def rtl_files() -> list[str]:
-    """In the order of the file list, where packages come first; then what has rules and is included."""
+    """Returns the files of the file list, packages first, then the included files with rules."""
     lines = (ROOT / "rtl/nested_mmu.f").read_text().splitlines()
     return [line for line in lines if line.endswith(".sv")] + ["tlb_rules.svh"]
 
@@ -532,10 +569,10 @@ def find() -> Found:
         # An included file is read with the file that includes it.
         if path.suffix == ".sv":
             compilation.addSyntaxTree(syntax.SyntaxTree.fromFile(str(path), manager, bag))
-    tops = "".join(
-        f"  nested_mmu #({top}) u_{i} ();\n" for i, top in enumerate(TOPS)
+    tops = "".join(f"  nested_mmu #({top}) u_{i} ();\n" for i, top in enumerate(TOPS))
+    compilation.addSyntaxTree(
+        syntax.SyntaxTree.fromText(f"module mutate_top;\n{tops}endmodule\n", manager)
     )
-    compilation.addSyntaxTree(syntax.SyntaxTree.fromText(f"module mutate_top;\n{tops}endmodule\n", manager))
     errors = [d for d in compilation.getAllDiagnostics() if d.isError()]
     if errors:
         report = pyslang.DiagnosticEngine.reportAll(manager, errors)
@@ -549,15 +586,27 @@ def find() -> Found:
     mutants = sorted(
         finder.mutants.values(), key=lambda m: (order[m.file], m.start, -m.end, m.operator, m.after)
     )
-    return Found(mutants, sources, {symbol.name for symbol in finder.functions.values()}, finder.bodies)
+    return Found(
+        mutants, sources, {symbol.name for symbol in finder.functions.values()}, finder.bodies
+    )
 
 
 def identities(mutants: list[Mutant]) -> list[dict]:
-    """What names each mutant whatever the line it is in: an ordinal tells those that are otherwise alike."""
+    """Returns an identity for each mutant that does not depend on its line.
+
+    An ordinal distinguishes mutants that are otherwise equal.
+    """
     seen: dict[tuple, int] = {}
     result = []
     for mutant in mutants:
-        name = (mutant.file, mutant.where, mutant.within, mutant.operator, mutant.before, one_line(mutant.after))
+        name = (
+            mutant.file,
+            mutant.where,
+            mutant.within,
+            mutant.operator,
+            mutant.before,
+            one_line(mutant.after),
+        )
         seen[name] = seen.get(name, 0) + 1
         keys = ("file", "where", "within", "operator", "before", "after")
         result.append(dict(zip(keys, name)) | {"ordinal": seen[name]})
@@ -565,18 +614,21 @@ def identities(mutants: list[Mutant]) -> list[dict]:
 
 
 def listed(found: Found) -> list[dict]:
-    """The mutants as data: number, line, identity."""
+    """Returns the mutants as data: number, line, identity."""
     return [
-        {"number": number, "line": found.sources[mutant.file].count("\n", 0, mutant.start) + 1} | identity
-        for number, (mutant, identity) in enumerate(zip(found.mutants, identities(found.mutants)), 1)
+        {"number": number, "line": found.sources[mutant.file].count("\n", 0, mutant.start) + 1}
+        | identity
+        for number, (mutant, identity) in enumerate(
+            zip(found.mutants, identities(found.mutants)), 1
+        )
     ]
 
 
 def render(source: str, mutants: list[tuple[int, Mutant]], bodies: list[tuple[int, int]]) -> str:
-    """The text with every mutant in it."""
+    """Returns the text of a file with every mutant in it."""
     root = Place(0, len(source), True)
     stack = [root]
-    # Outer ones come first.
+    # Outer places come first.
     places = [(start, -end, 0, "", True) for start, end in bodies]
     places += [(m.start, -m.end, number, m.after, m.statement) for number, m in mutants]
     for start, end, number, after, statement in sorted(places):
@@ -591,10 +643,12 @@ def render(source: str, mutants: list[tuple[int, Mutant]], bodies: list[tuple[in
             stack[-1].choices.append((number, after))
 
     def numbers(place: Place) -> list[int]:
-        return [number for number, _ in place.choices] + [n for inner in place.inside for n in numbers(inner)]
+        return [number for number, _ in place.choices] + [
+            n for inner in place.inside for n in numbers(inner)
+        ]
 
     def text(place: Place, guarded: bool) -> str:
-        """`guarded`: what is around it has the original beside it already."""
+        """Writes a place. `guarded`: an outer place already has a copy without mutants."""
         is_body = place is not root and not place.choices
         out, at = "", place.start
         for inner in place.inside:
@@ -604,7 +658,7 @@ def render(source: str, mutants: list[tuple[int, Mutant]], bodies: list[tuple[in
         if place is root:
             return out
         own = numbers(place)
-        # Numbers follow the places, so that those inside are one range.
+        # Numbers follow the places, so the numbers inside a place are one range.
         here = f"{SELECTED} - 32'd{own[0]} < 32'd{len(own)}" if own else ""
         original = source[place.start : place.end]
         if is_body:
@@ -613,7 +667,9 @@ def render(source: str, mutants: list[tuple[int, Mutant]], bodies: list[tuple[in
             for number, after in reversed(place.choices):
                 out = f"if ({SELECTED} == 32'd{number}) begin {after} end else begin {out} end"
             return f"begin {out} end"
-        chain = "".join(f"({SELECTED} == 32'd{number}) ? ({after}) : " for number, after in place.choices)
+        chain = "".join(
+            f"({SELECTED} == 32'd{number}) ? ({after}) : " for number, after in place.choices
+        )
         if guarded or len(own) < 3:
             return f"({chain}({out}))"
         return f"(({here}) ? ({chain}({out})) : ({original}))"
@@ -622,8 +678,11 @@ def render(source: str, mutants: list[tuple[int, Mutant]], bodies: list[tuple[in
 
 
 def with_argument(text: str, functions: set[str]) -> str:
-    """Hands the number to the functions that ask for it. To read a variable of a package they would have to be inlined, and
-    the walk steps, which call many of them in turn, would be megabytes of C++."""
+    """Passes the number to the functions that need it.
+
+    A function that reads a variable of a package must be inlined. The walk steps call many such
+    functions, and would become megabytes of C++.
+    """
     for name in functions:
         text = re.sub(
             rf"\b(function automatic [^;(]*\b{name}\()([^;]*;)",
@@ -632,29 +691,43 @@ def with_argument(text: str, functions: set[str]) -> str:
         )
         text = re.sub(rf"\b{name}\((?!int unsigned mutant)", f"{name}(mutant, ", text)
     is_included = not re.search(r"^(module|package) ", text, re.M)
-    if not is_included and "import nested_mmu_pkg::*" not in text and "package nested_mmu_pkg" not in text:
+    if (
+        not is_included
+        and "import nested_mmu_pkg::*" not in text
+        and "package nested_mmu_pkg" not in text
+    ):
         text = re.sub(r"\bmutant\b", "nested_mmu_pkg::mutant", text)
     return text
 
 
 def write(folder: Path, found: Found) -> None:
-    """The copy of the RTL, and the list of what is in it."""
+    """Writes the copy of the RTL, and the list of its mutants."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, source in found.sources.items():
-        mine = [(number, mutant) for number, mutant in enumerate(found.mutants, 1) if mutant.file == file]
+        mine = [
+            (number, mutant)
+            for number, mutant in enumerate(found.mutants, 1)
+            if mutant.file == file
+        ]
         own = [(start, end) for of, start, end in found.bodies if of == file]
         mutated = with_argument(render(source, mine, own), found.functions)
         if file == "nested_mmu_pkg.sv":
-            mutated = mutated.replace("package nested_mmu_pkg;\n", "package nested_mmu_pkg;\n" + DECLARATION, 1)
+            mutated = mutated.replace(
+                "package nested_mmu_pkg;\n", "package nested_mmu_pkg;\n" + DECLARATION, 1
+            )
         (folder / file).write_text(mutated)
     (folder / "mutants.json").write_text(json.dumps(listed(found), indent=1) + "\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Small bugs in a copy of the RTL, each behind a number.")
+    parser = argparse.ArgumentParser(
+        description="Small bugs in a copy of the RTL, each behind a number."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="the mutants, one a line")
-    verbs.add_parser("write", help="the copy of rtl/, with all mutants").add_argument("folder", type=Path)
+    verbs.add_parser("write", help="the copy of rtl/, with all mutants").add_argument(
+        "folder", type=Path
+    )
     arguments = parser.parse_args()
     found = find()
     if arguments.verb == "write":
@@ -662,7 +735,10 @@ def main() -> None:
         return
     for m in listed(found):
         place = f"{m['file']}:{m['line']}"
-        print(f"{m['number']:>4} {place:<26} {m['where']:<18} {m['operator']:<11} {m['before']}  =>  {m['after']}")
+        print(
+            f"{m['number']:>4} {place:<26} {m['where']:<18} {m['operator']:<11} "
+            f"{m['before']}  =>  {m['after']}"
+        )
 
 
 if __name__ == "__main__":

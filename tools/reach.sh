@@ -20,7 +20,8 @@ out=out/reach/$profile
 rm -rf "$out"
 mkdir -p "$out"
 
-"$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" -o "$out" --coverage "$out/round-0.json"
+"$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" -o "$out" \
+    --coverage "$out/round-0.json"
 files=$out/round-0.json
 round=1
 while ! "$nestwalk" cover $(echo "$files" | tr , ' ') --complete --most 0 >"$out/report.txt"; do
@@ -28,8 +29,9 @@ while ! "$nestwalk" cover $(echo "$files" | tr , ' ') --complete --most 0 >"$out
         "$nestwalk" cover $(echo "$files" | tr , ' ') --complete --most 20
         exit 1
     fi
-    # Half as long as the first: it wastes nothing on what has been reached.
-    "$nestwalk" fuzz --profile "$profile" --seed $((seed + round)) --count $((count / 2)) -o "$out" \
+    # Half as long as the first: it needs no time for bins that have been hit.
+    "$nestwalk" fuzz --profile "$profile" --seed $((seed + round)) --count $((count / 2)) \
+        -o "$out" \
         --lean "$files" --coverage "$out/round-$round.json"
     files=$files,$out/round-$round.json
     round=$((round + 1))

@@ -18,7 +18,7 @@ yosys() {
     [ "$result" != 0 ] || return 0
     printf '%s\n' "$out" | head -n 20 >&2
     lines=$(printf '%s\n' "$out" | wc -l)
-    [ "$lines" -le 20 ] || echo "... $((lines - 20)) lines more" >&2
+    [ "$lines" -le 20 ] || echo "... $((lines - 20)) more lines" >&2
     # A missing Yosys is not a finding about the RTL.
     [ "$result" != 2 ] || exit 2
     return 1
@@ -31,7 +31,7 @@ while read -r set; do
     esac
     params=
     for param in $set; do
-        # slang does not take a number for an enumeration.
+        # slang does not accept a number for an enumeration.
         case $param in
         Format=*) param="Format=nested_mmu_pkg::format_e'(${param#*=})" ;;
         esac

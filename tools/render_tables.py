@@ -71,7 +71,7 @@ def main() -> int:
         if name not in data:
             raise Failure(f"there is no docs/measurements/{name}.csv for the table {name}")
         if "<!--" in match[2]:
-            raise Failure(f"there is no `<!-- end -->` behind the table {name}")
+            raise Failure(f"there is no `<!-- end -->` after the table {name}")
         used.add(name)
         return f"<!-- table: {name} -->\n{markdown(read(data[name]))}<!-- end -->"
 

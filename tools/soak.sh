@@ -8,15 +8,15 @@
 #   NESTWALK_SEED    the seed (default 1)
 #   NESTWALK_FACTOR  factor on the number of accesses (default 1)
 #
-# Each profile runs on the devices that have a name, and then for a shorter time on four devices that
-# are drawn from all legal parameters.
+# Each profile runs on the devices that have a name, and then for a shorter time on four devices
+# that are drawn from all legal parameters.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 nestwalk=${NESTWALK:-${CARGO_TARGET_DIR:-$root/target}/release/nestwalk}
 seed=${NESTWALK_SEED:-1}
 factor=${NESTWALK_FACTOR:-1}
-# In MiB: what allocators keep aside by chance. A leak of a byte an access would be 3.
+# In MiB: memory that allocators may keep. A leak of one byte per access would be 3 MiB.
 allowed=2
 
 work=$(mktemp -d)
@@ -28,12 +28,13 @@ soak() { # PROFILE THOUSANDS OPTION...
     count=$(($2 * 1000 * factor))
     shift 2
     code=0
-    "$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" --memory "$@" >"$work/out" || code=$?
+    "$nestwalk" fuzz --profile "$profile" --seed "$seed" --count "$count" --memory "$@" \
+        >"$work/out" || code=$?
     cat "$work/out"
     [ "$code" -eq 0 ] || exit "$code"
-    cycles=$(sed -n 's/^[0-9]* accesses in \([0-9]*\) cycles:.*/\1/p' "$work/out")
+    cycles=$(sed -n 's/^[0-9]* access[es]* in \([0-9]*\) cycles:.*/\1/p' "$work/out")
     total=$((total + cycles))
-    # Nothing that is not known counts as no growth.
+    # If the memory is not known, the check fails.
     sed -n 's/^memory in use after each tenth, in MiB: //p' "$work/out" | awk -v allowed="$allowed" '
         { tenths = NF; grown = $NF - $1 }
         END {

@@ -5,8 +5,8 @@
     tools/spdx.py            list the source files without the line; exit code 1 if there are any
     tools/spdx.py --write    add the line to them
 
-Source files are those that Git tracks, by suffix or by name. Vectors, traces, patches, lists of pinned packages and
-documentation are data: LICENSE is for them too, and they need no line.
+Source files are those that Git tracks, by suffix or by name. Vectors, traces, patches, lists of
+pinned packages and documentation are data. LICENSE applies to them too, and they need no line.
 """
 
 import argparse
@@ -46,12 +46,18 @@ def comment(path: str) -> str | None:
 
 def sources() -> list[str]:
     """The source files that Git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [path for path in listed.stdout.split("\0") if path and comment(path) and (ROOT / path).is_file()]
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [
+        path
+        for path in listed.stdout.split("\0")
+        if path and comment(path) and (ROOT / path).is_file()
+    ]
 
 
 def has_line(path: str) -> bool:
-    """Whether the line is there, in its comment."""
+    """Returns whether the file has the line, in its comment."""
     lines = (ROOT / path).read_text().splitlines()
     return comment(path).format(LINE) in lines[:FIRST_LINES]
 
@@ -65,7 +71,9 @@ def add_line(path: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="add the line where it is missing")
     arguments = parser.parse_args()
     files = sources()

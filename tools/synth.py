@@ -3,10 +3,10 @@
 """Area and depth of the MMU by configuration, as Markdown and JSON: LUT6, flip-flops, LUT levels.
 
 Yosys reads the RTL with its slang front end and maps it by `synth -flatten -lut 6`. This mapping
-knows no device: no carry chain, no wide multiplexer, and no memory except the module ram_1r1w,
-counted in bits. LUT6 counts the $lut cells, whatever number of inputs they use. Flip-flops counts the
-*DFF* cells, one bit each. Levels counts the LUTs on the longest path from an input, a flip-flop or a
-memory to an output, a flip-flop or a memory (`ltp -noff`).
+is for no particular device: it has no carry chain, no wide multiplexer, and no memory except the
+module ram_1r1w, counted in bits. LUT6 counts the $lut cells with any number of inputs. Flip-flops
+counts the *DFF* cells, one bit each. Levels counts the LUTs on the longest path from an input, a
+flip-flop or a memory to an output, a flip-flop or a memory (`ltp -noff`).
 
 Each configuration is a process of its own. Its result is kept in target/synth under a hash of the
 RTL, the commands and the pins of Yosys, so nothing is measured twice. The results are also written
@@ -58,15 +58,25 @@ class Config:
 
     @property
     def name(self):
-        """As it is asked for; sizes that the part does not depend on are left out."""
-        sizes = {"mmu": f"-{self.slots}-{self.tlb}", "walker": f"-{self.slots}", "tlb": f"-{self.tlb}"}
-        return f"{self.part}-{self.format}{sizes[self.part]}" + "".join(f"-{n}{v}" for n, v in self.more)
+        """The name on the command line, without sizes on which the part does not depend."""
+        sizes = {
+            "mmu": f"-{self.slots}-{self.tlb}",
+            "walker": f"-{self.slots}",
+            "tlb": f"-{self.tlb}",
+        }
+        return f"{self.part}-{self.format}{sizes[self.part]}" + "".join(
+            f"-{n}{v}" for n, v in self.more
+        )
 
     @property
     def parameters(self):
-        # slang does not take a number for an enumeration.
-        given = {"Format": f"nested_mmu_pkg::format_e'({FORMATS[self.format]})", "WalkSlots": self.slots,
-                 "TlbEntries": self.tlb, **dict(self.more)}
+        # slang does not accept a number for an enumeration.
+        given = {
+            "Format": f"nested_mmu_pkg::format_e'({FORMATS[self.format]})",
+            "WalkSlots": self.slots,
+            "TlbEntries": self.tlb,
+            **dict(self.more),
+        }
         return " ".join(f"-G {name}={value}" for name, value in given.items())
 
 
@@ -77,25 +87,31 @@ PEERS = {
     "tlb": {"lut6": (3938, 4100), "flip_flops": (3135, 3231), "levels": (8, 9)},
 }
 
-# Sv39 over Sv39x4 and no more; and as the peers have it, without setting A and D.
+# Only Sv39 over Sv39x4; and the same without updates of A and D, as in the peers.
 SV39 = (("MaxLevels", 3),)
 PLAIN_SV39 = (*SV39, ("Svadu", 0))
 
 
 def kinds(part):
-    """A part in each format, and restricted to what the peers do."""
-    return [*[Config(part, format) for format in FORMATS], Config(part, "rv64", more=SV39),
-            Config(part, "rv64", more=PLAIN_SV39)]
+    """Returns a part in each format, and with the features of the peers only."""
+    return [
+        *[Config(part, format) for format in FORMATS],
+        Config(part, "rv64", more=SV39),
+        Config(part, "rv64", more=PLAIN_SV39),
+    ]
 
 
-# Walk caches: each alone, and all.
+# Walk caches: each alone, and all of them.
 GUEST, HOST, NESTED = ("GuestCacheEntries", 8), ("HostCacheEntries", 8), ("NestedTlbEntries", 8)
 CACHES = [(GUEST,), (HOST,), (NESTED,), (GUEST, HOST, NESTED)]
 
 
-# The second level.
-SECOND = [(("Tlb2Sets", 64), ("Tlb2Ways", ways), ("Tlb2Superpages", pages)) for ways, pages in ((2, 0), (4, 0), (4, 8))]
-# Memories that stay what they are.
+# The L2 TLB.
+SECOND = [
+    (("Tlb2Sets", 64), ("Tlb2Ways", ways), ("Tlb2Superpages", pages))
+    for ways, pages in ((2, 0), (4, 0), (4, 8))
+]
+# Modules that are not mapped.
 MEMORIES = "ram_1r1w*"
 
 
@@ -103,20 +119,36 @@ def whole_with(more):
     return Config("mmu", "rv64", more=more)
 
 
-# The tables: name of the data file, title, kind, rows. `peers`: the peers follow; `slots`, `tlb`: the
-# increment per step is shown; `memory`: there is a memory.
+# The tables: name of the data file, title, kind, rows. `peers`: the peers follow; `slots`, `tlb`:
+# the increment per step is shown; `memory`: there is a memory.
 TABLES = [
     ("synth-walker", "The walker alone, one slot", "peers", kinds("walker")),
     ("synth-tlb", "The TLB alone, 16 entries", "peers", kinds("tlb")),
     ("synth-whole", "The whole, one slot, TLB of 16 entries", "", kinds("mmu")),
-    ("synth-slots", "The whole by slots, rv64, TLB of 16 entries", "slots",
-     [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)]),
-    ("synth-walk-caches", "The whole by walk caches, rv64, one slot, TLB of 16 entries", "",
-     [Config("mmu", "rv64"), *map(whole_with, CACHES)]),
-    ("synth-l2-tlb", "The whole by L2 TLB, rv64, one slot, TLB of 16 entries", "memory",
-     [Config("mmu", "rv64"), *map(whole_with, SECOND)]),
-    ("synth-tlb-entries", "The whole by TLB, rv64, one slot", "tlb",
-     [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)]),
+    (
+        "synth-slots",
+        "The whole by slots, rv64, TLB of 16 entries",
+        "slots",
+        [Config("mmu", "rv64", slots=n) for n in (1, 2, 4, 8, 16)],
+    ),
+    (
+        "synth-walk-caches",
+        "The whole by walk caches, rv64, one slot, TLB of 16 entries",
+        "",
+        [Config("mmu", "rv64"), *map(whole_with, CACHES)],
+    ),
+    (
+        "synth-l2-tlb",
+        "The whole by L2 TLB, rv64, one slot, TLB of 16 entries",
+        "memory",
+        [Config("mmu", "rv64"), *map(whole_with, SECOND)],
+    ),
+    (
+        "synth-tlb-entries",
+        "The whole by TLB, rv64, one slot",
+        "tlb",
+        [Config("mmu", "rv64", tlb=n) for n in (8, 16, 32, 64)],
+    ),
 ]
 
 # The modules of this configuration are mapped one by one.
@@ -124,7 +156,7 @@ BREAKDOWN = Config("mmu", "rv64")
 
 
 class Failure(Exception):
-    """What cannot be measured; `code` is the exit code."""
+    """An error that prevents a measurement; `code` is the exit code."""
 
     def __init__(self, message, code):
         super().__init__(message)
@@ -132,7 +164,7 @@ class Failure(Exception):
 
 
 class Process:
-    """Runs tools, and ends what it has started."""
+    """Runs tools, and ends the processes that it has started."""
 
     running = set()
     lock = threading.Lock()
@@ -140,17 +172,28 @@ class Process:
     @classmethod
     def run(cls, what, command):
         with cls.lock:
-            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT, text=True, errors="replace")
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
             cls.running.add(process)
         said, _ = process.communicate()
         with cls.lock:
             cls.running.discard(process)
         if process.returncode:
-            errors = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines()[-1:]
+            errors = [
+                line for line in said.splitlines() if "error" in line.lower()
+            ] or said.splitlines()[-1:]
             # A missing tool is not a finding about the RTL.
-            raise Failure(f"{what}: {errors[0] if errors else f'{command[0]} failed without a word'}",
-                          2 if process.returncode == 2 else 1)
+            raise Failure(
+                f"{what}: {errors[0] if errors else f'{command[0]} failed without a word'}",
+                2 if process.returncode == 2 else 1,
+            )
 
     @classmethod
     def end(cls):
@@ -161,7 +204,7 @@ class Process:
 
 @contextlib.contextmanager
 def guarded(program):
-    """Failures and interrupts within become exit codes, and nothing that was started is left behind."""
+    """Turns failures and interrupts into exit codes, and ends all processes that were started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield
@@ -176,24 +219,26 @@ def guarded(program):
 
 
 def progress(text=""):
-    """The line of progress on a terminal, in place of the one before."""
+    """Prints a line of progress on a terminal, in place of the line before."""
     if sys.stderr.isatty():
         print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
 
 
 def ask_yosys(what, script, asked):
-    """What Yosys answers to the commands of `asked`, one by one, after a script."""
+    """Returns the output of Yosys for each command of `asked`, after a script."""
     OUT.mkdir(parents=True, exist_ok=True)
-    # Through files: the output after ABC has run is lost on a pipe.
+    # Files are used because the output after ABC has run is lost on a pipe.
     with tempfile.TemporaryDirectory(dir=OUT) as folder:
         answers = [Path(folder) / str(n) for n in range(len(asked))]
-        tees = [f"tee -o {file.relative_to(ROOT)} {command}" for file, command in zip(answers, asked)]
+        tees = [
+            f"tee -o {file.relative_to(ROOT)} {command}" for file, command in zip(answers, asked)
+        ]
         Process.run(what, ["tools/yosys.sh", "-q", "-p", "\n".join([script, *tees])])
         return [file.read_text() for file in answers]
 
 
 def write_whole(path, text):
-    """The file appears whole or not at all."""
+    """Creates a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         try:
@@ -205,19 +250,25 @@ def write_whole(path, text):
 
 
 class Rtl:
-    """The RTL that is measured."""
+    """The RTL to measure."""
 
     def __init__(self, folder):
         here = Path(folder).resolve()
         if not here.is_relative_to(ROOT):
-            raise Failure(f"--rtl {folder}: it must lie in the project's folder, Yosys sees no other", 2)
+            raise Failure(
+                f"--rtl {folder}: it must lie in the project's folder, Yosys sees no other", 2
+            )
         if not (here / "nested_mmu.f").is_file():
-            raise Failure(f"--rtl {folder}: there is no nested_mmu.f, which lists the RTL files", 2)
+            raise Failure(f"--rtl {folder}: nested_mmu.f is missing: it lists the RTL files", 2)
         self.folder = here.relative_to(ROOT)
-        listed = [Path(line).name for line in (here / "nested_mmu.f").read_text().splitlines() if line.endswith(".sv")]
+        listed = [
+            Path(line).name
+            for line in (here / "nested_mmu.f").read_text().splitlines()
+            if line.endswith(".sv")
+        ]
         self.files = [self.folder / name for name in listed]
         if missing := [str(file) for file in self.files if not (ROOT / file).is_file()]:
-            raise Failure(f"{self.folder}/nested_mmu.f lists {missing[0]}, which is not there", 2)
+            raise Failure(f"{self.folder}/nested_mmu.f lists {missing[0]}, which does not exist", 2)
         self.hash = hashlib.sha256()
         included = [self.folder / path.name for path in here.glob("*.svh")]
         for file in sorted([*self.files, *included]):
@@ -225,14 +276,20 @@ class Rtl:
         self.hash.update((ROOT / "tools/requirements-yosys.txt").read_bytes())
 
     def read(self, config, top="nested_mmu", more=()):
-        """The command that reads it, and files besides."""
+        """Returns the command that reads the RTL and further files."""
         # -j 1: WebAssembly has no threads.
         files = " ".join(str(file) for file in [*self.files, *more])
-        return (f"read_slang -j 1 -W error --ignore-assertions --keep-hierarchy --top {top} {config.parameters} "
-                f"+incdir+{self.folder} {files}")
+        return (
+            f"read_slang -j 1 -W error --ignore-assertions --keep-hierarchy "
+            f"--top {top} {config.parameters} "
+            f"+incdir+{self.folder} {files}"
+        )
 
     def remembered(self, name, made_by, make):
-        """What `make` comes to, now or before; `made_by` is all that it depends on besides the RTL."""
+        """Returns the result of `make`, or a result that was kept.
+
+        `made_by` is everything on which the result depends besides the RTL.
+        """
         key = self.hash.copy()
         key.update(made_by.replace(str(self.folder), "rtl").encode())
         kept = OUT / f"{name}-{key.hexdigest()[:16]}.json"
@@ -243,41 +300,72 @@ class Rtl:
         return result
 
     def ask(self, name, script, asked, read):
-        """What `read` makes of Yosys' answers to the commands of `asked`, after a script."""
-        return self.remembered(name, "\n".join([script, *asked]), lambda: read(*ask_yosys(name, script, asked)))
+        """Returns the result of `read` on the output of Yosys for the commands of `asked`."""
+        return self.remembered(
+            name, "\n".join([script, *asked]), lambda: read(*ask_yosys(name, script, asked))
+        )
 
 
 def area(cells):
-    """Counts by kind, of a statistic of Yosys."""
-    return {"lut6": cells.get("$lut", 0),
-            "flip_flops": sum(n for kind, n in cells.items() if re.fullmatch(r"\$_\w*DFF\w*_", kind))}
+    """Returns the counts by kind in a statistic of Yosys."""
+    return {
+        "lut6": cells.get("$lut", 0),
+        "flip_flops": sum(n for kind, n in cells.items() if re.fullmatch(r"\$_\w*DFF\w*_", kind)),
+    }
 
 
 def measure(rtl, config):
-    """A configuration's LUT6, flip-flops and levels, and where its longest path leads from and to."""
+    """Returns LUT6, flip-flops and levels of a configuration, and the ends of its longest path."""
 
     def is_memory(module):
         return fnmatch.fnmatchcase(module.lstrip("\\"), MEMORIES)
 
     def read(before, _memories, _synth, stat, _ends, path):
-        bits = sum(got["num_memory_bits"] for module, got in json.loads(before)["modules"].items() if is_memory(module))
-        (module,) = (got for module, got in json.loads(stat)["modules"].items() if not is_memory(module))
+        bits = sum(
+            got["num_memory_bits"]
+            for module, got in json.loads(before)["modules"].items()
+            if is_memory(module)
+        )
+        (module,) = (
+            got for module, got in json.loads(stat)["modules"].items() if not is_memory(module)
+        )
         cells = module["num_cells_by_type"]
-        unmapped = [kind for kind in cells if not re.fullmatch(r"\$lut|\$scopeinfo|\$_\w*DFF\w*_", kind) and not is_memory(kind)]
+        unmapped = [
+            kind
+            for kind in cells
+            if not re.fullmatch(r"\$lut|\$scopeinfo|\$_\w*DFF\w*_", kind) and not is_memory(kind)
+        ]
         if unmapped:
             raise Failure(f"{config.name}: not mapped: {', '.join(sorted(unmapped))}", 1)
         ends = re.findall(r"^ +(?:\d+|ff): \\?(\S+)", path, re.M)
-        return {**area(cells), "memory_bits": bits, "levels": int(re.search(r"\(length=(\d+)\)", path)[1]), "from": ends[0], "to": ends[-1]}
+        return {
+            **area(cells),
+            "memory_bits": bits,
+            "levels": int(re.search(r"\(length=(\d+)\)", path)[1]),
+            "from": ends[0],
+            "to": ends[-1],
+        }
 
-    return rtl.ask(config.name, f"""
+    return rtl.ask(
+        config.name,
+        f"""
         {rtl.read(config)}
         hierarchy -top {PARTS[config.part]}
-    """, ["stat -json", f"blackbox {MEMORIES}", "synth -flatten -lut 6", "stat -json",
-            f"expose -evert t:{MEMORIES}", "ltp -noff"], read)
+    """,
+        [
+            "stat -json",
+            f"blackbox {MEMORIES}",
+            "synth -flatten -lut 6",
+            "stat -json",
+            f"expose -evert t:{MEMORIES}",
+            "ltp -noff",
+        ],
+        read,
+    )
 
 
 def breakdown(rtl, config):
-    """Module -> how many of it there are, and the area of all of these."""
+    """Returns the number of instances of each module, and their area together."""
 
     def read(stat):
         found = {}
@@ -289,11 +377,16 @@ def breakdown(rtl, config):
                 part[what] += count
         return found
 
-    return rtl.ask(f"modules-{config.name}", f"""
+    return rtl.ask(
+        f"modules-{config.name}",
+        f"""
         {rtl.read(config)}
         hierarchy -top {PARTS[config.part]}
         synth -lut 6
-    """, ["stat -json"], read)
+    """,
+        ["stat -json"],
+        read,
+    )
 
 
 def row(*cells):
@@ -311,8 +404,16 @@ def tables(results, modules):
         if not configs:
             continue
         steps = kind in ("slots", "tlb")
-        rows = [["configuration", "LUT6", "flip-flops", "levels", *(["memory bits"] * (kind == "memory")),
-                 *(["LUT6 per step", "flip-flops per step"] * steps)]]
+        rows = [
+            [
+                "configuration",
+                "LUT6",
+                "flip-flops",
+                "levels",
+                *(["memory bits"] * (kind == "memory")),
+                *(["LUT6 per step", "flip-flops per step"] * steps),
+            ]
+        ]
         before = None
         for config in configs:
             got = results[config]
@@ -321,23 +422,32 @@ def tables(results, modules):
                 cells.append(got["memory_bits"])
             if steps:
                 more = getattr(config, kind) - getattr(before, kind) if before else 0
-                cells += [f"{(got[what] - results[before][what]) / more:.0f}" if before else ""
-                          for what in ("lut6", "flip_flops")]
+                cells += [
+                    f"{(got[what] - results[before][what]) / more:.0f}" if before else ""
+                    for what in ("lut6", "flip_flops")
+                ]
             rows.append(cells)
             before = config
         if kind == "peers":
             peer = PEERS[configs[0].part]
-            rows.append(["two peers, Sv39 only", *(f"{low:,} and {high:,}" for low, high in peer.values())])
+            rows.append(
+                ["two peers, Sv39 only", *(f"{low:,} and {high:,}" for low, high in peer.values())]
+            )
         yield name, title, rows
     if modules:
         parts = sorted(modules.items(), key=lambda item: -item[1]["lut6"])
-        rows = [["module", "instances", "LUT6", "flip-flops"],
-                *([f"`{name}`", part["instances"], part["lut6"], part["flip_flops"]] for name, part in parts)]
+        rows = [
+            ["module", "instances", "LUT6", "flip-flops"],
+            *(
+                [f"`{name}`", part["instances"], part["lut6"], part["flip_flops"]]
+                for name, part in parts
+            ),
+        ]
         yield "synth-modules", f"The modules of `{BREAKDOWN.name}`, each mapped by itself", rows
 
 
 def markdown(results, modules):
-    """The tables as Markdown."""
+    """Renders the tables as Markdown."""
     texts = []
     for _, title, rows in tables(results, modules):
         cells = [[str(cell) for cell in row] for row in rows]
@@ -355,14 +465,18 @@ def write_measurements(results, modules):
 
 
 def options_of(what, known, *more):
-    """The command line: configurations of those that are known, and options of which this one has more."""
+    """Reads the command line: configurations and options. `more` are further options."""
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("config", nargs="*", help="configurations to measure (default: all)")
     parser.add_argument("--list", action="store_true", help="list the configurations")
-    parser.add_argument("--rtl", default="rtl", help="a copy of rtl/ to measure, inside the project's folder")
-    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    parser.add_argument(
+        "--rtl", default="rtl", help="a copy of rtl/ to measure, inside the project's folder"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     for name, default, help_text in more:
-        parser.add_argument(name, type=int, default=default, help=f"{help_text} (default {default})")
+        parser.add_argument(
+            name, type=int, default=default, help=f"{help_text} (default {default})"
+        )
     options = parser.parse_args()
     for name in options.config:
         if name not in known:
@@ -370,7 +484,9 @@ def options_of(what, known, *more):
     for name, _, _ in more:
         if getattr(options, name.strip("-")) < 1:
             parser.error(f"{name} is 1 or more")
-    options.chosen = [config for name, config in known.items() if name in options.config or not options.config]
+    options.chosen = [
+        config for name, config in known.items() if name in options.config or not options.config
+    ]
     return options
 
 
@@ -396,12 +512,18 @@ def main():
             raise
         results = {config: future.result() for future, config in pending.items()}
 
-    report = json.dumps({
-        "rtl": str(rtl.folder),
-        "configurations": {config.name: {**dataclasses.asdict(config), **got} for config, got in results.items()},
-        "modules": {BREAKDOWN.name: modules} if modules else {},
-        "peers": PEERS,
-    }, indent=2)
+    report = json.dumps(
+        {
+            "rtl": str(rtl.folder),
+            "configurations": {
+                config.name: {**dataclasses.asdict(config), **got}
+                for config, got in results.items()
+            },
+            "modules": {BREAKDOWN.name: modules} if modules else {},
+            "peers": PEERS,
+        },
+        indent=2,
+    )
     if not options.config:
         write_whole(ROOT / "target" / "synth.json", report + "\n")
         if rtl.folder == Path("rtl"):

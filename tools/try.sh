@@ -4,9 +4,10 @@
 # random accesses of each of their profiles. `make try` calls it.
 #
 #   profile=P [device=D]  this profile alone, on this device
-#   file=F                as if F, and nothing else, were edited
+#   file=F                as if only F were edited
 #
-# Otherwise the edited files are those that differ from the last commit; without one it tries all.
+# Otherwise the edited files are those that differ from the last commit. Without a commit it tries
+# all profiles.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,19 +24,21 @@ target=${CARGO_TARGET_DIR:-target}
 cargo=${CARGO:-cargo}
 [ -z "$device" ] || [ -n "$profile" ] || profile=$(printf '%s\n' "$device" | sed 's/[_:].*//')
 
-# profiles_of FILE: profile:device pairs, without a device where the profile's default will do.
+# profiles_of FILE: prints profile:device pairs, without a device for the profile's default device.
 profiles_of() {
     case $1 in
     # Only these devices have a second-level TLB.
     rtl/tlb2.sv | rtl/ram_1r1w.sv | golden/src/occupancy/l2_tlb.rs)
         echo classic32:classic32_l2 classic32-rights:classic32_l2 rv32:rv32_l2 rv64:rv64_l2
         ;;
-    # Walk caches are RISC-V's.
+    # Only RISC-V has walk caches.
     rtl/walk_cache.sv | rtl/walk_caches.sv | golden/src/occupancy/page_walk_cache/*)
         echo rv32: rv64:
         ;;
     rtl/*riscv* | golden/*riscv* | src/*riscv*) echo rv32: rv64: ;;
-    rtl/*handout* | golden/*handout* | src/*handout*) echo handout: handout-rights: classic32: classic32-rights: ;;
+    rtl/*handout* | golden/*handout* | src/*handout*)
+        echo handout: handout-rights: classic32: classic32-rights:
+        ;;
     rtl/*.sv | rtl/*.svh | sim/* | golden/* | src/* | build.rs | Cargo.toml | Cargo.lock)
         for one in $every; do echo "$one:"; done
         ;;
@@ -55,13 +58,15 @@ add() { # PAIR...
 if [ -n "$profile" ]; then
     add "$profile:$device"
 elif [ -n "$file" ]; then
-    [ -e "$file" ] || fail "there is no file $file"
+    [ -e "$file" ] || fail "the file $file does not exist"
     # shellcheck disable=SC2046 # one word a pair
     add $(profiles_of "${file#./}")
-    [ -n "$pairs" ] || fail "$file belongs to no profile: name a file of rtl/, sim/, golden/ or src/"
+    [ -n "$pairs" ] ||
+        fail "$file belongs to no profile: name a file of rtl/, sim/, golden/ or src/"
     echo "try: $file"
 else
-    edited=$(git status --porcelain --no-renames --untracked-files=all 2>/dev/null | cut -c4-) || edited=
+    edited=$(git status --porcelain --no-renames --untracked-files=all 2>/dev/null |
+        cut -c4-) || edited=
     for one in $edited; do
         now=$(profiles_of "$one")
         [ -z "$now" ] || echo "try: edited: $one"
@@ -69,7 +74,8 @@ else
         add $now
     done
     if [ -z "$pairs" ]; then
-        echo "try: no file of rtl/, sim/, golden/ or src/ differs from the last commit: every profile"
+        echo "try: no file of rtl/, sim/, golden/ or src/ differs from the last commit:" \
+            "every profile"
         # shellcheck disable=SC2046 # one word a pair
         add $(profiles_of rtl/nested_mmu.sv)
     fi

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Addresses that cannot be mixed up.
+//! The three types of addresses.
 //!
-//! A guest physical address handed to host memory does not compile:
+//! A guest physical address that is passed to host memory does not compile:
 //!
 //! ```compile_fail
 //! use nestwalk_golden::{addr::{Gpa, Hpa}, format::Format, memory::HostMemory};
@@ -17,7 +17,8 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// A byte address. It is as wide as the machine's address of that kind; whoever makes one sees to that.
+        /// A byte address. Its width is the format's width of this kind of address. The caller must
+        /// make sure of that.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(transparent)]
         pub struct $name(pub u64);
@@ -34,7 +35,7 @@ macro_rules! address {
             }
         }
 
-        /// As a string, `"0x02008"`: JSON has no hexadecimal numbers.
+        /// Serializes as a string, such as `"0x02008"`: JSON has no hexadecimal numbers.
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -44,14 +45,15 @@ macro_rules! address {
 }
 
 address! {
-    /// Guest virtual address (gVA), what a program uses.
+    /// Guest virtual address (gVA): the address that a program uses.
     Gva
 }
 address! {
-    /// Guest physical address (gPA), what the guest's tables hold; to the host it is a virtual one.
+    /// Guest physical address (gPA): the address that guest tables contain, and that the host stage
+    /// translates.
     Gpa
 }
 address! {
-    /// Host physical address (hPA), where memory is.
+    /// Host physical address (hPA): an address of memory.
     Hpa
 }

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Host physical memory: sparse words, with holes.
+//! Host physical memory: sparse words. An address without a word is a hole.
 
 use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
 use crate::format::Format;
 
-/// log2 of the words of a block.
+/// log2 of the number of words in a block.
 const BLOCK_SHIFT: u32 = 6;
 const BLOCK_WORDS: usize = 1 << BLOCK_SHIFT;
 
-/// Blocks below this number are found without a hash: a device reads memory in nearly every cycle.
+/// Blocks with a number below this are found without a hash, because a device reads memory in
+/// nearly every cycle.
 const LOW_BLOCKS: u64 = 8192;
 
-/// Some words, and which of them are there: few enough that a word alone takes little.
+/// A block of words, with a bit for each word that is present. Blocks are small, so that a single
+/// word uses little memory.
 #[derive(Clone, Debug)]
 struct Block {
     words: [u64; BLOCK_WORDS],
@@ -34,23 +36,23 @@ impl Block {
         there.then(|| self.words[word])
     }
 
-    /// The numbers of the words that are there, in order.
+    /// Returns the indices of the words that are present, in order.
     fn ones(&self) -> impl Iterator<Item = usize> + use<> {
         let there = self.there;
         (0..BLOCK_WORDS).filter(move |word| (there >> word) & 1 != 0)
     }
 }
 
-/// A part of memory in which a walk may not do all.
+/// A range of memory in which walks may be forbidden to read or to update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Its first byte.
+    /// The first byte.
     pub from: Hpa,
-    /// Its size in bytes, 1 or more; it ends within the machine's addresses.
+    /// Size in bytes, 1 or more. The region ends within the machine's addresses.
     pub bytes: u64,
-    /// A walk may read entries there.
+    /// Walks may read entries in the region.
     pub read: bool,
-    /// A walk may update entries there.
+    /// Walks may update entries in the region.
     pub write: bool,
 }
 
@@ -60,27 +62,27 @@ impl Region {
     }
 }
 
-/// Memory of words that are as wide as a format's table entries, at addresses that are multiples of their size. A word that was never
-/// given is a hole.
+/// Host physical memory. A word is as wide as the format's table entries, and its address is a
+/// multiple of its size. A word that was never written is a hole.
 #[derive(Clone, Debug)]
 pub struct HostMemory {
-    /// log2 of a word's bytes.
+    /// log2 of the size of a word in bytes.
     word_shift: u32,
     low: Vec<Option<Box<Block>>>,
     high: FxHashMap<u64, Box<Block>>,
-    /// How many there are of both.
+    /// Number of blocks in `low` and `high`.
     blocks: usize,
-    /// Few, if any; they do not overlap.
+    /// The regions, usually few. They do not overlap.
     regions: Vec<Region>,
 }
 
-/// There is no memory at the address.
+/// The error of an access to memory that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no memory at hPA {0}")]
 pub struct Hole(pub Hpa);
 
 impl HostMemory {
-    /// Memory for a format, all holes.
+    /// Makes memory for a format. Every word is a hole.
     pub fn new(format: Format) -> Self {
         Self {
             word_shift: format.geometry().pte_bytes().ilog2(),
@@ -91,7 +93,7 @@ impl HostMemory {
         }
     }
 
-    /// The same regions, and no word.
+    /// Returns memory with the same regions and no words.
     pub fn without_words(&self) -> Self {
         Self {
             word_shift: self.word_shift,
@@ -102,17 +104,18 @@ impl HostMemory {
         }
     }
 
-    /// Where a walk may not do all.
+    /// Returns the regions in which walks are restricted.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
 
-    /// Says where a walk may not do all; elsewhere it may. An edit of memory asks no region.
+    /// Sets the regions in which walks are restricted. Edits of memory ignore regions.
     pub fn set_regions(&mut self, regions: Vec<Region>) {
         self.regions = regions;
     }
 
-    /// Whether a walk may read the entry at `at` (or, with `update`, update it), if there is one.
+    /// Returns true if the regions allow a walk to read the entry at `at`, or to update it if
+    /// `update` is true.
     #[inline]
     pub fn permits(&self, at: Hpa, update: bool) -> bool {
         self.regions.is_empty()
@@ -122,10 +125,10 @@ impl HostMemory {
                 .all(|region| !region.has(at) || if update { region.write } else { region.read })
     }
 
-    /// The word at `at` as a walk reads it.
+    /// Returns the word at `at` as a walk reads it.
     ///
     /// # Errors
-    /// [`Hole`] where there is none, or where a region permits no read.
+    /// [`Hole`] if there is no word, or if a region forbids the read.
     #[inline]
     pub fn walk_read(&self, at: Hpa) -> Result<u64, Hole> {
         match self.permits(at, false) {
@@ -134,12 +137,12 @@ impl HostMemory {
         }
     }
 
-    /// Blocks of 64 words that take memory: each some 550 bytes.
+    /// Returns the number of blocks of 64 words. Each uses about 550 bytes.
     pub fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// Bytes of a word.
+    /// Returns the size of a word in bytes.
     pub fn word_bytes(&self) -> u64 {
         1 << self.word_shift
     }
@@ -167,10 +170,10 @@ impl HostMemory {
         }
     }
 
-    /// The word at `at`, whoever asks.
+    /// Returns the word at `at`, regardless of regions.
     ///
     /// # Errors
-    /// [`Hole`] where there is none; an address that is not a multiple of a word's size has none.
+    /// [`Hole`] if there is no word, or if `at` is not a multiple of the size of a word.
     #[inline]
     pub fn read(&self, at: Hpa) -> Result<u64, Hole> {
         let (block, word) = self.split(at);
@@ -180,12 +183,12 @@ impl HostMemory {
         }
     }
 
-    /// Sets the word at `at`, which is there from now on. Bits past a word's width are dropped.
+    /// Sets the word at `at`. Bits above the width of a word are dropped.
     ///
     /// # Panics
     /// If `at` is not a multiple of a word's size.
     pub fn write(&mut self, at: Hpa, value: u64) {
-        assert!(self.is_word(at), "{at} is no address of a word");
+        assert!(self.is_word(at), "{at} is not the address of a word");
         let (number, word) = self.split(at);
         let blocks = &mut self.blocks;
         let blank = || {
@@ -206,11 +209,11 @@ impl HostMemory {
         block.there |= 1 << word;
     }
 
-    /// A walk's compare-and-swap: sets the word at `at` to `new` if it is `expected`, and gives
-    /// what was there.
+    /// Performs the compare-and-swap of a walk: sets the word at `at` to `new` if it equals
+    /// `expected`. Returns the word before.
     ///
     /// # Errors
-    /// [`Hole`] where there is none, or where a region permits no update; then nothing is set.
+    /// [`Hole`] if there is no word, or if a region forbids the update. Then nothing is written.
     pub fn update(&mut self, at: Hpa, expected: u64, new: u64) -> Result<u64, Hole> {
         if !self.permits(at, true) {
             return Err(Hole(at));
@@ -222,7 +225,7 @@ impl HostMemory {
         Ok(found)
     }
 
-    /// Makes a hole at `at`.
+    /// Removes the word at `at`.
     pub fn remove(&mut self, at: Hpa) {
         let (number, word) = self.split(at);
         let block = if number < LOW_BLOCKS {
@@ -237,7 +240,7 @@ impl HostMemory {
         }
     }
 
-    /// Every word that is there, by address.
+    /// Returns every word with its address, by address.
     pub fn words(&self) -> Vec<(Hpa, u64)> {
         let mut high: Vec<_> = self
             .high

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What an MMU is asked and what it answers, in the words of `docs/ports.md`: the vocabulary that the golden model, the
-//! device and the checker share.
+//! The vocabulary of an MMU: requests, responses, contexts, faults and fences. The golden model,
+//! the bridge to the device and the checker share it. `docs/ports.md` uses the same words.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
 
-/// What an access does.
+/// A kind of memory access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
@@ -29,7 +29,7 @@ impl Access {
     /// The accesses of every format.
     pub const ALL: [Access; 3] = [Access::Load, Access::Store, Access::Fetch];
 
-    /// Its name in scenarios and reports.
+    /// Returns its name in scenarios and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Access::Load => "load",
@@ -46,7 +46,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// What a leaf permits.
+/// The rights of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rights {
     /// Loads, and the walk's own reads of a guest table.
@@ -65,7 +65,7 @@ impl Rights {
         execute: true,
     };
 
-    /// Each combination of rights; read is the lowest bit of its number.
+    /// Returns each combination of rights; read is the lowest bit of its number.
     pub fn every() -> impl Iterator<Item = Self> {
         (0..8).map(|bits| Self {
             read: bits & 1 != 0,
@@ -74,7 +74,7 @@ impl Rights {
         })
     }
 
-    /// Whether `access` is permitted.
+    /// Returns true if `access` is permitted.
     pub const fn permit(self, access: Access) -> bool {
         match access {
             Access::Load => self.read,
@@ -84,24 +84,24 @@ impl Rights {
     }
 }
 
-/// What a context says of one stage of translation.
+/// The control of one stage of translation, as a context has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StageControl<A> {
-    /// Levels of the stage's tables; 0 where the stage is off (Bare). 2 is Sv32 or Sv32x4 and the handout's tables; 3, 4 and
-    /// 5 are Sv39, Sv48 and Sv57, or the same with x4.
+    /// Number of levels of the stage's tables; 0 if the stage is off (Bare). 2 is Sv32 or Sv32x4
+    /// and the handout's tables; 3, 4 and 5 are Sv39, Sv48 and Sv57, or Sv39x4, Sv48x4 and Sv57x4.
     pub levels: u8,
     /// The root table, a byte address.
     pub root: A,
-    /// Loads may read what is executable (MXR).
+    /// Loads may read pages that are executable but not readable (MXR).
     pub mxr: bool,
-    /// The walker sets accessed and dirty bits (Svadu); off, a clear one faults (Svade).
+    /// The walker sets accessed and dirty bits (Svadu). Otherwise a clear bit is a fault (Svade).
     pub adue: bool,
-    /// Leaves have a memory type (Svpbmt); off, its bits are reserved.
+    /// Leaves have a memory type (Svpbmt). Otherwise its bits are reserved.
     pub pbmte: bool,
 }
 
 impl<A> StageControl<A> {
-    /// The same with another root.
+    /// Returns the same control with another root.
     pub fn with_root<B>(self, root: B) -> StageControl<B> {
         StageControl {
             levels: self.levels,
@@ -113,29 +113,31 @@ impl<A> StageControl<A> {
     }
 }
 
-/// All that a translation depends on besides memory; a request carries it.
+/// The context of a request: all that a translation depends on besides memory.
 ///
-/// The handout's machine uses the roots, [`Context::rights`], ASID and VMID ([`Context::handout`]); the RISC-V formats use all but
-/// [`Context::rights`] ([`crate::format::riscv::Csrs::context`]).
+/// The handout's machine uses the roots, [`Context::rights`], ASID and VMID ([`Context::handout`]);
+/// the RISC-V formats use all but [`Context::rights`] ([`crate::format::riscv::Csrs::context`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context {
     /// The access is made in a virtual machine (V=1): two stages, and a VMID.
     pub virt: bool,
-    /// The guest's stage, gVA=>gPA: VS-stage. Without [`Context::virt`] it is the only one, and its root is an hPA.
+    /// The guest stage, gVA=>gPA: the VS-stage. If [`Context::virt`] is false, it is the only
+    /// stage, and its root is an hPA.
     pub guest: StageControl<Gpa>,
-    /// The host's stage, gPA=>hPA: G-stage.
+    /// The host stage, gPA=>hPA: the G-stage.
     pub host: StageControl<Hpa>,
     /// The access is made in user mode.
     pub user: bool,
-    /// Loads and stores of supervisor mode may reach user pages of the guest's stage (SUM).
+    /// Loads and stores of supervisor mode may access user pages of the guest stage (SUM).
     pub sum: bool,
-    /// NAPOT pages exist (Svnapot); else the N bit is reserved.
+    /// NAPOT pages exist (Svnapot). Otherwise the N bit is reserved.
     pub napot: bool,
-    /// Rights mode of the handout's machine: leaves have status bits. Off, status is ignored, as in the exercise.
+    /// Rights mode of the handout's machine: leaves have status bits. Otherwise the status bits are
+    /// ignored, as in the exercise.
     pub rights: bool,
-    /// Tag of the guest's address space, [`Format::asid_width`] bits.
+    /// Tag of the guest's address space, [`Format::asid_width`] bits wide.
     pub asid: u16,
-    /// Tag of the virtual machine, [`Format::vmid_width`] bits.
+    /// Tag of the virtual machine, [`Format::vmid_width`] bits wide.
     pub vmid: u16,
 }
 
@@ -145,8 +147,9 @@ pub const ASID_WIDTH: u32 = 16;
 pub const VMID_WIDTH: u32 = 14;
 
 impl Context {
-    /// The context of a handout's machine: two levels in both stages, or none in the guest's, where a gVA is taken for a gPA
-    /// (Figure 1a). Rights mode is off, ASID and VMID are 0.
+    /// Returns a context of the handout's machine. Both stages have two levels; without a
+    /// `guest_root`, the guest stage is off, and the gVA is the gPA (Figure 1a). Rights mode is
+    /// off. ASID and VMID are 0.
     pub fn handout(guest_root: Option<Gpa>, host_root: Hpa) -> Self {
         let levels = |on: bool| if on { 2 } else { 0 };
         Self::two_stages(
@@ -157,14 +160,14 @@ impl Context {
         )
     }
 
-    /// The context of a RISC-V virtual machine (V=1) with `guest_levels` in the VS-stage and
-    /// `host_levels` in the G-stage, 0 for Bare. The access is made in supervisor mode; SUM, MXR,
-    /// ADUE, PBMTE and Svnapot are off, ASID and VMID are 0.
+    /// Returns the context of a RISC-V virtual machine (V=1) with `guest_levels` in the VS-stage
+    /// and `host_levels` in the G-stage, 0 for Bare. The access is made in supervisor mode. SUM,
+    /// MXR, ADUE, PBMTE and Svnapot are off. ASID and VMID are 0.
     pub fn riscv(guest_levels: u8, guest_root: Gpa, host_levels: u8, host_root: Hpa) -> Self {
         Self::two_stages(guest_levels, guest_root, host_levels, host_root)
     }
 
-    /// A context of a virtual machine with all switches off.
+    /// Returns a context of a virtual machine with all switches off.
     fn two_stages(guest_levels: u8, guest_root: Gpa, host_levels: u8, host_root: Hpa) -> Self {
         Self {
             virt: true,
@@ -187,14 +190,14 @@ impl Context {
         }
     }
 
-    /// The guest's root table, where its stage is on.
+    /// Returns the guest's root table; none if the guest stage is off.
     pub fn guest_root(&self) -> Option<Gpa> {
         (self.guest.levels > 0).then_some(self.guest.root)
     }
 
-    /// What the TLB tells address spaces apart by.
-    pub fn space(&self) -> Space {
-        Space {
+    /// Returns the address-space tag of the context.
+    pub fn space(&self) -> AddressSpaceTag {
+        AddressSpaceTag {
             virt: self.virt,
             guest_levels: self.guest.levels,
             host_levels: self.host.levels,
@@ -205,16 +208,16 @@ impl Context {
     }
 }
 
-/// The tag of a TLB entry: which address space, by the parts of the context that stand for one.
+/// The address-space tag of a TLB entry: the parts of a context that select an address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Space {
+pub struct AddressSpaceTag {
     /// See [`Context::virt`].
     pub virt: bool,
-    /// Levels of the guest's stage, 0 for off.
+    /// Number of levels of the guest stage; 0 if it is off.
     pub guest_levels: u8,
-    /// Levels of the host's stage, 0 for off.
+    /// Number of levels of the host stage; 0 if it is off.
     pub host_levels: u8,
-    /// Rights mode.
+    /// The context is in rights mode.
     pub rights: bool,
     /// See [`Context::asid`].
     pub asid: u16,
@@ -222,41 +225,41 @@ pub struct Space {
     pub vmid: u16,
 }
 
-/// Which walk caches are in use.
+/// A set of kinds of walk caches, such as those in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WalkCaches {
-    /// From a gVA's prefix to the next guest table.
+    /// The guest page-walk cache: from a gVA's prefix to the next guest table.
     pub guest: bool,
-    /// From a gPA's prefix to the next host table.
+    /// The host page-walk cache: from a gPA's prefix to the next host table.
     pub host: bool,
-    /// From a guest table's gPA to its hPA.
+    /// The nested TLB: from a guest table's gPA to its hPA.
     pub nested: bool,
 }
 
 impl WalkCaches {
-    /// All of them.
+    /// All kinds.
     pub const ALL: Self = Self {
         guest: true,
         host: true,
         nested: true,
     };
 
-    /// What they are called, in the order of the fields.
+    /// The names of the kinds, in the order of the fields.
     pub const NAMES: [&str; 3] = ["guest", "host", "nested"];
 
-    /// The names of those that are in use.
+    /// Returns the names of the kinds in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let used = [self.guest, self.host, self.nested];
         let names = used.into_iter().zip(Self::NAMES);
         names.filter_map(|(used, name)| used.then_some(name))
     }
 
-    /// Whether any is.
+    /// Returns true if the set has any kind.
     pub fn any(self) -> bool {
         self.guest || self.host || self.nested
     }
 
-    /// These and others.
+    /// Returns the union of two sets.
     pub fn or(self, other: Self) -> Self {
         Self {
             guest: self.guest || other.guest,
@@ -266,46 +269,47 @@ impl WalkCaches {
     }
 }
 
-/// A translation that is wanted.
+/// A request for a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
-    /// Under this context.
+    /// The context of the request.
     pub context: Context,
-    /// Of this address.
+    /// The address to translate.
     pub gva: Gva,
-    /// For this access.
+    /// The kind of access.
     pub access: Access,
 }
 
-/// Forgets the translations that agree with every operand given; with none given, all of its kind of address space.
+/// A fence. It invalidates the translations that match every operand given. A fence without
+/// operands invalidates all translations of its V.
 ///
 /// | instruction | `virt` | operands |
 /// |---|---|---|
 /// | SFENCE.VMA, SINVAL.VMA with V=0 | false | `gva`, `asid` |
-/// | the same with V=1; HFENCE.VVMA, HINVAL.VVMA | true | `gva`, `asid`, and always `vmid`, of hgatp |
+/// | the same with V=1; HFENCE.VVMA, HINVAL.VVMA | true | `gva`, `asid`; `vmid` of hgatp, always |
 /// | HFENCE.GVMA, HINVAL.GVMA | true | `gpa`, `vmid` |
 ///
 /// A fence of the handout's machine has `virt` set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Fence {
-    /// Which address spaces: those of virtual machines, or the others.
+    /// The V of the address spaces: true for those of virtual machines, false for the others.
     pub virt: bool,
-    /// Those of the guest's page that this gVA is in.
+    /// Only translations of the guest's page that this gVA is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gva: Option<Gva>,
-    /// Those to the host's page that this gPA is in.
+    /// Only translations to the host's page that this gPA is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpa: Option<Gpa>,
-    /// Those of this ASID, but for global ones.
+    /// Only translations of this ASID that are not global.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asid: Option<u16>,
-    /// Those of this VMID.
+    /// Only translations of this VMID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmid: Option<u16>,
 }
 
 impl Default for Fence {
-    /// A fence of every virtual machine's translations.
+    /// Returns a fence of all translations of all virtual machines.
     fn default() -> Self {
         Self {
             virt: true,
@@ -317,24 +321,24 @@ impl Default for Fence {
     }
 }
 
-/// What a fence goes by of a translation.
+/// The parts of a translation that a fence compares, besides the address-space tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Extent {
-    /// A gVA in its page.
+pub struct FenceMatch {
+    /// A gVA in the page.
     pub gva: Gva,
-    /// The gPA of that gVA.
+    /// The gPA that the gVA maps to.
     pub gpa: Gpa,
     /// log2 of the bytes of the guest leaf's page.
     pub guest_size: u32,
     /// log2 of the bytes of the host leaf's page.
     pub host_size: u32,
-    /// It is the same under every ASID.
+    /// The translation is valid under every ASID.
     pub global: bool,
 }
 
 impl Fence {
-    /// Whether the fence names the address space, whatever the address.
-    pub fn names_space(&self, space: Space) -> bool {
+    /// Returns true if the fence matches the address-space tag, for some address.
+    pub fn matches_tag(&self, space: AddressSpaceTag) -> bool {
         self.virt == space.virt
             && self.asid.is_none_or(|asid| asid == space.asid)
             // Outside virtual machines there is no VMID.
@@ -343,12 +347,12 @@ impl Fence {
                 .is_none_or(|vmid| !space.virt || vmid == space.vmid)
     }
 
-    /// Whether the fence names a translation of `space`. A page of the guest or the host is named whole, also where the
-    /// translation is of a part of it.
-    pub fn names(&self, space: Space, extent: &Extent) -> bool {
+    /// Returns true if the fence matches a translation of `space`. The fence matches all parts of a
+    /// guest page or a host page, even if the translation covers only a part of it.
+    pub fn matches(&self, space: AddressSpaceTag, extent: &FenceMatch) -> bool {
         let same = |a: u64, b: u64, size: u32| size >= 64 || a >> size == b >> size;
         !(extent.global && self.asid.is_some())
-            && self.names_space(space)
+            && self.matches_tag(space)
             && self
                 .gva
                 .is_none_or(|g| same(g.0, extent.gva.0, extent.guest_size))
@@ -386,14 +390,14 @@ impl fmt::Display for Fence {
     }
 }
 
-/// Which table an entry belongs to.
+/// A stage of translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Stage {
-    /// The guest's: gVA=>gPA.
+    /// The guest stage: gVA=>gPA.
     Guest = 0,
-    /// The host's: gPA=>hPA.
+    /// The host stage: gPA=>hPA.
     Host = 1,
 }
 
@@ -406,26 +410,29 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a walk ends without a translation.
+/// The reason why a walk ends without a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum FaultKind {
-    /// The memory answered the read or the update of an entry with an error; or an address is past the machine's memory (access fault).
+    /// Memory returned an error for the read or the update of an entry, or an address is past the
+    /// machine's memory (access fault).
     Memory = 1,
-    /// An entry address is not a multiple of the entry size. RISC-V: the page number of a superpage is not a multiple of its size.
+    /// An entry address is not a multiple of the entry size. RISC-V: the page number of a superpage
+    /// is not a multiple of its size.
     Misaligned = 2,
-    /// An entry address lies past the machine's width. RISC-V: a gVA that is not canonical, or a gPA past the width of the G-stage.
+    /// An entry address lies past the machine's width. RISC-V: a gVA that is not canonical, or a
+    /// gPA past the width of the G-stage.
     Width = 3,
-    /// Reserved bits, or a reserved encoding, of an entry.
+    /// An entry has reserved bits set, or a reserved encoding.
     Reserved = 4,
     /// Rights mode: the leaf is not valid. RISC-V: V is 0, or W is set without R.
     Invalid = 5,
     /// The leaf does not permit the access.
     Permission = 6,
-    /// RISC-V: the leaf's A bit, or for a store its D bit, is clear, and is not set by hardware.
+    /// RISC-V: the leaf's A bit, or for a store its D bit, is clear, and hardware does not set it.
     AccessedDirty = 7,
-    /// RISC-V: a pointer where only a leaf can be.
+    /// RISC-V: an entry of level 0 is a pointer.
     Pointer = 8,
 }
 
@@ -442,7 +449,7 @@ impl FaultKind {
         FaultKind::Pointer,
     ];
 
-    /// Its name in scenarios and reports.
+    /// Returns its name in scenarios and reports.
     pub const fn name(self) -> &'static str {
         match self {
             FaultKind::Memory => "memory",
@@ -463,7 +470,7 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// What the host's table was being walked for.
+/// The purpose of a walk of the host's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// To read the guest entry of this level.
@@ -474,27 +481,27 @@ pub enum Purpose {
     GuestUpdate(u32),
 }
 
-/// Where in the two tables a walk stands. Levels count down to the leaf's, 0.
+/// The position of a walk in the two tables. Levels count down to the leaf's, 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// At the guest's entry of a level.
+    /// At a guest entry.
     Guest {
         /// The level.
         level: u32,
     },
-    /// At the host's entry of a level.
+    /// At a host entry.
     Host {
         /// The level.
         level: u32,
         /// The address that the host's table translates.
         gpa: Gpa,
-        /// And what for.
+        /// The purpose of the translation.
         purpose: Purpose,
     },
 }
 
 impl Position {
-    /// Which table it is in.
+    /// Returns the stage of the table.
     pub fn stage(&self) -> Stage {
         match self {
             Position::Guest { .. } => Stage::Guest,
@@ -502,14 +509,14 @@ impl Position {
         }
     }
 
-    /// The level in that table.
+    /// Returns the level in the table.
     pub fn level(&self) -> u32 {
         match *self {
             Position::Guest { level } | Position::Host { level, .. } => level,
         }
     }
 
-    /// In words, with the format's names of levels.
+    /// Describes the position in words, with the format's names of levels.
     pub fn describe(&self, format: Format) -> String {
         match *self {
             Position::Guest { level } => format!("guest {}", format.level_name(level)),
@@ -534,33 +541,35 @@ impl Position {
     }
 }
 
-/// A fault: why, and where. (The gVA is the request's.)
+/// A fault: its kind and its place. The gVA is the request's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fault {
-    /// Why.
+    /// The kind of the fault.
     pub kind: FaultKind,
-    /// At which entry.
+    /// The entry at which the walk faulted.
     pub at: Position,
-    /// What a hart's trap registers get; none in the handout's formats.
+    /// The values of a hart's trap registers; none in the handout's formats.
     pub trap: Option<Trap>,
 }
 
-/// What a fault puts into the registers of a hart, but for xtval, which is the gVA of the request (privileged
-/// specification, hypervisor extension, "Trap Entry" and "Transformed Instruction or Pseudoinstruction for mtinst or htinst").
+/// The values that a fault writes into a hart's trap registers, except xtval, which is the gVA of
+/// the request (privileged specification, hypervisor extension, "Trap Entry" and "Transformed
+/// Instruction or Pseudoinstruction for mtinst or htinst").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Trap {
-    /// xcause: 1, 5, 7 access fault; 12, 13, 15 page fault; 20, 21, 23 guest-page fault; of a fetch, load, store.
+    /// xcause, for a fetch, load or store: access fault 1, 5, 7; page fault 12, 13, 15; guest-page
+    /// fault 20, 21, 23.
     pub cause: u8,
     /// GVA: xtval is a guest virtual address.
     pub gva: bool,
-    /// htval or mtval2: the faulting gPA, shifted right by 2, of a guest-page fault; else 0.
+    /// htval or mtval2: the faulting gPA shifted right by 2, for a guest-page fault; else 0.
     pub tval2: u64,
-    /// htinst or mtinst: the pseudoinstruction of an implicit access; else 0.
+    /// htinst or mtinst: the pseudoinstruction, for an implicit access; else 0.
     pub tinst: u16,
 }
 
 impl Fault {
-    /// In words, with the format's names of levels.
+    /// Describes the fault in words, with the format's names of levels.
     pub fn describe(&self, format: Format) -> String {
         let trap = self
             .trap
@@ -570,7 +579,7 @@ impl Fault {
 }
 
 impl Trap {
-    /// In words: the cause, and what of the other registers is not 0.
+    /// Describes the trap in words: the cause, and the other registers that are not 0.
     pub fn describe(&self) -> String {
         let what = match self.cause {
             12 | 13 | 15 => "page fault",
@@ -598,7 +607,7 @@ impl Trap {
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum MemoryType {
-    /// As the physical memory attributes say.
+    /// As the physical memory attributes define.
     #[default]
     Pma = 0,
     /// Non-cacheable, idempotent, weakly ordered main memory.
@@ -608,7 +617,7 @@ pub enum MemoryType {
 }
 
 impl MemoryType {
-    /// Its name in scenarios and reports.
+    /// Returns its name in scenarios and reports.
     pub const fn name(self) -> &'static str {
         match self {
             MemoryType::Pma => "pma",
@@ -617,7 +626,7 @@ impl MemoryType {
         }
     }
 
-    /// The type of an encoding; 3 is reserved.
+    /// Returns the type of an encoding; none for 3, which is reserved.
     pub const fn of(encoding: u8) -> Option<Self> {
         match encoding {
             0 => Some(MemoryType::Pma),
@@ -628,23 +637,23 @@ impl MemoryType {
     }
 }
 
-/// A translation that was found.
+/// The result of a successful translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Translation {
-    /// The gPA on the way.
+    /// The gPA that the gVA maps to.
     pub gpa: Gpa,
-    /// Where the data is.
+    /// The hPA of the data.
     pub hpa: Hpa,
-    /// log2 of the page's bytes.
+    /// log2 of the page size in bytes.
     pub page_size: u32,
     /// The page's memory type.
     pub memory_type: MemoryType,
 }
 
-/// The answer to a [`Query`].
+/// The outcome of a [`Query`]: a translation or a fault.
 pub type Outcome = Result<Translation, Fault>;
 
-/// An outcome in words. The page's size is told where it is not that of the smallest page.
+/// Describes an outcome in words. The page size is left out if it is the format's smallest.
 pub fn describe_outcome(outcome: &Outcome, format: Format) -> String {
     match outcome {
         Ok(translation) if translation.page_size == format.geometry().offset_width => {
@@ -654,7 +663,7 @@ pub fn describe_outcome(outcome: &Outcome, format: Format) -> String {
     }
 }
 
-/// An outcome in words, always with the page's size: to be compared with another.
+/// Describes an outcome in words, always with the page size, so that two outcomes can be compared.
 pub fn describe_with_page(outcome: &Outcome, format: Format) -> String {
     match outcome {
         Ok(translation) => format!(

@@ -9,7 +9,7 @@ use crate::format::Geometry;
 use crate::golden::GuestTable;
 use crate::golden::occupancy::PageWalkCache;
 use crate::golden::occupancy::l2_tlb::L2Size;
-use crate::golden::occupancy::page_walk_cache::{Hit, NextAccess, TakenEntry};
+use crate::golden::occupancy::page_walk_cache::{AcceptedEntry, Hit, NextAccess};
 
 /// A step of a walk, as the device has reported it.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +75,8 @@ pub(super) fn hit(geometry: &Geometry, step: &WalkStep) -> Option<Hit> {
 }
 
 /// Returns the entry of a step, of which memory has given `word`.
-pub(super) fn taken_entry(step: &WalkStep, word: Option<u64>) -> TakenEntry {
-    TakenEntry {
+pub(super) fn taken_entry(step: &WalkStep, word: Option<u64>) -> AcceptedEntry {
+    AcceptedEntry {
         table: match step.host {
             false => PageWalkCache::Guest {
                 level: step.guest_level.into(),

@@ -140,7 +140,7 @@ impl Walk {
     /// Returns true if a fence matches the walk by V, ASID and VMID. Its addresses, and whether its
     /// page is global, are known for certain only when it ends.
     pub(super) fn is_matched_by(&self, fence: &Fence) -> bool {
-        fence.names_space(self.query.context.space())
+        fence.matches_tag(self.query.context.space())
     }
 
     /// Returns true if a fence has matched the address space of a request since the walk was
@@ -148,7 +148,7 @@ impl Walk {
     pub(super) fn is_overtaken_for(&self, query: &Query) -> bool {
         let space = query.context.space();
         let mut fences = self.fences.iter();
-        fences.any(|(_, fence)| fence.names_space(space))
+        fences.any(|(_, fence)| fence.matches_tag(space))
     }
 
     /// Returns the place in the walk of the memory request with an index.
@@ -444,7 +444,7 @@ impl Scoreboard {
         }
         if self.unassigned > 0 {
             for request in self.requests.iter_mut() {
-                let matches = fence.names_space(request.query.context.space());
+                let matches = fence.matches_tag(request.query.context.space());
                 if request.walk.is_none() && request.overtaken.is_none() && matches {
                     request.overtaken = Some(by);
                 }

@@ -15,7 +15,7 @@ pub struct Bins {
 }
 
 impl Bins {
-    /// The bins of a format, none of them hit.
+    /// Makes the bins of a format, without hits.
     pub fn new(format: Format) -> Self {
         let model = Model::of(format);
         Self {
@@ -25,12 +25,12 @@ impl Bins {
         }
     }
 
-    /// The format.
+    /// Returns the format.
     pub(super) fn format(&self) -> Format {
         self.model.format()
     }
 
-    /// Counts a bin; a bin that the format does not have counts nothing.
+    /// Counts a hit of a bin. A bin that the format does not have is ignored.
     #[inline]
     fn hit<G: Covergroup>(&mut self, bin: G) {
         let Some(bin) = self.model.number(bin) else {
@@ -42,7 +42,7 @@ impl Bins {
         self.counts[bin] = self.counts[bin].saturating_add(1);
     }
 
-    /// Takes the bins that were hit, with their counts, in order. None is hit then.
+    /// Returns the bins that were hit, with their counts, in order, and clears all counts.
     pub fn take(&mut self) -> Hits {
         self.hit.sort_unstable();
         let counts = &mut self.counts;
@@ -63,11 +63,11 @@ impl Bins {
 pub struct Hits {
     /// The format.
     pub format: Format,
-    /// Each bin's number in its [`Model`], and how often it was hit.
+    /// The number of each bin in its [`Model`], and its number of hits.
     pub bins: Vec<(u32, u32)>,
 }
 
-/// What a sampling rule counts into.
+/// The device's configuration and the bins, for a sampling rule.
 #[derive(Debug)]
 pub struct Sampling<'a> {
     /// The device's configuration.
@@ -80,7 +80,7 @@ impl<'a> Sampling<'a> {
         Self { machine, bins }
     }
 
-    /// Counts a bin.
+    /// Counts a hit of a bin.
     #[inline]
     pub fn hit<G: Covergroup>(&mut self, bin: G) {
         self.bins.hit(bin);

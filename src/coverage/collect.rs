@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::axes::{CacheHitAt, CacheKind, CacheMet, Operands, WalkPosition};
 use super::bins::{Bins, Sampling};
 use super::events::{
-    self, CacheFence, CacheHit, CacheSwitch, FenceOffered, FenceTaken, FinishedWalk, FoundEntry,
+    self, CacheFence, CacheHit, CacheSwitch, FenceAccepted, FenceOffered, FinishedWalk, FoundEntry,
     L2Hit, MemoryError, MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Response,
 };
 use super::formats::{self, CoverageFormat};
@@ -271,7 +271,7 @@ impl Observer for CoverageCollector<'_> {
             denied: false,
         };
         if let Some(page) = self.tlb.find(&query).copied() {
-            if page.answer(self.format, &query).is_none() {
+            if page.outcome(self.format, &query).is_none() {
                 request.denied = true;
             } else {
                 let smallest = self.format.geometry().offset_width;
@@ -328,7 +328,7 @@ impl Observer for CoverageCollector<'_> {
     }
 
     fn fenced(&mut self, _: u64, _: usize, fence: &Fence) {
-        let event = FenceTaken {
+        let event = FenceAccepted {
             fence,
             tlb: &self.tlb,
             walks: &self.walks,
@@ -338,7 +338,7 @@ impl Observer for CoverageCollector<'_> {
         self.tlb.on_fence(fence);
         self.fence_caches(fence);
         for walk in &mut self.walks {
-            walk.overtaken |= !walk.ended && fence.names_space(walk.space);
+            walk.overtaken |= !walk.ended && fence.matches_tag(walk.space);
         }
     }
 

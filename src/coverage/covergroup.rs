@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Covergroups: what one consists of, and how its bins are made from typed values.
+//! Covergroups: their parts, and how their bins are made from typed values.
 //!
-//! A covergroup is a cross of axes. Its bin is a struct with one field for each axis, and the type
-//! of the field is the type of the axis. The number of a bin follows from the values and stays
-//! inside the module.
+//! A covergroup is a cross of axes. Its bin is a struct with one field for each axis. The type of
+//! the field is the type of the axis. The number of a bin follows from the values and is private to
+//! this module.
 //!
 //! ```
 //! use nestwalk::coverage::groups::wait::{Cycles, Wait};
@@ -26,8 +26,9 @@ use std::fmt::Debug;
 use super::bins::Sampling;
 use super::domain::Domain;
 use super::events::{
-    CacheFence, CacheHit, CacheSwitch, FenceOffered, FenceTaken, FinishedWalk, L2Hit, MemoryError,
-    MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response, WalkStep,
+    CacheFence, CacheHit, CacheSwitch, FenceAccepted, FenceOffered, FinishedWalk, L2Hit,
+    MemoryError, MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response,
+    WalkStep,
 };
 use super::goal::Goal;
 use super::groups::Id;
@@ -35,13 +36,13 @@ use crate::format::Format;
 
 /// A value of an axis. An axis is the values of one type that a format has, in order.
 pub trait AxisValue: Copy + Eq + Debug + 'static {
-    /// The values that the format has, in the order of the axis.
+    /// Returns the values that the format has, in the order of the axis.
     fn values(domain: &Domain) -> Vec<Self>;
 
-    /// The name of the value in the name of a bin.
+    /// Returns the name of the value, as a part of the name of a bin.
     fn label(self, domain: &Domain) -> String;
 
-    /// The number of the value on its axis; none if the format has no such value.
+    /// Returns the number of the value on its axis; none if the format has no such value.
     fn position(self, domain: &Domain) -> Option<usize>;
 }
 
@@ -63,7 +64,7 @@ macro_rules! axis {
             /// Every value, in the order of the axis.
             pub const ALL: &'static [Self] = &[$(Self::$Value),+];
 
-            /// The label of the value.
+            /// Returns the label of the value.
             pub const fn name(self) -> &'static str {
                 match self {
                     $( Self::$Value => $label, )+
@@ -99,7 +100,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The axis of a type, under a name.
+    /// Returns the axis of a type, under a name.
     pub fn of<V: AxisValue>(name: &'static str, domain: &Domain) -> Self {
         let values = V::values(domain).into_iter();
         Self {
@@ -113,25 +114,25 @@ impl Axis {
 pub trait Bin: Copy + Eq + Debug + 'static {
     /// The name of the covergroup in files and reports.
     const NAME: &'static str;
-    /// What the covergroup counts.
+    /// A description of what the covergroup counts.
     const ABOUT: &'static str;
 
-    /// The axes, with the values that the format has.
+    /// Returns the axes, with the values that the format has.
     fn axes(domain: &Domain) -> Vec<Axis>;
 
-    /// Every bin of the format, in order: the values of the last axis change fastest.
+    /// Returns every bin of the format, in order: the values of the last axis change fastest.
     fn all(domain: &Domain) -> Vec<Self>;
 
-    /// The label of the value of each axis.
+    /// Returns the label of the value of each axis.
     fn labels(self, domain: &Domain) -> Vec<String>;
 
-    /// The number of the bin; none if the format lacks one of its values. `axes` are those of
-    /// [`Bin::axes`].
+    /// Returns the number of the bin; none if the format lacks one of its values. `axes` are the
+    /// axes of [`Bin::axes`].
     fn number(self, domain: &Domain, axes: &[Axis]) -> Option<usize>;
 }
 
-/// Declares the bin of a covergroup: its name, what it counts, and its axes, each with the type of
-/// its values and its name.
+/// Declares the bin of a covergroup: its name, a description of what it counts, and its axes, each
+/// with the type of its values and its name.
 macro_rules! covergroup {
     (
         $name:literal: $about:literal;
@@ -204,7 +205,7 @@ macro_rules! covergroup {
 }
 pub(super) use covergroup;
 
-/// Whether a bin can be hit.
+/// The rule of a bin: reachable or not, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The bin can be hit.
@@ -216,12 +217,12 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Impossible where there is a reason, else reachable.
+    /// Returns impossible if there is a reason, and reachable otherwise.
     pub fn unless(why: Option<&'static str>) -> Self {
         why.map_or(Rule::Reachable, Rule::Impossible)
     }
 
-    /// This rule, or, of a bin that it calls reachable, another.
+    /// Returns this rule, or `other` if this rule is reachable.
     pub fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Rule::Reachable => other(),
@@ -230,99 +231,101 @@ impl Rule {
     }
 }
 
-/// The number of a covergroup among all. The registration in [`super::groups`] implements it.
+/// The identity of a covergroup. The registration in [`super::groups`] implements it.
 pub trait Registered {
     /// The covergroup.
     const ID: Id;
 }
 
-/// A covergroup: which of its bins can be hit, and when a bin is hit.
+/// A covergroup: its bins, with the rule of each, and its sampling rule.
 ///
-/// Its sampling rule is one or more of the `on_` methods. Each is called with an event and with
-/// what the [`super::CoverageCollector`] knows of it; the default of each counts nothing.
+/// The sampling rule is one or more of the `on_` methods. Each receives an event and the facts that
+/// the [`super::CoverageCollector`] has about it. By default they count nothing.
 pub trait Covergroup: Bin + Registered {
-    /// What the sampling rule remembers of earlier events. A reset of the device clears it.
+    /// The memory of the sampling rule for earlier events. A reset of the device clears it.
     type Memory: Debug + Default;
 
-    /// Whether the format has the covergroup.
+    /// Returns true if the format has the covergroup.
     fn is_of(format: Format) -> bool {
         let _ = format;
         true
     }
 
-    /// Whether the bin can be hit.
+    /// Returns the rule of the bin.
     fn rule(self, format: Format) -> Rule {
         let _ = format;
         Rule::Reachable
     }
 
-    /// What the generator should draw to hit the bin, if it knows how to.
+    /// Returns the goal that the generator of stimulus draws to hit the bin; none if it cannot.
     fn goal(self, format: Format) -> Option<Goal> {
         let _ = format;
         None
     }
 
-    /// The device accepted a request.
+    /// Called when the device accepted a request.
     #[inline]
     fn on_request(_: &mut Self::Memory, _: &Request<'_>, _: &mut Sampling<'_>) {}
 
-    /// The device responded to a request.
+    /// Called when the device responded to a request.
     #[inline]
     fn on_response(_: &mut Self::Memory, _: &Response<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk began for a request that missed.
+    /// Called when a walk began for a request that missed.
     #[inline]
     fn on_walk(_: &mut Self::Memory, _: &NewWalk, _: &mut Sampling<'_>) {}
 
-    /// The last request of a walk got its result.
+    /// Called when the last request of a walk got its response.
     #[inline]
     fn on_release(_: &mut Self::Memory, _: &ReleasedWalk, _: &mut Sampling<'_>) {}
 
-    /// The second-level TLB answered a request.
+    /// Called when the L2 TLB answered a request.
     #[inline]
     fn on_l2_hit(_: &mut Self::Memory, _: &L2Hit<'_>, _: &mut Sampling<'_>) {}
 
-    /// Memory accepted a read or an update of a walk slot.
+    /// Called when memory accepted a read or an update of a walk slot.
     #[inline]
     fn on_read(_: &mut Self::Memory, _: &MemoryRead, _: &mut Sampling<'_>) {}
 
-    /// Memory answered the read or the update of a walk slot.
+    /// Called when memory responded to the read or the update of a walk slot.
     #[inline]
     fn on_reply(_: &mut Self::Memory, _: &MemoryReply, _: &mut Sampling<'_>) {}
 
-    /// Memory is about to answer with an error, and with a word beside it.
+    /// Called when memory is about to respond with an error, and with a word on the data lines.
     #[inline]
     fn on_error(_: &mut Self::Memory, _: &MemoryError, _: &mut Sampling<'_>) {}
 
-    /// A port accepted what was offered, after a number of cycles in which it did not.
+    /// Called when a port accepted what was offered, after a number of cycles in which it did not.
     #[inline]
     fn on_wait(_: &mut Self::Memory, _: &PortWait, _: &mut Sampling<'_>) {}
 
-    /// A fence was offered while a request was outstanding. Called once for each request or walk.
+    /// Called when a fence was offered while a request was outstanding. Called once for each
+    /// request or walk.
     #[inline]
     fn on_fence_offered(_: &mut Self::Memory, _: &FenceOffered<'_>, _: &mut Sampling<'_>) {}
 
-    /// The device accepted a fence. The TLB and the walks are as they were before it.
+    /// Called when the device accepted a fence. The TLB and the walks are as they were before it.
     #[inline]
-    fn on_fence(_: &mut Self::Memory, _: &FenceTaken<'_>, _: &mut Sampling<'_>) {}
+    fn on_fence(_: &mut Self::Memory, _: &FenceAccepted<'_>, _: &mut Sampling<'_>) {}
 
-    /// A fence met entries of a page-walk cache. Called once for each cache and way to meet them.
+    /// Called when a fence met entries of a page-walk cache. Called once for each cache and each
+    /// [`CacheMet`](super::axes::CacheMet).
     #[inline]
     fn on_cache_fence(_: &mut Self::Memory, _: &CacheFence, _: &mut Sampling<'_>) {}
 
-    /// A kind of page-walk cache was switched on or off.
+    /// Called when a kind of page-walk cache was switched on or off.
     #[inline]
     fn on_cache_switch(_: &mut Self::Memory, _: &CacheSwitch, _: &mut Sampling<'_>) {}
 
-    /// A walk that ended had read, or updated, an entry.
+    /// Called when a walk that ended had read, or updated, an entry.
     #[inline]
     fn on_step(_: &mut Self::Memory, _: &WalkStep<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk that ended had hit in a page-walk cache.
+    /// Called when a walk that ended had hit in a page-walk cache.
     #[inline]
     fn on_cache_hit(_: &mut Self::Memory, _: &CacheHit<'_>, _: &mut Sampling<'_>) {}
 
-    /// A walk ended. Its steps and its page-walk cache hits came before.
+    /// Called when a walk ended. Its steps and its page-walk cache hits came before.
     #[inline]
     fn on_walk_end(_: &mut Self::Memory, _: &FinishedWalk<'_>, _: &mut Sampling<'_>) {}
 }

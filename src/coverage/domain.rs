@@ -9,24 +9,24 @@ use crate::format::riscv::NAPOT_PAGE_SIZE;
 use crate::format::{Format, Geometry};
 use crate::mmu::{Purpose, Rights};
 
-/// What a format has of each axis whose values depend on the format.
+/// The values of the axes that depend on the format.
 #[derive(Debug)]
 pub struct Domain {
     /// The format.
     pub format: Format,
     /// Its widths and levels.
     pub geometry: Geometry,
-    /// Its own rules.
+    /// The properties of the format that covergroups need.
     pub(super) rules: &'static dyn CoverageFormat,
     /// The modes.
     pub(super) modes: Vec<Mode>,
-    /// For each [`Mode::number`], its number on the axis.
+    /// The number on the axis of each [`Mode::number`].
     mode_at: [Option<u8>; Mode::NUMBERS],
-    /// The table entries of a walk.
+    /// The positions of table entries in a walk.
     pub(super) positions: Vec<WalkPosition>,
-    /// The number of purposes that the host's table is walked for.
+    /// The number of purposes of a host walk.
     pub(super) purposes: usize,
-    /// What page-walk caches lead to.
+    /// The hits in page-walk caches.
     pub(super) cache_hits: Vec<CacheHitAt>,
     /// The sizes of pages, and none for a stage that is off.
     pub(super) page_sizes: Vec<PageSize>,
@@ -68,7 +68,7 @@ impl Domain {
         }
     }
 
-    /// The number of a mode on its axis; none if the format has no such mode.
+    /// Returns the number of a mode on its axis; none if the format has no such mode.
     #[inline]
     pub(super) fn mode_at(&self, mode: Mode) -> Option<usize> {
         self.mode_at[mode.number()].map(usize::from)
@@ -83,7 +83,7 @@ fn purposes(format: Format) -> Vec<Purpose> {
     reads.chain([Purpose::Data]).chain(updates).collect()
 }
 
-/// In the order in which an axis numbers them.
+/// Returns the positions in the order of the axis.
 fn positions(format: Format, purposes: &[Purpose]) -> Vec<WalkPosition> {
     let levels = format.geometry().levels;
     let guest = (0..levels).map(|level| WalkPosition::Guest { level });
@@ -95,8 +95,8 @@ fn positions(format: Format, purposes: &[Purpose]) -> Vec<WalkPosition> {
     guest.chain(host).collect()
 }
 
-/// No page-walk cache leads to a root: the guest cache leads to a guest entry, the host cache to a
-/// host entry, and the nested TLB to any guest entry.
+/// Returns the hits in page-walk caches. No hit points to a root table: the guest cache points to a
+/// guest entry, the host cache to a host entry, and the nested TLB to any guest entry.
 fn cache_hits(format: Format, positions: &[WalkPosition]) -> Vec<CacheHitAt> {
     if !format.has_walk_caches() {
         return Vec::new();

@@ -9,21 +9,21 @@ use crate::bench::Beside;
 use crate::golden::occupancy::page_walk_cache::{FenceEffects, SwitchedOff};
 use crate::golden::occupancy::{FilledPage, PageWalkCache, RecentPages};
 use crate::golden::{Mapping, Step};
-use crate::mmu::{Context, Fault, Fence, Outcome, Query, Space, WalkCaches};
+use crate::mmu::{AddressSpaceTag, Context, Fault, Fence, Outcome, Query, WalkCaches};
 use crate::scenario::Held;
 
 /// The device accepted a request.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The request, with what the device heeds of its context.
+    /// The request. The device depends on no other fields of its context.
     pub query: &'a Query,
-    /// Its context as it was driven.
+    /// The context as it was driven at the port.
     pub driven: &'a Context,
     /// The walks in flight.
     pub walks: &'a [WalkInFlight],
     /// The walks of the slots.
     pub slots: &'a Slots,
-    /// What the TLB must contain.
+    /// The must-contain model of the TLB.
     pub tlb: &'a RecentPages,
 }
 
@@ -34,15 +34,15 @@ pub struct Response<'a> {
     pub query: &'a Query,
     /// The response.
     pub outcome: &'a Outcome,
-    /// The TLB answered it.
+    /// The request hit in the TLB.
     pub hit: bool,
-    /// It shared the walk of an earlier request.
+    /// The request shared the walk of an earlier one.
     pub coalesced: bool,
-    /// The TLB contained an entry for it that denies the access.
+    /// The TLB contained an entry for the request that denies the access.
     pub denied: bool,
-    /// The second-level TLB answered it.
+    /// The request hit in the L2 TLB.
     pub by_l2: bool,
-    /// The entry of the TLB that must answer it, if that is known.
+    /// The TLB entry that the request must hit, if it is known.
     pub entry: Option<&'a FoundEntry>,
     /// An older request has no response yet.
     pub overtakes: bool,
@@ -53,7 +53,8 @@ pub struct Response<'a> {
 pub struct FoundEntry {
     /// The entry.
     pub page: FilledPage,
-    /// The request is for another page of the smallest size than the entry was filled for.
+    /// The request is for another part of the page than the entry was filled for, in units of the
+    /// smallest page.
     pub is_other_part: bool,
 }
 
@@ -62,18 +63,18 @@ pub struct FoundEntry {
 pub struct NewWalk {
     /// Its slot.
     pub slot: u8,
-    /// The number of walks in flight, with it.
+    /// The number of walks in flight, including this one.
     pub walks: usize,
 }
 
-/// The last request of a walk got its result.
+/// The last request of a walk got its response.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleasedWalk {
-    /// The number of its requests.
+    /// The number of requests that the walk answered.
     pub requests: u32,
 }
 
-/// The second-level TLB answered a request.
+/// The L2 TLB answered a request.
 #[derive(Debug)]
 pub struct L2Hit<'a> {
     /// The request.
@@ -91,23 +92,24 @@ pub struct MemoryRead {
     pub cycle: u64,
 }
 
-/// Memory answered a read or an update.
+/// Memory responded to a read or an update.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryReply {
     /// The walk slot.
     pub slot: u8,
     /// The clock cycle.
     pub cycle: u64,
-    /// The clock cycles that the answer took, beyond the first; none if the slot has no walk.
+    /// The clock cycles from the read to the response, beyond the first; none if the slot has no
+    /// walk.
     pub delay: Option<u64>,
 }
 
-/// Memory is about to answer with an error.
+/// Memory is about to respond with an error.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryError {
     /// The access is an update.
     pub is_update: bool,
-    /// The word beside the error.
+    /// The word on the data lines.
     pub word: Beside,
 }
 
@@ -127,9 +129,9 @@ pub struct FenceOffered<'a> {
     pub fence: &'a Fence,
     /// The state of the request's walk.
     pub state: WalkState,
-    /// The address space of the request.
-    pub space: Space,
-    /// The entry that the walk took last.
+    /// The address-space tag of the request.
+    pub space: AddressSpaceTag,
+    /// The entry that the walk accepted last.
     pub last: LastEntry,
     /// The number of requests that wait for the walk.
     pub requests: u32,
@@ -137,10 +139,10 @@ pub struct FenceOffered<'a> {
 
 /// The device accepted a fence.
 #[derive(Debug)]
-pub struct FenceTaken<'a> {
+pub struct FenceAccepted<'a> {
     /// The fence.
     pub fence: &'a Fence,
-    /// What the TLB must contain before the fence.
+    /// The must-contain model of the TLB before the fence.
     pub tlb: &'a RecentPages,
     /// The walks in flight.
     pub walks: &'a [WalkInFlight],
@@ -153,11 +155,11 @@ pub struct CacheFence {
     pub operands: Operands,
     /// The cache.
     pub cache: PageWalkCache,
-    /// How the fence met one or more entries.
+    /// The way in which the fence met one or more entries.
     pub met: CacheMet,
     /// The cache is in use.
     pub is_used: bool,
-    /// A walk is in flight: what it has read may be in the cache already.
+    /// A walk is in flight, so the cache may already contain an entry that the walk has read.
     pub has_walks: bool,
 }
 
@@ -166,7 +168,7 @@ pub struct CacheFence {
 pub struct CacheSwitch {
     /// The kind.
     pub kind: CacheKind,
-    /// It was switched on, else off.
+    /// It was switched on, not off.
     pub is_on: bool,
 }
 
@@ -190,11 +192,11 @@ pub struct CacheHit<'a> {
     pub query: &'a Query,
     /// The cache.
     pub cache: PageWalkCache,
-    /// The kind of cache, and the entry that it led to.
+    /// The kind of cache, and the entry that the hit led to.
     pub at: CacheHitAt,
-    /// The effects that fences had on the entry since it was read.
+    /// The effects of fences on the entry since it was read.
     pub spared: FenceEffects,
-    /// The time in which the cache was not in use, if there was one since the entry was read.
+    /// The time in which the cache was switched off, if it was since the entry was read.
     pub switched_off: Option<SwitchedOff>,
 }
 
@@ -205,7 +207,7 @@ pub struct FinishedWalk<'a> {
     pub query: &'a Query,
     /// Its result.
     pub found: &'a Result<Mapping, Fault>,
-    /// The TLB takes the result.
+    /// The TLB is filled with the result.
     pub fill: bool,
     /// The clock cycle.
     pub cycle: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage as a file: JSON, with every bin by its name, so that it can be read, compared and
-//! merged by anything.
+//! Coverage as a file. It is JSON with every bin by its name, so that other programs can read,
+//! compare and merge it.
 //!
 //! ```json
 //! {
@@ -9,14 +9,17 @@
 //!   "formats": {
 //!     "rv64": {
 //!       "model": "1c2d...",
-//!       "groups": { "fault": { "V=1 sv39 over sv39x4 | load | invalid | guest L0": 12, ... }, ... }
+//!       "groups": {
+//!         "fault": { "V=1 sv39 over sv39x4 | load | invalid | guest L0": 12, ... },
+//!         ...
+//!       }
 //!     }
 //!   }
 //! }
 //! ```
 //!
-//! A bin that was not hit is left out. `model` stands for the names and rules of all bins: files of
-//! programs that differ there are not merged.
+//! Bins that were not hit are left out. `model` is a hash of the names and rules of all bins. Files
+//! with different hashes are not merged.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,13 +36,13 @@ use crate::shown;
 /// The version of the format of the file.
 pub const VERSION: u64 = 2;
 
-/// The most runs of a file.
+/// The largest number of runs in a file.
 const MOST_RUNS: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// Looked at before the rest.
+    /// The version, which [`parse`] checks first.
     #[serde(rename = "nestwalk-coverage")]
     _version: u64,
     runs: Vec<Run>,
@@ -53,78 +56,83 @@ struct Counts {
     groups: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// No coverage can be read from a file.
+/// The reason why no coverage can be read from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", shown::path(path))]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It is not such a file.
+    /// The file is not a coverage file.
     #[error(
         "{}: not a coverage file: {source}\n  `nestwalk fuzz --coverage FILE` writes one.",
         shown::path(path)
     )]
     Json {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What, with line and column.
+        /// The error, with line and column.
         source: serde_json::Error,
     },
-    /// It is of another version.
+    /// The file has another version.
     #[error(
-        "{}: version {found} of coverage files, and this program knows version {VERSION}\n  Make it again with this program.",
+        "{}: version {found} of coverage files, but this program reads version {VERSION}\n  Make \
+         the file again with this program.",
         shown::path(path)
     )]
     Version {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Its version.
+        /// The version of the file.
         found: u64,
     },
-    /// It counts other bins than this program.
+    /// The file counts other bins than this program.
     #[error(
-        "{}: coverage of {format} by a program with other bins (model {found}, here {expected})\n  Make it again with this program.",
+        "{}: coverage of {format} by a program with other bins (model {found}, here {expected})\n  \
+         Make the file again with this program.",
         shown::path(path)
     )]
     Model {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which format.
+        /// The format.
         format: Format,
         /// The model of the file.
         found: String,
-        /// That of this program.
+        /// The model of this program.
         expected: String,
     },
-    /// It names something that there is not.
+    /// The file names a format, group or bin that does not exist.
     #[error("{}: there is no {what} {name:?}", shown::path(path))]
     Unknown {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Format, group or bin.
         what: &'static str,
-        /// Its name.
+        /// The name.
         name: String,
     },
-    /// Its runs are none that this program writes.
-    #[error("{}: {what}\n  Make it again with this program.", shown::path(path))]
+    /// The file has runs that this program does not write.
+    #[error(
+        "{}: {what}\n  Make the file again with this program.",
+        shown::path(path)
+    )]
     Runs {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         what: &'static str,
     },
-    /// It cannot be added to the others.
+    /// The file cannot be merged with the others.
     #[error("{}: {source}\n  Name every file once.", shown::path(path))]
     Merge {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: MergeError,
     },
 }
@@ -133,7 +141,7 @@ fn model_name(model: &Model) -> String {
     format!("{:016x}", model.hash)
 }
 
-/// As the text of a file. Of equal coverage the text is equal.
+/// Renders coverage as the text of a file. Equal coverage has equal text.
 pub fn to_json(coverage: &Coverage) -> String {
     let formats: BTreeMap<&str, Value> = coverage
         .formats()
@@ -166,10 +174,10 @@ pub fn to_json(coverage: &Coverage) -> String {
     format!("{file:#}\n")
 }
 
-/// Reads the text of a file; `path` is for errors.
+/// Reads the text of a file. `path` is for errors.
 ///
 /// # Errors
-/// If it is not coverage of this program's bins.
+/// If the text is not coverage of this program's bins.
 pub fn parse(path: &Path, text: &str) -> Result<Coverage, FileError> {
     let json = |source| FileError::Json {
         path: path.into(),
@@ -180,7 +188,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Coverage, FileError> {
         what,
         name: name.into(),
     };
-    // The version first: another one may have other fields.
+    // The version is read first, because another version may have other fields.
     #[derive(Deserialize)]
     struct OfVersion {
         #[serde(rename = "nestwalk-coverage")]
@@ -199,7 +207,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Coverage, FileError> {
     let wrong = match () {
         () if file.runs.len() > MOST_RUNS => Some("it has more than 4096 runs"),
         () if !file.runs.iter().all(Run::is_sound) => {
-            Some("the shards of a run are not in order, or are none that a campaign has")
+            Some("the shards of a run are not in order, or a campaign cannot have them")
         }
         () => None,
     };

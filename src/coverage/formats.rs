@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What covergroups ask of a format, and where formats are registered for it.
+//! The properties of a format that covergroups need. Formats are registered here.
 
 use std::fmt::Debug;
 
@@ -10,14 +10,14 @@ use super::{handout, riscv};
 use crate::format::{Family, Format};
 use crate::mmu::{FaultKind, Rights};
 
-/// Something that the machine of a format may lack.
+/// A feature that the machine of a format may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feature {
     /// A leaf above level 0.
     Superpages,
     /// Contexts outside virtual machines.
     NativeContexts,
-    /// Pages that are the same under every ASID.
+    /// Pages that are valid under every ASID.
     GlobalPages,
     /// Updates of entries by the walk.
     Updates,
@@ -25,31 +25,31 @@ pub(super) enum Feature {
     FaultOnHit,
     /// A walk for a request that an entry of the TLB denies.
     WalkOnDenial,
-    /// Bits of a root register that mean nothing.
+    /// Bits of a root register that are ignored.
     RootBits,
 }
 
-/// What covergroups ask of a format.
+/// The properties of a format that covergroups need.
 pub(super) trait CoverageFormat: Debug + Sync {
-    /// The modes of a format, in the order of the axis.
+    /// Returns the modes of a format, in the order of the axis.
     fn modes(&self, format: Format) -> Vec<Mode>;
 
-    /// The name of a mode.
+    /// Returns the name of a mode.
     fn mode_name(&self, mode: Mode) -> String;
 
-    /// The rights that a leaf may have, in the order of the axis.
+    /// Returns the rights that a leaf may have, in the order of the axis.
     fn leaf_rights(&self) -> Vec<Rights>;
 
-    /// The kind of a leaf.
+    /// Returns the kind of a leaf.
     fn leaf_kind(&self, format: Format, word: u64) -> EntryKind;
 
-    /// Whether an entry of the guest's stage is global.
+    /// Returns true if an entry of the guest stage is global.
     fn is_global(&self, word: u64) -> bool;
 
-    /// Why a format lacks a feature, if it lacks it.
+    /// Returns the reason why a format lacks a feature; none if it has the feature.
     fn lacks(&self, feature: Feature) -> Option<&'static str>;
 
-    /// Why a walk cannot end with a fault at an entry, if it cannot.
+    /// Returns the reason why a walk cannot fault in this way at an entry; none if it can.
     fn no_fault(
         &self,
         format: Format,
@@ -58,17 +58,17 @@ pub(super) trait CoverageFormat: Debug + Sync {
         entry: WalkPosition,
     ) -> Option<&'static str>;
 
-    /// Whether a field of the context means something.
+    /// Returns the rule for a field of the context: reachable if a translation depends on it.
     fn context_field(&self, format: Format, field: ContextField) -> Rule;
 
-    /// Whether a request can differ from an entry of the TLB in this alone.
+    /// Returns the rule for a request that differs from a TLB entry only in `but_for`.
     fn near_miss(&self, but_for: ButFor) -> Rule;
 
-    /// Whether there is an instruction for a fence with such operands.
+    /// Returns the rule for a fence with these operands.
     fn fence(&self, operands: Operands) -> Rule;
 }
 
-/// The rules of a format.
+/// Returns the properties of a format.
 pub(super) fn of(format: Format) -> &'static dyn CoverageFormat {
     match format.family() {
         Family::Handout => &handout::Handout,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the generator can draw to hit bins that no run has hit.
+//! Goals: the situations that the generator of stimulus can draw to hit bins without a hit.
 
 use super::axes::{Mode, WalkPosition};
 use super::groups::cache_switch::CacheSwitch;
@@ -13,7 +13,7 @@ use super::groups::wait::Wait;
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind};
 
-/// What the generator can draw.
+/// A situation that the generator of stimulus can draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// An outcome of a walk.
@@ -52,14 +52,14 @@ pub struct WalkGoal {
     pub mode: Mode,
     /// The access.
     pub access: Access,
-    /// How the walk ends.
+    /// The outcome of the walk.
     pub outcome: WalkOutcome,
 }
 
-/// How a walk ends.
+/// The outcome of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkOutcome {
-    /// A translation, by pages of these sizes (log2 of the bytes); none for a stage that is off.
+    /// A translation with pages of these sizes (log2 of the bytes); none for a stage that is off.
     Translation {
         /// The size of the guest's page.
         guest_size: Option<u32>,
@@ -72,14 +72,14 @@ pub enum WalkOutcome {
         kind: FaultKind,
         /// The entry.
         at: WalkPosition,
-        /// Only an edit between two reads of the entry causes the fault: the walk has read the
-        /// entry for the same gPA before, and it was right then.
+        /// Only an edit between two reads of the entry causes the fault. The walk has read the
+        /// entry for the same gPA before, and it was no fault then.
         race: bool,
     },
 }
 
 impl Goal {
-    /// The outcome of a walk, if it is one.
+    /// Returns the outcome of a walk, if the goal is one.
     pub fn walk(&self) -> Option<WalkGoal> {
         match self {
             Goal::Walk(goal) => Some(*goal),
@@ -87,12 +87,12 @@ impl Goal {
         }
     }
 
-    /// Whether it needs a device with every level and with updates of A and D.
+    /// Returns true if the goal needs a device with every level and with updates of A and D.
     pub fn needs_every_level(&self) -> bool {
         matches!(self, Goal::Walk(_) | Goal::Situation(Situation::Update(_)))
     }
 
-    /// The situation, if it is one.
+    /// Returns the event, if the goal is one.
     pub fn situation(&self) -> Option<Situation> {
         match self {
             Goal::Walk(_) => None,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What covergroups ask of the handout's formats.
+//! The properties of the handout's formats that covergroups need.
 
 use super::axes::{ContextField, EntryKind, Mode, Operands, WalkPosition};
 use super::covergroup::Rule;

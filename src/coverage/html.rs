@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage as one page of HTML that needs nothing besides itself: the walk grid of each format as
-//! a heat map, and every group.
+//! Coverage as one self-contained page of HTML: the walk grid of each format as a heat map, and
+//! every group.
 //!
-//! A cell of the grid is a button that opens what was seen there; there is no script in the page.
+//! A cell of the grid is a button that opens its figures. The page has no script.
 
 use std::fmt::Write;
 
@@ -19,12 +19,12 @@ use super::{Coverage, Mode, Summary};
 use crate::format::Format;
 use crate::mmu::{Access, FaultKind, Purpose};
 
-/// Bins of a list that are named; how many more there are is said.
+/// The largest number of bins that a list names. The number of the others follows it.
 const LISTED: usize = 200;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Text as HTML.
+/// Escapes text for HTML.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -39,7 +39,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// A number with its thousands apart.
+/// Formats a number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -52,7 +52,7 @@ fn grouped(number: u64) -> String {
     out
 }
 
-/// The page.
+/// Renders the page.
 pub fn page(coverage: &Coverage, rtl: Option<&Report>) -> String {
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -77,8 +77,10 @@ fn runs(out: &mut String, coverage: &Coverage) {
         return;
     }
     out.push_str(
-        "<table>\n<thead><tr><th>profile</th><th class=\"n\">seed</th><th class=\"n\">scenarios</th>\
-         <th class=\"n\">accesses</th><th class=\"n\">cycles</th><th>version</th></tr></thead>\n<tbody>\n",
+        "<table>\n<thead><tr><th>profile</th><th class=\"n\">seed</th>\
+         <th class=\"n\">scenarios</th>\
+         <th class=\"n\">accesses</th><th class=\"n\">cycles</th><th>version</th></tr></thead>\n\
+         <tbody>\n",
     );
     for run in &coverage.runs {
         let scenarios = match run.scenarios == run.of {
@@ -87,7 +89,8 @@ fn runs(out: &mut String, coverage: &Coverage) {
         };
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{scenarios}</td><td class=\"n\">{}</td>\
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{scenarios}</td>\
+             <td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td>{}</td></tr>",
             escape(&run.profile),
             run.seed,
@@ -99,7 +102,7 @@ fn runs(out: &mut String, coverage: &Coverage) {
     out.push_str("</tbody>\n</table>\n");
 }
 
-/// A share as a bar and in words.
+/// Renders a share as a bar and as a number.
 fn meter(summary: &Summary) -> String {
     format!(
         "<span class=\"bar\"><span style=\"width:{:.1}%\"></span></span> {:.1}&nbsp;%",
@@ -152,7 +155,7 @@ fn of_format(out: &mut String, coverage: &Coverage, format: Format) {
     );
     list(
         out,
-        "Bins that are not asked for, and why",
+        "Bins that no run is asked to reach, and why",
         |rule| match rule {
             Rule::NotAsked(why) => Some(why),
             _ => None,
@@ -161,7 +164,7 @@ fn of_format(out: &mut String, coverage: &Coverage, format: Format) {
     out.push_str("</section>\n");
 }
 
-/// A table of counts: rows by columns, without those that are empty.
+/// A table of counts. Empty rows and columns are left out.
 struct Counts {
     corner: &'static str,
     rows: Vec<String>,
@@ -180,7 +183,7 @@ impl Counts {
         }
     }
 
-    /// Adds to a cell, by the numbers of its values on their axes.
+    /// Adds to a cell, which is given by the numbers of its values on their axes.
     fn add(&mut self, row: Option<usize>, column: Option<usize>, count: u64) {
         if let (Some(row), Some(column)) = (row, column) {
             let cell = &mut self.counts[row * self.columns.len() + column];
@@ -226,10 +229,10 @@ impl Counts {
     }
 }
 
-/// What was seen in a cell of the grid.
+/// The figures of a cell of the grid.
 struct Cell {
     title: String,
-    /// Entries of it that walks have read and gone on from, or faulted at.
+    /// Entries that a walk has read or faulted at.
     seen: u64,
     summary: Summary,
     tables: Vec<Counts>,
@@ -237,7 +240,7 @@ struct Cell {
 }
 
 impl Cell {
-    /// Counts a bin among those of the cell.
+    /// Adds a bin to the cell.
     fn add<G: Covergroup>(&mut self, model: &Model, bin: G, rule: Rule, count: u64) {
         if rule != Rule::Reachable {
             return;
@@ -251,15 +254,17 @@ impl Cell {
     }
 }
 
-/// The walk grid: guest levels by host levels, and the host's walk for the data; the last column is
-/// the guest's own entry, and its end what was found.
+/// Renders the walk grid: guest levels by host levels, and a row of the host's walk for the data.
+/// The last column has the guest entries and the translations.
 fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
     let format = model.format();
     let levels = format.geometry().levels;
     let _ = write!(
         out,
-        "<h3>The walk</h3>\n<p>Each guest entry is found through the host's table, and so is the data. A cell is an entry that is read on \
-         the way: how often, and how much of what can come of it has come; dashed, if something has not. Open one to see what.</p>\n\
+        "<h3>The walk</h3>\n<p>The host's table translates the gPA of each guest entry, and the \
+         gPA of the data. A cell is an entry that the walk reads: how often it was read, and the \
+         share of its bins that was reached. A cell is dashed if a bin of it was not reached. \
+         Open a cell for its bins.</p>\n\
          <table class=\"grid\">\n<thead><tr><th>gPA of</th>"
     );
     for level in (0..levels).rev() {
@@ -320,7 +325,8 @@ fn grid(out: &mut String, coverage: &Coverage, model: &Model) {
             };
             let _ = write!(
                 out,
-                "<td><button popovertarget=\"{id}\" style=\"--heat:{:.0}%\"{class} aria-label=\"{}: {} seen, {:.1} % of its bins\">\
+                "<td><button popovertarget=\"{id}\" style=\"--heat:{:.0}%\"{class} \
+                 aria-label=\"{}: {} seen, {:.1} % of its bins\">\
                  <b>{}</b><small>{:.1}&nbsp;%</small></button></td>",
                 heat(cell.seen),
                 escape(&cell.title),
@@ -341,7 +347,8 @@ fn panel(out: &mut String, id: &str, cell: &Cell) {
     let _ = writeln!(
         out,
         "<div popover id=\"{id}\" role=\"dialog\" aria-label=\"{0}\">\n\
-         <button class=\"close\" popovertarget=\"{id}\" popovertargetaction=\"hide\" aria-label=\"close\" autofocus>×</button>\n\
+         <button class=\"close\" popovertarget=\"{id}\" popovertargetaction=\"hide\" \
+         aria-label=\"close\" autofocus>×</button>\n\
          <h4>{0}</h4>\n<p>{1} of {2} bins reached {3}</p>",
         escape(&cell.title),
         cell.summary.reached,
@@ -355,7 +362,7 @@ fn panel(out: &mut String, id: &str, cell: &Cell) {
     out.push_str("</div>\n");
 }
 
-/// What is not reached, behind its number.
+/// Renders the bins that are not reached, folded behind their number.
 fn missing(out: &mut String, names: &[String]) {
     if names.is_empty() {
         return;
@@ -500,14 +507,14 @@ fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group)
         if let (Rule::Impossible(why), true) = (group.rules[bin], count > 0) {
             let _ = writeln!(
                 out,
-                "<p class=\"wrong\">Reached {} times, and held impossible ({}): {}</p>",
+                "<p class=\"wrong\">Reached {} times, although impossible ({}): {}</p>",
                 grouped(count),
                 escape(why),
                 escape(&group.bin_name(bin))
             );
         }
     }
-    // The counts of each value of each axis, all others taken together; of small groups each bin.
+    // With two axes the count of each bin, otherwise the count of each value of each axis.
     let counts = coverage.group(model.format(), group);
     if let [rows, columns] = group.axes.as_slice() {
         let mut table = Counts::new(rows.name, rows.values.clone(), columns.values.clone());

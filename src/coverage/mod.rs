@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Functional coverage: what the runs have reached of all that a format can do.
+//! Functional coverage: the situations of a format that runs have reached.
 //!
 //! - [`groups`] has the covergroups, one file each: axes, impossible bins, sampling rule.
-//!   [`covergroup`] says what a covergroup is, [`axes`] has the axes that several share, and
-//!   [`events`] what they sample.
+//!   [`covergroup`] defines a covergroup, [`axes`] has the axes that several share, and [`events`]
+//!   has the events that they sample.
 //! - [`CoverageCollector`] observes a run and gives its events to the covergroups, which count into
 //!   [`Bins`].
-//! - [`Coverage`] is the sum of many runs, by whomever they were made: the sum is the same in any
-//!   order. [`model`] numbers the bins, [`file`](mod@file) reads and writes them, [`text`] and
-//!   [`html`] show them.
-//! - [`goal`] tells the generator what no run has reached.
-//! - `handout` and `riscv` have what covergroups ask of a format; `formats` registers them.
+//! - [`Coverage`] is the sum of many runs. The sum is the same in any order of the runs. [`model`]
+//!   numbers the bins, [`file`](mod@file) reads and writes them, [`text`] and [`html`] render them.
+//! - [`goal`] names the situations that no run has reached, for the generator of stimulus.
+//! - `handout` and `riscv` have the properties of formats that covergroups need; `formats`
+//!   registers them.
 //! - [`rtl`] is the coverage of the RTL's code, which Verilator counts.
 
 pub mod axes;
@@ -53,37 +53,37 @@ use crate::campaign::Shape;
 use crate::format::Format;
 use crate::shard::Shard;
 
-/// Which runs coverage is of.
+/// A run of a campaign, or the sum of several of its shards.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// The campaign's profile.
+    /// The profile of the campaign.
     pub profile: String,
-    /// Its seed.
+    /// The seed of the campaign.
     pub seed: u64,
-    /// Its accesses.
+    /// The number of accesses of the campaign.
     pub count: u64,
-    /// What else shapes it.
+    /// The other options of the campaign.
     pub shape: Shape,
     /// The version of the program.
     pub version: String,
-    /// The shards of it that are in the figures.
+    /// The shards whose coverage the file contains.
     pub parts: Vec<Shard>,
-    /// Its scenarios that are in the figures.
+    /// The number of scenarios whose coverage the file contains.
     pub scenarios: u64,
-    /// Scenarios that the whole campaign has.
+    /// The number of scenarios of the whole campaign.
     pub of: u64,
-    /// Accesses in the figures.
+    /// The number of accesses of these scenarios.
     pub accesses: u64,
-    /// Clock cycles in the figures.
+    /// The number of clock cycles in the figures.
     pub cycles: u64,
 }
 
-/// The most shards of a run whose campaign was split in more than one way.
+/// The largest number of shards of a run whose campaign was split in more than one way.
 const MOST_MIXED_SHARDS: usize = 64;
 
 impl Run {
-    /// Whether the other is of the same campaign.
+    /// Returns true if the other run is of the same campaign.
     fn same(&self, other: &Run) -> bool {
         let id = |run: &'_ Run| (run.seed, run.count, run.of);
         id(self) == id(other)
@@ -92,20 +92,20 @@ impl Run {
             && self.version == other.version
     }
 
-    /// A shard of the other with scenarios that this one has, too.
+    /// Returns a shard of the other run that has scenarios of this run.
     fn overlap(&self, other: &Run) -> Option<Shard> {
-        let alike = |of: u64| move |shard: &&Shard| shard.of == of;
+        let is_of_split = |of: u64| move |shard: &&Shard| shard.of == of;
         let twice = |shard: &Shard| {
-            // Of the same split, a shard shares scenarios with itself alone.
+            // Shards of the same split have no scenario in common, unless they are the same shard.
             self.parts.binary_search(shard).is_ok()
-                || !self.parts.iter().all(|mine| alike(shard.of)(&mine))
+                || !self.parts.iter().all(|mine| is_of_split(shard.of)(&mine))
                     && (self.parts.iter()).any(|mine| mine.overlaps(*shard, self.of))
         };
         other.parts.iter().copied().find(twice)
     }
 
-    /// Whether the shards are some, in order, each once; of a campaign that was split in several
-    /// ways, no more than can be compared.
+    /// Returns true if the shards are not empty, sorted, and each there once. If a campaign was
+    /// split in several ways, there must be no more than [`MOST_MIXED_SHARDS`].
     fn is_sound(&self) -> bool {
         let parts = &self.parts;
         let is_split_once = parts.windows(2).all(|pair| pair[0].of == pair[1].of);
@@ -116,52 +116,53 @@ impl Run {
     }
 }
 
-/// Coverage cannot be added up.
+/// The reason why coverage cannot be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// Scenarios of a campaign are in both.
+    /// Both sums contain the same scenarios of a campaign.
     #[error(
-        "scenarios of shard {shard} of fuzz --profile {profile} --seed {seed} --count {count}{shape} are in it twice"
+        "scenarios of shard {shard} of fuzz --profile {profile} --seed {seed} --count {count}\
+         {shape} are in it twice"
     )]
     Twice {
-        /// Its profile.
+        /// The profile of the campaign.
         profile: String,
-        /// Its seed.
+        /// The seed of the campaign.
         seed: u64,
-        /// Its accesses.
+        /// The number of accesses of the campaign.
         count: u64,
-        /// What else shapes it.
+        /// The other options of the campaign.
         shape: Box<Shape>,
         /// The shard.
         shard: Shard,
     },
 }
 
-/// What runs have reached: how often each bin has been hit, by format.
+/// The coverage of runs: the number of hits of each bin, by format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The runs, sorted, each campaign once.
     pub runs: Vec<Run>,
-    /// The counts of every bin of a format's [`Model`].
+    /// The number of hits of each bin, in the order of the format's [`Model`].
     counts: BTreeMap<u8, Vec<u64>>,
 }
 
 impl Coverage {
-    /// The formats that there are counts of.
+    /// Returns the formats that have counts.
     pub fn formats(&self) -> impl Iterator<Item = Format> {
         Format::ALL
             .into_iter()
             .filter(|&format| self.counts.contains_key(&(format as u8)))
     }
 
-    /// The counts of a format, by bin.
+    /// Returns the counts of a format, by bin.
     fn counts_mut(&mut self, format: Format) -> &mut Vec<u64> {
         self.counts
             .entry(format as u8)
             .or_insert_with(|| vec![0; Model::of(format).bins])
     }
 
-    /// Adds the bins that one run has hit.
+    /// Adds the hits of one run.
     pub fn add(&mut self, hits: &Hits) {
         let counts = self.counts_mut(hits.format);
         for &(bin, count) in &hits.bins {
@@ -204,7 +205,7 @@ impl Coverage {
         }
         mine.parts.extend(&run.parts);
         mine.parts.sort_unstable();
-        // The shards of the whole are the whole.
+        // All shards of one split are the whole campaign.
         if let Some(&Shard { of, .. }) = mine.parts.first()
             && mine.parts.len() as u64 == of
             && mine.parts.iter().all(|part| part.of == of)
@@ -218,16 +219,16 @@ impl Coverage {
         Ok(())
     }
 
-    /// How often each bin of a group has been hit, in the order of the group's rules. Empty where
-    /// nothing of the format has run.
+    /// Returns the number of hits of each bin of a group, in the order of the group's rules; empty
+    /// if nothing of the format has run.
     pub fn group(&self, format: Format, group: &Group) -> &[u64] {
         self.counts
             .get(&(format as u8))
             .map_or(&[], |counts| &counts[group.start..][..group.rules.len()])
     }
 
-    /// The bins of a covergroup, with their rules and counts, in order; none if the format does
-    /// not have it.
+    /// Returns the bins of a covergroup in order, with their rules and counts; none if the format
+    /// does not have it.
     pub fn bins<G: Covergroup>(&self, format: Format) -> impl Iterator<Item = (G, Rule, u64)> {
         let model = Model::of(format);
         model.group(G::ID).into_iter().flat_map(move |group| {
@@ -240,7 +241,7 @@ impl Coverage {
         })
     }
 
-    /// The figures of a group.
+    /// Returns the summary of a group.
     pub fn summary(&self, format: Format, group: &Group) -> Summary {
         let mut summary = Summary::default();
         for (rule, &count) in group.rules.iter().zip(self.group(format, group)) {
@@ -260,7 +261,7 @@ impl Coverage {
         summary
     }
 
-    /// The figures of a format.
+    /// Returns the summary of a format.
     pub fn total(&self, format: Format) -> Summary {
         let mut total = Summary::default();
         for group in &Model::of(format).groups {
@@ -269,7 +270,7 @@ impl Coverage {
         total
     }
 
-    /// The reachable bins of a group that nothing has hit, by number.
+    /// Returns the numbers of a group's reachable bins without a hit.
     pub fn empty_bins(&self, format: Format, group: &Group) -> Vec<usize> {
         let counts = self.group(format, group);
         (0..counts.len())
@@ -277,8 +278,8 @@ impl Coverage {
             .collect()
     }
 
-    /// The bins that cannot be hit and have been, by group and number: a rule is wrong, or device
-    /// and golden model are.
+    /// Returns the impossible bins that were hit, by group and number. Either a rule is wrong, or
+    /// the device and the golden model are.
     pub fn contradictions(&self, format: Format) -> Vec<(&'static Group, usize)> {
         let mut found = Vec::new();
         for group in &Model::of(format).groups {
@@ -291,7 +292,7 @@ impl Coverage {
         found
     }
 
-    /// The goals of the bins that no run has hit, of a format.
+    /// Returns the goals of a format's bins without a hit.
     pub fn empty_goals(&self, format: Format) -> Vec<Goal> {
         let model = Model::of(format);
         let mut empty = Vec::new();
@@ -308,18 +309,18 @@ impl Coverage {
     }
 }
 
-/// How much of a group, or of more, has been reached, in bins.
+/// The numbers of bins of a group or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Reachable, and hit.
+    /// Reachable bins that were hit.
     pub reached: u64,
-    /// Reachable.
+    /// Reachable bins.
     pub reachable: u64,
-    /// Impossible.
+    /// Impossible bins.
     pub impossible: u64,
-    /// Not asked for.
+    /// Bins that no run is asked to hit.
     pub not_asked: u64,
-    /// Impossible, and hit all the same.
+    /// Impossible bins that were hit.
     pub contradictions: u64,
 }
 
@@ -332,7 +333,7 @@ impl Summary {
         self.contradictions += other.contradictions;
     }
 
-    /// The share that has been reached, in per cent, cut and never rounded up to 100.
+    /// Returns the share of reachable bins that were hit in percent, rounded down.
     pub fn percent(&self) -> f64 {
         if self.reachable == 0 {
             return 100.0;
@@ -341,20 +342,19 @@ impl Summary {
     }
 }
 
-/// Adds up what the runs of a campaign have hit, in the order of their numbers and no further than
-/// the first that failed, in whatever order they end: so the sum does not depend on how many ran at
-/// a time.
+/// Sums the hits of a campaign's runs in the order of their numbers, up to the first that failed.
+/// Runs may end in any order, so the sum does not depend on the number of threads.
 #[derive(Debug)]
 pub struct InOrder {
     coverage: Coverage,
-    /// The number to be added next; none behind a failure.
+    /// The number of the next run to add; none after a failure.
     next: Option<u64>,
-    /// What came before its turn.
+    /// The runs that ended before their turn.
     waiting: BTreeMap<u64, (Hits, bool)>,
 }
 
 impl InOrder {
-    /// Nothing has run.
+    /// Makes an empty sum.
     pub fn new(format: Format) -> Self {
         let mut coverage = Coverage::default();
         coverage.counts_mut(format);
@@ -365,7 +365,8 @@ impl InOrder {
         }
     }
 
-    /// Run `number` has ended. Numbers count the runs of this campaign from 0, and each comes once.
+    /// Adds run `number`, which has ended. Numbers count the runs of the campaign from 0, and each
+    /// is added once.
     pub fn add(&mut self, number: u64, hits: Hits, failed: bool) {
         self.waiting.insert(number, (hits, failed));
         while let Some(next) = self.next
@@ -376,7 +377,7 @@ impl InOrder {
         }
     }
 
-    /// The sum.
+    /// Returns the sum.
     pub fn finish(mut self, run: Run) -> Coverage {
         self.coverage.runs = vec![run];
         self.coverage
@@ -454,7 +455,8 @@ mod tests {
             assert_eq!(sum, whole);
             assert!(matches!(sum.merge(first), Err(MergeError::Twice { .. })));
         }
-        // One shard twice is not more than there is, and twice all the same.
+        // A shard that is merged twice is an error, even if the sum has no more scenarios than the
+        // campaign.
         let mut sum = one.clone();
         assert!(matches!(sum.merge(&one), Err(MergeError::Twice { .. })));
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! All covergroups of a format, with their bins numbered one after the other.
 //!
-//! A bin that the rule of its group calls impossible must never be hit. If it is, either the rule
-//! is wrong, or the device and the golden model are, and `nestwalk cover` reports it.
+//! An impossible bin must never be hit. If it is, either the rule of its group is wrong, or the
+//! device and the golden model are. `nestwalk cover` reports it.
 
 use std::sync::LazyLock;
 
@@ -12,26 +12,26 @@ use super::domain::Domain;
 use super::groups::{self, Id};
 use crate::format::Format;
 
-/// A covergroup of a format, as it is written, read and shown.
+/// A covergroup of a format, for files and reports.
 #[derive(Debug)]
 pub struct Group {
     /// The covergroup.
     pub id: Id,
     /// Its name in files and reports.
     pub name: &'static str,
-    /// What it counts.
+    /// A description of what it counts.
     pub about: &'static str,
     /// Its axes.
     pub axes: Vec<Axis>,
     /// The rule of each bin.
     pub rules: Vec<Rule>,
-    /// The number of its first bin among those of the format.
+    /// The number of its first bin in the model.
     pub start: usize,
     /// The goal of each bin.
     goals: fn(&Domain) -> Vec<Option<Goal>>,
 }
 
-/// Between the values in the name of a bin.
+/// The separator of the values in the name of a bin.
 pub const SEPARATOR: &str = " | ";
 
 impl Group {
@@ -54,7 +54,7 @@ impl Group {
         }
     }
 
-    /// The number of the value of each axis, of a bin by its number.
+    /// Returns the number of the value on each axis, for a bin by its number in the group.
     pub fn coordinates(&self, mut bin: usize) -> Vec<usize> {
         let mut at: Vec<usize> = self
             .axes
@@ -70,7 +70,7 @@ impl Group {
         at
     }
 
-    /// The name of a bin.
+    /// Returns the name of a bin.
     pub fn bin_name(&self, bin: usize) -> String {
         let values: Vec<&str> = self
             .coordinates(bin)
@@ -81,7 +81,7 @@ impl Group {
         values.join(SEPARATOR)
     }
 
-    /// The number of a bin, by its name.
+    /// Returns the number of a bin by its name; none if there is no such bin.
     pub fn bin_of_name(&self, name: &str) -> Option<usize> {
         let mut values = name.split(SEPARATOR);
         let mut number = 0;
@@ -101,47 +101,47 @@ pub struct Model {
     pub domain: Domain,
     /// The groups, in the order of their bins.
     pub groups: Vec<Group>,
-    /// For each covergroup, its place in `groups`.
+    /// The index in `groups` of each covergroup.
     by_id: [Option<usize>; Id::ALL.len()],
     /// The number of bins.
     pub bins: usize,
-    /// A hash of the name and the rule of every bin. Models with the same hash count the same.
+    /// A hash of the name and the rule of every bin. Models with the same hash have the same bins.
     pub hash: u64,
 }
 
 static MODELS: LazyLock<[Model; Format::ALL.len()]> = LazyLock::new(|| Format::ALL.map(Model::new));
 
 impl Model {
-    /// The model of a format.
+    /// Returns the model of a format.
     pub fn of(format: Format) -> &'static Model {
         &MODELS[format as usize]
     }
 
-    /// The format.
+    /// Returns the format.
     pub fn format(&self) -> Format {
         self.domain.format
     }
 
-    /// A group; none if the format does not have it.
+    /// Returns a group; none if the format does not have it.
     #[inline]
     pub fn group(&self, id: Id) -> Option<&Group> {
         self.by_id[id as usize].map(|at| &self.groups[at])
     }
 
-    /// The number of a bin among those of the format; none if the format does not have it.
+    /// Returns the number of a bin in the model; none if the format does not have it.
     #[inline]
     pub(super) fn number<G: Covergroup>(&self, bin: G) -> Option<usize> {
         let group = self.group(G::ID)?;
         Some(group.start + bin.number(&self.domain, &group.axes)?)
     }
 
-    /// The name of a bin.
+    /// Returns the name of a bin.
     pub fn bin_name<G: Covergroup>(&self, bin: G) -> String {
         let axes = bin.labels(&self.domain);
         axes.join(SEPARATOR)
     }
 
-    /// The goals of a group's bins.
+    /// Returns the goals of a group's bins.
     pub(super) fn goals(&self, group: &Group) -> Vec<Option<Goal>> {
         (group.goals)(&self.domain)
     }
@@ -241,8 +241,8 @@ mod tests {
         }
     }
 
-    /// The hashes that coverage files of earlier programs carry: files of programs with the same
-    /// bins add up. Who changes a bin, or a reason, changes the hash of its format here.
+    /// The hashes in the coverage files of earlier programs. Files of programs with the same bins
+    /// can be merged. A change of a bin, or of a reason, changes the hash of its format here.
     #[test]
     fn the_bins_are_those_of_earlier_coverage_files() {
         let hashes = Format::ALL.map(|format| format!("{:016x}", Model::of(format).hash));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What covergroups ask of the RISC-V formats.
+//! The properties of the RISC-V formats that covergroups need.
 
 use super::axes::{ContextField, EntryKind, Mode, Operands, WalkPosition};
 use super::covergroup::Rule;
@@ -40,7 +40,7 @@ impl CoverageFormat for Riscv {
         }
     }
 
-    /// The rights that are not reserved and not a pointer's.
+    /// Returns the combinations of rights that are neither reserved nor a pointer's.
     fn leaf_rights(&self) -> Vec<Rights> {
         let is_leaf = |rights: &Rights| rights.read || rights.execute && !rights.write;
         Rights::every().filter(is_leaf).collect()
@@ -123,7 +123,7 @@ impl CoverageFormat for Riscv {
         }
     }
 
-    /// SFENCE.VMA and HFENCE.VVMA have rs1 and rs2, and so has HFENCE.GVMA.
+    /// The instructions SFENCE.VMA, HFENCE.VVMA and HFENCE.GVMA have the operands rs1 and rs2.
     fn fence(&self, operands: Operands) -> Rule {
         let has_instruction = match operands.virt {
             false => !operands.gpa && !operands.vmid,
@@ -139,7 +139,7 @@ impl CoverageFormat for Riscv {
     }
 }
 
-/// Why an address is never too wide at an entry, of RV64.
+/// Returns the reason why an address is never too wide at an entry of RV64; none if it can be.
 fn no_width_fault(mode: Mode, entry: WalkPosition) -> Option<&'static str> {
     const AT_THE_ROOT: &str = "the width of an address is checked at the root";
     match entry {

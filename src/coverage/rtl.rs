@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage of the RTL's code: what Verilator has counted, of any number of devices and runs, added up.
+//! Code coverage of the RTL: the counts of Verilator, summed over any number of devices and runs.
 //!
-//! Verilator writes a line a point, `C '<key><value>...' <count>`: a point is a block of lines, one side of a branch, a term of an expression, or
-//! one direction of a bit. Points of all devices that are at the same place of the source are one, whatever the device's
-//! parameters are.
+//! Verilator writes one line for each point, `C '<key><value>...' <count>`. A point is a block of
+//! lines, one side of a branch, a term of an expression, or one direction of a bit. Points of
+//! several devices at the same place of the source are one point, whatever the parameters of the
+//! devices are.
 //!
-//! What cannot be reached is waived, with a reason, in a file of its own; a waiver names its place by the text of the line, so that it moves with
-//! the code, and one that nothing needs is an error.
+//! Code that cannot be reached is waived, with a reason, in a file of its own. A waiver identifies
+//! its place by the text of the line, so that it stays valid if the line moves. A waiver that
+//! matches no unreached point is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 use crate::input;
 use crate::shown;
 
-/// What a point is of.
+/// The kind of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -37,7 +39,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Kind; 4] = [Kind::Line, Kind::Branch, Kind::Expression, Kind::Toggle];
 
-    /// Its name in waivers and reports.
+    /// Returns its name in waivers and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Line => "line",
@@ -47,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Of Verilator's name; none for kinds that are not counted here.
+    /// Returns the kind of Verilator's name; none for kinds that are not counted.
     fn of_verilator(name: &str) -> Option<Self> {
         match name {
             "line" => Some(Kind::Line),
@@ -58,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// Whether all of it is asked for, but for waivers.
+    /// Returns true if every point of the kind must be reached or waived.
     pub const fn is_required(self) -> bool {
         matches!(self, Kind::Line | Kind::Branch)
     }
@@ -70,111 +72,115 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Where a point is.
+/// The place of a point in the source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Place {
     file: String,
     line: u32,
     column: u32,
     kind: Kind,
-    /// Which side, term or bit.
+    /// The side, the term or the bit.
     what: String,
 }
 
-/// A file of the first line that Verilator writes.
+/// The first line of a file that Verilator writes.
 pub const MAGIC: &str = "# SystemC::Coverage-3";
 
-/// Why there is no coverage of code.
+/// The reason why there is no code coverage.
 #[derive(Debug, thiserror::Error)]
 pub enum RtlError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", shown::path(path))]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// A line of a file is no point.
+    /// A line of a file does not describe a point.
     #[error(
         "{}:{line}: not a point of Verilator's coverage: {what}",
         shown::path(path)
     )]
     Point {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The error in the line.
         what: &'static str,
     },
     /// A source cannot be read.
     #[error(
-        "cannot read {}: {source}\n  The coverage names it: run this in the project's folder, or name that with --sources.",
+        "cannot read {}: {source}\n  The coverage names this source. Run the command in the \
+         project's folder, or name that folder with --sources.",
         shown::path(path)
     )]
     Source {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// The source is not the one that was counted.
+    /// The source is not the source that was compiled.
     #[error(
-        "{} has no line {line}, which the coverage names: it has changed since the program was built",
+        "{} has no line {line}, which the coverage names: the file has changed since the program \
+         was built",
         shown::path(path)
     )]
     Changed {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// The line.
+        /// The line, from 1.
         line: u32,
     },
     /// The waivers cannot be read.
     #[error("{}: {source}", shown::path(path))]
     Waivers {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What, with its place.
+        /// The error, with its place.
         source: toml::de::Error,
     },
-    /// A waiver that says nothing.
+    /// A waiver gives no reason.
     #[error(
         "{}: the waiver of {file}, {text:?}, gives no reason",
         shown::path(path)
     )]
     NoReason {
-        /// Which file of waivers.
+        /// The file of waivers.
         path: PathBuf,
-        /// Its file.
+        /// The source file of the waiver.
         file: String,
-        /// Its text.
+        /// The text of the waiver.
         text: String,
     },
-    /// A waiver of nothing.
+    /// A waiver matches no point that was not reached.
     #[error(
-        "{}: stale waiver: in {file} there is no {kind} without coverage at {text:?}{what}\n  Remove it, or mend its text.",
+        "{}: stale waiver: {file} has no unreached {kind} at {text:?}{what}\n  Remove the waiver, \
+         or correct its text.",
         shown::path(path)
     )]
     Stale {
-        /// Which file of waivers.
+        /// The file of waivers.
         path: PathBuf,
-        /// Its file.
+        /// The source file of the waiver.
         file: String,
-        /// Its kind.
+        /// The kind of the waiver.
         kind: Kind,
-        /// Its text.
+        /// The text of the waiver.
         text: String,
-        /// Its side, in words.
+        /// The side of the waiver, as a suffix of the message.
         what: String,
     },
 }
 
-/// What the RTL's code counts: sums over devices and runs.
+/// The code coverage of the RTL, summed over devices and runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodeCoverage {
     points: BTreeMap<Place, Count>,
-    /// How often the return of a line was reached, by file. (`build.rs` puts a cover statement before each.)
+    /// The number of times that the return of a line was reached, by file. `build.rs` puts a cover
+    /// statement before each return.
     returns: BTreeMap<(String, u32), u64>,
 }
 
@@ -186,15 +192,16 @@ struct Count {
 }
 
 impl CodeCoverage {
-    /// Whether nothing was read.
+    /// Returns true if nothing was read.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
 
-    /// Adds the text of a file of Verilator's; `path` is for errors. Only what is in `rtl/` counts: the rest is the bench's.
+    /// Adds the text of a file of Verilator's. `path` is for errors. Only files in `rtl/` count;
+    /// the others are parts of the testbench.
     ///
     /// # Errors
-    /// If a line is no point.
+    /// If a line does not describe a point.
     pub fn parse(&mut self, path: &Path, text: &str) -> Result<(), RtlError> {
         for (number, line) in text.lines().enumerate() {
             if line.is_empty() || line.starts_with('#') {
@@ -221,8 +228,8 @@ impl CodeCoverage {
         Ok(())
     }
 
-    /// How often a point was reached. Verilator counts a block at its end: one that ends with a return was reached as
-    /// often as that.
+    /// Returns the number of times that a point was reached. Verilator counts a block at its end. A
+    /// block that ends with a return was reached as often as the return.
     fn reached(&self, place: &Place, count: &Count) -> u64 {
         let is_block = place.kind.is_required() && !place.what.starts_with("cond_");
         if count.count > 0 || !is_block {
@@ -235,10 +242,11 @@ impl CodeCoverage {
         returns.sum()
     }
 
-    /// Holds it against the sources in a folder, and the waivers.
+    /// Compares the counts with the sources in a folder and with the waivers.
     ///
     /// # Errors
-    /// If a source or the waivers cannot be read, or a waiver is of nothing.
+    /// If a source or the waivers cannot be read, or a waiver matches no point that was not
+    /// reached.
     pub fn report(&self, sources: &Path, waivers: Option<&Path>) -> Result<Report, RtlError> {
         let mut report = Report {
             files: Vec::new(),
@@ -309,22 +317,22 @@ impl CodeCoverage {
     }
 }
 
-/// No source has more lines.
+/// The largest line number of a source.
 const MOST_LINE: u32 = 100_000;
 
-/// What a line of a file says.
+/// The contents of a line of a file.
 enum Found {
     Point(Place, Count),
     Return { file: String, line: u32, count: u64 },
 }
 
-/// A line of a file: a point, unless it is of another kind or place than what counts.
+/// Reads a line of a file. Returns none if its kind or its file does not count.
 fn point(line: &str) -> Result<Option<Found>, &'static str> {
     let rest = line
         .strip_prefix("C '")
         .ok_or("it does not begin with C '")?;
     let (name, count) = rest.rsplit_once("' ").ok_or("it has no count")?;
-    let count = count.parse().map_err(|_| "its count is no number")?;
+    let count = count.parse().map_err(|_| "its count is not a number")?;
     let mut fields: HashMap<&str, &str> = HashMap::new();
     for field in name.split('\x01').skip(1) {
         let (key, value) = field.split_once('\x02').ok_or("a key without a value")?;
@@ -332,7 +340,7 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
     }
     let field = |key| fields.get(key).copied();
     let kind = field("t").ok_or("it has no kind")?;
-    let file = field("f").ok_or("it names no file")?;
+    let file = field("f").ok_or("it has no file")?;
     if !file.starts_with("rtl/") {
         return Ok(None);
     }
@@ -349,7 +357,7 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
             Err(what)
         }
     };
-    let line = number("l", "it names no line")?;
+    let line = number("l", "it has no line")?;
     if kind == "user" {
         let file = file.to_owned();
         return Ok(Some(Found::Return { file, line, count }));
@@ -366,7 +374,7 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
     {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else {
-            return Err("its lines are no numbers");
+            return Err("its lines are not numbers");
         };
         if last > MOST_LINE {
             return Err("it names a line past the end of any source");
@@ -383,19 +391,19 @@ fn point(line: &str) -> Result<Option<Found>, &'static str> {
     Ok(Some(Found::Point(place, Count { count, lines })))
 }
 
-/// Code that need not be reached.
+/// A waiver: code that need not be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Waiver {
-    /// Its file.
+    /// The source file.
     pub file: String,
-    /// What of it.
+    /// The kind of the point.
     pub kind: Kind,
-    /// The text of the line, without the blanks around it.
+    /// The text of the line, without leading and trailing blanks.
     pub text: String,
-    /// Which side, term or bit, as reports name it; every one without it.
+    /// The side, term or bit, as in reports; every one if it is left out.
     pub what: Option<String>,
-    /// Why it need not.
+    /// The reason why the code need not be reached.
     pub reason: String,
 }
 
@@ -414,10 +422,10 @@ fn read_waivers(path: &Path) -> Result<Vec<Waiver>, RtlError> {
     parse_waivers(path, &text)
 }
 
-/// Reads the text of a file of waivers; `path` is for errors.
+/// Reads the text of a file of waivers. `path` is for errors.
 ///
 /// # Errors
-/// If it is none, or a waiver gives no reason.
+/// If the text is not a file of waivers, or a waiver gives no reason.
 pub fn parse_waivers(path: &Path, text: &str) -> Result<Vec<Waiver>, RtlError> {
     let waivers: Waivers = toml::from_str(text).map_err(|source| RtlError::Waivers {
         path: path.into(),
@@ -437,63 +445,63 @@ pub fn parse_waivers(path: &Path, text: &str) -> Result<Vec<Waiver>, RtlError> {
     }
 }
 
-/// Code coverage, held against sources and waivers.
+/// Code coverage together with the sources and the waivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The files, sorted.
     pub files: Vec<FileReport>,
-    /// The waivers, each of which is needed.
+    /// The waivers. Each matches a point that was not reached.
     pub waivers: Vec<Waiver>,
 }
 
-/// Of a file.
+/// The code coverage of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
     /// Its path in the project.
     pub file: String,
-    /// Its points, by line.
+    /// Its points, sorted by line.
     pub points: Vec<Point>,
 }
 
 /// A point of the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// What it is of.
+    /// The kind of the point.
     pub kind: Kind,
-    /// Its line.
+    /// The line, from 1.
     pub line: u32,
-    /// Which side, term or bit.
+    /// The side, term or bit.
     pub what: String,
     /// The text of the line.
     pub text: String,
     /// The lines of its block.
     pub lines: Vec<u32>,
-    /// How often it was reached.
+    /// The number of times that the point was reached.
     pub count: u64,
-    /// The waiver that covers it, by number.
+    /// The index of the waiver that matches the point.
     pub waiver: Option<usize>,
 }
 
 impl Point {
-    /// Whether it is neither reached nor waived.
+    /// Returns true if the point is neither reached nor waived.
     pub fn is_missing(&self) -> bool {
         self.count == 0 && self.waiver.is_none()
     }
 }
 
-/// Points of a kind.
+/// The numbers of points of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// Reached.
+    /// Points that were reached.
     pub reached: u64,
-    /// Not reached, and waived.
+    /// Points that were not reached, and are waived.
     pub waived: u64,
-    /// All.
+    /// All points.
     pub all: u64,
 }
 
 impl Counted {
-    /// The share that is reached or waived, in per cent, never rounded up to 100.
+    /// Returns the share that is reached or waived in percent, never rounded up to 100.
     pub fn percent(&self) -> f64 {
         if self.all == 0 {
             return 100.0;
@@ -509,7 +517,7 @@ impl Counted {
 }
 
 impl FileReport {
-    /// Its figures of a kind.
+    /// Returns the numbers of its points of a kind.
     pub fn counted(&self, kind: Kind) -> Counted {
         let mut counted = Counted::default();
         for point in self.points.iter().filter(|point| point.kind == kind) {
@@ -520,7 +528,7 @@ impl FileReport {
         counted
     }
 
-    /// Lines and sides of branches that are neither reached nor waived.
+    /// Returns the lines and sides of branches that are neither reached nor waived.
     pub fn missing(&self) -> impl Iterator<Item = &Point> {
         self.points
             .iter()
@@ -529,7 +537,7 @@ impl FileReport {
 }
 
 impl Report {
-    /// The figures of a kind, of all files.
+    /// Returns the numbers of points of a kind in all files.
     pub fn counted(&self, kind: Kind) -> Counted {
         let mut sum = Counted::default();
         for file in &self.files {
@@ -538,14 +546,14 @@ impl Report {
         sum
     }
 
-    /// Whether every line and branch is reached or waived.
+    /// Returns true if every line and branch is reached or waived.
     pub fn is_complete(&self) -> bool {
         self.files
             .iter()
             .all(|file| file.missing().next().is_none())
     }
 
-    /// In words.
+    /// Renders the report as text.
     pub fn text(&self) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
@@ -603,7 +611,7 @@ impl Report {
         out
     }
 
-    /// As JSON.
+    /// Renders the report as JSON.
     pub fn json(&self) -> Value {
         let kinds = |of: &dyn Fn(Kind) -> Counted| -> Value {
             Kind::ALL
@@ -614,7 +622,12 @@ impl Report {
         };
         let files = self.files.iter().map(|file| {
             let missing = file.missing().map(|point| {
-                json!({ "kind": point.kind, "line": point.line, "what": point.what, "text": point.text })
+                json!({
+                    "kind": point.kind,
+                    "line": point.line,
+                    "what": point.what,
+                    "text": point.text,
+                })
             });
             json!({
                 "file": file.file,
@@ -629,7 +642,7 @@ impl Report {
         })
     }
 
-    /// As LCOV has it: lines, and branches. What is waived is left out.
+    /// Renders lines and branches as LCOV. Waived points are left out.
     pub fn lcov(&self) -> String {
         let mut out = String::new();
         for file in &self.files {

@@ -7,7 +7,7 @@ use crate::bench::{Read, Request};
 use crate::dut::{Done, Next, WalkStep};
 use crate::format::Format;
 use crate::golden::{self, EntryMemory};
-use crate::mmu::{Context, Query, Space};
+use crate::mmu::{AddressSpaceTag, Context, Query};
 use crate::scenario::Held;
 
 axis! {
@@ -137,7 +137,7 @@ impl SlotWalk {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outstanding {
     pub state: WalkState,
-    pub space: Space,
+    pub space: AddressSpaceTag,
     pub last: LastEntry,
     pub requests: u32,
 }

@@ -10,17 +10,17 @@ use crate::mmu::{Position, Purpose};
 axis! {
     /// The outcome of a compare-and-swap.
     pub enum UpdateOutcome {
-        /// The entry was as the walk had read it, and is updated.
+        /// The entry was still the word that the walk had read, and was updated.
         Made = "made",
-        /// The entry had changed; A and D are set already.
+        /// The entry had changed, and the new word needs no update of A or D.
         LostAndSet = "lost, nothing more to set",
-        /// The entry had changed; A or D is to be set all the same.
+        /// The entry had changed, and the new word also needs an update of A or D.
         LostAndTriedAgain = "lost, tried again",
         /// The entry had become a pointer.
         LostToPointer = "lost, then a pointer",
-        /// The entry had changed, and faults.
+        /// The entry had changed, and the new word is a fault.
         LostToFault = "lost, then a fault",
-        /// Memory answered with an error.
+        /// Memory returned an error.
         Error = "memory error",
     }
 }
@@ -30,11 +30,11 @@ axis! {
 pub(super) struct EntryRead {
     /// Its position.
     pub at: Position,
-    /// It was read, and was no fault.
+    /// It was read, and is not a fault.
     pub is_read: bool,
-    /// It is a global pointer of the guest's.
+    /// It is a global pointer of the guest stage.
     pub global: bool,
-    /// It is the host's leaf of a guest entry that is to be read.
+    /// It is the host leaf of a guest entry that the walk reads next.
     pub found_page: bool,
 }
 
@@ -58,24 +58,24 @@ impl EntryRead {
     }
 }
 
-/// What the steps of a walk have shown so far.
+/// The facts that the steps of a walk have shown so far.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    /// The word of the leaf that is to be updated, of the guest's and of the host's stage.
+    /// The word of the leaf that the walk updates next, in the guest stage and in the host stage.
     to_update: [u64; 2],
-    /// It updated an entry.
+    /// The walk updated an entry.
     pub updated: bool,
-    /// It lost an update.
+    /// The walk lost an update.
     pub lost_update: bool,
-    /// The entries that it read or updated, where page-walk caches are in use.
+    /// The entries that the walk read or updated, if page-walk caches are in use.
     pub entries: Vec<EntryRead>,
-    /// Its hits in page-walk caches: the number of the entry that each led to, and the reported
-    /// step.
+    /// The hits of the walk in page-walk caches: the index of the entry that each led to, and the
+    /// reported step.
     pub cache_hits: Vec<(usize, dut::WalkStep)>,
 }
 
 impl Steps {
-    /// One more step. Gives the outcome of the compare-and-swap, if the step is one.
+    /// Adds a step. Returns the outcome of the compare-and-swap, if the step is an update.
     pub fn add(&mut self, step: &Step) -> Option<UpdateOutcome> {
         let expected = &mut self.to_update[step.at.stage() as usize];
         let outcome = step.update.map(|_| match (step.word, step.meaning) {

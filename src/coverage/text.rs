@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Coverage in words.
+//! Coverage as text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,8 +12,8 @@ use super::covergroup::Rule;
 use super::model::Model;
 use crate::format::Format;
 
-/// The runs, then each format: its groups, what is not reached yet (of each group at most `most`
-/// bins), and what cannot be, and why.
+/// Renders the runs and each format: its groups, the bins that are not reached (at most `most` of
+/// each group), and the impossible bins with their reasons.
 pub fn report(coverage: &Coverage, most: usize) -> String {
     let mut out = runs(coverage);
     for format in coverage.formats() {
@@ -50,14 +50,7 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
     );
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header([
-        "group",
-        "reached",
-        "of",
-        "%",
-        "impossible",
-        "what it counts",
-    ]);
+    table.set_header(["group", "reached", "of", "%", "impossible", "counts"]);
     for group in &model.groups {
         let summary = coverage.summary(format, group);
         table.add_row([
@@ -85,7 +78,7 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
         };
         let _ = writeln!(
             out,
-            "REACHED, AND HELD IMPOSSIBLE: {}: {} ({why}): {} times",
+            "REACHED, ALTHOUGH IMPOSSIBLE: {}: {} ({why}): {} times",
             group.name,
             group.bin_name(bin),
             coverage.group(format, group)[bin]
@@ -123,7 +116,7 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
         _ => None,
     });
     if !not_asked.is_empty() {
-        let _ = writeln!(out, "not asked for, and why:");
+        let _ = writeln!(out, "bins that no run is asked to reach, and why:");
         for (why, bins) in not_asked {
             let _ = writeln!(out, "  {bins:>6} {why}");
         }
@@ -131,7 +124,7 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
     out
 }
 
-/// How many bins are left out for each reason.
+/// Returns the number of bins for each reason.
 pub(super) fn reasons(
     model: &Model,
     of: fn(Rule) -> Option<&'static str>,
@@ -145,7 +138,7 @@ pub(super) fn reasons(
     bins
 }
 
-/// The same as JSON, with every bin that is not reached.
+/// Renders the same as JSON, with every bin that is not reached.
 pub fn as_json(coverage: &Coverage) -> Value {
     let formats = coverage.formats().map(|format| {
         let model = Model::of(format);

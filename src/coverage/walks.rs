@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The walks in flight.
 
-use crate::mmu::{Context, Query, Space};
+use crate::mmu::{AddressSpaceTag, Context, Query};
 
 /// A walk that has not given all its requests their result.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub struct WalkInFlight {
     /// Its slot.
     pub slot: u8,
     /// Its address space.
-    pub space: Space,
+    pub space: AddressSpaceTag,
     /// The context of its first request.
     pub context: Context,
     /// Requests that wait for its result.

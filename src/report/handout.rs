@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Walks of the handout's formats in words.
+//! Walks of the handout's formats as text.
 
 use serde_json::{Value, json};
 
 use super::formats::ReportFormat;
+use super::text::count;
 use crate::format::Format;
 use crate::golden::{Mapping, Step};
 use crate::mmu::{Fault, FaultKind, Query, Translation};
@@ -11,8 +12,10 @@ use crate::mmu::{Fault, FaultKind, Query, Translation};
 /// The handout's formats.
 pub(super) struct Handout;
 
-fn reads(steps: &[Step]) -> usize {
-    steps.iter().filter(|step| step.hpa.is_some()).count()
+/// Describes the number of memory reads.
+fn reads(steps: &[Step]) -> String {
+    let reads = steps.iter().filter(|step| step.hpa.is_some()).count();
+    count(reads as u64, "memory read")
 }
 
 impl ReportFormat for Handout {
@@ -60,21 +63,21 @@ impl ReportFormat for Handout {
 
     fn fault(&self, format: Format, _: &Step, kind: FaultKind) -> String {
         match kind {
-            FaultKind::Memory => "no word there, or an error".to_owned(),
+            FaultKind::Memory => "no memory, or an error".to_owned(),
             FaultKind::Misaligned => {
                 format!("not a multiple of {}", format.geometry().pte_bytes())
             }
-            FaultKind::Width => "past the machine's addresses".to_owned(),
+            FaultKind::Width => "past the last address of the machine".to_owned(),
             FaultKind::Reserved => "bits above the address are set".to_owned(),
             FaultKind::Invalid => "the valid bit is 0".to_owned(),
-            FaultKind::Permission => "not permitted by the leaf".to_owned(),
+            FaultKind::Permission => "the leaf does not permit the access".to_owned(),
             FaultKind::AccessedDirty => "A, or D for a store, is clear".to_owned(),
-            FaultKind::Pointer => "below the last level".to_owned(),
+            FaultKind::Pointer => "a pointer at the last level".to_owned(),
         }
     }
 
     fn to_be_set(&self, _: &Step) -> &'static str {
-        "accessed or dirty bit to be set first"
+        "A or D is set first"
     }
 
     fn word_digits(&self, _: Format) -> usize {
@@ -86,11 +89,11 @@ impl ReportFormat for Handout {
     }
 
     fn found(&self, _: Format, mapping: &Mapping, steps: &[Step]) -> String {
-        format!("hPA {}: {} reads", mapping.hpa, reads(steps))
+        format!("hPA {}: {}", mapping.hpa, reads(steps))
     }
 
     fn faulted(&self, format: Format, fault: &Fault, steps: &[Step]) -> String {
-        format!("{}: {} reads", fault.describe(format), reads(steps))
+        format!("{}: {}", fault.describe(format), reads(steps))
     }
 
     fn trap(&self, _: &Fault, _: &Query) -> Option<String> {

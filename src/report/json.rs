@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The same as JSON. Addresses and words are strings in hexadecimal.
+//! Results as JSON. Addresses and words are strings in hexadecimal.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,9 @@ use crate::golden::Step;
 use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
 use crate::scenario::Scenario;
 
-/// The kinds of document that commands print and bundles hold. `docs/json.md` describes each. (Files of results and of
-/// coverage are read again: they have versions of their own, in [`crate::results`] and [`crate::coverage::file`].)
+/// A kind of document that commands print and bundles contain. `docs/json.md` describes each. Files
+/// of results and of coverage are read again, so they have versions of their own, in
+/// [`crate::results`] and [`crate::coverage::file`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// `nestwalk walk --json`.
@@ -33,7 +34,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// The name that its field `schema` has.
+    /// Returns the value of its field `schema`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Walk => "nestwalk-walk",
@@ -47,8 +48,8 @@ impl Document {
         }
     }
 
-    /// The version that its field `schema_version` has. It changes when a field goes, or changes its type or meaning; it
-    /// does not when a field is added.
+    /// Returns the value of its field `schema_version`. It changes if a field is removed, or
+    /// changes its type or meaning, but not if a field is added.
     pub const fn version(self) -> u32 {
         match self {
             Self::Walk | Self::Cover => 1,
@@ -56,7 +57,7 @@ impl Document {
         }
     }
 
-    /// The document with the fields `schema` and `schema_version`.
+    /// Adds the fields `schema` and `schema_version` to a document.
     pub fn of(self, mut value: Value) -> Value {
         value["schema"] = json!(self.name());
         value["schema_version"] = json!(self.version());
@@ -68,7 +69,7 @@ pub(super) fn word(word: Option<u64>) -> Value {
     word.map_or(Value::Null, |word| json!(format!("0x{word:05X}")))
 }
 
-/// The place of an entry in the tables.
+/// Renders the position of an entry in the tables.
 pub fn position(position: &Position, format: Format) -> Value {
     let mut value = json!({
         "stage": position.stage(),
@@ -85,7 +86,7 @@ pub fn position(position: &Position, format: Format) -> Value {
     value
 }
 
-/// A fault, every field.
+/// Renders all fields of a fault.
 pub fn fault(fault: &Fault, format: Format) -> Value {
     let mut value = position(&fault.at, format);
     value["kind"] = json!(fault.kind);
@@ -100,7 +101,7 @@ pub fn fault(fault: &Fault, format: Format) -> Value {
     value
 }
 
-/// An answer.
+/// Renders an outcome.
 pub fn outcome(outcome: &Outcome, format: Format) -> Value {
     match outcome {
         Ok(translation) => formats::of(format).translation_json(translation),
@@ -108,12 +109,12 @@ pub fn outcome(outcome: &Outcome, format: Format) -> Value {
     }
 }
 
-/// What was asked.
+/// Renders a query.
 pub fn query(query: &Query, format: Format) -> Value {
     formats::of(format).query_json(query)
 }
 
-/// A step of a golden walk.
+/// Renders a step of a golden walk.
 pub fn step(step: &Step, format: Format) -> Value {
     let mut value = json!({
         "stage": step.at.stage(),
@@ -137,7 +138,7 @@ pub fn step(step: &Step, format: Format) -> Value {
     value
 }
 
-/// An access on the golden model.
+/// Renders the golden walk of an access.
 pub fn golden_access(access: &GoldenAccess<'_>, format: Format) -> Value {
     let reads = access.steps.iter().filter(|s| s.hpa.is_some()).count();
     let mut value = json!({
@@ -171,8 +172,8 @@ fn read(read: &Read) -> Value {
     json!({ "hpa": read.at, "word": word(read.word), "cycle": read.cycle })
 }
 
-/// An access on the device. `differences` is where it differs from what the scenario expects of it: none, if nothing is
-/// expected or the access has not come to its end.
+/// Renders an access on the device. `differences` are the differences from the expectations of the
+/// scenario; none if nothing is expected or the access has no response.
 pub fn device_access(
     access: &DeviceAccess,
     recorder: &Recorder,
@@ -194,7 +195,7 @@ pub fn device_access(
     })
 }
 
-/// Why a run failed.
+/// Renders the failure of a run.
 pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
     let format = scenario.machine.format;
     match &failed.failure {
@@ -213,7 +214,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
             if let Some(asked) = &found.query {
                 let (steps, golden) =
                     super::golden_beside(format, asked, &found.reads, &failed.memory);
-                let answer = crate::golden::answer(&golden);
+                let answer = crate::golden::outcome(&golden);
                 value["query"] = query(asked, format);
                 value["golden"] = json!({
                     "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),

@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The same as JUnit XML, which CI servers show.
+//! Results as JUnit XML, which CI servers display.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-/// A thing that was looked at: a shard of a campaign, a scenario, a file.
+/// A test case: a shard of a campaign, a scenario or a file.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What kind of thing, dotted.
+    /// The kind of the case, with dots as in a class name.
     pub class: String,
-    /// Which.
+    /// The name of the case.
     pub name: String,
-    /// How long it took; none if it did not run here.
+    /// The time that it took; none if it did not run here.
     pub time: Option<Duration>,
-    /// How it ended.
+    /// The result.
     pub result: CaseResult,
-    /// What was printed about it.
+    /// The output about the case.
     pub output: String,
 }
 
-/// How a case ended.
+/// The result of a case.
 #[derive(Clone, Debug)]
 pub enum CaseResult {
-    /// All agree.
+    /// Everything agrees.
     Passed,
     /// A failure.
     Failed {
-        /// Its kind, in a word.
+        /// The kind of the failure, in one word.
         kind: String,
-        /// It in a line.
+        /// The failure in one line.
         message: String,
-        /// All about it, as on the terminal.
+        /// The whole report, as on the terminal.
         text: String,
     },
-    /// It did not run to its end.
+    /// The case did not run to its end, for this reason.
     Unfinished(String),
 }
 
-/// XML 1.0 cannot hold every character, not even escaped (section 2.2, production 2).
+/// Replaces the characters that XML 1.0 cannot contain, even escaped (section 2.2, production 2).
 fn legal(text: &str) -> String {
     let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
     text.chars()
@@ -52,7 +52,7 @@ fn legal(text: &str) -> String {
         .collect()
 }
 
-/// A file with these cases as one suite.
+/// Renders a file with these cases as one suite.
 pub fn report(suite: &str, cases: Vec<Case>) -> String {
     let mut test_suite = TestSuite::new(legal(suite));
     let mut total = Duration::ZERO;
@@ -94,6 +94,7 @@ pub fn report(suite: &str, cases: Vec<Case>) -> String {
     let xml = report
         .to_string()
         .expect("XML of text without illegal characters");
-    // The schema of Jenkins' xUnit plugin (junit-10.xsd) has this attribute for a suite, and not for all of them.
+    // The schema of Jenkins' xUnit plugin (junit-10.xsd) allows this attribute for a suite, but not
+    // for the root element.
     xml.replacen(" skipped=\"0\"", "", 1)
 }

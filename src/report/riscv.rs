@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Walks of RISC-V in words: entries by their fields, and the clauses by which a walk faults.
+//! Walks of RISC-V as text: entries by their fields, and the clauses by which a walk faults.
 //!
-//! Steps and quoted words are those of the "Virtual Address Translation Process" of the privileged specification, numbered as in
-//! [`crate::golden::riscv`].
+//! Step numbers and quotations are from the "Virtual Address Translation Process" of the privileged
+//! specification, numbered as in [`crate::golden::riscv`].
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use super::formats::ReportFormat;
+use super::text::count;
 use crate::format::Format;
 use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
 use crate::golden::{self, Mapping, Meaning, Step};
@@ -85,7 +86,7 @@ impl ReportFormat for Riscv {
     }
 
     fn found(&self, format: Format, mapping: &Mapping, steps: &[Step]) -> String {
-        let outcome = golden::answer(&Ok(*mapping));
+        let outcome = golden::outcome(&Ok(*mapping));
         format!(
             "{}: {}",
             describe_outcome(&outcome, format),
@@ -94,7 +95,7 @@ impl ReportFormat for Riscv {
     }
 
     fn faulted(&self, format: Format, fault: &Fault, steps: &[Step]) -> String {
-        // The trap has a line of its own.
+        // The trap is printed on a line of its own.
         let fault = Fault {
             trap: None,
             ..*fault
@@ -111,16 +112,16 @@ impl ReportFormat for Riscv {
     }
 }
 
-/// The number of reads, and of updates if there are any.
+/// Describes the number of memory reads, and of updates if there are any.
 fn accesses(steps: &[Step]) -> String {
     let made = |update: bool| {
         let of_kind = |s: &&Step| s.hpa.is_some() && s.update.is_some() == update;
         steps.iter().filter(of_kind).count()
     };
-    match (made(false), made(true)) {
-        (reads, 0) => format!("{reads} reads"),
-        (reads, 1) => format!("{reads} reads and 1 update"),
-        (reads, updates) => format!("{reads} reads and {updates} updates"),
+    let reads = count(made(false) as u64, "memory read");
+    match made(true) {
+        0 => reads,
+        updates => format!("{reads} and {}", count(updates as u64, "update")),
     }
 }
 
@@ -130,7 +131,7 @@ fn mode(stage: Stage, levels: u8) -> String {
     first.to_uppercase() + rest
 }
 
-/// What a query asks, in a line: of bits that are rarely set, only those that are.
+/// Describes a query in one line. Bits that are rarely set are named only if they are set.
 fn query(query: &Query) -> String {
     let Context {
         virt,
@@ -188,7 +189,8 @@ fn query(query: &Query) -> String {
     text
 }
 
-/// The fields of an entry: page number, the bits D to V by their letters, and those that are rarely set.
+/// Describes the fields of an entry: page number, the bits D to V by their letters, and rare fields
+/// only if they are set.
 fn fields(word: u64) -> String {
     let entry = Entry(word);
     if !entry.valid() && word == 0 {
@@ -231,7 +233,7 @@ fn fields(word: u64) -> String {
     text
 }
 
-/// The size of a leaf's page.
+/// Returns log2 of the size in bytes of a leaf's page; none for a pointer or no entry.
 fn leaf_size(step: &Step, format: Format) -> Option<u32> {
     let geometry = format.geometry();
     let entry = Entry(step.word?);
@@ -241,7 +243,7 @@ fn leaf_size(step: &Step, format: Format) -> Option<u32> {
     })
 }
 
-/// What the step says besides where it leads: the page of a leaf, and what an update did.
+/// Describes the page of a leaf, or the result of an update, before the decision of the step.
 fn note(step: &Step, format: Format) -> String {
     match (step.update, step.word, step.meaning) {
         (Some(new), Some(found), meaning) => {
@@ -266,8 +268,8 @@ fn note(step: &Step, format: Format) -> String {
     }
 }
 
-/// Whether a compare-and-swap to `new` that found `found` has taken place: then it found the same but for bits that it sets, and
-/// nothing is left to be set or to fault.
+/// Returns true if a compare-and-swap to `new` that found `found` took place. Then `new` is `found`
+/// with A, or A and D, set, and the walk neither sets a bit nor faults.
 fn swapped(found: u64, new: u64, meaning: Meaning) -> bool {
     let (found, new) = (Entry(found), Entry(new));
     let set = found
@@ -276,7 +278,7 @@ fn swapped(found: u64, new: u64, meaning: Meaning) -> bool {
     set == new && found != new && matches!(meaning, Meaning::DataGpa(_) | Meaning::Found(_))
 }
 
-/// Which bit of a leaf is to be set before the walk goes on.
+/// Names the bit of a leaf that is set before the walk continues.
 fn to_be_set(step: &Step) -> &'static str {
     match step.word.map(|word| Entry(word).accessed()) {
         Some(true) => "D=0, to be set by hardware first",
@@ -284,36 +286,36 @@ fn to_be_set(step: &Step) -> &'static str {
     }
 }
 
-/// Which bit of a leaf does not permit the access.
+/// The bits of a leaf that do not permit the access.
 #[derive(Clone, Copy)]
 struct Denied {
     bits: &'static str,
-    /// The step of the process that looks at it.
+    /// The step of the process that checks them.
     step: u32,
 }
 
 impl Denied {
-    /// U and SUM.
+    /// Makes a denial by U and SUM.
     const fn by_mode(bits: &'static str) -> Self {
         Self { bits, step: 6 }
     }
 
-    /// R, W and X.
+    /// Makes a denial by R, W and X.
     const fn by_rights(bits: &'static str) -> Self {
         Self { bits, step: 8 }
     }
 }
 
-/// What of an entry a fault comes of.
+/// The part of an entry that causes a fault.
 #[derive(Clone, Copy)]
 enum Why {
-    /// What is in the entry, or that it cannot be read.
+    /// The contents of the entry, or a memory error when it was read.
     Entry,
-    /// Its rights.
+    /// The rights of the entry.
     Denied(Denied),
-    /// It cannot be updated.
+    /// The update of the entry.
     Update,
-    /// There was none to be read.
+    /// There was no entry to read.
     NoEntry,
 }
 
@@ -324,29 +326,27 @@ fn denied(query: &Query, at: &Position, word: u64) -> Denied {
     let (mxr, access) = match *at {
         Position::Guest { .. } => {
             match (context.user, entry.user(), query.access) {
-                (true, false, _) => return Denied::by_mode("U=0: no page of user mode"),
+                (true, false, _) => return Denied::by_mode("U=0: not a user page"),
                 (false, true, Access::Fetch) => {
-                    return Denied::by_mode(
-                        "U=1: supervisor mode fetches from no page of user mode",
-                    );
+                    return Denied::by_mode("U=1: supervisor mode cannot fetch from a user page");
                 }
                 (false, true, _) if !context.sum => {
-                    return Denied::by_mode("U=1: a page of user mode, and SUM=0");
+                    return Denied::by_mode("U=1: a user page, and SUM=0");
                 }
                 _ => {}
             }
             (context.guest.mxr, query.access)
         }
         Position::Host { .. } if !entry.user() => {
-            return Denied::by_mode("U=0: the G-stage takes every access for one of user mode");
+            return Denied::by_mode("U=0: the G-stage treats every access as a user access");
         }
         Position::Host { purpose, .. } => match purpose {
             Purpose::Data => (context.host.mxr, query.access),
             Purpose::GuestEntry(_) => {
-                return Denied::by_rights("R=0, which an implicit read needs, also with MXR");
+                return Denied::by_rights("R=0: an implicit read needs R, and MXR does not apply");
             }
             Purpose::GuestUpdate(_) => {
-                return Denied::by_rights("W=0, which an implicit write needs");
+                return Denied::by_rights("W=0: an implicit write needs W");
             }
         },
     };
@@ -355,11 +355,11 @@ fn denied(query: &Query, at: &Position, word: u64) -> Denied {
         Access::Load => "R=0",
         Access::Store => "W=0",
         Access::Fetch => "X=0",
-        Access::LoadExecute => "X=0, which HLVX needs in both stages",
+        Access::LoadExecute => "X=0: HLVX needs X in both stages",
     })
 }
 
-/// Why a walk that ends with these steps faults: the bits, where it is about rights, and the clause.
+/// Names the bits for a fault about rights, and the clause by which the walk faults.
 fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
     let last = steps.last();
     let word = last.and_then(|step| step.word);
@@ -378,14 +378,14 @@ fn why(fault: &Fault, query: &Query, steps: &[Step]) -> String {
     }
 }
 
-/// Why the walk faults, in a few words.
+/// Describes the reason of a fault in a few words.
 fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
     let stage = match at.stage() {
         Stage::Guest => "this mode",
         Stage::Host => "the G-stage's mode",
     };
     match kind {
-        FaultKind::Memory => "memory answers with an error, or there is none".to_owned(),
+        FaultKind::Memory => "memory returns an error, or there is no memory".to_owned(),
         FaultKind::Misaligned => "a superpage whose low PPN bits are not 0".to_owned(),
         FaultKind::Width if at.stage() == Stage::Guest => {
             format!("not canonical: the bits above {stage}'s are not its top bit")
@@ -396,7 +396,7 @@ fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
             Some(true) => "W=1 and R=0".to_owned(),
             _ => "V=0".to_owned(),
         },
-        FaultKind::Permission => "U, R, W or X does not permit it".to_owned(),
+        FaultKind::Permission => "U, R, W or X does not permit the access".to_owned(),
         FaultKind::AccessedDirty => match word.map(|word| Entry(word).accessed()) {
             Some(true) => "D=0, and no hardware update".to_owned(),
             _ => "A=0, and no hardware update".to_owned(),
@@ -405,49 +405,65 @@ fn reason(kind: FaultKind, at: &Position, word: Option<u64>) -> String {
     }
 }
 
-/// The clause of the privileged specification by which a walk faults.
+/// Quotes the clause of the privileged specification by which a walk faults.
 fn clause(fault: &Fault, why: Why) -> String {
     let process = "\"Virtual Address Translation Process\"";
     let guest = fault.at.stage() == Stage::Guest;
     let text = match fault.kind {
         FaultKind::Memory if matches!(why, Why::Update) => format!(
-            "{process}, step 9: \"If a store to the PTE at address a+va.vpn[i]×PTESIZE would violate a PMA or PMP check, raise an \
-             access-fault exception corresponding to the original access type\""
-        ),
-        FaultKind::Memory if matches!(why, Why::NoEntry) => "\"Physical Memory Attributes\": no stage translates the address, \
-                                                             and it is wider than an hPA, so no memory is there: an access fault"
-            .to_owned(),
-        FaultKind::Memory => format!(
-            "{process}, step 2: \"If accessing pte violates a PMA or PMP check, raise an access-fault exception corresponding to the \
+            "{process}, step 9: \"If a store to the PTE at address a+va.vpn[i]×PTESIZE would \
+             violate a PMA or PMP check, raise an access-fault exception corresponding to the \
              original access type\""
         ),
-        FaultKind::Invalid => format!("{process}, step 3: \"If pte.v=0, or if pte.r=0 and pte.w=1\""),
-        FaultKind::Reserved => format!(
-            "{process}, step 3: \"if any bits or encodings that are reserved for future standard use are set within pte\""
+        FaultKind::Memory if matches!(why, Why::NoEntry) => {
+            "\"Physical Memory Attributes\": no stage translates the address, and it is wider \
+             than an hPA, so there is no memory: an access fault"
+                .to_owned()
+        }
+        FaultKind::Memory => format!(
+            "{process}, step 2: \"If accessing pte violates a PMA or PMP check, raise an \
+             access-fault exception corresponding to the original access type\""
         ),
-        FaultKind::Pointer => format!("{process}, step 4: \"Let i=i-1. If i<0, stop and raise a page-fault exception\""),
+        FaultKind::Invalid => {
+            format!("{process}, step 3: \"If pte.v=0, or if pte.r=0 and pte.w=1\"")
+        }
+        FaultKind::Reserved => format!(
+            "{process}, step 3: \"if any bits or encodings that are reserved for future standard \
+             use are set within pte\""
+        ),
+        FaultKind::Pointer => format!(
+            "{process}, step 4: \"Let i=i-1. If i<0, stop and raise a page-fault exception\""
+        ),
         FaultKind::Permission => match why {
             Why::Denied(Denied { step: 6, .. }) => format!(
-                "{process}, step 6: \"Determine if the requested memory access is allowed by the pte.u bit, given the current \
-                 privilege mode and the value of the SUM and MXR fields\""
+                "{process}, step 6: \"Determine if the requested memory access is allowed by the \
+                 pte.u bit, given the current privilege mode and the value of the SUM and MXR \
+                 fields\""
             ),
             _ => format!(
-                "{process}, step 8: \"Determine if the requested memory access is allowed by the pte.r, pte.w, and pte.x bits\""
+                "{process}, step 8: \"Determine if the requested memory access is allowed by the \
+                 pte.r, pte.w, and pte.x bits\""
             ),
         },
         FaultKind::Misaligned => format!(
-            "{process}, step 5: \"If i>0 and pte.ppn[i-1:0] is not 0, this is a misaligned superpage\""
+            "{process}, step 5: \"If i>0 and pte.ppn[i-1:0] is not 0, this is a misaligned \
+             superpage\""
         ),
         FaultKind::AccessedDirty => format!(
-            "{process}, step 9: \"If pte.a=0, or if the original memory access is a store and pte.d=0\", a fault where the \
-             extension Svade is in force (ADUE=0)"
+            "{process}, step 9: \"If pte.a=0, or if the original memory access is a store and \
+             pte.d=0\"; it is a fault because ADUE=0, so the extension Svade applies"
         ),
-        FaultKind::Width if guest => "\"Sv39: Addressing and Memory Protection\" (Sv48 and Sv57 likewise): the bits above must \
-                                      all be equal to the top bit translated, \"or else a page-fault exception will occur\""
-            .to_owned(),
-        FaultKind::Width => "\"Guest Physical Address Translation\": address bits above those that the mode translates \"must all \
-                             be zeros, or else a guest-page-fault exception occurs\""
-            .to_owned(),
+        FaultKind::Width if guest => {
+            "\"Sv39: Addressing and Memory Protection\" (Sv48 and Sv57 likewise): the bits above \
+             must all be equal to the top bit translated, \"or else a page-fault exception will \
+             occur\""
+                .to_owned()
+        }
+        FaultKind::Width => {
+            "\"Guest Physical Address Translation\": address bits above those that the mode \
+             translates \"must all be zeros, or else a guest-page-fault exception occurs\""
+                .to_owned()
+        }
     };
     let Position::Host { purpose, .. } = fault.at else {
         return text;
@@ -456,25 +472,26 @@ fn clause(fault: &Fault, why: Why) -> String {
     let of_host = match (fault.kind, purpose) {
         (FaultKind::Memory | FaultKind::Width, _) => "",
         (_, Purpose::Data) if as_user => {
-            "; in the G-stage, \"Guest Physical Address Translation\": accesses are \"considered to be user-level accesses\", and the \
-             exception is a guest-page fault"
+            "; in the G-stage, \"Guest Physical Address Translation\": accesses are \"considered \
+             to be user-level accesses\", and the exception is a guest-page fault"
         }
         (_, Purpose::Data) => {
-            "; in the G-stage, \"Guest Physical Address Translation\": the exception is a guest-page fault"
+            "; in the G-stage, \"Guest Physical Address Translation\": the exception is a \
+             guest-page fault"
         }
         (_, Purpose::GuestEntry(_)) => {
-            "; in the G-stage, for an implicit read of a VS-stage entry, which wants R: a guest-page fault \"reported for the \
-             original access type\""
+            "; in the G-stage, for an implicit read of a VS-stage entry, which needs R: a \
+             guest-page fault \"reported for the original access type\""
         }
         (_, Purpose::GuestUpdate(_)) => {
-            "; in the G-stage, for an implicit write of a VS-stage entry's A and D bits: a guest-page fault \"reported for the \
-             original access type\""
+            "; in the G-stage, for an implicit write of a VS-stage entry's A and D bits: a \
+             guest-page fault \"reported for the original access type\""
         }
     };
     text + of_host
 }
 
-/// The registers of the trap in a line.
+/// Describes the registers of a trap in one line.
 fn trap(fault: &Fault, query: &Query) -> Option<String> {
     let trap = fault.trap?;
     let mut text = format!("{}; xtval {}", trap.describe(), query.gva);
@@ -488,9 +505,9 @@ fn trap(fault: &Fault, query: &Query) -> Option<String> {
         match purpose {
             Purpose::Data => {}
             // "(b) a nonzero value (the faulting guest physical address) is written".
-            _ if trap.tval2 == 0 => text.push_str("; 0, so tinst says nothing"),
-            Purpose::GuestEntry(_) => text.push_str("; tinst says: an implicit read"),
-            Purpose::GuestUpdate(_) => text.push_str("; tinst says: an implicit write"),
+            _ if trap.tval2 == 0 => text.push_str("; it is 0, so tinst is 0 too"),
+            Purpose::GuestEntry(_) => text.push_str("; tinst: an implicit read"),
+            Purpose::GuestUpdate(_) => text.push_str("; tinst: an implicit write"),
         }
     }
     Some(text)

@@ -14,7 +14,16 @@ use crate::golden::{self, Mapping, Meaning, Step};
 use crate::mmu::{Fault, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
-/// What a query asks, in a line.
+/// Renders a number with its noun, which has an `s` or `es` unless the number is 1.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number if noun.ends_with('s') => format!("{number} {noun}es"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// Describes a query in one line.
 pub fn query(query: &Query, format: Format) -> String {
     formats::of(format).query(query)
 }
@@ -44,7 +53,7 @@ fn gpa(step: &Step) -> Gpa {
     }
 }
 
-/// What a step means, in words.
+/// Describes the decision of a step.
 pub fn meaning(step: &Step, format: Format) -> String {
     let next = || format.level_name(step.at.level().saturating_sub(1));
     let rules = formats::of(format);
@@ -79,7 +88,8 @@ fn or_dash(hpa: Option<Hpa>) -> String {
     hpa.map_or_else(|| "-".to_owned(), |hpa| hpa.to_string())
 }
 
-/// The steps of a walk as a table; with `cycles`, each read with the cycle in which a device made it.
+/// Renders the steps of a walk as a table. With `cycles`, each memory read has the cycle in which a
+/// device made it.
 pub fn walk(
     format: Format,
     steps: &[Step],
@@ -141,7 +151,7 @@ pub fn walk(
             mapping.gpa.to_string(),
             mapping.hpa.to_string(),
             String::new(),
-            "the access itself, which is not the MMU's".to_owned(),
+            "data access".to_owned(),
         ];
         if fields.is_some() {
             row.insert(6, String::new());
@@ -155,13 +165,13 @@ pub fn walk(
     match found {
         Ok(mapping) => writeln!(
             text,
-            "  => {} for the walk, {} accesses with the data",
+            "  => {} in the walk, {} with the data access",
             rules.found(format, mapping, steps),
-            reads + 1
+            count(reads as u64 + 1, "memory access")
         ),
         Err(fault) => writeln!(
             text,
-            "  => {} for the walk, no data",
+            "  => {} in the walk, no data access",
             rules.faulted(format, fault, steps)
         ),
     }
@@ -169,7 +179,7 @@ pub fn walk(
     text
 }
 
-/// The trap of a fault, and the clause by which the walk faults, if the format has them.
+/// Describes the trap of a fault, and the clause by which the walk faults, if the format has them.
 pub fn trap(
     query: &Query,
     steps: &[Step],
@@ -189,7 +199,7 @@ pub fn trap(
     trap.unwrap_or_default() + &why.unwrap_or_default()
 }
 
-/// Rows of cells in columns, the first row as a heading.
+/// Renders rows of cells in columns. The first row is a heading.
 fn table(rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -206,7 +216,7 @@ fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Both walks of a mismatch, read by read.
+/// Renders the walk of the golden model and the walk of the device side by side, read by read.
 fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<usize>) -> String {
     let golden: Vec<&Step> = steps.iter().filter(|step| step.hpa.is_some()).collect();
     let header = [
@@ -230,7 +240,7 @@ fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<us
                 hex(step.word, format),
                 meaning(step, format),
             ]),
-            None => row.extend(["-", "-", "-", "the walk is over"].map(str::to_owned)),
+            None => row.extend(["-", "-", "-", "no further read"].map(str::to_owned)),
         }
         row.push(if wrong == Some(number) { "<>" } else { "" }.to_owned());
         match reads.get(number) {
@@ -251,7 +261,7 @@ fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<us
     table(&rows)
 }
 
-/// Why a run failed, with both walks where there are any.
+/// Describes the failure of a run, with both walks if there are any.
 pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
     let format = scenario.machine.format;
     let mut text = String::new();
@@ -283,7 +293,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
                 let (steps, found) =
                     super::golden_beside(format, query, &mismatch.reads, &failed.memory);
                 text.push_str(match mismatch.reads.is_empty() {
-                    true => "  the golden walk, over memory as it is now; the device has read nothing:\n",
+                    true => "  golden walk over the present memory; the device has read nothing:\n",
                     false => "  both walks:\n",
                 });
                 text.push_str(&side_by_side(
@@ -292,14 +302,14 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
                     &mismatch.reads,
                     mismatch.wrong_read,
                 ));
-                let outcome = describe_outcome(&golden::answer(&found), format);
+                let outcome = describe_outcome(&golden::outcome(&found), format);
                 let _ = writeln!(text, "  golden model: {outcome}");
             }
         }
         Failure::Hang { cycle, op, since } => {
             let _ = writeln!(
                 text,
-                "HANG: given up in cycle {cycle}; since cycle {since} this waits:\n  {}",
+                "HANG in cycle {cycle}: this operation has waited since cycle {since}:\n  {}",
                 op_line(*op)
             );
         }
@@ -310,30 +320,31 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
     text
 }
 
-/// Figures of a run in a line.
+/// Describes the figures of a run in one line.
 pub fn stats(stats: &Stats) -> String {
     let per = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
-    let second = match stats.second_hits {
+    let l2 = match stats.second_hits {
         0 => String::new(),
         hits => format!(
-            " ({:.1} % by the second level)",
+            " ({:.1} % in the L2 TLB)",
             100.0 * per(hits, stats.accesses)
         ),
     };
     let replays = match stats.replays {
         0 => String::new(),
-        replays => format!(" ({replays} replays)"),
+        replays => format!(" ({})", count(replays, "replay")),
     };
     format!(
-        "{} accesses in {} cycles: {:.1} % hits{second}, {} faults, {} walks of {:.2} reads, {} merged; {} fences{replays}, {} edits",
-        stats.accesses,
-        stats.cycles,
+        "{} in {}: TLB hit rate {:.1} %{l2}; {}, {:.2} memory reads each; {} coalesced; {}; \
+         {}{replays}; {}",
+        count(stats.accesses, "access"),
+        count(stats.cycles, "cycle"),
         100.0 * per(stats.hits, stats.accesses),
-        stats.faults,
-        stats.walks,
+        count(stats.walks, "page walk"),
         per(stats.reads, stats.walks),
-        stats.merged,
-        stats.fences,
-        stats.edits
+        count(stats.merged, "request"),
+        count(stats.faults, "fault"),
+        count(stats.fences, "fence"),
+        count(stats.edits, "edit"),
     )
 }

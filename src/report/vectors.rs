@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What became of files of vectors, as text and JSON.
+//! Results of vector files, as text and JSON.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -17,14 +17,14 @@ use crate::shown;
 use crate::vectors::check::{Disagreement, Report, Tally};
 use crate::vectors::{Tag, Vector};
 
-/// The tallies that there are, by name.
+/// Returns the tallies that the report has, by name.
 fn tallies(report: &Report) -> impl Iterator<Item = (&'static str, &Tally)> {
     let tallies = [("golden", &report.golden), ("rtl", &report.rtl)];
     let there = tallies.into_iter();
     there.filter_map(|(name, tally)| Some((name, tally.as_ref()?)))
 }
 
-/// A report in words.
+/// Renders a report as text.
 pub fn text(path: &Path, report: &Report) -> String {
     let mut out = format!("{}: {} vectors", shown::path(path), report.vectors);
     if report.interrupted {
@@ -115,7 +115,7 @@ fn disagreement_text(path: &Path, name: &str, disagreement: &Disagreement) -> St
     out
 }
 
-/// What a vector asks, in a line.
+/// Describes the access of a vector in one line.
 fn access_text(vector: &Vector) -> String {
     let context = &vector.context;
     let mode = match (vector.effective, context.virt) {
@@ -142,13 +142,13 @@ fn access_text(vector: &Vector) -> String {
     text
 }
 
-/// One access to a table entry, wherever it is seen.
+/// One read or update of a table entry, of the vector, the golden model or the device.
 struct Seen {
     at: Hpa,
     tag: Option<Tag>,
     /// The new word of an update.
     update: Option<u64>,
-    /// What was seen beside it.
+    /// The word and the decision, if they are known.
     more: String,
 }
 
@@ -168,7 +168,7 @@ impl Seen {
             update: None,
             more: String::new(),
         });
-        // A vector says in which order updates are made, but not between which reads.
+        // A vector gives the order of its updates, but not their place among the reads.
         let writes = vector.writes.iter().map(|&(at, word, tag)| Seen {
             at,
             tag: Some(tag),
@@ -205,7 +205,7 @@ impl Seen {
     }
 }
 
-/// The vector's walk beside the golden model's, and the device's.
+/// Renders the vector's walk, the golden model's and the device's side by side.
 fn walk_text(disagreement: &Disagreement) -> String {
     let vector = Seen::of_vector(&disagreement.vector);
     let golden = Seen::of_golden(disagreement);
@@ -236,7 +236,7 @@ fn walk_text(disagreement: &Disagreement) -> String {
     table(header, rows.collect(), false)
 }
 
-/// A report as JSON.
+/// Renders a report as JSON.
 pub fn json(path: &Path, report: &Report) -> Value {
     let mut value = json!({
         "file": path.display().to_string(),

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use super::{Expect, ExpectEntry, ExpectFault, formats};
 use crate::addr::{Gpa, Hpa};
 use crate::format::Format;
-use crate::golden::{Mapping, Step, answer};
+use crate::golden::{self, Mapping, Step};
 use crate::mmu::{Fault, FaultKind, Outcome, Position, Purpose, Stage, describe_outcome};
 
 impl Expect {
@@ -33,9 +33,9 @@ impl Expect {
             || self.fault.is_none() && matches!(self.cause, Some(1 | 5 | 7))
     }
 
-    /// The expectations of the device. A response in [`Expect::device`] replaces the response of
-    /// the golden walk. Its reads, number of accesses and entries replace those of the golden walk,
-    /// each by itself.
+    /// Returns the expectations of the device. A response in [`Expect::device`] replaces the
+    /// response of the golden walk. Its reads, number of accesses and entries replace those of the
+    /// golden walk, each by itself.
     fn of_device(&self) -> Cow<'_, Expect> {
         let Some(device) = &self.device else {
             return Cow::Borrowed(self);
@@ -65,15 +65,15 @@ impl Expect {
         })
     }
 
-    /// The differences, as text, from the walk of the golden model: its steps and its result. TLB
-    /// hits are not compared.
+    /// Returns the differences, as text, from the walk of the golden model: its steps and its
+    /// result. TLB hits are not compared.
     pub fn check_golden(
         &self,
         format: Format,
         steps: &[Step],
         found: &Result<Mapping, Fault>,
     ) -> Vec<String> {
-        let mut differences = self.check_outcome(format, &answer(found));
+        let mut differences = self.check_outcome(format, &golden::outcome(found));
         if let Some(gpa) = self.gpa {
             match found {
                 Ok(mapping) if mapping.gpa == gpa => {}
@@ -98,9 +98,9 @@ impl Expect {
         differences
     }
 
-    /// The differences, as text, from the observations of a device: the response, whether it was a
-    /// TLB hit, and, for a walk, the table entries that it read with the words that memory returned
-    /// (none: an error).
+    /// Returns the differences, as text, from the observations of a device: the response, whether
+    /// it was a TLB hit, and, for a walk, the table entries that it read with the words that memory
+    /// returned (none: an error).
     pub fn check_device(
         &self,
         format: Format,
@@ -231,7 +231,7 @@ impl Expect {
                 at + 1
             ));
         }
-        // The data is not accessed after a fault.
+        // After a fault there is no data access.
         let accesses = reads.len() as u32 + u32::from(translated);
         if let Some(wanted) = self.accesses
             && wanted != accesses
@@ -273,7 +273,7 @@ fn fault_agrees(expected: &ExpectFault, found: &Fault) -> bool {
         && (expected.purpose.is_none() || expected.purpose == purpose)
 }
 
-/// Describes an expected fault as [`Fault::describe`] does, as far as it is given.
+/// Describes the fields of an expected fault that are given, as [`Fault::describe`] does.
 fn describe_expected_fault(format: Format, fault: &ExpectFault) -> String {
     let mut words = format!("{} fault", fault.kind);
     let place: Vec<String> = fault

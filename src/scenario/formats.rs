@@ -14,14 +14,14 @@ pub(super) trait ScenarioFormat: Sync {
     /// Returns true if a response has the gPA of the data.
     fn answers_with_gpa(&self) -> bool;
 
-    /// A word of memory as a file has it.
+    /// Renders a word of memory for a file.
     fn word(&self, writer: &Writer, word: u64) -> Hex;
 
     /// Writes the fields of a `[[context]]`.
     fn write_context(&self, writer: &mut Writer, context: &Context) -> fmt::Result;
 }
 
-/// The rules of a format.
+/// Returns the rules of a format.
 pub(super) fn of(format: Format) -> &'static dyn ScenarioFormat {
     match format.family() {
         Family::Handout => &Handout,

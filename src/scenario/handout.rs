@@ -16,7 +16,7 @@ impl ScenarioFormat for Handout {
     }
 
     fn word(&self, writer: &Writer, word: u64) -> Hex {
-        // As an address: both have the width of the machine.
+        // The word is written as an address: both have the width of the machine.
         writer.address(word)
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A scenario: everything that a run is a function of.
+//! A scenario: all inputs of a run.
 //!
 //! A scenario comes from a file ([`parse`]; `docs/scenarios.md` describes the format) or from a
 //! seed ([`crate::stimulus`]). [`write`](mod@write) turns either into a file that runs the same,
@@ -23,7 +23,7 @@ use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
 
-/// Everything that a run is a function of.
+/// All inputs of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The subject in one line.
@@ -43,7 +43,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The walk caches that are in use at any time of it.
+    /// Returns the walk caches that are in use at any time of it.
     pub fn walk_caches_ever(&self) -> WalkCaches {
         let switched = self.ops.iter().filter_map(|op| match op {
             Op::WalkCaches(used) => Some(*used),
@@ -58,35 +58,35 @@ impl Scenario {
 pub struct Machine {
     /// The paging format.
     pub format: Format,
-    /// Walk slots.
+    /// The number of walk slots.
     pub slots: u32,
-    /// TLB entries.
+    /// The number of TLB entries.
     pub tlb_entries: u32,
-    /// Entries of the walk caches.
+    /// The numbers of entries of the walk caches.
     pub walk_cache_entries: WalkCacheEntries,
     /// The walk caches that are in use.
     pub walk_caches: WalkCaches,
     /// A walk's next read may leave in the cycle of its predecessor's data.
     pub read_bypass: bool,
-    /// Levels of a stage of RV64, at most: 5, or 3 where there is Sv39 alone, or 4 with Sv48.
+    /// The largest number of levels of a stage of RV64: 5; 4 without Sv57; 3 with Sv39 alone.
     pub max_levels: u32,
     /// The walker can set A and D, if a context requests it.
     pub svadu: bool,
-    /// Its second-level TLB, if it has one.
+    /// The size of its L2 TLB, if it has one.
     pub tlb2: Option<SecondTlb>,
-    /// A build with RTL assertions on; see [`Variant::checked`].
+    /// The RTL assertions are on; see [`Variant::checked`].
     pub checked: bool,
     /// The outputs of the device that the checks use.
     pub visibility: Visibility,
 }
 
 impl Machine {
-    /// The default device of a format.
+    /// Returns the default device of a format.
     pub fn of(format: Format) -> Self {
         Self::of_variant(Variant::default_of(format as u32))
     }
 
-    /// A device, with no walk cache in use.
+    /// Returns a device, with no walk cache in use.
     pub fn of_variant(variant: &Variant) -> Self {
         Self {
             format: variant.paging_format(),
@@ -103,10 +103,10 @@ impl Machine {
         }
     }
 
-    /// The device.
+    /// Returns the device with these parameters.
     ///
     /// # Errors
-    /// If no device has these parameters.
+    /// If the parameters are illegal.
     pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
         self.unnamed_variant().interned()
     }
@@ -136,7 +136,7 @@ impl Machine {
         Microarchitecture::of_this_rtl(self.format, self.slots, self.tlb_entries)
     }
 
-    /// The walk caches of some that the device has.
+    /// Returns those walk caches of `caches` that the device has.
     pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
         let entries = self.walk_cache_entries;
         WalkCaches {
@@ -152,9 +152,9 @@ impl Machine {
         u32::from(most) <= self.max_levels
     }
 
-    /// The fields of a context that the device uses: all but those that docs/ports.md declares
-    /// ignored. Ignored are the bits of a root below its alignment and, without Svadu, the requests
-    /// to set A and D.
+    /// Returns the fields of a context that the device uses: all but those that docs/ports.md
+    /// declares ignored. Ignored are the bits of a root below its alignment and, without Svadu, the
+    /// requests to set A and D.
     pub fn heeded(&self, context: &Context) -> Context {
         let mut heeded = *context;
         let [guest, host] = self.format.root_masks();
@@ -174,12 +174,12 @@ impl Scenario {
     }
 }
 
-/// The meaning of a walk that reads a hole in memory.
+/// The effect of a walk that reads a hole in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holes {
-    /// A mistake in the scenario, unless the access expects a memory fault.
+    /// It is an error in the scenario, unless the access expects a memory fault.
     Reject,
-    /// A memory fault.
+    /// It is a memory fault.
     Fault,
 }
 
@@ -190,7 +190,7 @@ pub enum Holes {
 pub struct Timing {
     /// Seed of all draws.
     pub seed: u64,
-    /// Cycles from the grant of a read to its data, 1 or more.
+    /// The cycles from the grant of a read to its data, 1 or more: the least and the most.
     pub latency: RangeInclusive<u32>,
     /// Percentage of cycles in which memory accepts no read, 0 to 90.
     pub memory_busy: u32,
@@ -204,13 +204,13 @@ pub struct Timing {
     /// Consecutive cycles for which one draw of `response_busy`, and of `request_idle`, holds. With
     /// 0 and 1 each cycle is drawn.
     pub request_run: u32,
-    /// Reads in a thousand for which memory returns an error, whatever the word is; 0 to 1000.
+    /// The number of reads in a thousand for which memory returns an error, 0 to 1000.
     pub errors: u32,
     /// Data of a later read may come first.
     pub reorder: bool,
-    /// Memory is ready for a read only when it has seen it for a cycle.
+    /// Memory is ready for a read only after the read has been offered for a cycle.
     pub after_valid: bool,
-    /// The requester is ready for a response only when it has seen it for a cycle.
+    /// The requester is ready for a response only after it has been offered for a cycle.
     pub response_after_valid: bool,
 }
 
@@ -251,33 +251,34 @@ pub enum Op {
     Access(AccessOp),
     /// A fence.
     Fence(Fence),
-    /// A word of host memory gets a value, or (none) becomes a hole.
+    /// Writes a word of host memory, or (none) makes it a hole.
     Write {
         /// The address.
         at: Hpa,
         /// The value.
         word: Option<u64>,
     },
-    /// Memory and requester behave like this from now on.
+    /// Changes the behaviour of memory and requester.
     Timing(Timing),
-    /// Nothing for some cycles.
+    /// Waits for a number of cycles.
     Wait(u32),
     /// Waits until every earlier access has its response.
     Drain,
     /// Resets the device, whatever is in flight. Accesses without a response get none.
     Reset,
-    /// From now on, for some cycles, nothing passes at a port, whatever its timing is. Ops go on.
+    /// Stalls a port for a number of cycles, whatever its timing is. Later operations begin
+    /// meanwhile.
     Hold {
-        /// The port that is held.
+        /// The port that is stalled.
         what: Held,
-        /// Cycles.
+        /// The number of cycles.
         cycles: u32,
     },
     /// Waits until every earlier access has its response, and then changes the walk caches in use.
     WalkCaches(WalkCaches),
 }
 
-/// The port that [`Op::Hold`] holds.
+/// The port that [`Op::Hold`] stalls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Memory accepts no read and no update.
@@ -289,10 +290,10 @@ pub enum Held {
 }
 
 impl Held {
-    /// Each.
+    /// All ports.
     pub const ALL: [Self; 3] = [Self::Reads, Self::Answers, Self::Responses];
 
-    /// Its key in a file.
+    /// Returns its key in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reads => "reads",
@@ -325,7 +326,8 @@ pub struct AccessOp {
 pub struct Expect {
     /// The translation.
     pub hpa: Option<Hpa>,
-    /// The data's gPA (of the handout's formats golden model only: their MMU does not give it).
+    /// The gPA of the data. In the handout's formats it is compared only with the golden model,
+    /// because their MMU does not return it.
     pub gpa: Option<Gpa>,
     /// The fault.
     pub fault: Option<ExpectFault>,
@@ -335,18 +337,18 @@ pub struct Expect {
     pub tval2: Option<u64>,
     /// RISC-V: htinst or mtinst of the trap.
     pub tinst: Option<u16>,
-    /// RISC-V: GVA of the trap, whether xtval is a guest virtual address.
+    /// RISC-V: GVA of the trap, which is set if xtval is a guest virtual address.
     pub gva: Option<bool>,
-    /// RISC-V: log2 of the bytes of the translation's page.
+    /// RISC-V: log2 of the page size of the translation, in bytes.
     pub page_size: Option<u32>,
     /// RISC-V: the memory type.
     pub memory_type: Option<MemoryType>,
     /// The addresses of every table entry that the walk reads, in order. They are not compared for
     /// a TLB hit, which reads nothing.
     pub reads: Option<Vec<Hpa>>,
-    /// Memory accesses with the one to the data (of a walk).
+    /// The number of memory accesses of a walk, including the data access.
     pub accesses: Option<u32>,
-    /// Entries that the walk reads, among others.
+    /// Some of the entries that the walk reads.
     pub entries: Vec<ExpectEntry>,
     /// A TLB hit is expected (device only).
     pub hit: Option<bool>,
@@ -365,7 +367,7 @@ pub struct ExpectFault {
     pub level: Option<u32>,
     /// Host stage: the gPA being translated.
     pub gpa: Option<Gpa>,
-    /// Host stage: what for.
+    /// Host stage: the purpose of the translation.
     pub purpose: Option<Purpose>,
 }
 
@@ -382,11 +384,11 @@ pub struct ExpectEntry {
     pub hpa: Option<Hpa>,
     /// Its content.
     pub word: Option<u64>,
-    /// The number of the walk's access that reads it, from 1.
+    /// The number of the memory access of the walk that reads it, from 1.
     pub access: Option<u32>,
 }
 
-/// The key of an access in a file.
+/// Returns the key of an access in a file.
 pub(crate) const fn access_key(access: Access) -> &'static str {
     match access {
         Access::LoadExecute => "hlvx",
@@ -394,7 +396,7 @@ pub(crate) const fn access_key(access: Access) -> &'static str {
     }
 }
 
-/// The name of a page of 2^`size` bytes: `2m`.
+/// Returns the name of a page of 2^`size` bytes: `2m`.
 pub(crate) fn size_name(size: u32) -> String {
     let unit = ["", "k", "m", "g", "t", "p"];
     let unit_index = (size / 10).min(5);

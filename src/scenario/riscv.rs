@@ -20,7 +20,8 @@ impl ScenarioFormat for Riscv {
         Hex(word, 2 * writer.word_bytes() as usize)
     }
 
-    /// All fields; of those that are off, false or 0, only the ones that a reader looks for.
+    /// Writes all fields. Fields that are off, false or 0 are left out, unless a reader would miss
+    /// them.
     fn write_context(&self, writer: &mut Writer, context: &Context) -> fmt::Result {
         let Context {
             virt, guest, host, ..

@@ -18,19 +18,19 @@ use crate::format::Format;
 use crate::memory::Region;
 use crate::mmu::{Fence, Purpose};
 
-/// Words on a line.
+/// The number of words on a line.
 const LINE_WORDS: usize = 8;
-/// The number of equal words from which on they are written once, with a repetition.
+/// The number of equal words from which they are written once, with a repetition count.
 const RUN_WORDS: usize = 16;
-/// The most words that a file may give in this way.
+/// The largest number of words that a file may give in this way.
 const MOST_RUN_WORDS: usize = 1 << 20;
 
-/// The scenario as a file.
+/// Returns the scenario as a file.
 pub fn to_toml(scenario: &Scenario) -> String {
     to_toml_with_header(scenario, "")
 }
 
-/// The scenario as a file that starts with a comment: the lines of `header`.
+/// Returns the scenario as a file that starts with a comment: the lines of `header`.
 pub fn to_toml_with_header(scenario: &Scenario, header: &str) -> String {
     let mut writer = Writer {
         out: String::new(),
@@ -46,7 +46,7 @@ pub(super) struct Writer {
     format: Format,
 }
 
-/// A number in hexadecimal digits, with their number.
+/// A number and its number of hexadecimal digits.
 pub(super) struct Hex(pub(super) u64, pub(super) usize);
 
 impl fmt::Display for Hex {
@@ -59,7 +59,7 @@ pub(super) fn string(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// The size of a second-level TLB, as a file has it.
+/// Renders the size of an L2 TLB for a file.
 pub(super) fn second_tlb(size: SecondTlb) -> String {
     let SecondTlb {
         sets,
@@ -69,7 +69,7 @@ pub(super) fn second_tlb(size: SecondTlb) -> String {
     format!("{{ sets = {sets}, ways = {ways}, superpages = {superpages} }}")
 }
 
-/// The entries of walk caches, as a file has them.
+/// Renders the entries of walk caches for a file.
 pub(super) fn walk_cache_entries(entries: WalkCacheEntries) -> String {
     match entries.same() {
         Some(entries) => entries.to_string(),
@@ -84,7 +84,7 @@ pub(super) fn walk_cache_entries(entries: WalkCacheEntries) -> String {
     }
 }
 
-/// `{ a = 1, b = 2 }`.
+/// Formats an inline table: `{ a = 1, b = 2 }`.
 fn inline(pairs: &[Option<String>]) -> String {
     let pairs: Vec<&str> = pairs.iter().flatten().map(String::as_str).collect();
     format!("{{ {} }}", pairs.join(", "))
@@ -296,8 +296,7 @@ impl Writer {
         }
     }
 
-    /// Writes the expectations, with `prefix` before each key. Those of the device alone are
-    /// written separately.
+    /// Writes the expectations, with `prefix` before each key, except those of the device alone.
     fn expect(&mut self, prefix: &str, expect: &Expect) -> fmt::Result {
         if let Some(hpa) = expect.hpa {
             writeln!(self.out, "{prefix}.hpa = {}", self.address(hpa.0))?;

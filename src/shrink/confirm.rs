@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a failure is reported with a scenario that fails by itself.
+//! The check that a failure is reported with a scenario that fails by itself.
 //!
-//! `nestwalk run FILE` runs a scenario on a new device. A scenario that has failed on a device with a past, or that the
-//! shrinker has made, is therefore run once more from its file on a new device before it is reported.
+//! `nestwalk run FILE` runs a scenario on a new device. A scenario that failed on a device that had
+//! run others before, or that the shrinker has made, is therefore run once more from its file on a
+//! new device before it is reported.
 
 use super::shrink;
 use super::signature::Signature;
@@ -14,17 +15,17 @@ use crate::scenario::{Scenario, parse, write};
 /// A failure with the scenario that is reported for it.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The shrunk scenario if it fails by itself, else the one that was found.
+    /// The shrunk scenario if it fails by itself; otherwise the scenario that was found.
     pub scenario: Scenario,
-    /// How it fails.
+    /// The failure of the scenario.
     pub failed: Failed,
     /// The scenario is the shrunk one.
     pub shrunk: bool,
-    /// What the scenario has come to on a new device, if it did not fail there again.
+    /// The result of the scenario on a new device, if it did not fail there again.
     pub not_again: Option<String>,
 }
 
-/// Of a scenario that is reported as it is, and fails again.
+/// Makes the result for a scenario that is reported unchanged, and fails again.
 impl From<(Scenario, Failed)> for Found {
     fn from((scenario, failed): (Scenario, Failed)) -> Self {
         Self {
@@ -36,18 +37,18 @@ impl From<(Scenario, Failed)> for Found {
     }
 }
 
-/// What a scenario comes to when it is run from its file on a new device.
+/// The result of a scenario when it is run from its file on a new device.
 enum Again {
     Fails(Box<Failed>),
     Agrees,
     Refused(String),
 }
 
-/// Runs a failing scenario again from its file on a new device, shrinks it if `small`, and gives the smallest scenario that
-/// fails on a new device: the shrunk one, or `scenario` itself. If not even `scenario` fails again, the result says so, and
-/// `failed` is kept as the evidence.
+/// Runs a failing scenario again from its file on a new device, shrinks it if `small`, and returns
+/// the smallest scenario that fails on a new device: the shrunk one, or `scenario` itself. If not
+/// even `scenario` fails again, the result states so, and `failed` is kept as the evidence.
 ///
-/// `devices` says which device the scenario is for.
+/// `devices` has the device of the scenario.
 ///
 /// # Errors
 /// If there is no such device.
@@ -67,7 +68,7 @@ pub fn confirm(
             Ok(parsed) => parsed,
             Err(error) => return Ok(Again::Refused(error.to_string())),
         };
-        // The device is chosen for the scenario; its file gives it no other.
+        // The device is chosen for the scenario. Its file may not name another.
         let mut dut = devices.fresh(scenario)?;
         Ok(match run(&mut dut, &parsed, &mut ()) {
             Ok(_) => Again::Agrees,
@@ -134,7 +135,7 @@ mod tests {
         }
     }
 
-    /// The shrunk scenario is the first op alone.
+    /// Shrinks a scenario to its first operation.
     fn first_op(scenario: &Scenario, _: &Failed) -> Option<(Scenario, Failed)> {
         let mut small = scenario.clone();
         small.ops.truncate(1);

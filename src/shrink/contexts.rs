@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fewer and plainer contexts.
+//! Changes of contexts: fewer and plainer ones.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::Shrinker;
 use crate::mmu::Context;
 use crate::scenario::{NamedContext, Op, Scenario};
 
-/// The contexts that accesses use.
+/// Returns the contexts that accesses use.
 fn used(scenario: &Scenario) -> Vec<usize> {
     let used: BTreeSet<usize> = scenario
         .ops
@@ -33,7 +33,7 @@ fn drop_unused(scenario: &mut Scenario) {
     }
 }
 
-/// Accesses in context `from` are made in `to`.
+/// Moves the accesses of context `from` to context `to`.
 fn merge(scenario: &mut Scenario, from: usize, to: usize) {
     for op in &mut scenario.ops {
         if let Op::Access(access) = op
@@ -45,7 +45,8 @@ fn merge(scenario: &mut Scenario, from: usize, to: usize) {
     drop_unused(scenario);
 }
 
-/// Tags in contexts and fences, those in use in order of their first use, become 0, 1, 2...
+/// Renumbers the tags in contexts and fences, in the order of their first use, to 0, 1, 2 and so
+/// on.
 fn small_tags(scenario: &mut Scenario) {
     let (mut asids, mut vmids) = (Vec::new(), Vec::new());
     let small = |tags: &mut Vec<u16>, tag: &mut u16| {
@@ -74,10 +75,11 @@ fn small_tags(scenario: &mut Scenario) {
 }
 
 impl Shrinker<'_> {
-    /// One context for several, no switch on that need not be, small tags.
+    /// Tries one context for several, switches off, and small tags.
     pub(super) fn simplify_contexts(&mut self) {
         self.attempt(drop_unused);
-        // All in one, each in the first, and each in each.
+        // All accesses in one context, then each context replaced by the first, then each by each
+        // other.
         for to in 0..self.scenario.contexts.len() {
             let merged = self.attempt(|s| {
                 for op in &mut s.ops {
@@ -102,7 +104,7 @@ impl Shrinker<'_> {
         }
         self.merge_single_accesses();
 
-        // Nothing that means nothing, in all, else in each.
+        // Clear the fields that are ignored, in all contexts or in each.
         let machine = self.scenario.machine;
         let heed = |named: &mut NamedContext| named.context = machine.heeded(&named.context);
         if !self.attempt(|s| s.contexts.iter_mut().for_each(heed)) {
@@ -111,7 +113,7 @@ impl Shrinker<'_> {
             }
         }
         self.attempt(small_tags);
-        // Off in all, else in each.
+        // Each change clears one field: first in all contexts at once, else in each context alone.
         let changes: [fn(&mut Context); 13] = [
             |c| c.asid = 0,
             |c| c.vmid = 0,
@@ -150,7 +152,7 @@ impl Shrinker<'_> {
         });
     }
 
-    /// A single access in another context.
+    /// Moves a single access to another context.
     fn merge_single_accesses(&mut self) {
         for index in 0..self.scenario.ops.len() {
             let Op::Access(access) = &self.scenario.ops[index] else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the shrinker asks of a format, and where formats are registered for it.
+//! The properties of a format that the shrinker needs. Formats are registered here.
 
 use super::handout::Handout;
 use super::riscv::Riscv;
@@ -12,44 +12,44 @@ pub(super) type Change = fn(&Scenario) -> Option<Scenario>;
 /// A plainer word for a word of a scenario.
 pub(super) type PlainWord = fn(u64, &Scenario) -> u64;
 
-/// The target of a table entry.
+/// The page or the table that an entry points to.
 pub(super) struct Target {
     /// The address of the page or of the table.
     pub address: u64,
-    /// log2 of the bytes of the page, or of the page that the table fills; none for a table that
-    /// may begin anywhere.
+    /// log2 of the size in bytes of the page, or of the page that the table fills; none for a table
+    /// that may begin at any address.
     pub size: Option<u32>,
-    /// The low bits of an index of level 0 that stay as they are, because the page is larger than
-    /// its level says.
+    /// The low bits of an index of level 0 that do not change, because the page is larger than its
+    /// level.
     pub fixed: u64,
 }
 
-/// What the shrinker asks of a format.
+/// The properties of a format that the shrinker needs.
 pub(super) trait ShrinkFormat: Sync {
-    /// The target of an entry of a level, if it has one.
+    /// Returns the target of an entry of a level; none if it has no target.
     fn target(&self, format: Format, level: u32, word: u64) -> Option<Target>;
 
-    /// The word with the address `new` in the place of `old`.
+    /// Returns the word with the address `new` in place of `old`.
     fn with_address(&self, word: u64, old: u64, new: u64) -> u64;
 
-    /// log2 of the bytes to which the root of the host's stage is aligned; none if it may begin
-    /// anywhere.
+    /// Returns log2 of the alignment in bytes of the root of the host stage; none if it may begin
+    /// at any address.
     fn root_size(&self) -> Option<u32>;
 
-    /// The lowest address for pages; none if they come right after the tables.
+    /// Returns the lowest address for pages; none if they come directly after the tables.
     fn lowest_page(&self) -> Option<u64>;
 
-    /// Changes that switch a stage off.
+    /// Returns the changes that switch a stage off.
     fn stages_off(&self) -> &'static [Change];
 
-    /// Changes that take a level from a stage.
+    /// Returns the changes that remove a level of a stage.
     fn fewer_levels(&self) -> &'static [Change];
 
-    /// Changes that make an entry plainer.
+    /// Returns the changes that make an entry plainer.
     fn plain_words(&self) -> &'static [PlainWord];
 }
 
-/// The rules of a format.
+/// Returns the properties of a format.
 pub(super) fn of(format: Format) -> &'static dyn ShrinkFormat {
     match format.family() {
         Family::Handout => &Handout,

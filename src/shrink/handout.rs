@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the shrinker asks of the handout's formats.
+//! The properties of the handout's formats that the shrinker needs.
 
 use super::formats::{Change, PlainWord, ShrinkFormat, Target};
 use super::tables::guest_off;
@@ -37,7 +37,7 @@ impl ShrinkFormat for Handout {
         None
     }
 
-    /// The handout's machine always has its host's stage.
+    /// The host stage of the handout's machine is always on.
     fn stages_off(&self) -> &'static [Change] {
         &[guest_off]
     }
@@ -47,7 +47,7 @@ impl ShrinkFormat for Handout {
     }
 
     fn plain_words(&self) -> &'static [PlainWord] {
-        // A plain leaf. It spoils a pointer, and then the failure is gone.
+        // A plain leaf. If the word is a pointer, the failure is gone, and the change is not kept.
         &[|word, scenario| {
             let page = word & !(scenario.machine.format.geometry().page_bytes() - 1);
             match scenario.contexts.iter().any(|c| c.context.rights) {

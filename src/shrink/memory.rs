@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fewer and plainer words.
+//! Changes of memory: fewer and plainer words.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::bench::{Failure, Observer, Read, Walk};
 use crate::report::golden_beside;
 use crate::scenario::{Op, Scenario};
 
-/// Words of which each is tried.
+/// The largest number of words of which each is tried alone.
 const FEW_WORDS: usize = 256;
 
 struct Reads(BTreeSet<Hpa>);
@@ -23,12 +23,12 @@ impl Observer for Reads {
 }
 
 impl Shrinker<'_> {
-    /// Leaves out words that neither the device nor the golden walk of the failure reads, and edits
-    /// of such.
+    /// Removes the words that neither the device nor the golden walk of the failure reads, and the
+    /// edits of these words.
     pub(super) fn drop_words(&mut self) {
         let mut reads = Reads(BTreeSet::new());
         let scenario = self.scenario.clone();
-        if self.fails_alike(&scenario, &mut reads).is_none() {
+        if self.same_failure(&scenario, &mut reads).is_none() {
             return;
         }
         if let Failure::Mismatch(mismatch) = &self.failed.failure
@@ -41,7 +41,7 @@ impl Shrinker<'_> {
         self.attempt(|s| keep_words(s, &|at| reads.0.contains(&at)));
     }
 
-    /// Plain entries: of leaves all rights, A and D, and nothing else that means anything.
+    /// Makes entries plain: leaves with all rights, A and D, and no other bit that has a meaning.
     pub(super) fn simplify_words(&mut self) {
         let words = self.scenario.memory.words();
         if words.len() > FEW_WORDS {
@@ -84,7 +84,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Leaves out words that are not to be kept, and edits of them.
+/// Removes the words that `keep` does not select, and the edits of these words.
 fn keep_words(scenario: &mut Scenario, keep: &dyn Fn(Hpa) -> bool) {
     let mut memory = scenario.memory.without_words();
     for (at, word) in scenario.memory.words() {

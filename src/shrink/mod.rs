@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A smaller scenario that still fails in the same way.
+//! The shrinker: a search for a smaller scenario that fails with the same failure signature.
 //!
 //! A change is tried on the device. It is kept if the scenario still fails with the same failure
-//! signature (`signature`). Changes that take much away come first. Time is bounded by the cycles
-//! that all tries together may take, so the result does not depend on the machine.
+//! signature (`signature`). Changes that remove much come first. Time is bounded by the cycles of
+//! all tries together, so the result does not depend on the machine.
 //!
-//! | | |
+//! | module | changes |
 //! |---|---|
-//! | `timing` | memory and requester without delays, order, errors; the plainest device |
-//! | `ops` | fewer ops: left out by halves to single ones, with waits in place of them and without, edits made at the start; simpler ones |
-//! | `contexts` | fewer contexts, without switches, with small tags |
-//! | `memory` | no words that nobody reads, plain entries |
+//! | `timing` | memory and requester without delays, reordering and errors; the plainest device |
+//! | `ops` | fewer and simpler operations, waits in their place, edits at the start |
+//! | `contexts` | fewer contexts, switches off, small tags |
+//! | `memory` | no words that are not read, plain entries |
 //! | `tables` | stages off, fewer levels, low addresses |
 
 mod confirm;
@@ -35,20 +35,22 @@ use crate::scenario::{Machine, Op, Scenario, parse, write};
 pub use confirm::{Found, confirm};
 use signature::Signature;
 
-/// What all tries together may cost, in cycles.
+/// The largest cost of all tries together, in cycles.
 const BUDGET: u64 = 12_000_000;
-/// What a try costs besides its cycles: a reset, copies, the check of a file.
+/// The cost of a try besides its cycles: a reset, copies, and the check of a file.
 const TRY: u64 = 1000;
-/// Rounds over all passes. The second finds what became possible by the first, later ones next to nothing.
+/// The number of rounds over all passes. The second round finds changes that the first made
+/// possible. Later rounds find next to nothing.
 const ROUNDS: usize = 4;
-/// Tries of scenarios with no more words than this are remembered.
+/// The largest number of words of scenarios whose tries are remembered.
 const FEW_WORDS: usize = 4096;
 
-/// Makes a failing scenario smaller as long as it fails in the same way: fewer ops, mappings and levels, simpler addresses and
-/// timing, the plainest device. Gives the scenario and its failure.
+/// Makes a failing scenario smaller as long as it fails in the same way: fewer operations, mappings
+/// and levels, simpler addresses and timing, the plainest device. Returns the scenario and its
+/// failure.
 ///
-/// `dut` is the device that `scenario` has failed on. What comes out depends on nothing but the arguments, and
-/// [`parse`](crate::scenario::parse::parse) accepts it as a file.
+/// `dut` is the device on which `scenario` has failed. The result depends only on the arguments,
+/// and [`parse`](crate::scenario::parse::parse) accepts it as a file.
 pub fn shrink(dut: &mut Dut, scenario: &Scenario, failed: &Failed) -> (Scenario, Failed) {
     let mut shrinker = Shrinker {
         own: dut,
@@ -66,31 +68,33 @@ pub fn shrink(dut: &mut Dut, scenario: &Scenario, failed: &Failed) -> (Scenario,
 }
 
 struct Shrinker<'a> {
-    /// The device that the scenario has failed on, and what it is.
+    /// The device on which the scenario has failed, and its parameters.
     own: &'a mut Dut,
     machine: Machine,
-    /// Others of its format, by name; none where the program was built without.
+    /// Other devices of its format, by name; none if the program was built without the device.
     others: HashMap<&'static str, Option<Dut>>,
-    /// The smallest so far.
+    /// The smallest scenario so far.
     scenario: Scenario,
     failed: Failed,
     signature: Signature,
     budget: u64,
-    /// Hashes of what has been tried in vain.
+    /// The hashes of the scenarios that were tried and did not fail in the same way.
     tried: HashSet<u64>,
-    /// Changes that were kept.
+    /// The number of changes that were kept.
     changes: usize,
 }
 
 impl Shrinker<'_> {
     fn shrink(&mut self) {
-        // What the failure has not got to cannot matter: ops behind the one that was begun last, and the one on the port behind it.
+        // Operations that the run did not reach cannot matter: those after the last operation that
+        // began, and after the operation that was on the port then.
         let begun = self.failed.begun;
         self.attempt(|s| s.ops.truncate(begun + 2));
         self.drop_words();
         self.simplify_timing();
         self.guess_ops();
-        // Where timing has to be drawn, most of it is drawn anew without an op: what keeps it goes first.
+        // If timing is drawn, the removal of an operation changes most draws. So the removals that
+        // keep the draws come first.
         if !self.is_plain() {
             self.drop_ops_in_place();
         }
@@ -117,7 +121,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Keeps a change if the scenario still fails alike.
+    /// Keeps a change if the scenario still fails with the same signature.
     fn attempt(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         let mut candidate = self.scenario.clone();
         change(&mut candidate);
@@ -132,7 +136,7 @@ impl Shrinker<'_> {
         if hash.is_some_and(|hash| self.tried.contains(&hash)) {
             return false;
         }
-        if let Some(failed) = self.fails_alike(&candidate, &mut ())
+        if let Some(failed) = self.same_failure(&candidate, &mut ())
             && survives_a_file(&candidate)
         {
             self.scenario = candidate;
@@ -144,17 +148,17 @@ impl Shrinker<'_> {
         false
     }
 
-    /// Runs a scenario: how it fails, if it does so alike.
-    fn fails_alike<O: Observer>(
+    /// Runs a scenario. Returns its failure if it has the same signature.
+    fn same_failure<O: Observer>(
         &mut self,
         scenario: &Scenario,
         observer: &mut O,
     ) -> Option<Failed> {
-        self.fails_alike_at(scenario, &[], observer)
+        self.same_failure_at(scenario, &[], observer)
     }
 
-    /// The same, with earliest cycles for its ops.
-    fn fails_alike_at<O: Observer>(
+    /// Does the same, with earliest cycles for its operations.
+    fn same_failure_at<O: Observer>(
         &mut self,
         scenario: &Scenario,
         cycles: &[u64],
@@ -166,11 +170,12 @@ impl Shrinker<'_> {
             let variant = scenario.machine.variant().ok()?;
             self.others
                 .entry(variant.name)
-                // To build a device takes longer than to shrink: those that are there will do.
+                // It takes longer to build a device than to shrink, so only devices that exist are
+                // used.
                 .or_insert_with(|| is_ready(variant).then(|| Dut::new(variant, 1).ok())?)
                 .as_mut()?
         };
-        // As it is when a file is run: nothing is left of the tries before.
+        // The state is the same as when a file is run: nothing of the earlier tries is left.
         dut.renew().ok()?;
         let failed = match run_at(dut, scenario, cycles, observer) {
             Ok(stats) => {
@@ -188,7 +193,7 @@ impl Shrinker<'_> {
     }
 }
 
-/// Whether two scenarios run the same. Words are compared last, for there may be many.
+/// Returns true if two scenarios run the same. Words are compared last, because there may be many.
 fn same(a: &Scenario, b: &Scenario) -> bool {
     a.machine == b.machine
         && a.timing == b.timing
@@ -203,19 +208,19 @@ fn hash(scenario: &Scenario) -> Option<u64> {
     if words.len() > FEW_WORDS {
         return None;
     }
-    // With the keys of `new`, it is the same everywhere.
+    // The hash has the keys of `new`, so it is the same on every machine.
     let mut hasher = DefaultHasher::new();
     write::to_toml(scenario).hash(&mut hasher);
     Some(hasher.finish())
 }
 
-/// Whether the scenario comes back from a file as it is.
+/// Returns true if the scenario is the same after it is written to a file and read back.
 fn survives_a_file(scenario: &Scenario) -> bool {
     let Ok(mut parsed) = parse::parse(&write::to_toml(scenario), "shrunk") else {
         return false;
     };
     for (parsed, op) in parsed.ops.iter_mut().zip(&scenario.ops) {
-        // Lines are not of the scenario, but of its file.
+        // Line numbers belong to the file, not to the scenario.
         if let (Op::Access(parsed), Op::Access(access)) = (parsed, op) {
             parsed.line = access.line;
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fewer and simpler ops.
+//! Changes of operations: fewer and simpler ones.
 
 use super::Shrinker;
 use crate::addr::{Gpa, Gva};
@@ -7,17 +7,20 @@ use crate::bench::Observer;
 use crate::mmu::{Access, Fence};
 use crate::scenario::{AccessOp, Op, Scenario};
 
-/// Ops of which every pair is tried, and half of those of which every run is.
+/// The largest number of operations of which every pair is tried. Half of it is the largest number
+/// of which every run is tried.
 const FEW_OPS: usize = 24;
-/// Waits that are tried in the place of ops.
+/// Waits that are tried in place of operations.
 const WAITS: [u32; 4] = [4, 12, 32, 80];
 
-/// Since which cycle each op was the next to begin, and behind the last the end; none of those that were not reached.
+/// The cycle since which each operation was the next to begin, and at the end the cycle of the end;
+/// none for operations that were not reached.
 pub(super) struct Starts {
-    /// Of each op: it ends with the cycle in which it begins. Other ops begin in the cycle of the op behind them.
+    /// True for an operation that ends with the cycle in which it begins. Other operations begin in
+    /// the cycle of the operation after them.
     is_timed: Vec<bool>,
     pub cycles: Vec<Option<u64>>,
-    /// The last op that was reached.
+    /// The index of the last operation that was reached.
     reached: usize,
 }
 
@@ -46,7 +49,8 @@ impl Observer for Starts {
 }
 
 impl Starts {
-    /// The cycle in which an op has begun: of a request or a fence, in which it was accepted.
+    /// Returns the cycle in which an operation began. For a request or a fence it is the cycle in
+    /// which it was accepted.
     fn begun(&self, op: usize) -> Option<u64> {
         Some(self.cycles[op + 1]? - u64::from(self.is_timed[op]))
     }
@@ -56,13 +60,13 @@ fn is_timed(op: &Op) -> bool {
     matches!(op, Op::Access(_) | Op::Fence(_))
 }
 
-/// The ops of a scenario with the cycles in which they have begun, instead of what they have waited for.
+/// Returns the operations of a scenario, each with the cycle in which it began, in place of waits.
 pub(super) fn ops_at_cycles(scenario: &Scenario, starts: &Starts) -> (Scenario, Vec<u64>) {
     let mut new = scenario.clone();
     new.ops.clear();
     let mut cycles = Vec::new();
     for (at, op) in scenario.ops.iter().enumerate() {
-        // An op that has not begun was to begin at the earliest.
+        // An operation that did not begin is given its earliest cycle.
         let Some(cycle) = starts.begun(at).or(starts.cycles[at]) else {
             break;
         };
@@ -80,11 +84,11 @@ pub(super) fn ops_at_cycles(scenario: &Scenario, starts: &Starts) -> (Scenario, 
     (new, cycles)
 }
 
-/// The ops with waits for the cycles that they were given.
+/// Returns the operations with waits in place of the cycles.
 pub(super) fn with_waits(ops: &[Op], cycles: &[u64], starts: &Starts) -> Option<Vec<Op>> {
     let mut new = Vec::with_capacity(2 * ops.len());
     for (at, op) in ops.iter().enumerate() {
-        // An op that has not begun was offered from its cycle on.
+        // An operation that did not begin was offered from its cycle on.
         let to = starts.begun(at).unwrap_or(cycles[at]);
         if let Some(from) = starts.cycles[at]
             && from < to
@@ -97,7 +101,7 @@ pub(super) fn with_waits(ops: &[Op], cycles: &[u64], starts: &Starts) -> Option<
 }
 
 impl Shrinker<'_> {
-    /// Most failures concern one access, and what was done to its page.
+    /// Tries the most frequent case: the failure needs only one access, and operations on its page.
     pub(super) fn guess_ops(&mut self) {
         let crate::bench::Failure::Mismatch(mismatch) = &self.failed.failure else {
             return;
@@ -106,7 +110,7 @@ impl Shrinker<'_> {
             return;
         };
         let page = self.scenario.machine.format.geometry().offset_width;
-        let is_alike = |other: &AccessOp| other.gva.0 >> page == query.gva.0 >> page;
+        let is_same_page = |other: &AccessOp| other.gva.0 >> page == query.gva.0 >> page;
         let keep = |shrinker: &mut Self, keep: &dyn Fn(&Op) -> bool| {
             shrinker.attempt(|s| {
                 let mut index = 0..;
@@ -117,16 +121,16 @@ impl Shrinker<'_> {
             || keep(self, &|one| matches!(one, Op::Write { .. }))
             || keep(
                 self,
-                &|one| matches!(one, Op::Access(other) if is_alike(other)),
+                &|one| matches!(one, Op::Access(other) if is_same_page(other)),
             )
             || keep(self, &|one| match one {
-                Op::Access(other) => is_alike(other),
+                Op::Access(other) => is_same_page(other),
                 Op::Write { .. } | Op::Drain | Op::Fence(_) | Op::Reset | Op::WalkCaches(_) => true,
                 Op::Wait(_) | Op::Timing(_) | Op::Hold { .. } => false,
             });
     }
 
-    /// Leaves out ops, half of them to single ones at a time.
+    /// Removes operations, first half of them at a time, then fewer, down to single ones.
     pub(super) fn drop_ops(&mut self) {
         let mut size = self.scenario.ops.len().div_ceil(2);
         while size > 0 && self.budget > 0 {
@@ -145,20 +149,20 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves out ops, half of them to single ones at a time, while the others begin in the very cycles in which they did:
-    /// they keep most of what is drawn for memory and requester. What is left gets waits in the place of the cycles.
+    /// Removes operations in the same way, while the others begin in the same cycles as before, so
+    /// that they keep most draws of memory and requester. At the end, waits replace the cycles.
     pub(super) fn drop_ops_in_place(&mut self) {
         let mut starts = Starts::of(&self.scenario.ops);
         let scenario = self.scenario.clone();
-        if self.fails_alike(&scenario, &mut starts).is_none() {
+        if self.same_failure(&scenario, &mut starts).is_none() {
             return;
         }
         let (mut scenario, mut cycles) = ops_at_cycles(&scenario, &starts);
-        if self.fails_alike_at(&scenario, &cycles, &mut ()).is_none() {
+        if self.same_failure_at(&scenario, &cycles, &mut ()).is_none() {
             return;
         }
         let before = scenario.ops.len();
-        // What is left of the budget is for the passes behind.
+        // The rest of the budget is for the passes after this one.
         let reserve = self.budget / 2;
         let mut size = before.div_ceil(2);
         while size > 0 && self.budget > reserve {
@@ -171,7 +175,7 @@ impl Shrinker<'_> {
                 candidate.1.drain(start..end);
                 if !candidate.0.ops.is_empty()
                     && self
-                        .fails_alike_at(&candidate.0, &candidate.1, &mut ())
+                        .same_failure_at(&candidate.0, &candidate.1, &mut ())
                         .is_some()
                 {
                     (scenario, cycles) = candidate;
@@ -185,10 +189,10 @@ impl Shrinker<'_> {
                 break;
             }
         }
-        // Waits alone make nothing smaller.
+        // Waits alone do not make the scenario smaller.
         if scenario.ops.len() < before {
             let mut starts = Starts::of(&scenario.ops);
-            self.fails_alike_at(&scenario, &cycles, &mut starts);
+            self.same_failure_at(&scenario, &cycles, &mut starts);
             if let Some(ops) = with_waits(&scenario.ops, &cycles, &starts) {
                 scenario.ops = ops;
                 self.try_it(scenario);
@@ -196,7 +200,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Leaves out two ops that only together are of no use, like a fence and what makes it necessary.
+    /// Removes two operations of which neither can be removed alone, such as a fence and the edit
+    /// that needs it.
     pub(super) fn drop_pairs(&mut self) {
         let mut first = 0;
         while first < self.scenario.ops.len() && self.scenario.ops.len() <= FEW_OPS {
@@ -213,7 +218,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Where ops are there for the time that they take, waits for that time: one for several.
+    /// Replaces operations that matter only for their time by one wait of that time.
     pub(super) fn replace_by_waits(&mut self) {
         if self.scenario.ops.len() > 2 * FEW_OPS {
             return;
@@ -233,7 +238,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// One wait for two in a row.
+    /// Replaces two adjacent waits by one.
     pub(super) fn merge_waits(&mut self) {
         let mut index = 0;
         while index + 1 < self.scenario.ops.len() {
@@ -251,15 +256,16 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Cycles that the ops from `start` to the one before `end` have taken.
+    /// Returns the number of cycles from the start of operation `start` to the start of operation
+    /// `end`.
     fn gap(&mut self, start: usize, end: usize) -> Option<u32> {
         let scenario = self.scenario.clone();
         let mut starts = Starts::of(&scenario.ops);
-        self.fails_alike(&scenario, &mut starts)?;
+        self.same_failure(&scenario, &mut starts)?;
         u32::try_from(starts.cycles[end]? - starts.cycles[start]?).ok()
     }
 
-    /// Makes edits at the start.
+    /// Moves edits to the start of the scenario.
     pub(super) fn fold_writes(&mut self) {
         let mut index = 0;
         while index < self.scenario.ops.len() {
@@ -279,7 +285,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Loads for other accesses, page starts, fences of more, short waits, nothing expected.
+    /// Simplifies operations: loads for other accesses, addresses at the start of a page, fences
+    /// with fewer operands, short waits, and no expectations.
     pub(super) fn simplify_ops(&mut self) {
         self.attempt(|s| {
             for op in &mut s.ops {
@@ -356,7 +363,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The shortest wait or hold, as far as halving finds it.
+    /// Shortens a wait or a hold by bisection.
     fn shorten(&mut self, index: usize, cycles: u32, op: impl Fn(u32) -> Op) {
         let (mut too_short, mut enough) = (0, cycles);
         while too_short + 1 < enough {

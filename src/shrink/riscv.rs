@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the shrinker asks of the RISC-V formats.
+//! The properties of the RISC-V formats that the shrinker needs.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::scenario::{Op, Scenario};
 
 /// The lowest address for pages.
 const LOWEST_PAGE: u64 = 0x4000;
-/// log2 of the bytes to which a root of the host's stage is aligned.
+/// log2 of the alignment in bytes of a root of the host stage.
 const ROOT_SIZE: u32 = 14;
 
 /// The RISC-V formats.
@@ -28,7 +28,7 @@ impl ShrinkFormat for Riscv {
         if !entry.valid() {
             return None;
         }
-        // The low bits of a NAPOT page's number encode its size.
+        // The low bits of the page number of a NAPOT page encode its size.
         let is_napot = entry.napot();
         let encoding = if is_napot { 0xFFFF } else { 0 };
         Some(Target {
@@ -78,13 +78,13 @@ impl ShrinkFormat for Riscv {
             |word, _| OF_LEAF(word, |e| e.with_pbmt(0)),
             |word, _| OF_LEAF(word, |e| e.with_accessed(true).with_dirty(true)),
             |word, _| OF_LEAF(word, |e| e.with_rights(Rights::ALL)),
-            // The other bits of an entry that is not valid mean nothing.
+            // The other bits of an entry that is not valid are ignored.
             |word, _| if Entry(word).valid() { word } else { 0 },
         ]
     }
 }
 
-/// The next mode with fewer levels, if there is one.
+/// Returns the next mode with fewer levels; none if there is none.
 fn next_fewer(format: Format, levels: u8) -> Option<u8> {
     let fewer = format
         .level_choices()
@@ -93,7 +93,7 @@ fn next_fewer(format: Format, levels: u8) -> Option<u8> {
     fewer.max().copied()
 }
 
-/// The guest's stages with the most levels begin at the table below the root.
+/// Removes the root level of the guest stages with the most levels: they begin at the table below.
 fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
     let format = scenario.machine.format;
     let geometry = format.geometry();
@@ -138,8 +138,8 @@ fn fewer_guest_levels(scenario: &Scenario) -> Option<Scenario> {
     Some(new)
 }
 
-/// The host's stages with the most levels begin at the tables below the root, the first four of
-/// which make the new one.
+/// Removes the root level of the host stages with the most levels. The first four tables below the
+/// root become the new root table.
 fn fewer_host_levels(scenario: &Scenario) -> Option<Scenario> {
     let format = scenario.machine.format;
     let geometry = format.geometry();

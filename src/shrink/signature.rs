@@ -2,10 +2,10 @@
 //! Failure signatures: what makes two failures the same.
 //!
 //! A signature is computed from the values of a mismatch: the check, the step of the golden walk
-//! that decided, the fields that differ, and the kind of the reason. Addresses, levels, cycles, ids,
-//! slots and the kind of access are no part of it, for they change when a scenario gets smaller.
-//! Neither is what only explains a mismatch: the fence that invalidated a page, the reason for
-//! which a page must be in the TLB.
+//! that decided, the fields that differ, and the kind of the reason. Addresses, levels, cycles,
+//! ids, slots and the kind of access are not part of it, because they change when a scenario
+//! becomes smaller. Values that only explain a mismatch are not part of it either, such as the
+//! fence that invalidated a page, or the reason why a page must be in the TLB.
 
 use std::mem::{Discriminant, discriminant};
 
@@ -21,7 +21,7 @@ use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::dut::{MalformedResponse, Next};
 use crate::mmu::{Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Stage, Trap};
 
-/// What makes two failures the same.
+/// The failure signature: the properties that make two failures the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
     /// A mismatch.
@@ -45,8 +45,8 @@ impl Signature {
         }
     }
 
-    /// Whether a failure with the signature `other` may stand for one with this signature. Fewer
-    /// responses may have been legal in it.
+    /// Returns true if a failure with the signature `other` may replace a failure with this
+    /// signature. Fewer responses may have been legal in it.
     pub fn is_kept_by(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -97,7 +97,7 @@ pub(super) enum Kind {
     WrongWalk(Discriminant<AssignmentViolation>),
     Overtaken {
         observed: Discriminant<OvertakenUse>,
-        /// Of the fence of a walk that has answered.
+        /// The fence of a walk that has answered.
         by: Option<FenceKind>,
     },
     AfterFence {
@@ -169,7 +169,7 @@ impl RequestKind {
     }
 }
 
-/// A place in the tables, without its level and its addresses.
+/// A position in the tables, without its level and its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PositionKind {
     stage: Stage,
@@ -196,8 +196,8 @@ pub(super) struct StepKind {
 }
 
 impl StepKind {
-    /// The step that decides what the golden walk does; none where the walk finds a translation, or
-    /// where there is no walk.
+    /// Returns the step that decides the result of the golden walk; none if the walk finds a
+    /// translation, or if there is no walk.
     fn deciding(expected: &ExpectedRequest) -> Option<Self> {
         match expected {
             ExpectedRequest::Request { at, .. } => Some(Self {
@@ -227,7 +227,7 @@ pub(super) enum OutcomeKind {
     },
 }
 
-/// What a trap writes into registers.
+/// The registers that a trap writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrapKind {
     exception: Exception,
@@ -269,11 +269,11 @@ impl TrapKind {
     }
 }
 
-/// An expected outcome, and how an observed one differs from it.
+/// An expected outcome, with the fields in which an observed outcome differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Difference {
     expected: OutcomeKind,
-    /// Fields that differ although both outcomes are of one kind, and page sizes.
+    /// The fields that differ, if both outcomes are of one kind, and the page sizes.
     fields: Vec<Field>,
 }
 
@@ -281,7 +281,7 @@ pub(super) struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Hpa,
-    /// The gPA, where the hPA is right.
+    /// The gPA, if the hPA is right.
     Gpa,
     PageSize,
     Level,
@@ -289,7 +289,7 @@ enum Field {
     FaultGpa,
     Cause,
     TrapGva,
-    /// tval2, where the gPA is right.
+    /// tval2, if the gPA is right.
     Tval2,
     Tinst,
 }
@@ -376,7 +376,7 @@ impl FenceKind {
     }
 }
 
-/// A step that a device reports, or must report.
+/// A step that a device reports, or should report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordKind {
     /// None for a purpose that does not exist.
@@ -407,7 +407,7 @@ impl RecordKind {
             is_error: word.is_none(),
             next: *next,
             fault: match fault {
-                // A number that no fault has is as good as another.
+                // The value of a number that no fault has does not matter.
                 Some(StepFault::Unknown(_)) => Some(StepFault::Unknown(0)),
                 fault => *fault,
             },
@@ -415,7 +415,7 @@ impl RecordKind {
     }
 }
 
-/// A difference of page-walk caches.
+/// A violation of the page-walk cache rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WalkCacheKind {
     Missed {
@@ -457,7 +457,7 @@ impl Kind {
                 ResponseViolation::Gva { .. } => ResponseKind::Gva,
                 ResponseViolation::Malformed(malformed) => {
                     ResponseKind::Malformed(match malformed {
-                        // A number that no kind of fault has is as good as another.
+                        // The value of a number that no kind of fault has does not matter.
                         MalformedResponse::UnknownFaultKind(_) => {
                             MalformedResponse::UnknownFaultKind(0)
                         }

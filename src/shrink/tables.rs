@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Stages off, fewer levels, low addresses.
+//! Changes of tables: stages off, fewer levels, low addresses.
 //!
-//! What a word is for is known from the golden walks of all accesses. A change renames addresses
-//! everywhere that they stand: in words, by the role of each; in the places of words; in roots,
-//! accesses and fences. Whether it was right shows when it is run.
+//! The golden walks of all accesses show what each word is read for. A change renames addresses in
+//! all places: in words, by the role of each; in the addresses of words; in roots, accesses and
+//! fences. A run shows whether the renaming was right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +16,11 @@ use crate::mmu::{Context, Position, Purpose, Stage};
 use crate::report::golden_accesses;
 use crate::scenario::{Op, Scenario};
 
-/// log2 of the bytes of the largest block that goes among the small ones.
+/// log2 of the size in bytes of the largest block that is placed among the small ones.
 const SMALL: u32 = 14;
 
 impl Shrinker<'_> {
-    /// Both stages, one after the other; then low addresses.
+    /// Switches off the stages, one after the other, removes levels, and lowers addresses.
     pub(super) fn simplify_tables(&mut self) {
         let rules = formats::of(self.scenario.machine.format);
         self.lower_addresses();
@@ -83,19 +83,20 @@ impl Shrinker<'_> {
     }
 }
 
-/// What a word is read for.
+/// The role of a word: the table entry for which a golden walk reads it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Role {
     stage: Stage,
     level: u32,
-    /// Of its table: a gPA for a guest's, else an hPA.
+    /// The base of its table: a gPA for a guest table, an hPA for a host table.
     base: u64,
     index: u64,
-    /// A guest's entry whose addresses are hPAs, for there is no host's stage.
+    /// A guest entry that contains hPAs, because the host stage is off.
     native: bool,
 }
 
-/// The roles of all words that golden walks read. A word with two is known by the first.
+/// Returns the roles of all words that golden walks read. If a word has two roles, the first
+/// counts.
 fn roles(scenario: &Scenario) -> BTreeMap<Hpa, Role> {
     let mut roles = BTreeMap::new();
     for access in golden_accesses(scenario) {
@@ -114,28 +115,29 @@ fn roles(scenario: &Scenario) -> BTreeMap<Hpa, Role> {
     roles
 }
 
-/// A page, or a table, of host memory, and where it goes.
+/// A page or a table of host memory, with its new address.
 #[derive(Clone, Copy)]
 struct Block {
     at: u64,
-    /// log2 of its bytes.
+    /// log2 of its size in bytes.
     size: u32,
     new: u64,
 }
 
-/// New names of addresses. In gVAs and gPAs, the indices in use at a level become 0, 1, 2...: the
-/// same for both kinds, which a superpage ties together. In host memory, pages go to the lowest
-/// place there is.
+/// New addresses for all addresses. In gVAs and gPAs, the indices in use at a level become 0, 1, 2
+/// and so on. Both kinds of address have the same new indices, because a superpage keeps the
+/// indices below it. In host memory, pages move to the lowest free address.
 pub(super) struct Renaming {
     format: Format,
     rules: &'static dyn ShrinkFormat,
     geometry: Geometry,
-    /// By level: what an index becomes.
+    /// The new index of each index, by level.
     indices: Vec<BTreeMap<u64, u64>>,
-    /// The low bits of an index of level 0 that stay, where a page is larger than its level says.
+    /// The low bits of an index of level 0 that do not change, because a page is larger than its
+    /// level.
     fixed: u64,
     blocks: Vec<Block>,
-    /// Host tables that may begin anywhere.
+    /// Host tables that may begin at any address, with their new addresses.
     tables: BTreeMap<u64, u64>,
     roles: BTreeMap<Hpa, Role>,
 }
@@ -149,7 +151,7 @@ impl Renaming {
         let mut pages: Vec<(u64, u32)> = Vec::new();
         let mut tables: BTreeSet<u64> = BTreeSet::new();
         let mut guests: Vec<u64> = Vec::new();
-        // A guest table in two pages: then its entries stay where they are in their pages.
+        // A guest table crosses a page boundary: then its entries keep their offsets.
         let mut straddles = false;
         let page_shift = geometry.offset_width;
 
@@ -235,7 +237,7 @@ impl Renaming {
         renaming
     }
 
-    /// Gives every table and page a place: tables first, large pages last.
+    /// Gives every table and page a new address: tables first, large pages last.
     fn place(&mut self, tables: BTreeSet<u64>, pages: Vec<(u64, u32)>) {
         let bytes = self.geometry.table_bytes();
         self.tables = tables.into_iter().zip((0..).map(|n| n * bytes)).collect();
@@ -273,7 +275,7 @@ impl Renaming {
         }
     }
 
-    /// Of a gVA or a gPA.
+    /// Returns the new address of a gVA or a gPA.
     fn guest(&self, address: u64) -> u64 {
         let mut new = self.geometry.offset(address);
         for level in 0..self.geometry.levels {
@@ -287,7 +289,7 @@ impl Renaming {
         }
     }
 
-    /// Of a gVA, which a number of levels may want to be canonical.
+    /// Returns the new address of a gVA. It stays canonical if it was.
     fn gva(&self, gva: u64, levels: u8) -> u64 {
         let width = self.geometry.offset_width + u32::from(levels) * self.geometry.index_width;
         if levels == 0 || width == self.geometry.gva_width {
@@ -308,7 +310,7 @@ impl Renaming {
         let offset = address & ((1 << block.size) - 1);
         let is_page = block.size > self.geometry.offset_width
             && (block.size - self.geometry.offset_width).is_multiple_of(self.geometry.index_width);
-        // What is in a large page has the indices of the address that it is translated from.
+        // The contents of a large page have the indices of the address that is translated to them.
         block.new
             + if is_page {
                 self.guest(offset) & ((1 << block.size) - 1)
@@ -345,7 +347,7 @@ impl Renaming {
         self.rules.with_address(word, old.address, new)
     }
 
-    /// Where a word goes.
+    /// Returns the new address of a word.
     fn location(&self, at: Hpa) -> Hpa {
         let Some(role) = self.roles.get(&at) else {
             return Hpa(self.host(at.0));
@@ -373,7 +375,7 @@ impl Renaming {
         }
     }
 
-    /// None where two words would come to one place.
+    /// Applies the renaming to a scenario; none if two words would have the same address.
     pub fn apply(&self, scenario: &Scenario) -> Option<Scenario> {
         if !scenario.memory.regions().is_empty() {
             // Words of one region may come to lie apart.
@@ -434,7 +436,7 @@ pub(super) fn sign_extend(address: u64, width: u32) -> u64 {
     ((address << unused) as i64 >> unused) as u64
 }
 
-/// No guest's stage: accesses are to the gPAs that it made.
+/// Switches the guest stage off. Accesses use the gPAs that it translated them to.
 pub(super) fn guest_off(scenario: &Scenario) -> Option<Scenario> {
     let mut new = scenario.clone();
     for access in golden_accesses(scenario) {
@@ -462,7 +464,7 @@ pub(super) fn guest_off(scenario: &Scenario) -> Option<Scenario> {
     Some(new)
 }
 
-/// No host's stage: guest tables lie where the guest says.
+/// Switches the host stage off. Guest tables move to their gPAs.
 pub(super) fn host_off(scenario: &Scenario) -> Option<Scenario> {
     if !scenario.memory.regions().is_empty() {
         return None;

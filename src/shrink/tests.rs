@@ -10,7 +10,7 @@ use crate::report::golden_accesses;
 use crate::scenario::Timing;
 use crate::stimulus::{self, Profile};
 
-/// A device with a small TLB.
+/// Returns a device with a small TLB.
 fn small(format: Format) -> &'static Variant {
     VARIANTS
         .iter()
@@ -25,7 +25,8 @@ fn profile(format: Format) -> Profile {
     }
 }
 
-/// A scenario that fails on the device, for it claims to be of a larger TLB: pages that should have hit are missed.
+/// Returns a scenario that fails on the device, because it claims a larger TLB: pages that should
+/// hit are missed.
 fn failing(dut: &mut Dut, format: Format, from: u64) -> (Scenario, Failed) {
     (from..from + 200)
         .find_map(|number| {
@@ -55,7 +56,7 @@ fn what_is_left_is_small_and_plain_and_fails_in_the_same_way_also_from_its_file(
             assert_eq!(check(&shrunk_failed), Some(Check::MustHit));
 
             let file = write::to_toml(&shrunk);
-            // A page, as many others as throw it out of four entries, and the page once more.
+            // A page, enough other pages to evict it from four entries, and the page once more.
             assert!(shrunk.ops.len() <= 12, "{} ops:\n{file}", shrunk.ops.len());
             assert_eq!(shrunk.timing, Timing::default(), "{file}");
             let parsed = parse::parse(&file, "shrunk").unwrap();
@@ -75,7 +76,7 @@ fn the_same_failure_shrinks_to_the_same_scenario() {
     let (second, second_failed) = shrink(&mut other, &scenario, &failed);
     assert_eq!(write::to_toml(&first), write::to_toml(&second));
     assert_eq!(first_failed.failure, second_failed.failure);
-    // And what is small stays as it is.
+    // A scenario that is small already does not change.
     let (third, _) = shrink(&mut dut, &first, &first_failed);
     assert!(third.ops.len() <= first.ops.len());
 }
@@ -96,12 +97,12 @@ fn nothing_is_kept_that_a_file_cannot_say_or_that_the_budget_does_not_allow() {
         tried: HashSet::new(),
         changes: 0,
     };
-    // The parser refuses a file in which nothing happens: that is not even run.
+    // The parser refuses a file without an access, so such a scenario is not run.
     assert!(!shrinker.attempt(|s| s.ops.clear()));
     assert_eq!(shrinker.budget, BUDGET);
-    // A busier memory than a file may ask for.
+    // Memory is busier than a file may request.
     assert!(!shrinker.attempt(|s| s.timing.memory_busy = 95));
-    // A change of no consequence is kept, and is paid for.
+    // A change without effect is kept, and its cost counts.
     assert!(shrinker.attempt(|s| s.ops.push(Op::Drain)));
     assert!(shrinker.budget < BUDGET);
     shrinker.budget = 0;
@@ -109,7 +110,7 @@ fn nothing_is_kept_that_a_file_cannot_say_or_that_the_budget_does_not_allow() {
     assert_eq!(shrinker.scenario.ops.len(), scenario.ops.len() + 1);
 }
 
-/// What of a step does not depend on addresses.
+/// Returns the parts of a step that do not depend on addresses.
 fn shape(step: &Step) -> (bool, u32, std::mem::Discriminant<crate::golden::Meaning>) {
     (
         matches!(step.at, Position::Guest { .. }),
@@ -124,7 +125,7 @@ fn walks_over_renamed_addresses_take_the_same_steps() {
     for format in [Format::Classic32, Format::Rv32, Format::Rv64] {
         for number in 0..60 {
             let mut scenario = stimulus::scenario(profile(format), 3, number, 40);
-            // One access at a time: together, some meet at words of two roles.
+            // One access at a time, because together some words have two roles.
             let accesses: Vec<Op> = scenario
                 .ops
                 .iter()
@@ -147,7 +148,7 @@ fn walks_over_renamed_addresses_take_the_same_steps() {
             }
         }
     }
-    // Not all can be: a word may be read for two things, a page number lie past what there is.
+    // Not all can be renamed: a word may have two roles, or a page number may be above the memory.
     assert!(renamed > 300, "{renamed}");
 }
 
@@ -163,14 +164,14 @@ impl Observer for Accepted {
 }
 
 impl Accepted {
-    /// Of a run that passes.
+    /// Returns the cycles of a run that passes.
     fn of(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> Vec<Option<u64>> {
         let mut accepted = Accepted(vec![None; scenario.ops.len()]);
         run_at(dut, scenario, cycles, &mut accepted).unwrap();
         accepted.0
     }
 
-    /// Of the accesses alone, in their order.
+    /// Returns the cycles of the accesses only, in their order.
     fn of_accesses(dut: &mut Dut, scenario: &Scenario, cycles: &[u64]) -> Vec<Option<u64>> {
         let accepted = Self::of(dut, scenario, cycles);
         let is_access = |op: &Op| matches!(op, Op::Access(_));
@@ -194,15 +195,16 @@ fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
     for number in 0..20 {
         let mut scenario = stimulus::scenario(profile(Format::Rv64), 5, number, 60);
         scenario.machine = Machine::of_variant(dut.variant());
-        // What a fence has overtaken is asked again when the port is free, a hold lasts from when it begins, and a switch of walk caches
-        // waits for all walks: none of these is pinned.
+        // A replayed request is sent again when the port is free, a hold lasts from the cycle in
+        // which it begins, and a switch of walk caches waits for all walks. None of these has a
+        // fixed cycle.
         scenario
             .ops
             .retain(|op| !matches!(op, Op::Fence(_) | Op::Hold { .. } | Op::WalkCaches(_)));
         let accepted = Accepted::of_accesses(&mut dut, &scenario, &[]);
         let starts = starts_of(&mut dut, &scenario, &[]);
 
-        // Whatever has kept a request off, each is accepted in its cycle all the same, and with waits as well.
+        // Each request is accepted in its cycle, whatever stalled it before, and also with waits.
         let (pinned, cycles) = ops::ops_at_cycles(&scenario, &starts);
         assert_eq!(Accepted::of_accesses(&mut dut, &pinned, &cycles), accepted);
         let starts = starts_of(&mut dut, &pinned, &cycles);
@@ -225,7 +227,8 @@ fn ops_are_left_out_in_place_so_that_the_others_begin_when_they_did() {
             }
         }
     }
-    // (What was a hit may be a miss without the op before it.) Without the cycles, hardly an op keeps its own.
+    // A hit may become a miss without the operation before it. Without the cycles, hardly an
+    // operation keeps its cycle.
     assert!(
         kept * 10 > all * 8 && shifted * 10 < all,
         "of {all}: {kept}, {shifted}"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Simpler timing, and a simpler device.
+//! Changes of timing and of the device, to simpler ones.
 
 use std::ops::RangeInclusive;
 
@@ -9,25 +9,26 @@ use crate::dut::variants::VARIANTS;
 use crate::mmu::WalkCaches;
 use crate::scenario::{Machine, Op, Scenario, Timing};
 
-/// Latencies that are tried where 1 does not do, and nothing else delays.
+/// The latencies that are tried if 1 does not suffice and nothing else delays.
 const LATENCIES: [u32; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
-/// Cycles that outlast any walk with plain timing.
+/// A wait that is longer than any walk with plain timing, in cycles.
 const LONG_WAIT: u32 = 200;
-/// Ops of which it is tried how long a wait between them must be, and with which seeds.
+/// The largest number of operations for which exact waits and seeds are tried.
 const FEW_OPS: usize = 24;
-/// Latencies and waits that are tried there.
+/// The latencies and waits that are tried for them.
 const EXACT_LATENCIES: [u32; 4] = [1, 2, 4, 8];
 const EXACT_WAITS: RangeInclusive<u32> = 1..=48;
-/// Seeds that are tried, from 0.
+/// The number of seeds that are tried, from 0.
 const SEEDS: u64 = 24;
-/// Of every thousand reads: all.
+/// The rate of errors at which every read has an error, in a thousand.
 const ALL: u32 = 1000;
 
-/// Leaves some ops out.
+/// A change that removes some operations.
 type Change<'a> = &'a dyn Fn(&mut Vec<Op>);
 
 impl Shrinker<'_> {
-    /// No delays, one latency, no disorder, no errors, at best at all times.
+    /// Simplifies timing: no delays, one latency, no reordering and no errors, if possible at all
+    /// times.
     pub(super) fn simplify_timing(&mut self) {
         let plain = |latency: RangeInclusive<u32>, errors| Timing {
             latency,
@@ -57,7 +58,7 @@ impl Shrinker<'_> {
         self.draw_anew();
 
         self.attempt(|s| s.ops.retain(|op| !matches!(op, Op::Timing(_))));
-        // A change at some point may be there from the start.
+        // A change of timing may also apply from the start.
         while let Some((at, timing)) = self.scenario.ops.iter().enumerate().find_map(|(at, op)| {
             let Op::Timing(timing) = op else { return None };
             Some((at, timing.clone()))
@@ -76,7 +77,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Plain timing, and ops that wait in its place, which then may be shortened.
+    /// Tries plain timing with a long wait in its place, which a later pass may shorten.
     fn wait_instead(&mut self) -> bool {
         let plain = |s: &mut Scenario| {
             s.timing = Timing::default();
@@ -100,8 +101,9 @@ impl Shrinker<'_> {
             })
     }
 
-    /// Plain timing with one latency, and a wait of the right length in the place of what was drawn: the last wait, or one
-    /// before the last op. Those before it are kept, or are so long that nothing is left to wait for.
+    /// Tries plain timing with one latency, and one wait of the right length in place of the draws:
+    /// the last wait, or a new one before the last operation. The waits before it are kept, or are
+    /// made so long that nothing is outstanding after them.
     fn wait_exactly(&mut self) -> bool {
         if self.scenario.ops.len() > FEW_OPS {
             return false;
@@ -141,7 +143,7 @@ impl Shrinker<'_> {
         false
     }
 
-    /// Where timing has to be drawn: without waits, and without the first, with each of some seeds.
+    /// If timing must be drawn, tries several seeds without any wait, and without the first.
     fn draw_anew(&mut self) {
         let is_wait = |op: &Op| matches!(op, Op::Wait(_));
         let ops = &self.scenario.ops;
@@ -182,7 +184,7 @@ impl Shrinker<'_> {
                 .any(|op| matches!(op, Op::Timing(_)))
     }
 
-    /// Of an op, or behind the last, of the start.
+    /// Simplifies the timing of operation `place`, or of the start if there is no such operation.
     fn simplify_timing_at(&mut self, place: usize) {
         let change = |shrinker: &mut Self, change: &dyn Fn(&mut Timing)| {
             shrinker.attempt(|s| match s.ops.get_mut(place) {
@@ -226,14 +228,14 @@ impl Shrinker<'_> {
         }
     }
 
-    /// No part of memory in which a walk may not do all.
+    /// Removes the regions in which walks are restricted.
     fn no_regions(&mut self) {
         if !self.scenario.memory.regions().is_empty() {
             self.attempt(|s| s.memory.set_regions(Vec::new()));
         }
     }
 
-    /// Words that were read with an error are holes instead.
+    /// Replaces words that were read with an error by holes.
     fn holes_for_errors(&mut self) {
         let Failure::Mismatch(mismatch) = &self.failed.failure else {
             return;
@@ -255,7 +257,7 @@ impl Shrinker<'_> {
         });
     }
 
-    /// No walk cache in use, else one, else two.
+    /// Tries no walk cache in use, then one, then two.
     fn fewer_walk_caches(&mut self, used: WalkCaches) {
         let mut fewer: Vec<WalkCaches> = (0..7)
             .map(|bits| WalkCaches {
@@ -273,7 +275,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The plainest device that fails: of one slot, else the default one, without the RTL's assertions.
+    /// Tries the plainest devices that can run the scenario: without RTL assertions, with few slots
+    /// and the default TLB.
     pub(super) fn simplify_machine(&mut self) {
         let format = self.scenario.machine.format;
         let default = Machine::of(format);

@@ -110,7 +110,7 @@ impl Replay {
     fn access(&mut self, reader: &Reader, access: &AccessLine, memory: &HostMemory) -> Pending {
         let query = access.query(reader);
         let mut fresh = Fresh::new(memory);
-        let outcome = golden::answer(&golden::walk(Format::Rv64, &query, &mut fresh, &mut ()));
+        let outcome = golden::outcome(&golden::walk(Format::Rv64, &query, &mut fresh, &mut ()));
         self.reads += fresh.reads;
         self.faults += u64::from(outcome.is_err());
         self.marked += u64::from(!access.marks.is_empty());

@@ -59,7 +59,7 @@ impl Differences {
 }
 
 impl AccessLine {
-    /// The request of the line.
+    /// Returns the request of the line.
     fn query(&self, reader: &Reader) -> Query {
         Query {
             context: reader.contexts()[self.context],
@@ -84,7 +84,7 @@ fn is_result(outcome: &Outcome, result: &Result<Hpa, Exception>, virt: bool) -> 
     }
 }
 
-/// A result of a trace in its own notation.
+/// Returns a result of a trace in its own notation.
 fn describe_result(result: &Result<Hpa, Exception>) -> String {
     match result {
         Ok(pa) => format!("={:x}", pa.0),
@@ -96,7 +96,7 @@ fn describe_result(result: &Result<Hpa, Exception>) -> String {
     }
 }
 
-/// An outcome in the notation of a trace, as far as that goes.
+/// Returns an outcome in the notation of a trace, as far as that goes.
 fn describe_outcome(outcome: &Outcome) -> String {
     match outcome {
         Ok(translation) => describe_result(&Ok(translation.hpa)),

@@ -15,14 +15,14 @@ use crate::shown;
 
 /// Blocks of memory ([`HostMemory::blocks`]) that a replay keeps: the words of 256 MiB of tables.
 pub(super) const MOST_BLOCKS: usize = 1 << 19;
-/// Contexts of a trace.
+/// Maximum number of contexts of a trace.
 const MOST_CONTEXTS: u64 = 1 << 20;
-/// Operations of a trace on the RTL. Each takes some 70 bytes.
+/// Maximum number of operations of a trace that is replayed on the RTL. Each takes about 70 bytes.
 pub(super) const MOST_OPS: usize = 1 << 23;
 
 /// The first bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// No record is longer; a file of something else may be one line.
+/// Maximum length of a line in bytes. A file that is not a trace can be one very long line.
 const LONGEST_LINE: usize = 1 << 16;
 
 /// A trace cannot be read, or contains something that a trace cannot contain.
@@ -33,7 +33,7 @@ pub enum TraceError {
     Read {
         /// The file.
         file: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A line is wrong.
@@ -143,7 +143,7 @@ pub enum Problem {
     /// An unknown mark after an access.
     #[error("unknown mark {0:?} after an access: the marks are ~pa and ~!")]
     BadMark(String),
-    /// A context that an access names.
+    /// An access uses a context that has not been defined.
     #[error("context {number:x} is not defined; number of defined contexts: {defined:x}")]
     UndefinedContext {
         /// Its number.
@@ -202,8 +202,9 @@ pub enum Problem {
     TooManyContexts(u64),
     /// More lines than a replay on the RTL keeps.
     #[error(
-        "the lines up to here take more than {MOST_OPS} steps of a run on the RTL, the most that a replay keeps\n  \
-         Replay the first of them with --limit N, or all of them with --golden-only."
+        "the lines up to here need more than {MOST_OPS} steps of a run on the RTL, the most that a \
+         replay keeps\n  \
+         Replay the first lines with --limit N, or all of them with --golden-only."
     )]
     TooManyOps,
     /// The file ends without its trailer.
@@ -249,7 +250,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    /// Its fields.
+    /// Returns its fields.
     fn fields(self) -> &'static str {
         match self {
             RecordKind::Header => "H 1 64 svnapot svpbmt svadu h",
@@ -339,7 +340,7 @@ pub enum Record {
         /// The whole word.
         word: u64,
     },
-    /// F: a fence. None: an instruction that orders only, and invalidates nothing.
+    /// F: a fence; none for an instruction that only orders, and invalidates nothing.
     Fence(Option<Fence>),
 }
 
@@ -367,7 +368,7 @@ struct Header {
     h: bool,
 }
 
-/// Reads a trace, compressed or not. It keeps the contexts, and no other line.
+/// A reader of traces, compressed or not. It keeps the contexts, and no other lines.
 pub struct Reader {
     file: String,
     input: BufReader<Box<dyn Read>>,
@@ -439,27 +440,27 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The contexts that have been defined; context 1 is the first.
+    /// Returns the contexts that have been defined; context 1 is the first.
     pub fn contexts(&self) -> &[Context] {
         &self.contexts
     }
 
-    /// The line of the record that was read last, from 1.
+    /// Returns the line of the record that was read last, from 1.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// The text of that line.
+    /// Returns the text of that line.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
     }
 
-    /// Lines so far.
+    /// Returns the numbers of lines read so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// The next record. None: the trailer has been read.
+    /// Returns the next record; none after the trailer.
     ///
     /// # Errors
     /// If a line cannot be read, or is wrong.
@@ -670,7 +671,7 @@ impl Reader {
         })
     }
 
-    /// The context, and whether its accesses are made under MPRV.
+    /// Returns the context, and whether its accesses are made under MPRV.
     fn context(&self, rest: &[u8]) -> Result<(Context, bool), Problem> {
         let mut fields = Fields::new(RecordKind::Context, rest);
         let number = fields.number("n")?;
@@ -796,7 +797,7 @@ fn header(text: &[u8]) -> Result<Header, Problem> {
     Ok(header)
 }
 
-/// The address and value of an M or W line.
+/// Returns the address and value of an M or W line.
 fn word(record: RecordKind, rest: &[u8]) -> Result<(Hpa, u64), Problem> {
     let mut fields = Fields::new(record, rest);
     let at = fields.number("addr")?;
@@ -863,7 +864,7 @@ fn vmid_of(value: u64) -> u16 {
 /// The fields of a record, one after the other.
 struct Fields<'a> {
     record: RecordKind,
-    /// The text that is left. None: the last field has been read.
+    /// The text that is left; none after the last field.
     rest: Option<&'a [u8]>,
 }
 
@@ -896,7 +897,7 @@ impl<'a> Fields<'a> {
         number_of(field, self.text(field)?)
     }
 
-    /// The value of a register, or none for x0.
+    /// Returns the value of a register, or none for x0.
     fn operand(&mut self, field: &'static str) -> Result<Option<u64>, Problem> {
         match self.text(field)? {
             b"-" => Ok(None),
@@ -919,7 +920,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text up to the next space, and the text after it.
+/// Returns the text up to the next space, and the text after it.
 #[inline]
 fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&byte| byte == b' ') {
@@ -964,7 +965,7 @@ fn at_most(field: &'static str, value: u64, width: u32) -> Result<u64, Problem> 
     })
 }
 
-/// Input as it can be shown: not too much of it.
+/// Escapes input for an error message, and cuts it.
 fn shown(text: &[u8]) -> String {
     const MOST: usize = 60;
     let mut shown = String::from_utf8_lossy(&text[..text.len().min(MOST)]).into_owned();

@@ -20,13 +20,14 @@ const BATCH: usize = 32;
 /// The options of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// The golden model.
+    /// The golden model is checked.
     pub golden: bool,
-    /// The RTL.
+    /// The RTL is checked.
     pub rtl: bool,
-    /// Threads.
+    /// Number of threads.
     pub jobs: usize,
-    /// Disagreements that are kept in full, of each.
+    /// Number of disagreements that the report describes in full, for the golden model and for the
+    /// RTL.
     pub keep: usize,
 }
 
@@ -117,13 +118,13 @@ impl Tally {
     }
 }
 
-/// Why a file was not checked to its end.
+/// The reason why a file was not checked to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is no device for the vector.
+    /// The device for a vector cannot be made.
     #[error(transparent)]
     Device(#[from] DutError),
 }
@@ -153,8 +154,8 @@ impl Shared<'_> {
         }
     }
 
-    /// The next lines. None: there is no more work. Lines are given out in order, so all lines
-    /// before a failure are checked too.
+    /// Returns the next lines; none if there is no more work. Lines are returned in order, so all
+    /// lines before a failure are checked too.
     fn next(&self) -> Option<Vec<(u64, String)>> {
         let mut vectors = locked(&self.vectors);
         if self.stop.load(Ordering::Relaxed) || self.interrupt.load(Ordering::Relaxed) {

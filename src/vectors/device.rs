@@ -43,7 +43,7 @@ impl Observer for DeviceRun {
     }
 }
 
-/// The vector as a scenario, which any other command could run too.
+/// Returns the vector as a scenario, which any other command could run too.
 pub fn scenario(vector: &Vector) -> Scenario {
     let format = vector.format();
     let mut memory = HostMemory::new(format);
@@ -86,7 +86,7 @@ impl DeviceRun {
         Ok(seen)
     }
 
-    /// The differences from the vector. `golden` is the vector's walk on the golden model.
+    /// Returns the differences from the vector. `golden` is the vector's walk on the golden model.
     pub fn differences(&self, vector: &Vector, golden: &GoldenWalk) -> Vec<Difference> {
         let mut differences = Vec::new();
         match &self.failure {
@@ -119,7 +119,7 @@ impl DeviceRun {
                 let expected = describe(&vector.expect);
                 differences.push(Difference::new(Field::Again, expected, describe(&again)));
             }
-            // Faults are not remembered, nor are addresses that nothing translates.
+            // The TLB caches neither faults nor responses of a context with both stages off.
             let context = &vector.context;
             let translated = context.guest.levels > 0 || context.host.levels > 0;
             if *hit != (golden.found.is_ok() && translated) {
@@ -131,7 +131,7 @@ impl DeviceRun {
         differences
     }
 
-    /// Memory after both accesses, by ascending address.
+    /// Returns memory after both accesses, by ascending address.
     fn memory_after(&self, vector: &Vector) -> Vec<(Hpa, u64)> {
         let mut memory = vector.memory.clone();
         for read in self.accesses.iter().chain(&self.accesses_again) {

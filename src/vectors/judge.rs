@@ -32,18 +32,19 @@ pub enum Field {
     Reads,
     /// The entries updated, in order.
     Writes,
-    /// Memory afterwards.
+    /// The contents of memory after the access.
     Memory,
     /// On the RTL: the response to the same access, made again at once.
     Again,
-    /// On the RTL: that a translation is remembered.
+    /// On the RTL: the first access misses the TLB, and the repeated access hits if the TLB caches
+    /// its translation.
     Hit,
     /// On the RTL: the checks that the testbench makes in every run.
     Checker,
 }
 
 impl Field {
-    /// The name in reports.
+    /// Returns the name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Field::Effective => "effective",
@@ -77,7 +78,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference in a field, with both values.
+    /// Returns a difference in a field, with both values.
     pub fn new(field: Field, expected: impl ToString, observed: impl ToString) -> Self {
         Self {
             field,
@@ -87,7 +88,7 @@ impl Difference {
     }
 }
 
-/// The part of an outcome that a hart sees.
+/// Returns the part of an outcome that a hart sees.
 pub fn answer(query: &Query, outcome: &Outcome) -> Answer {
     let virt = query.context.virt;
     match outcome {
@@ -168,7 +169,7 @@ pub fn compare_answers(expected: &Answer, got: &Answer, differences: &mut Vec<Di
     }
 }
 
-/// A short description of a response.
+/// Returns a short description of a response.
 pub fn describe(answer: &Answer) -> String {
     match answer {
         Answer::Found { pa, .. } => format!("pa {pa:x}"),
@@ -196,7 +197,7 @@ pub fn compare_reads(vector: &Vector, got: &[(Hpa, Tag)], differences: &mut Vec<
     }
 }
 
-/// The first place where two lists differ, with its number from 1.
+/// Returns the first place where two lists differ, with its number from 1.
 pub fn first_difference<T: PartialEq>(
     expected: &[T],
     got: &[T],
@@ -238,7 +239,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// Before the access.
+    /// Makes the memory before the access.
     pub fn of(vector: &Vector) -> Self {
         Self {
             words: vector.memory.clone(),
@@ -288,7 +289,7 @@ impl GoldenWalk {
         }
     }
 
-    /// The entries read, in order.
+    /// Returns the entries read, in order.
     pub fn reads(&self, virt: bool) -> Vec<(Hpa, Tag)> {
         let read = |step: &Step| match step {
             Step { update: None, .. } => Some((step.hpa?, Tag::of(step.at, virt))),
@@ -297,7 +298,7 @@ impl GoldenWalk {
         self.steps.iter().filter_map(read).collect()
     }
 
-    /// The entries updated, in order. (No other hart is there to get in between.)
+    /// Returns the entries updated, in order. (No other hart is there to get in between.)
     pub fn writes(&self, virt: bool) -> Vec<(Hpa, u64, Tag)> {
         let update = |step: &Step| match step.meaning {
             Meaning::Fault(_) => None,
@@ -306,7 +307,7 @@ impl GoldenWalk {
         self.steps.iter().filter_map(update).collect()
     }
 
-    /// The differences from the vector.
+    /// Returns the differences from the vector.
     pub fn differences(&self, vector: &Vector) -> Vec<Difference> {
         let mut differences = Vec::new();
         if let Ok(effective) = vector.csrs.effective(vector.kind)
@@ -316,7 +317,7 @@ impl GoldenWalk {
             let (expected, got) = (text(vector.effective), text(effective));
             differences.push(Difference::new(Field::Effective, expected, got));
         }
-        let got = answer(&vector.query(), &golden::answer(&self.found));
+        let got = answer(&vector.query(), &golden::outcome(&self.found));
         compare_answers(&vector.expect, &got, &mut differences);
         let virt = vector.context.virt;
         compare_reads(vector, &self.reads(virt), &mut differences);

@@ -56,12 +56,12 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// The paging format.
+    /// Returns the paging format.
     pub fn format(&self) -> Format {
         self.csrs.xlen.format()
     }
 
-    /// The request to the MMU.
+    /// Returns the request to the MMU.
     pub fn query(&self) -> Query {
         Query {
             context: self.context,
@@ -70,7 +70,7 @@ impl Vector {
         }
     }
 
-    /// The words of memory after, by ascending address.
+    /// Returns the words of memory after, by ascending address.
     pub fn memory_after(&self) -> Vec<(Hpa, u64)> {
         let mut memory = self.memory.clone();
         for &(at, word, _) in &self.writes {
@@ -123,7 +123,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    /// The tag of a walk's position, in a virtual machine or outside.
+    /// Returns the tag of a walk's position, in a virtual machine or outside.
     pub fn of(at: Position, virt: bool) -> Self {
         match at {
             Position::Guest { level } if virt => Tag::Guest(level),
@@ -198,7 +198,7 @@ pub enum VectorError {
     /// A tag of an entry.
     #[error("{0:?} is not a tag of an entry; tags are like S2, V2, G1@V2, G1@W2 or G1@F")]
     Tag(String),
-    /// A field whose value cannot be.
+    /// A field has a value that is not possible.
     #[error("{field}: {message}")]
     Value {
         /// The field, with those that it is in.
@@ -223,7 +223,7 @@ pub enum FileError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The file cannot be read any further, or its compression is damaged.
@@ -237,7 +237,7 @@ pub enum FileError {
         path: PathBuf,
         /// The line that could not be read, from 1.
         line: u64,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A line is not a vector.
@@ -292,13 +292,13 @@ impl Vectors {
         })
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The next `count` lines or fewer, with their numbers, without empty lines. None at the end of
-    /// the file. There are fewer if lines are long.
+    /// Returns the next `count` lines or fewer, with their numbers, without empty lines. None at
+    /// the end of the file. There are fewer if lines are long.
     ///
     /// # Errors
     /// If the file cannot be read any further.
@@ -336,7 +336,7 @@ impl Vectors {
         Ok(lines)
     }
 
-    /// Every vector of the file.
+    /// Returns every vector of the file.
     ///
     /// # Errors
     /// If the file cannot be read, or a line is not a vector.

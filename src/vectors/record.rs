@@ -473,7 +473,7 @@ fn answer(expect: &Expect) -> Result<Answer, VectorError> {
     })
 }
 
-/// The remark as text, such as `G1 for V2: perm`.
+/// Returns the remark as text, such as `G1 for V2: perm`.
 fn remark(fault: &Remark<'_>) -> String {
     let purpose = match &*fault.r#for {
         "" => String::new(),

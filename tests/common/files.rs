@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-/// A file of `scenarios/`.
+/// Returns a file of `scenarios/`.
 pub fn scenario_file(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "scenarios", name]
         .iter()

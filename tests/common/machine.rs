@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A translation to test on, whose entries are words of their own, and the results of golden model
-//! and device.
+//! A translation for tests, whose entries are at addresses of their own, and the results of golden
+//! model and device.
 
 use nestwalk::addr::{Gpa, Gva, Hpa};
 use nestwalk::bench::{Observer, Read, Request, Walk, run};
@@ -8,19 +8,20 @@ use nestwalk::campaign::Devices;
 use nestwalk::dut::{Done, Event};
 use nestwalk::format::Format;
 use nestwalk::format::handout::{leaf, pointer};
-use nestwalk::golden::answer;
+use nestwalk::golden::outcome;
 use nestwalk::memory::HostMemory;
 use nestwalk::mmu::{Access, Context, Fence, Outcome, Rights};
 use nestwalk::report::{Recorder, golden_accesses, text};
 use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
-/// A nested translation of one gVA. Its walk reads eight entries, each a word of its own: of
-/// [`Nest::entries`], in the order of the walk, 0 and 1 are the host's L1 and L2 entries for 2, the
-/// guest's L1 entry; 3 and 4 those for 5, the guest's L2 entry; 6 and 7 those for the data.
+/// A nested translation of one gVA. Its walk reads eight entries, each a word of its own. Indices
+/// into [`Nest::entries`] are in the order of the walk: 0 and 1 are the host's L1 and L2 entries
+/// for 2, the guest's L1 entry; 3 and 4 are those for 5, the guest's L2 entry; 6 and 7 are those
+/// for the data.
 ///
-/// Fields may be changed before the rest is asked for. No table is aligned to its size. An address
-/// that cannot be is put where a walker ends up that wraps it, or drops its lowest bits: there it
-/// would find all that it needs.
+/// Fields may be changed before the other values are requested. No table is aligned to its size.
+/// For an illegal address, the entry is placed where a faulty walker ends that wraps the address or
+/// drops its lowest bits: there it would find a complete translation.
 #[derive(Clone)]
 pub struct Nest {
     pub format: Format,
@@ -74,18 +75,19 @@ impl Nest {
         }
     }
 
-    /// The width of every address of the format.
+    /// Returns the width of every address of the format.
     pub fn width(&self) -> u32 {
         self.format.geometry().gpa_width
     }
 
-    /// The address that a wrong walker reads if it wraps an address, or drops its lowest bits.
+    /// Returns the address that a wrong walker reads if it wraps an address, or drops its lowest
+    /// bits.
     fn decoy(&self, address: u64) -> u64 {
         address & ((1 << self.width()) - 1) & !3
     }
 
-    /// The gPAs that the host table is walked for: those of the guest's L1 entry, of its L2 entry,
-    /// and of the data.
+    /// Returns the gPAs of the host walks: those of the guest's L1 entry, of its L2 entry, and of
+    /// the data.
     pub fn gpas(&self) -> [u64; 3] {
         let geometry = self.format.geometry();
         let entry = |base: u64, level| self.decoy(base + geometry.index(self.gva, level) * 4);
@@ -96,12 +98,12 @@ impl Nest {
         ]
     }
 
-    /// The data's hPA.
+    /// Returns the data's hPA.
     pub fn hpa(&self) -> u64 {
         self.host_pages[2] + self.format.geometry().offset(self.gva)
     }
 
-    /// The addresses of the eight entries.
+    /// Returns the addresses of the eight entries.
     pub fn entries(&self) -> [Hpa; 8] {
         let geometry = self.format.geometry();
         let gpas = self.gpas();
@@ -121,13 +123,13 @@ impl Nest {
         ]
     }
 
-    /// The word of a leaf, with status bits set that mean nothing.
+    /// Returns the word of a leaf, with all ignored status bits set.
     pub fn leaf(&self, page: u64, rights: Rights) -> u64 {
         let status = (1u64 << self.format.geometry().offset_width) - 1;
         leaf(page, rights) | (0x5A50 & status)
     }
 
-    /// The words of the eight entries.
+    /// Returns the words of the eight entries.
     pub fn words(&self) -> [u64; 8] {
         let host_leaf = |n: usize| self.leaf(self.host_pages[n], self.host_rights[n]);
         [
@@ -142,7 +144,7 @@ impl Nest {
         ]
     }
 
-    /// Memory with the eight entries in it and nothing else.
+    /// Returns memory with only the eight entries in it.
     pub fn memory(&self) -> HostMemory {
         let mut memory = HostMemory::new(self.format);
         self.write_into(&mut memory);
@@ -188,7 +190,7 @@ pub fn scenario(
     }
 }
 
-/// An access in a context, by its number.
+/// Returns an access in a context, by its number.
 pub fn access(context: usize, access: Access, gva: u64) -> Op {
     Op::Access(AccessOp {
         context,
@@ -209,7 +211,7 @@ pub struct Answer {
     pub merged: bool,
     /// The reads of its walk.
     pub reads: Vec<Hpa>,
-    /// When its request was accepted, first and last.
+    /// The cycles in which its request was accepted, first and last.
     #[allow(dead_code)] // Not every test asks for it.
     pub first_accepted: u64,
     pub accepted: u64,
@@ -226,7 +228,7 @@ pub struct Ran {
     /// The cycles in which fences were accepted.
     #[allow(dead_code)] // Not every test has any.
     pub fences: Vec<u64>,
-    /// The cycles in which the results of walks were given, and whether the TLB took them.
+    /// The cycles in which walks ended with a translation, and whether the TLB was filled.
     pub results: Vec<(u64, bool)>,
 }
 
@@ -269,7 +271,7 @@ impl Observer for Watch {
     }
 }
 
-/// Runs a scenario on its device, on which nothing may fail.
+/// Runs a scenario on its device. No check may fail.
 pub fn device(devices: &mut Devices, scenario: &Scenario) -> Ran {
     let mut watch = Watch {
         recorder: Recorder::new(scenario),
@@ -304,13 +306,13 @@ pub fn device(devices: &mut Devices, scenario: &Scenario) -> Ran {
     }
 }
 
-/// The outcome of each access on the golden model, without a TLB, and its reads.
+/// Returns the outcome of each access on the golden model, without a TLB, and its reads.
 pub fn golden(scenario: &Scenario) -> Vec<(Outcome, Vec<Hpa>)> {
     golden_accesses(scenario)
         .iter()
         .map(|access| {
             let reads = access.steps.iter().filter_map(|step| step.hpa).collect();
-            (answer(&access.found), reads)
+            (outcome(&access.found), reads)
         })
         .collect()
 }

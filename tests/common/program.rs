@@ -13,14 +13,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The JSON on standard output.
+    /// Returns the JSON on standard output.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
     }
 }
 
-/// Runs `nestwalk`. It must not panic, whatever the arguments are.
+/// Runs `nestwalk`. It must not panic for any arguments.
 pub fn nestwalk(arguments: &[impl AsRef<OsStr>]) -> Ran {
     let output = cargo_bin_cmd!("nestwalk").args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

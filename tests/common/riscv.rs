@@ -15,12 +15,12 @@ use nestwalk::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, T
 
 pub const PAGE: u64 = 4096;
 
-/// log2 of the bytes of a leaf's page at a level.
+/// Returns log2 of the size in bytes of a leaf's page at a level.
 pub fn page_size(format: Format, level: u32) -> u32 {
     12 + level * format.geometry().index_width
 }
 
-/// The tables of a stage: where its entries lie is known by level and address.
+/// The tables of a stage, by level and address.
 pub struct Tables {
     pub levels: u8,
     pub root: u64,
@@ -84,7 +84,7 @@ impl Rig {
         self.next_frame - PAGE
     }
 
-    /// Puts a leaf of a level for the page of a gPA. Gives its place.
+    /// Writes a leaf of a level for the page of a gPA. Returns its address.
     pub fn map_host(&mut self, gpa: u64, level: u32, leaf: Entry) -> Hpa {
         let mut table = self.host.root;
         let levels = u32::from(self.host.levels);
@@ -106,7 +106,7 @@ impl Rig {
         at
     }
 
-    /// Puts a leaf of a level for the page of a gVA. Gives its place, as the host sees it.
+    /// Writes a leaf of a level for the page of a gVA. Returns its hPA.
     pub fn map_guest(&mut self, gva: u64, level: u32, leaf: Entry) -> Hpa {
         let mut table = self.guest.root;
         for at_level in (level + 1..u32::from(self.guest.levels)).rev() {
@@ -128,7 +128,7 @@ impl Rig {
         at
     }
 
-    /// The address of the word of a guest table.
+    /// Returns the address of the word of a guest table.
     fn locate(&self, gpa: u64) -> Hpa {
         let levels = u32::from(self.host.levels);
         if levels == 0 {
@@ -147,8 +147,8 @@ impl Rig {
         Hpa(table + gpa % PAGE)
     }
 
-    /// Supervisor mode in the virtual machine, without SUM, MXR and hardware updates. Svpbmt and
-    /// Svnapot are available on RV64.
+    /// Returns a context of supervisor mode in the virtual machine, without SUM, MXR and hardware
+    /// updates. Svpbmt and Svnapot are available on RV64.
     pub fn context(&self) -> Context {
         let rv64 = self.format == Format::Rv64;
         let stage = |tables: &Tables| StageControl {
@@ -232,7 +232,7 @@ impl nestwalk::bench::Observer for Seen {
     }
 }
 
-/// The observations of a scenario on its device. All checks must hold.
+/// Returns the observations of a scenario on its device. All checks must hold.
 pub fn run(scenario: &Scenario) -> Seen {
     let mut seen = Seen::default();
     let mut device = Devices::make(scenario).unwrap();

@@ -16,11 +16,11 @@ program=${NESTWALK:-${CARGO_TARGET_DIR:-$root/target}/release/nestwalk}
 shards=${NESTWALK_SHARDS:-8}
 unset NESTWALK_SHARDS
 [ $# -gt 0 ] || set -- --profile rv64 --seed 1 --count 100000
-# Daemons lie where root alone looks for programs.
+# Daemons are in a folder that is only on the PATH of root.
 PATH=$PATH:/usr/sbin:/sbin
 for needed in munged slurmctld slurmd sbatch sinfo; do
     command -v "$needed" >/dev/null || {
-        echo "try-on-one-machine.sh: there is no $needed: tools/setup.sh --with-slurm installs it" >&2
+        echo "try-on-one-machine.sh: $needed is missing: run tools/setup.sh --with-slurm" >&2
         exit 2
     }
 done
@@ -52,7 +52,7 @@ until_works() {
     until "$@" >/dev/null 2>&1; do
         left=$((left - 1))
         if [ "$left" -eq 0 ]; then
-            echo "try-on-one-machine.sh: this does not come to work: $*" >&2
+            echo "try-on-one-machine.sh: this keeps failing: $*" >&2
             tail -n 5 "$work"/*.log >&2
             exit 2
         fi
@@ -88,7 +88,8 @@ END
 SLURM_CONF=$work/slurm.conf
 export SLURM_CONF
 
-start munged --foreground --key-file="$work/munge.key" --socket="$work/munge.socket" --pid-file="$work/munged.pid" \
+start munged --foreground --key-file="$work/munge.key" --socket="$work/munge.socket" \
+    --pid-file="$work/munged.pid" \
     --log-file="$work/munged.log" --seed-file="$work/munge.seed"
 until_works munge --socket="$work/munge.socket" --no-input
 start slurmctld -D

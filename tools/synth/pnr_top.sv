@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// nested_mmu behind few pins, for place and route: its inputs are a shift register, its outputs are registered and
-// shifted out. So every path of its ports begins and ends in a register of the device, and none is left out.
+// nested_mmu behind few pins, for place and route. Its inputs come from a shift register, and its
+// outputs are registered and shifted out. So every path of its ports begins and ends in a register
+// of the device, and none is optimised away.
 
 `include "nested_mmu_types.svh"
 

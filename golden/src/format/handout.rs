@@ -45,7 +45,7 @@ pub(super) const HANDOUT: Facts = Facts {
     walk_caches: false,
 };
 
-/// The same rules on the classic 32-bit geometry.
+/// The rules of the handout on the classic 32-bit geometry.
 pub(super) const CLASSIC32: Facts = Facts {
     name: "classic32",
     geometry: Geometry {
@@ -61,7 +61,7 @@ pub(super) const CLASSIC32: Facts = Facts {
     ..HANDOUT
 };
 
-/// A table entry of either kind, taken apart.
+/// A table entry, which is read as a pointer or as a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     word: u64,
@@ -80,37 +80,37 @@ impl Entry {
         }
     }
 
-    // By shifts: the checker takes millions of entries apart in a second.
+    // Shifts are used because the checker decodes millions of entries in a second.
     #[inline]
     fn bit(&self, bit: u32) -> bool {
         (self.word >> bit) & 1 != 0
     }
 
-    /// Whether a bit above the address is set.
+    /// Returns true if a bit above the address is set.
     #[inline]
     pub fn reserved_set(&self) -> bool {
         !fits(self.word, self.address_width)
     }
 
-    /// A pointer's table, a byte address.
+    /// Returns the table of a pointer, a byte address.
     #[inline]
     pub fn table(&self) -> u64 {
         self.word & ((1 << self.address_width) - 1)
     }
 
-    /// A leaf's page, the byte address of its start.
+    /// Returns the page of a leaf, the byte address of its start.
     #[inline]
     pub fn page(&self) -> u64 {
         self.table() >> self.offset_width << self.offset_width
     }
 
-    /// A leaf's valid bit.
+    /// Returns the valid bit of a leaf.
     #[inline]
     pub fn valid(&self) -> bool {
         self.bit(0)
     }
 
-    /// A leaf's rights.
+    /// Returns the rights of a leaf.
     #[inline]
     pub fn rights(&self) -> Rights {
         Rights {
@@ -121,12 +121,12 @@ impl Entry {
     }
 }
 
-/// The word of a pointer to the table at `table`.
+/// Returns the word of a pointer to the table at `table`.
 pub fn pointer(table: u64) -> u64 {
     table
 }
 
-/// The word of a valid leaf for the page that starts at `page`.
+/// Returns the word of a valid leaf for the page that starts at `page`.
 pub fn leaf(page: u64, rights: Rights) -> u64 {
     let mut word = page;
     let bits = word.view_bits_mut::<Lsb0>();

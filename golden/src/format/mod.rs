@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The paging formats: their facts, their level geometry and the fields of a table entry.
+//! The paging formats: their facts, their geometry and the fields of a table entry.
 //!
 //! [`handout`] and [`riscv`] stand side by side. Each states the facts of its formats; a format is
 //! registered in [`Format`].
@@ -40,53 +40,53 @@ pub struct Geometry {
     pub hpa_width: u32,
     /// Width of a table entry.
     pub pte_width: u32,
-    /// Offset in a page.
+    /// Width of the offset in a page of the smallest size.
     pub offset_width: u32,
-    /// Index into the table of any level.
+    /// Width of the index into a table of any level.
     pub index_width: u32,
-    /// Number of levels of either stage; where a context chooses, the most.
+    /// Number of levels of either stage; the maximum if a context selects the number.
     pub levels: u32,
-    /// Bits that the index into the host's root table has more than any other.
+    /// Number of bits by which the index into the host's root table is wider than other indices.
     pub host_root_extra: u32,
 }
 
 impl Geometry {
-    /// Bytes of a page.
+    /// Returns the size in bytes of the smallest page.
     pub const fn page_bytes(&self) -> u64 {
         1 << self.offset_width
     }
 
-    /// Entries of a table.
+    /// Returns the number of entries of a table.
     pub const fn table_entries(&self) -> u64 {
         1 << self.index_width
     }
 
-    /// Bytes of a table entry: the stride of a table.
+    /// Returns the size in bytes of a table entry.
     pub const fn pte_bytes(&self) -> u64 {
         self.pte_width as u64 / 8
     }
 
-    /// Bytes of a table.
+    /// Returns the size in bytes of a table.
     pub const fn table_bytes(&self) -> u64 {
         self.table_entries() * self.pte_bytes()
     }
 
-    /// The index of an address into the table of `level`, which counts down to the leaf's, 0.
+    /// Returns the index of an address in the table of `level`. Levels count down to the leaf's, 0.
     pub const fn index(&self, address: u64, level: u32) -> u64 {
         (address >> (self.offset_width + level * self.index_width)) & (self.table_entries() - 1)
     }
 
-    /// The offset of an address in its page.
+    /// Returns the offset of an address in its page.
     pub const fn offset(&self, address: u64) -> u64 {
         address & (self.page_bytes() - 1)
     }
 
-    /// log2 of the bytes that a leaf of `level` is for.
+    /// Returns log2 of the size in bytes of a page that a leaf of `level` maps.
     pub const fn page_size(&self, level: u32) -> u32 {
         self.offset_width + level * self.index_width
     }
 
-    /// The level that a walk starts at.
+    /// Returns the level of the root table.
     pub const fn root_level(&self) -> u32 {
         self.levels - 1
     }
@@ -106,7 +106,7 @@ pub enum Family {
     Riscv,
 }
 
-/// How a format names levels.
+/// The convention by which a format names levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LevelNames {
     /// The root is L1, and the leaf's level has the highest number.
@@ -158,7 +158,7 @@ struct Facts {
 }
 
 impl Format {
-    /// Every format.
+    /// All formats.
     pub const ALL: [Format; 4] = [
         Format::Handout,
         Format::Classic32,
@@ -166,10 +166,10 @@ impl Format {
         Format::Rv64,
     ];
 
-    /// The handout's format, and the others with its rules.
+    /// The formats with the rules of the handout.
     pub const HANDOUT_KIND: [Format; 2] = [Format::Handout, Format::Classic32];
 
-    /// The format's facts. Formats are registered here.
+    /// Returns the facts of the format. A new format is registered here.
     const fn facts(self) -> &'static Facts {
         match self {
             Format::Handout => &handout::HANDOUT,
@@ -179,38 +179,38 @@ impl Format {
         }
     }
 
-    /// The rules that the format follows.
+    /// Returns the rules that the format follows.
     pub const fn family(self) -> Family {
         self.facts().family
     }
 
-    /// The format's widths and levels.
+    /// Returns the format's widths and levels.
     pub const fn geometry(self) -> Geometry {
         self.facts().geometry
     }
 
-    /// The accesses of a request.
+    /// Returns the kinds of access that a request may have.
     pub const fn accesses(self) -> &'static [Access] {
         self.facts().accesses
     }
 
-    /// The numbers of levels that a stage may have, 0 for off. Empty where they are fixed.
+    /// Returns the numbers of levels that a stage may have, 0 for off; empty if they are fixed.
     pub const fn level_choices(self) -> &'static [u8] {
         self.facts().level_choices
     }
 
-    /// Bits of an ASID.
+    /// Returns the width of an ASID in bits.
     pub const fn asid_width(self) -> u32 {
         self.facts().asid_width
     }
 
-    /// Bits of a VMID.
+    /// Returns the width of a VMID in bits.
     pub const fn vmid_width(self) -> u32 {
         self.facts().vmid_width
     }
 
-    /// The bits of the guest's and of the host's root that mean something. A device ignores the
-    /// others.
+    /// Returns the bits of the guest's and of the host's root that have a meaning. A device ignores
+    /// the other bits.
     pub const fn root_masks(self) -> [u64; 2] {
         self.facts().root_masks
     }
@@ -261,12 +261,12 @@ impl Format {
         self.facts().walk_caches
     }
 
-    /// Its name in scenarios and on the command line.
+    /// Returns its name in scenarios and on the command line.
     pub const fn name(self) -> &'static str {
         self.facts().name
     }
 
-    /// The format's name of `level`, which counts down to the leaf's, 0.
+    /// Returns the format's name of `level`. Levels count down to the leaf's, 0.
     pub fn level_name(self, level: u32) -> String {
         match self.facts().level_names {
             LevelNames::RootIsOne => format!("L{}", self.geometry().levels - level),
@@ -274,7 +274,7 @@ impl Format {
         }
     }
 
-    /// The level of a name that [`Format::level_name`] gives.
+    /// Returns the level that has a name of [`Format::level_name`].
     pub fn level_of_name(self, name: &str) -> Option<u32> {
         (0..self.geometry().levels).find(|&level| self.level_name(level) == name)
     }
@@ -286,7 +286,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// A name that no format has.
+/// The error of a name that no format has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown format {0:?}: there are handout, classic32, rv32 and rv64")]
 pub struct UnknownFormat(pub String);

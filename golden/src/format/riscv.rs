@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Table entries and control registers of RISC-V (`RV32`, `RV64`).
 //!
-//! Clauses are those of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture. Its
-//! names of the two stages are VS-stage (here the guest's) and G-stage (the host's).
+//! Clauses are sections of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture.
+//! Its VS-stage is the guest stage here, and its G-stage is the host stage.
 //!
 //! | bits of an entry | field | |
 //! |---|---|---|
@@ -40,10 +40,10 @@ const PBMT_SHIFT: u32 = 61;
 const PBMT: u64 = 3 << PBMT_SHIFT;
 const N: u64 = 1 << 63;
 
-/// log2 of a page's bytes, in every mode.
+/// log2 of the size in bytes of the smallest page, in every mode.
 const PAGE_SHIFT: u32 = 12;
-/// log2 of the bytes of the one NAPOT page there is ("Svnapot", Table "Page table entry encodings
-/// when pte.N=1").
+/// log2 of the size in bytes of a NAPOT page. There is only one size ("Svnapot", Table "Page table
+/// entry encodings when pte.N=1").
 pub const NAPOT_PAGE_SIZE: u32 = 16;
 /// PPN\[3:0\] of a NAPOT page of 64 KiB.
 const NAPOT_64K: u64 = 0b1000;
@@ -53,9 +53,9 @@ pub(super) const RV32: Facts = Facts {
     name: "rv32",
     geometry: RV32_GEOMETRY,
     level_choices: &[0, 2],
-    // ASIDMAX of a register of RV32 ("Supervisor Address Translation and Protection (satp)
-    // Register"), and its VMIDMAX ("Hypervisor Guest Address Translation and Protection (hgatp)
-    // Register").
+    // The widths are ASIDMAX of satp ("Supervisor Address Translation and Protection (satp)
+    // Register") and VMIDMAX of hgatp ("Hypervisor Guest Address Translation and Protection (hgatp)
+    // Register") in RV32.
     asid_width: 9,
     vmid_width: 7,
     root_masks: root_masks(&RV32_GEOMETRY),
@@ -105,7 +105,7 @@ pub(super) const RV64: Facts = Facts {
 
 const RV64_GEOMETRY: Geometry = Geometry {
     gva_width: 64,
-    // A gVA that is taken for a gPA may be as wide as that, and faults.
+    // A gVA that is used as a gPA may be as wide as a gVA. It faults then.
     gpa_width: 64,
     hpa_width: 56,
     pte_width: 64,
@@ -115,27 +115,28 @@ const RV64_GEOMETRY: Geometry = Geometry {
     host_root_extra: 2,
 };
 
-/// A root register holds a page number, and the root of the G-stage is 16 KiB.
+/// Returns the bits of the guest's and the host's root that have a meaning. A root register
+/// contains a page number, and the root table of the G-stage is 16 KiB.
 const fn root_masks(geometry: &Geometry) -> [u64; 2] {
     let table = geometry.table_bytes();
     [!(table - 1), !((table << geometry.host_root_extra) - 1)]
 }
 
-/// A table entry ("Sv32: Addressing and Memory Protection", and the same of Sv39).
+/// A table entry ("Sv32: Addressing and Memory Protection", and the like clauses of Sv39).
 ///
-/// An entry of RV32 is the low half of one of RV64: its PPN has 22 bits, and the fields above read
-/// 0.
+/// An entry of RV32 is the low half of an entry of RV64: its PPN has 22 bits, and the fields above
+/// read 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Entry(pub u64);
 
 impl Entry {
-    /// A pointer to the table at `table`, a byte address that is a multiple of 4 KiB.
+    /// Returns a pointer to the table at `table`, a byte address that is a multiple of 4 KiB.
     pub const fn pointer(table: u64) -> Self {
         Self(V).with_address(table)
     }
 
-    /// A leaf for the page that starts at `page`, a multiple of 4 KiB. A and D are set, all else
-    /// that is not a right is clear.
+    /// Returns a leaf for the page that starts at `page`, a multiple of 4 KiB. A and D are set. All
+    /// other bits that are not rights are clear.
     pub const fn leaf(page: u64, rights: Rights) -> Self {
         Self(V | A | D).with_address(page).with_rights(rights)
     }
@@ -148,12 +149,12 @@ impl Entry {
         Self(if set { self.0 | bit } else { self.0 & !bit })
     }
 
-    /// V: the other bits mean something.
+    /// Returns V: the entry is valid.
     pub const fn valid(self) -> bool {
         self.has(V)
     }
 
-    /// R, W and X.
+    /// Returns R, W and X.
     pub const fn rights(self) -> Rights {
         Rights {
             read: self.has(R),
@@ -162,127 +163,130 @@ impl Entry {
         }
     }
 
-    /// U: a page of user mode.
+    /// Returns U: a page of user mode.
     pub const fn user(self) -> bool {
         self.has(U)
     }
 
-    /// G: in the guest's stage, the mapping is the same under every ASID.
+    /// Returns G: in the guest stage, the mapping is valid under every ASID.
     pub const fn global(self) -> bool {
         self.has(G)
     }
 
-    /// A: the page has been used.
+    /// Returns A: the page has been accessed.
     pub const fn accessed(self) -> bool {
         self.has(A)
     }
 
-    /// D: the page has been written.
+    /// Returns D: the page has been written.
     pub const fn dirty(self) -> bool {
         self.has(D)
     }
 
-    /// RSW: two bits for software.
+    /// Returns RSW: two bits for software.
     pub const fn rsw(self) -> u64 {
         self.0 >> RSW_SHIFT & 3
     }
 
-    /// PPN as a byte address: of the page (where it is no NAPOT page), or of the next table.
+    /// Returns PPN as a byte address, of the page or of the next table. For a NAPOT page, the low
+    /// bits are an encoding and not an address.
     pub const fn address(self) -> u64 {
         (self.0 & PPN) >> PPN_SHIFT << PAGE_SHIFT
     }
 
-    /// PBMT: the encoding of the memory type.
+    /// Returns PBMT: the encoding of the memory type.
     pub const fn pbmt(self) -> u8 {
         (self.0 >> PBMT_SHIFT & 3) as u8
     }
 
-    /// N: a NAPOT page.
+    /// Returns N: a NAPOT page.
     pub const fn napot(self) -> bool {
         self.has(N)
     }
 
-    /// Whether it is a pointer, if it is valid: "if pte.r=1 or pte.x=1", a leaf; and W without R is
-    /// not valid.
+    /// Returns true if a valid entry is a pointer. It is a leaf "if pte.r=1 or pte.x=1", and an
+    /// entry with W and without R is not valid.
     pub const fn is_pointer(self) -> bool {
         !self.has(R | W | X)
     }
 
-    /// W without R: reserved for future standard use.
+    /// Returns true for W without R, which is reserved for future standard use.
     pub const fn writable_only(self) -> bool {
         self.0 & (R | W) == W
     }
 
-    /// Whether one of bits 60:54 is set, which are reserved in every entry.
+    /// Returns true if one of bits 60:54 is set. They are reserved in every entry.
     pub const fn reserved_set(self) -> bool {
         self.has(RESERVED)
     }
 
-    /// Whether a bit is set that is reserved in a pointer: D, A, U, PBMT, N.
+    /// Returns true if a bit is set that is reserved in a pointer: D, A, U, PBMT or N.
     pub const fn pointer_reserved_set(self) -> bool {
         self.has(D | A | U | PBMT | N)
     }
 
-    /// PPN\[3:0\] says 64 KiB, the only size of a NAPOT page that is not reserved.
+    /// Returns true if PPN\[3:0\] encodes 64 KiB, the only size of a NAPOT page that is not
+    /// reserved.
     pub const fn napot_is_64k(self) -> bool {
         self.0 >> PPN_SHIFT & 0xF == NAPOT_64K
     }
 
-    /// With V so.
+    /// Returns the entry with V set to `valid`.
     pub const fn with_valid(self, valid: bool) -> Self {
         self.with(V, valid)
     }
 
-    /// With R, W and X so.
+    /// Returns the entry with R, W and X set to `rights`.
     pub const fn with_rights(self, rights: Rights) -> Self {
         self.with(R, rights.read)
             .with(W, rights.write)
             .with(X, rights.execute)
     }
 
-    /// With U so.
+    /// Returns the entry with U set to `user`.
     pub const fn with_user(self, user: bool) -> Self {
         self.with(U, user)
     }
 
-    /// With G so.
+    /// Returns the entry with G set to `global`.
     pub const fn with_global(self, global: bool) -> Self {
         self.with(G, global)
     }
 
-    /// With A so.
+    /// Returns the entry with A set to `accessed`.
     pub const fn with_accessed(self, accessed: bool) -> Self {
         self.with(A, accessed)
     }
 
-    /// With D so.
+    /// Returns the entry with D set to `dirty`.
     pub const fn with_dirty(self, dirty: bool) -> Self {
         self.with(D, dirty)
     }
 
-    /// With the low two bits of `rsw`.
+    /// Returns the entry with RSW set to the low two bits of `rsw`.
     pub const fn with_rsw(self, rsw: u64) -> Self {
         Self(self.0 & !(3 << RSW_SHIFT) | (rsw & 3) << RSW_SHIFT)
     }
 
-    /// With the page number of `address`.
+    /// Returns the entry with PPN set to the page number of `address`.
     pub const fn with_address(self, address: u64) -> Self {
         Self(self.0 & !PPN | address >> PAGE_SHIFT << PPN_SHIFT & PPN)
     }
 
-    /// With the low two bits of `encoding`; [`crate::mmu::MemoryType`] lists those that are not
-    /// reserved. RV64 only.
+    /// Returns the entry with PBMT set to the low two bits of `encoding`.
+    /// [`crate::mmu::MemoryType`] lists the encodings that are not reserved. RV64 only.
     pub const fn with_pbmt(self, encoding: u8) -> Self {
         Self(self.0 & !PBMT | (encoding as u64) << PBMT_SHIFT & PBMT)
     }
 
-    /// As a NAPOT page of 64 KiB. RV64 only.
+    /// Returns the entry as a NAPOT page of 64 KiB. RV64 only.
     pub const fn with_napot_64k(self) -> Self {
         Self(self.0 & !(0xF << PPN_SHIFT) | NAPOT_64K << PPN_SHIFT | N)
     }
 }
 
-/// What the specification calls a mode with so many levels; none where it has no such mode.
+/// Returns the specification's name of the mode with this number of levels; none if there is no
+/// such mode.
 pub const fn mode_name(stage: Stage, levels: u8) -> Option<&'static str> {
     Some(match (levels, stage) {
         (0, _) => "bare",
@@ -298,12 +302,12 @@ pub const fn mode_name(stage: Stage, levels: u8) -> Option<&'static str> {
     })
 }
 
-/// The number of levels of a mode that [`mode_name`] gives.
+/// Returns the number of levels of a mode by its [`mode_name`].
 pub fn levels_of_name(stage: Stage, name: &str) -> Option<u8> {
     (0..=5).find(|&levels| mode_name(stage, levels) == Some(name))
 }
 
-/// The number of levels of a MODE field of satp, vsatp or hgatp; none where the encoding is
+/// Returns the number of levels for a MODE field of satp, vsatp or hgatp; none if the encoding is
 /// reserved.
 pub const fn levels_of_mode(xlen: Xlen, mode: u8) -> Option<u8> {
     match (xlen, mode) {
@@ -314,7 +318,8 @@ pub const fn levels_of_mode(xlen: Xlen, mode: u8) -> Option<u8> {
     }
 }
 
-/// The MODE field of satp, vsatp or hgatp for so many levels; none where there is no such mode.
+/// Returns the MODE field of satp, vsatp or hgatp for a number of levels; none if there is no such
+/// mode.
 pub const fn mode_of_levels(xlen: Xlen, levels: u8) -> Option<u8> {
     match (xlen, levels) {
         (_, 0) => Some(0),
@@ -324,7 +329,7 @@ pub const fn mode_of_levels(xlen: Xlen, levels: u8) -> Option<u8> {
     }
 }
 
-/// XLEN, the same in every mode.
+/// XLEN, which is the same in every privilege mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Xlen {
     /// 32.
@@ -334,7 +339,7 @@ pub enum Xlen {
 }
 
 impl Xlen {
-    /// Of a number of bits.
+    /// Returns the XLEN of this number of bits; none if it is not 32 or 64.
     pub const fn of(bits: u64) -> Option<Self> {
         match bits {
             32 => Some(Xlen::X32),
@@ -343,7 +348,7 @@ impl Xlen {
         }
     }
 
-    /// In bits.
+    /// Returns the number of bits.
     pub const fn bits(self) -> u32 {
         match self {
             Xlen::X32 => 32,
@@ -351,7 +356,7 @@ impl Xlen {
         }
     }
 
-    /// The paging format.
+    /// Returns the paging format.
     pub const fn format(self) -> Format {
         match self {
             Xlen::X32 => Format::Rv32,
@@ -359,7 +364,7 @@ impl Xlen {
         }
     }
 
-    /// That of a format; none of the handout's formats.
+    /// Returns the XLEN of a format; none for the handout's formats.
     pub const fn of_format(format: Format) -> Option<Self> {
         match format {
             Format::Handout | Format::Classic32 => None,
@@ -381,7 +386,7 @@ pub enum Privilege {
 }
 
 impl Privilege {
-    /// Of an encoding, as in mstatus.MPP; 2 is reserved.
+    /// Returns the mode of an encoding as in mstatus.MPP; none for 2, which is reserved.
     pub const fn of(encoding: u64) -> Option<Self> {
         match encoding {
             0 => Some(Privilege::User),
@@ -392,7 +397,7 @@ impl Privilege {
     }
 }
 
-/// How a hart accesses memory.
+/// A kind of memory access by a hart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AccessKind {
     /// An instruction fetch.
@@ -401,11 +406,11 @@ pub enum AccessKind {
     Load,
     /// A store or an AMO.
     Store,
-    /// HLV: a load as the virtual machine makes it.
+    /// HLV: a load with the rights of the virtual machine.
     Hlv,
-    /// HLVX: the same of what may be executed.
+    /// HLVX: a load with the rights of the virtual machine, from executable pages.
     Hlvx,
-    /// HSV: a store as the virtual machine makes it.
+    /// HSV: a store with the rights of the virtual machine.
     Hsv,
 }
 
@@ -420,7 +425,7 @@ impl AccessKind {
         AccessKind::Hsv,
     ];
 
-    /// Its name in scenarios.
+    /// Returns its name in scenarios.
     pub const fn name(self) -> &'static str {
         match self {
             AccessKind::Fetch => "fetch",
@@ -432,7 +437,7 @@ impl AccessKind {
         }
     }
 
-    /// What it asks of an MMU.
+    /// Returns the kind of access of the request to an MMU.
     pub const fn access(self) -> Access {
         match self {
             AccessKind::Fetch => Access::Fetch,
@@ -442,16 +447,16 @@ impl AccessKind {
         }
     }
 
-    /// HLV, HLVX or HSV.
+    /// Returns true for HLV, HLVX and HSV.
     pub const fn is_hypervisor(self) -> bool {
         matches!(self, AccessKind::Hlv | AccessKind::Hlvx | AccessKind::Hsv)
     }
 }
 
-/// The control registers and extensions of a hart that translation depends on.
+/// The control registers and extensions of a hart on which translation depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Csrs {
-    /// XLEN; that of the images.
+    /// XLEN of the hart and of the images.
     pub xlen: Xlen,
     /// Image of satp ("Supervisor Address Translation and Protection Register").
     pub satp: u64,
@@ -477,7 +482,8 @@ pub struct Csrs {
     pub vs_mxr: bool,
     /// vsstatus.SUM.
     pub vs_sum: bool,
-    /// hstatus.SPVP: HLV, HLVX and HSV are made as in VS-mode, else as in VU-mode.
+    /// hstatus.SPVP: HLV, HLVX and HSV use the rights of VS-mode. Otherwise they use those of
+    /// VU-mode.
     pub spvp: bool,
     /// hstatus.HU: HLV, HLVX and HSV are allowed in U-mode.
     pub hu: bool,
@@ -497,33 +503,34 @@ pub struct Csrs {
     pub svadu: bool,
 }
 
-/// Registers that do not say how an access is translated.
+/// The reason why the registers do not define how an access is translated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CsrError {
-    /// A field has a value that is not modelled, like a reserved MODE.
+    /// A field has a value that is not modelled, such as a reserved MODE.
     #[error("{0}; {legal}", legal = .0.legal())]
     Refused(#[from] Box<Refused>),
-    /// MODE is Bare, and the register's other fields are not 0.
+    /// MODE is Bare, and another field of the register is not 0.
     #[error(
-        "{register} 0x{image:X} has MODE 0 (Bare), and other fields that are not 0: what it does is UNSPECIFIED (\"{clause}\"), so all of it must be 0"
+        "{register} 0x{image:X} has MODE 0 (Bare) and other fields that are not 0, which is \
+         UNSPECIFIED (\"{clause}\"); with MODE 0 all of the register must be 0"
     )]
     Bare {
-        /// Which register.
+        /// The register.
         register: Register,
-        /// Its image.
+        /// The image of the register.
         image: u64,
-        /// The section of the manual that says so.
+        /// The section of the manual that defines this.
         clause: &'static str,
     },
-    /// M-mode in a virtual machine.
+    /// V=1 in M-mode, which does not exist.
     #[error("V=1 and M-mode exclude each other")]
     VirtualMachineMode,
-    /// HLV, HLVX or HSV where it traps.
+    /// HLV, HLVX or HSV in a state in which it traps.
     #[error("HLV, HLVX and HSV trap {0}")]
     HypervisorAccess(&'static str),
 }
 
-/// satp, vsatp or hgatp, taken apart.
+/// The fields of satp, vsatp or hgatp.
 struct Atp {
     levels: u8,
     /// ASID or VMID.
@@ -532,14 +539,14 @@ struct Atp {
 }
 
 impl Csrs {
-    /// Takes a root register apart, of which every bit means something.
+    /// Decodes a root register after a check of every bit.
     fn atp(&self, register: Register, image: u64) -> Result<Atp, CsrError> {
         registers::check(register, self.xlen, image)?;
         let (mode, tag_shift) = match self.xlen {
             Xlen::X32 => ((image >> 31 & 1) as u8, 22),
             Xlen::X64 => ((image >> 60) as u8, 44),
         };
-        // The check above has refused all modes that have no number of levels.
+        // The check above has refused every mode without a number of levels.
         let levels = levels_of_mode(self.xlen, mode).unwrap_or(0);
         if levels == 0 && image != 0 {
             return Err(CsrError::Bare {
@@ -560,8 +567,8 @@ impl Csrs {
         })
     }
 
-    /// The privilege and virtualization modes that an access is made with ("Memory Privilege in
-    /// mstatus Register", "Hypervisor Virtual-Machine Load and Store Instructions").
+    /// Returns the privilege and virtualization modes of an access ("Memory Privilege in mstatus
+    /// Register", "Hypervisor Virtual-Machine Load and Store Instructions").
     ///
     /// # Errors
     /// If the access would trap before it is translated.
@@ -591,7 +598,7 @@ impl Csrs {
         Ok((self.privilege, self.virt))
     }
 
-    /// How an access of this kind is translated. In M-mode it is not: both stages are off.
+    /// Returns the context of an access of this kind. In M-mode both stages are off.
     ///
     /// # Errors
     /// If the registers hold a reserved mode, or the access would trap before it is translated.
@@ -617,7 +624,7 @@ impl Csrs {
             false => (Register::Satp, self.satp),
         };
         let guest = self.atp(register, image)?;
-        // The bits of henvcfg are 0 where those of menvcfg are.
+        // A bit of henvcfg is read-only 0 if the same bit of menvcfg is 0.
         context.guest = StageControl {
             levels: guest.levels,
             root: Gpa(guest.root),
@@ -789,7 +796,7 @@ mod tests {
             ..csrs()
         });
         assert!(
-            bare.starts_with("satp 0x80000 has MODE 0 (Bare), and other fields"),
+            bare.starts_with("satp 0x80000 has MODE 0 (Bare) and other fields"),
             "{bare}"
         );
         let virt = Csrs {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The facts that fences have invalidated, kept for the reasons in mismatches.
+//! The facts that fences have invalidated, kept to give the reason in a mismatch.
 //!
-//! A verdict needs an invalidated fact only until every request that was accepted before the fence
-//! has its response. A reason needs it as long as a wrong device may still use it, which is until
-//! the reset. So the models drop such facts from what they judge by, and keep them here.
+//! A check needs an invalidated fact only until every request that was accepted before the fence
+//! has its response. A reason needs the fact as long as a faulty device may still use it, which is
+//! until reset. So the models remove such facts from what they check, and keep them here.
 //!
-//! The memory is bounded: [`FACTS`] facts of a key, and 2 × [`KEYS`] keys. When there are more
-//! keys, the oldest are dropped, and [`History::is_complete`] says so.
+//! The memory is bounded to [`FACTS`] facts per key and 2 × [`KEYS`] keys. If there are more keys,
+//! the oldest are dropped, and [`History::is_complete`] returns false.
 
 use std::hash::Hash;
 use std::mem;
@@ -15,9 +15,9 @@ use rustc_hash::FxHashMap;
 
 use crate::mmu::Fence;
 
-/// Different facts that are kept of a key: those that were invalidated last.
+/// Number of different facts kept per key: those invalidated last.
 pub const FACTS: usize = 4;
-/// Keys that are kept at least: those of which a fact was invalidated last.
+/// Number of keys kept at least: those with a fact invalidated last.
 pub const KEYS: usize = 32_768;
 
 /// A fact that a fence has invalidated.
@@ -36,9 +36,9 @@ pub struct Invalidated<F> {
 pub enum Absence {
     /// No walk has found it since the reset.
     NeverFound,
-    /// No walk has found it, as far as the history goes: it has dropped older facts.
+    /// No walk in the history has found it, but older facts were dropped.
     NotFoundOfLate,
-    /// Fences have invalidated all that walks have found: the last of these fences.
+    /// Fences have invalidated all that walks have found. This is the last of these fences.
     Invalidated {
         /// The fence.
         fence: Fence,
@@ -48,7 +48,7 @@ pub enum Absence {
 }
 
 impl<F> Invalidated<F> {
-    /// A fact that the fence of a number has invalidated.
+    /// Makes a fact that the fence with a number has invalidated.
     pub fn new(fact: F, fence: &Fence, number: u64) -> Self {
         let fence = *fence;
         Self {
@@ -67,13 +67,13 @@ type Facts<K, F> = FxHashMap<K, Vec<Invalidated<F>>>;
 pub struct History<K, F> {
     /// At most [`KEYS`] keys.
     recent: Facts<K, F>,
-    /// The generation before, of at most as many.
+    /// The generation before, of at most [`KEYS`] keys.
     older: Facts<K, F>,
     is_complete: bool,
 }
 
 impl<K, F> Default for History<K, F> {
-    /// Nothing has been invalidated.
+    /// Returns an empty history.
     fn default() -> Self {
         Self {
             recent: FxHashMap::default(),
@@ -84,7 +84,7 @@ impl<K, F> Default for History<K, F> {
 }
 
 impl<K: Eq + Hash, F: PartialEq> History<K, F> {
-    /// Notes that a fence has invalidated a fact of a key.
+    /// Records that a fence has invalidated a fact of a key.
     pub fn note(&mut self, key: K, invalidated: Invalidated<F>) {
         let facts = match self.recent.get_mut(&key) {
             Some(facts) => facts,
@@ -97,7 +97,7 @@ impl<K: Eq + Hash, F: PartialEq> History<K, F> {
                 self.recent.entry(key).or_insert(facts)
             }
         };
-        // A walk that a fence has overtaken ends late: another fence may have been noted since.
+        // An overtaken walk ends late, so a later fence may have been recorded already.
         let same = facts.iter().position(|one| one.fact == invalidated.fact);
         if let Some(same) = same {
             if facts[same].number > invalidated.number {
@@ -123,7 +123,7 @@ impl<K: Eq + Hash, F: PartialEq> History<K, F> {
         facts.iter().rev().filter(move |one| one.number <= up_to)
     }
 
-    /// Returns why none of the keys is contained, as fences up to a number have made it.
+    /// Returns the reason why a cache contains none of the keys after fence number `up_to`.
     pub fn absence(&self, keys: impl Iterator<Item = K>, up_to: u64) -> Absence {
         let invalidated = keys.flat_map(|key| self.of(&key, up_to));
         match invalidated.max_by_key(|one| one.number) {
@@ -206,7 +206,7 @@ mod tests {
         }
         assert!(history.is_complete());
         for key in 2 * KEYS..5 * KEYS {
-            // One key is in use all the time.
+            // One key is used all the time.
             for key in [0, key] {
                 history.note(key, invalidated(0, 1));
             }

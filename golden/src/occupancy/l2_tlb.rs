@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The second-level TLB (L2 TLB): what it must contain. What it may contain is what the TLB may.
+//! The must-contain model of the second-level TLB (L2 TLB). Its may-contain model is the TLB's.
 //!
-//! `docs/ports.md`, "Second-level TLB": a set of n ways, and the n entries for superpages, replace
-//! none of the log2(n) + 1 pages that were filled or have answered last. A fence invalidates what
-//! it matches. A fence issued during a sweep also invalidates every entry that the sweep of the
-//! fence before it has not reached. A fill is known to the cycle, and so is the request that was
-//! answered, but not the entry that answered it: an entry that may be there twice, or that is not
-//! known, counts against every other.
+//! `docs/ports.md`, "Second-level TLB": a set of n ways, and the n entries for superpages, never
+//! replace the log2(n) + 1 pages that were filled or hit last. A fence invalidates the entries it
+//! matches. A fence issued during a sweep also invalidates every entry that the sweep of the fence
+//! before it has not reached. The cycle of a fill is known, and so is the request that hit, but not
+//! the entry that it hit. So an entry that may be present twice, or that is not in the model,
+//! counts as a use against every other entry.
 
 use rustc_hash::FxHashSet;
 
@@ -19,20 +19,20 @@ use crate::walk::{self, Mapping};
 /// The size of an L2 TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct L2Size {
-    /// Sets for the pages of the smallest size, a power of two.
+    /// Number of sets for pages of the smallest size, a power of two.
     pub sets: u32,
-    /// Ways of each set, a power of two.
+    /// Number of ways of each set, a power of two.
     pub ways: u32,
-    /// Entries for larger pages; 0: there are none.
+    /// Number of entries for larger pages; 0 if there are none.
     pub superpages: u32,
 }
 
-/// A page that is certainly there.
+/// A page that is certainly present.
 #[derive(Debug)]
 struct CertainEntry {
     page: Page,
     mapping: Mapping,
-    /// Fills and answers of others since it was filled or has answered, at most.
+    /// Upper bound of the fills and hits of other entries since the entry was filled or hit.
     others: u32,
 }
 
@@ -42,16 +42,16 @@ impl CertainEntry {
     }
 
     fn answers(&self, format: Format, query: &Query) -> bool {
-        walk::answer_from(format, query, &self.mapping).is_some()
+        walk::outcome_from(format, query, &self.mapping).is_some()
     }
 }
 
-/// Ways that replace one another.
+/// The ways of a set, which replace one another.
 #[derive(Debug, Default)]
 struct Set(Vec<CertainEntry>);
 
 impl Set {
-    /// An entry has been filled or has answered. `is_it`: that entry, where it is known.
+    /// Records a fill or a hit. `is_it` selects the entry, if it is known.
     fn touch(&mut self, ways: u32, is_it: impl Fn(&CertainEntry) -> bool) {
         for entry in &mut self.0 {
             entry.others = if is_it(entry) { 0 } else { entry.others + 1 };
@@ -73,7 +73,7 @@ impl Set {
     fn invalidate(&mut self, fence: &Fence) {
         self.0.retain(|entry| {
             let extent = entry.mapping.extent(entry.page.first_gva());
-            !fence.names(entry.page.tag(), &extent)
+            !fence.matches(entry.page.tag(), &extent)
         });
     }
 }
@@ -85,14 +85,14 @@ pub struct L2Tlb {
     size: L2Size,
     sets: Vec<Set>,
     superpages: Set,
-    /// The pages of the smallest size that have been filled, and those that have been filled more
-    /// than once and so may be there twice.
+    /// The pages of the smallest size that have been filled. `filled_again` has those filled more
+    /// than once, which may be present twice.
     filled: FxHashSet<Page>,
     filled_again: FxHashSet<Page>,
-    /// An entry may be a piece of a larger page of the guest.
+    /// An entry may be a piece of a larger guest page.
     has_pieces: bool,
-    /// The sweep of the last fence, until it has reached every set: cycles in which it can have
-    /// read a set.
+    /// The number of cycles in which the sweep of the last fence can have read a set; none once it
+    /// has reached every set.
     swept: Option<u32>,
 }
 
@@ -111,7 +111,7 @@ impl L2Tlb {
         }
     }
 
-    /// log2 of the bytes of the smallest page.
+    /// Returns log2 of the size in bytes of the smallest page.
     fn smallest(&self) -> u32 {
         self.format.geometry().offset_width
     }
@@ -121,8 +121,8 @@ impl L2Tlb {
         &mut self.sets[(page % u64::from(self.size.sets)) as usize]
     }
 
-    /// A request has been accepted. If the TLB does not answer it, an entry that does not permit it
-    /// is dropped.
+    /// Records that a request was accepted. If the TLB does not answer it, an L2 TLB entry that
+    /// does not permit it is dropped.
     pub fn on_request(&mut self, query: &Query) {
         let format = self.format;
         let set = self.set_of(query);
@@ -130,7 +130,7 @@ impl L2Tlb {
             .retain(|entry| !entry.is_for(query) || entry.answers(format, query));
     }
 
-    /// A walk has filled both levels. `waiting`: the requests that are yet to be looked up.
+    /// Records a fill of both levels by a walk. `waiting` are the requests that wait for a lookup.
     pub fn on_fill<'a>(
         &mut self,
         query: &Query,
@@ -158,7 +158,7 @@ impl L2Tlb {
         });
     }
 
-    /// A page has answered a request. It may have been of the smallest size, and a larger one.
+    /// Records a hit. The page may have been of the smallest size, or larger, or either.
     pub fn on_hit(&mut self, query: &Query, may_be_smallest: bool, may_be_larger: bool) {
         let (format, size) = (self.format, self.size);
         self.on_request(query);
@@ -177,7 +177,7 @@ impl L2Tlb {
         }
     }
 
-    /// Returns the page that must answer a request; none where a miss is legal.
+    /// Returns the page that must hit for a request; none if a miss is legal.
     pub fn must_contain(&self, query: &Query) -> Option<Page> {
         let sets = self.sets.iter().chain([&self.superpages]);
         let mut entries = sets.flat_map(|set| &set.0);
@@ -186,8 +186,8 @@ impl L2Tlb {
             .map(|entry| entry.page)
     }
 
-    /// A cycle begins. `is_free`: no request is accepted in it and none waits to be looked up, so
-    /// the sweep can read a set.
+    /// Records the start of a cycle. `is_free` is true if no request is accepted in it and none
+    /// waits for a lookup, so that the sweep can read a set.
     pub fn on_cycle(&mut self, is_free: bool) {
         if is_free && let Some(swept) = &mut self.swept {
             *swept += 1;
@@ -197,7 +197,7 @@ impl L2Tlb {
         }
     }
 
-    /// A fence has been accepted. `is_free`: no request waits to be looked up.
+    /// Records that a fence was accepted. `is_free` is true if no request waits for a lookup.
     pub fn on_fence(&mut self, fence: &Fence, is_free: bool) {
         for set in &mut self.sets {
             if self.swept.is_some() {
@@ -206,7 +206,7 @@ impl L2Tlb {
             set.invalidate(fence);
         }
         self.superpages.invalidate(fence);
-        // A fence by gVA concerns the gVA's own set only, which is read in the fence's cycle.
+        // A fence by gVA affects only the set of that gVA, which is read in the fence's cycle.
         let is_in_own_set = fence.gva.is_some() && !self.has_pieces && is_free;
         self.swept = (!is_in_own_set).then_some(0);
     }
@@ -222,7 +222,7 @@ mod tests {
 
     const SETS: u32 = 4;
     const PAGE: u64 = 0x1000;
-    /// The next page of the same set.
+    /// The distance to the next page of the same set.
     const STRIDE: u64 = SETS as u64 * PAGE;
 
     fn tlb(ways: u32) -> L2Tlb {
@@ -258,7 +258,7 @@ mod tests {
     fn a_set_keeps_one_more_than_the_log_of_its_ways() {
         for (ways, last) in [(2, 2), (4, 3), (8, 4)] {
             let mut tlb = tlb(ways);
-            // Pages of another set count nothing.
+            // Pages of another set do not count.
             fill(&mut tlb, PAGE);
             for number in 0..10 {
                 fill(&mut tlb, number * STRIDE);
@@ -285,7 +285,8 @@ mod tests {
         fill(&mut twice, 0);
         fill(&mut twice, STRIDE);
         twice.on_hit(&query(0), true, false);
-        // Which of the two entries has answered is not known: both of the others count.
+        // It is not known which of the two entries has answered, so it counts as a use against both
+        // of the others.
         assert!(!must(&twice, 0));
         assert!(must(&twice, STRIDE));
     }
@@ -303,11 +304,11 @@ mod tests {
         tlb.on_hit(&query(large(1)), false, true);
         fill_with(&mut tlb, large(3), &mapping(large(3), 21, 21));
         assert!(must(&tlb, large(1)) && !must(&tlb, large(2)));
-        // A larger page takes the place of all that it overlaps.
+        // A larger page replaces all pages that it overlaps.
         fill_with(&mut tlb, large(0), &mapping(large(0), 30, 30));
         assert!(must(&tlb, large(1)));
         assert_eq!(tlb.superpages.0.len(), 1);
-        // Without entries for them, no superpage must be there.
+        // Without entries for superpages, the model contains no superpage.
         let size = L2Size {
             superpages: 0,
             ..tlb.size
@@ -331,7 +332,7 @@ mod tests {
         assert!(must(&tlb, 0));
         tlb.on_request(&store);
         assert!(!must(&tlb, 0));
-        // The same for a request that waits while the entry is filled.
+        // An entry is dropped as well if a request that it refuses waits while it is filled.
         let clean = clean(mapping(0, 12, 12));
         let page = Page::new(&store, PageKind::of(&clean));
         tlb.on_fill(&query(0), page, &clean, [&store].into_iter());
@@ -411,7 +412,7 @@ mod tests {
         tlb.on_cycle(false);
         tlb.on_fence(&elsewhere, true);
         assert!(!must(&tlb, 0));
-        // The sweep that is through leaves nothing to invalidate.
+        // After the sweep has ended, nothing is left for it to invalidate.
         fill(&mut tlb, 0);
         sweep(&mut tlb);
         tlb.on_fence(&elsewhere, true);

@@ -2,17 +2,17 @@
 //! The contents of an MMU's caches: what a TLB, a second-level TLB (L2 TLB), page-walk caches and a
 //! nested TLB *may* contain and *must* contain.
 //!
-//! A model is told what happens, and answers what a cache can hold then:
+//! The caller reports events to a model, and the model returns what a cache can contain then:
 //!
 //! - `on_walk`, `on_fill`: a walk has found a translation, or read a table entry, and a cache may
 //!   have been filled;
-//! - `on_hit`: a cache has served a request or a walk;
+//! - `on_hit`: a request or a walk has hit in a cache;
 //! - `on_fence`: a fence has been accepted;
-//! - `may_contain`: the answers that are legal, those of a cache without limits. RISC-V lets an
-//!   implementation keep what it has read until a fence invalidates it (privileged specification,
-//!   "Supervisor Memory-Management Fence Instruction");
-//! - `must_contain`: what nothing can have removed. The specification requires no cache; what must
-//!   be there is a promise of the device (`docs/ports.md`).
+//! - `may_contain`: the legal responses, which are those of a cache of unlimited size. RISC-V lets
+//!   an implementation keep what it has read until a fence invalidates it (privileged
+//!   specification, "Supervisor Memory-Management Fence Instruction");
+//! - `must_contain`: the entries that nothing can have removed. The specification requires no
+//!   cache. The device promises these entries (`docs/ports.md`).
 //!
 //! | module | cache | may contain | must contain |
 //! |---|---|---|---|
@@ -22,10 +22,10 @@
 //! | [`page_walk_cache`] | page-walk caches and nested TLB | yes | yes |
 //!
 //! [`tag`](mod@tag) has the rules of address-space tags, [`page`] the key of a TLB entry, and
-//! [`history`] the reason why something is not contained any more.
+//! [`history`] the reason why an entry is absent.
 //!
-//! The models know nothing of a device's signals. Cycles are given by the caller, and fences are
-//! numbered by the caller, from 1.
+//! The models do not depend on a device's signals. The caller gives the cycles, and numbers the
+//! fences from 1.
 
 pub mod history;
 pub mod l2_tlb;
@@ -47,12 +47,12 @@ use crate::mmu::Fence;
 /// A fence with its number since the reset, from 1.
 pub type NumberedFence = (u64, Fence);
 
-/// The number of the fence that has invalidated a fact, where none has.
+/// The fence number of a fact that no fence has invalidated.
 const VALID: u64 = u64::MAX;
 
-/// Returns how many other entries may be touched (filled or used) after an entry before a tree
-/// pseudo-LRU of `entries` can replace it: log2 of the entries. So of n entries the log2(n) + 1
-/// that were touched last are there.
+/// Returns the number of other entries that may be touched (filled or used) after an entry before a
+/// tree pseudo-LRU of `entries` entries can replace it: log2 of `entries`. So the log2(n) + 1
+/// entries that were touched last are present.
 pub const fn tree_plru_others(entries: u32) -> u32 {
     entries.ilog2()
 }

@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pages of address spaces: what an entry of a TLB is looked up by.
+//! Pages of address spaces: the keys of TLB entries.
 
 use std::hash::{Hash, Hasher};
 
 use crate::addr::Gva;
-use crate::mmu::{Query, Space};
+use crate::mmu::{AddressSpaceTag, Query};
 use crate::walk::Mapping;
 
-/// A page of an address space, or, where it is global, of all that differ in the ASID only.
+/// A page of an address space. A global page belongs to all address spaces that differ only in the
+/// ASID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The address-space tag, by [`Space::page_tag`].
-    tag: Space,
+    /// The address-space tag, by [`AddressSpaceTag::page_tag`].
+    tag: AddressSpaceTag,
     kind: PageKind,
     /// The gVA, without the offset in the page.
     number: u64,
 }
 
-/// The kind of a page. A look-up tries one kind after the other.
+/// The kind of a page. A lookup tries one kind after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageKind {
-    /// log2 of the page's bytes.
+    /// log2 of the page size in bytes.
     pub size: u32,
-    /// The page is the same under every ASID.
+    /// The page is valid under every ASID.
     pub is_global: bool,
 }
 
 impl PageKind {
-    /// Returns the kind of the page that a walk has found: that of the smaller leaf.
+    /// Returns the kind of the page that a walk has found: the page of the smaller leaf.
     pub fn of(mapping: &Mapping) -> Self {
         Self {
             size: mapping.page_size,
@@ -37,7 +38,7 @@ impl PageKind {
 }
 
 impl Page {
-    /// Returns the page of a kind that the query's address is in.
+    /// Returns the page of a kind that contains the query's address.
     #[inline]
     pub fn new(query: &Query, kind: PageKind) -> Self {
         Self {
@@ -48,11 +49,11 @@ impl Page {
     }
 
     /// Returns the address-space tag.
-    pub fn tag(&self) -> Space {
+    pub fn tag(&self) -> AddressSpaceTag {
         self.tag
     }
 
-    /// Returns log2 of the page's bytes.
+    /// Returns log2 of the page size in bytes.
     pub fn size(&self) -> u32 {
         self.kind.size
     }
@@ -73,7 +74,7 @@ impl Page {
         let size = self.kind.size.max(other.kind.size);
         let asids_meet =
             self.kind.is_global || other.kind.is_global || self.tag.asid == other.tag.asid;
-        let other_tag = Space {
+        let other_tag = AddressSpaceTag {
             asid: self.tag.asid,
             ..other.tag
         };
@@ -84,9 +85,9 @@ impl Page {
 }
 
 impl Hash for Page {
-    /// Hashes all fields in one go: field by field takes longer than the look-up.
+    /// Hashes all fields at once. To hash each field takes longer than the lookup.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Space {
+        let AddressSpaceTag {
             virt,
             guest_levels,
             host_levels,

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The pages that a TLB certainly contains, in the order of their use.
 //!
-//! [`super::Tlb`] judges answers. This model lists the entries that are certainly there, for readers
-//! that count what a request or a fence meets. `docs/ports.md`, "TLB": while all that was ever filled
-//! fits, nothing is replaced; else a tree pseudo-LRU of n entries keeps the log2(n) + 1 that were
-//! used last, whatever came before them.
+//! [`super::Tlb`] checks responses. This model lists the entries that are certainly present, for
+//! code that counts what a request or a fence meets. `docs/ports.md`, "TLB": as long as everything
+//! ever filled fits, nothing is replaced. Otherwise a tree pseudo-LRU of n entries keeps the
+//! log2(n) + 1 entries that were used last, in any order of use before.
 
 use super::page::{Page, PageKind};
 use super::tree_plru_others;
 use crate::addr::Gva;
 use crate::format::Format;
-use crate::mmu::{Extent, Fence, Outcome, Query, Space};
+use crate::mmu::{AddressSpaceTag, Fence, FenceMatch, Outcome, Query};
 use crate::walk::{self, Mapping};
 
-/// A page that a walk has filled a TLB with.
+/// A page that a walk has filled into a TLB.
 #[derive(Clone, Copy, Debug)]
 pub struct FilledPage {
     page: Page,
-    /// The address space that was walked for, with the parts that the tag does not have.
-    pub space: Space,
-    /// The gVA that was walked for.
+    /// The address space of the walk, with the parts that the address-space tag leaves out.
+    pub space: AddressSpaceTag,
+    /// The gVA of the walk.
     pub gva: Gva,
     /// The mapping of that gVA.
     pub mapping: Mapping,
@@ -36,49 +36,51 @@ impl FilledPage {
         }
     }
 
-    /// Whether the page is for a query, by address and address space. It may refuse the access.
+    /// Returns true if the query's address and address space are the page's. The page may still
+    /// refuse the access.
     #[inline]
     pub fn is_for(&self, query: &Query) -> bool {
         self.covers(query.gva) && self.page.contains(query)
     }
 
-    /// Whether a fence matches the page.
+    /// Returns true if a fence matches the page.
     pub fn is_matched_by(&self, fence: &Fence) -> bool {
-        fence.names(self.space, &self.extent())
+        fence.matches(self.space, &self.extent())
     }
 
-    /// Whether a gVA is in the page, whatever its address space.
+    /// Returns true if a gVA is in the page, in any address space.
     #[inline]
     pub fn covers(&self, gva: Gva) -> bool {
         let size = self.mapping.page_size;
         self.gva.0 >> size == gva.0 >> size
     }
 
-    /// Returns the answer to a query that the page is for; none where it refuses the access.
-    pub fn answer(&self, format: Format, query: &Query) -> Option<Outcome> {
-        walk::answer_from(format, query, &self.mapping)
+    /// Returns the response to a query that the page is for; none if the page refuses the access.
+    pub fn outcome(&self, format: Format, query: &Query) -> Option<Outcome> {
+        walk::outcome_from(format, query, &self.mapping)
     }
 
     /// Returns the part of the mapping that fences compare.
-    pub fn extent(&self) -> Extent {
+    pub fn extent(&self) -> FenceMatch {
         self.mapping.extent(self.gva)
     }
 }
 
-/// The entries that a TLB certainly contains, the last used first.
+/// The entries that a TLB certainly contains, most recently used first.
 #[derive(Debug)]
 pub struct RecentPages {
     capacity: usize,
     /// The machine has address spaces of V=0.
     has_native: bool,
-    /// The last used first; none where it is not known which entry was used.
+    /// The entries, most recently used first. An entry is none if it is not known which entry was
+    /// used.
     entries: Vec<Option<FilledPage>>,
-    /// The TLB may contain entries of V=0, and of V=1, that are not among these.
+    /// The TLB may contain entries that are not in `entries`, of V=0 and of V=1.
     others: [bool; 2],
 }
 
 impl RecentPages {
-    /// Makes an empty TLB of so many entries.
+    /// Makes an empty TLB with `entries` entries.
     pub fn new(format: Format, entries: u32) -> Self {
         Self {
             capacity: entries as usize,
@@ -88,22 +90,22 @@ impl RecentPages {
         }
     }
 
-    /// Returns the entries that are certainly there, the last used first.
+    /// Returns the entries that are certainly present, most recently used first.
     pub fn must_contain(&self) -> impl Iterator<Item = &FilledPage> {
         self.entries.iter().flatten()
     }
 
-    /// Whether the TLB is certainly empty.
+    /// Returns true if the TLB is certainly empty.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.others == [false; 2]
     }
 
-    /// Returns the entry that is for a query, if it is certainly there. It may refuse the access.
+    /// Returns the entry that is for a query, if it is certainly present. It may refuse the access.
     pub fn find(&self, query: &Query) -> Option<&FilledPage> {
         self.must_contain().find(|entry| entry.is_for(query))
     }
 
-    /// A walk has filled the TLB: the page takes the place of what it overlaps.
+    /// Records a fill by a walk. The page replaces all pages that it overlaps.
     pub fn on_fill(&mut self, query: &Query, mapping: &Mapping) {
         let new = FilledPage::new(query, mapping);
         self.entries
@@ -114,7 +116,7 @@ impl RecentPages {
         self.push(Some(new));
     }
 
-    /// The entry that is for a query has answered it.
+    /// Records a hit of the entry that is for a query.
     pub fn on_hit(&mut self, query: &Query) {
         let is_it = |entry: &Option<FilledPage>| entry.is_some_and(|entry| entry.is_for(query));
         if let Some(at) = self.entries.iter().position(is_it) {
@@ -123,21 +125,21 @@ impl RecentPages {
         }
     }
 
-    /// An entry that is not among those known has answered a request.
+    /// Records a hit of an entry that is not in the model.
     pub fn on_unknown_hit(&mut self) {
         self.push(None);
     }
 
-    /// The L2 TLB has answered a request. The TLB has been filled with an entry that only the
-    /// response tells, and may have replaced any of its own.
+    /// Records a hit of the L2 TLB. The TLB has been filled with an entry that only the response
+    /// describes, and any entry may have been replaced.
     pub fn on_l2_hit(&mut self) {
         self.push(None);
         self.keep_recent();
     }
 
-    /// A fence has been accepted.
+    /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence) {
-        // A fill in the fence's own cycle finds no room that the fence makes.
+        // A fill in the cycle of the fence cannot use room that the fence makes.
         if self.entries.len() >= self.capacity {
             self.keep_recent();
         }
@@ -151,7 +153,7 @@ impl RecentPages {
         }
     }
 
-    /// From now on something may be replaced: only what was used last is certain.
+    /// Keeps only the entries that a replacement cannot have removed: those that were used last.
     fn keep_recent(&mut self) {
         let kept = tree_plru_others(self.capacity as u32) as usize + 1;
         for entry in self.entries.drain(kept.min(self.entries.len())..) {
@@ -162,7 +164,7 @@ impl RecentPages {
         }
     }
 
-    /// An entry is used: it stands first.
+    /// Records the use of an entry: it becomes the first.
     fn push(&mut self, entry: Option<FilledPage>) {
         self.entries.insert(0, entry);
         if self.others != [false; 2] {
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(pages(&tlb), [3, 2, 1, 0]);
         fill(&mut tlb, true, 4, 12);
         assert_eq!(pages(&tlb), [4, 3, 2]);
-        // A hit of another entry, which may be any, is among the last three now.
+        // A hit of another entry is one of the last three uses now. It may be any entry.
         tlb.on_unknown_hit();
         assert_eq!(pages(&tlb), [4, 3]);
         fill(&mut tlb, true, 5, 12);
@@ -261,7 +263,7 @@ mod tests {
             gva: Some(Gva(2 << 12)),
             ..Fence::default()
         });
-        // The TLB was full: page 0 may have been replaced in the fence's cycle.
+        // The TLB was full: page 0 may have been replaced in the cycle of the fence.
         assert_eq!(pages(&tlb), [3, 1]);
     }
 

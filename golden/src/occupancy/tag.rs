@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Address-space tags: the parts of an address space that an entry of a cache is compared by.
+//! Address-space tags: the parts of an address space that a cache compares with a request's.
 //!
 //! An entry is found again only in the address space that it was filled for. Some parts of an
 //! address space do not exist for some entries, and a cache must not compare them:
@@ -8,15 +8,15 @@
 //!   specification, "Hypervisor Guest Address Translation and Protection (hgatp) Register").
 //! - A global mapping "exists in all address spaces", so it has no ASID (privileged specification,
 //!   "Addressing and Memory Protection").
-//! - The G-stage has neither an ASID nor a VS-stage mode: its tables translate gPAs, whoever made
-//!   them (privileged specification, "Two-Stage Address Translation").
+//! - The G-stage has neither an ASID nor a VS-stage mode: its tables translate the gPAs of every
+//!   ASID (privileged specification, "Two-Stage Address Translation").
 //!
-//! These rules stand here, and nowhere else.
+//! These rules are implemented only here.
 
-use crate::mmu::{Fence, Space};
+use crate::mmu::{AddressSpaceTag, Fence};
 
-impl Space {
-    /// Returns the tag of a page: of an entry of a TLB. A part that does not exist is 0.
+impl AddressSpaceTag {
+    /// Returns the tag of a TLB entry. A part that does not exist is 0.
     #[inline]
     pub fn page_tag(self, is_global: bool) -> Self {
         Self {
@@ -26,15 +26,14 @@ impl Space {
         }
     }
 
-    /// Returns the tag of a guest table: of an entry of the guest page-walk cache. Its ASID counts
-    /// also behind a global pointer, for a page-walk cache does not share entries between ASIDs.
+    /// Returns the tag of an entry of the guest page-walk cache. It has the ASID even below a
+    /// global pointer, because a page-walk cache does not share entries between ASIDs.
     #[inline]
     pub fn guest_table_tag(self) -> Self {
         self.page_tag(false)
     }
 
-    /// Returns the tag of the host's stage: of an entry of the host page-walk cache or of the
-    /// nested TLB.
+    /// Returns the tag of an entry of the host page-walk cache or of the nested TLB.
     #[inline]
     pub fn host_stage_tag(self) -> Self {
         Self {
@@ -49,8 +48,8 @@ impl Fence {
     /// Returns true if the fence is a fence of the host stage and matches the tag. HFENCE.GVMA has
     /// neither a gVA nor an ASID (privileged specification, "Hypervisor Memory-Management Fence
     /// Instructions").
-    pub fn matches_host_stage(&self, tag: Space) -> bool {
-        self.gva.is_none() && self.asid.is_none() && self.names_space(tag)
+    pub fn matches_host_stage(&self, tag: AddressSpaceTag) -> bool {
+        self.gva.is_none() && self.asid.is_none() && self.matches_tag(tag)
     }
 
     /// Returns true if the fence has no operand. It matches every address space of its V.
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
     use crate::addr::{Gpa, Gva};
 
-    const GUEST: Space = Space {
+    const GUEST: AddressSpaceTag = AddressSpaceTag {
         virt: true,
         guest_levels: 3,
         host_levels: 4,
@@ -79,12 +78,12 @@ mod tests {
 
     #[test]
     fn a_global_page_has_no_asid_and_no_page_has_a_vmid_without_virtualization() {
-        let native = Space {
+        let native = AddressSpaceTag {
             virt: false,
             host_levels: 0,
             ..GUEST
         };
-        let parts = |tag: Space| (tag.asid, tag.vmid);
+        let parts = |tag: AddressSpaceTag| (tag.asid, tag.vmid);
         assert_eq!(parts(GUEST.page_tag(false)), (7, 9));
         assert_eq!(parts(GUEST.page_tag(true)), (0, 9));
         assert_eq!(parts(native.page_tag(false)), (7, 0));
@@ -94,15 +93,15 @@ mod tests {
 
     #[test]
     fn the_host_stage_is_tagged_by_v_mode_and_vmid_alone() {
-        let other = Space {
+        let other = AddressSpaceTag {
             guest_levels: 5,
             asid: 8,
             ..GUEST
         };
         assert_eq!(GUEST.host_stage_tag(), other.host_stage_tag());
         for different in [
-            Space { vmid: 8, ..GUEST },
-            Space {
+            AddressSpaceTag { vmid: 8, ..GUEST },
+            AddressSpaceTag {
                 host_levels: 3,
                 ..GUEST
             },

@@ -9,7 +9,7 @@ use crate::walk::{Leaf, Mapping};
 pub const ASID: u16 = 1;
 pub const VMID: u16 = 2;
 
-/// A load in a virtual machine with Sv39 over Sv39x4.
+/// Returns a load in a virtual machine with Sv39 over Sv39x4.
 pub fn query(gva: u64) -> Query {
     let context = Context {
         asid: ASID,
@@ -23,7 +23,7 @@ pub fn query(gva: u64) -> Query {
     }
 }
 
-/// The same load without virtualization, in Sv39.
+/// Returns the same load without virtualization, in Sv39.
 pub fn native(gva: u64) -> Query {
     let mut query = query(gva);
     query.context.virt = false;
@@ -31,8 +31,8 @@ pub fn native(gva: u64) -> Query {
     query
 }
 
-/// The identity mapping of a gVA, with pages of both stages of so many bits. Everything is
-/// permitted.
+/// Returns the identity mapping of a gVA with pages of 2^`guest_size` and 2^`host_size` bytes.
+/// Every access is permitted.
 pub fn mapping(gva: u64, guest_size: u32, host_size: u32) -> Mapping {
     let leaf = |page_size, user| Leaf {
         rights: Rights::ALL,
@@ -52,7 +52,7 @@ pub fn mapping(gva: u64, guest_size: u32, host_size: u32) -> Mapping {
     }
 }
 
-/// The same mapping, which stores must walk for: the D bit of the guest's leaf is clear.
+/// Returns the same mapping with D clear in the guest leaf, so that stores must walk.
 pub fn clean(mapping: Mapping) -> Mapping {
     let guest = Leaf {
         dirty: false,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The TLB: full gVA=>hPA translations, as walks have found them.
+//! The TLB: full gVA=>hPA translations that walks have found.
 //!
 //! - *May contain*: each page that a walk has found and that no fence has invalidated since, as in
-//!   a TLB without limits (privileged specification, "Supervisor Memory-Management Fence
-//!   Instruction" and "Hypervisor Memory-Management Fence Instructions"). Where tables were edited
-//!   and no fence was issued, a page has several legal mappings.
-//! - *Must contain*, by `docs/ports.md`, "TLB": every page, while all pages that the TLB may
-//!   contain have room in it; else the pages that were filled or hit last. A fill takes the place
-//!   of every page that it overlaps.
+//!   a TLB of unlimited size (privileged specification, "Supervisor Memory-Management Fence
+//!   Instruction" and "Hypervisor Memory-Management Fence Instructions"). If tables were edited and
+//!   no fence was issued, a page has several legal mappings.
+//! - *Must contain*, by `docs/ports.md`, "TLB": every page, as long as all pages that the TLB may
+//!   contain fit into it; otherwise the pages that were filled or hit last. A fill replaces every
+//!   page that it overlaps.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ struct Legal {
     mapping: Mapping,
     /// The number of the fence that has invalidated it; [`VALID`] if none has.
     fenced: u64,
-    /// The cycle in which a walk found it last.
+    /// The last cycle in which a walk found it.
     found: u64,
 }
 
@@ -36,11 +36,11 @@ impl Legal {
     }
 }
 
-/// A mapping that a fence has invalidated, for the reasons in mismatches.
+/// A mapping that a fence has invalidated, kept to give the reason in a mismatch.
 #[derive(Clone, Copy, Debug)]
 struct Found {
     mapping: Mapping,
-    /// The cycle in which a walk found it last.
+    /// The last cycle in which a walk found it.
     cycle: u64,
 }
 
@@ -56,7 +56,7 @@ impl PartialEq for Found {
 pub struct CertainPage {
     /// The page.
     pub page: Page,
-    /// The cycle in which a walk found the page last.
+    /// The last cycle in which a walk found the page.
     pub found: u64,
     /// The reason why nothing can have replaced the page.
     pub because: Certainty,
@@ -67,38 +67,38 @@ pub struct CertainPage {
 pub enum Certainty {
     /// The page is one of the last that were filled or hit.
     Recent,
-    /// Every page that the TLB may contain has room in it.
+    /// All pages that the TLB may contain fit into it.
     RoomForAll,
 }
 
-/// A page as a walk has found it.
+/// A page that a walk has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundPage {
     /// The page.
     pub page: Page,
     /// The mapping of the page's first address.
     pub mapping: Mapping,
-    /// No fence since the walk began has invalidated it: the TLB may be filled with it.
+    /// No fence since the walk began has invalidated the page, so the TLB may be filled with it.
     pub is_valid: bool,
 }
 
-/// The origin of an answer that fences have invalidated.
+/// The origin of a stale response: a mapping that a fence has invalidated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The cycle in which a walk found the mapping last.
+    /// The last cycle in which a walk found the mapping.
     pub found: u64,
-    /// The fence that has invalidated it, the last of several.
+    /// The fence that has invalidated it; the last if there are several.
     pub fence: Fence,
     /// The fence's number since the reset, from 1.
     pub number: u64,
 }
 
-/// The pages that an L2 TLB may have answered a request with.
+/// The sizes of the page that an L2 TLB may have hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PossibleSizes {
-    /// A page of the smallest size is among them.
+    /// The page may have the smallest size.
     pub is_smallest: bool,
-    /// A larger page is among them.
+    /// The page may be larger.
     pub is_larger: bool,
 }
 
@@ -115,25 +115,25 @@ pub struct Tlb {
     kinds: Vec<PageKind>,
     any_invalidated: bool,
     history: History<Page, Found>,
-    /// The pages that the TLB may contain, and those of them that it must: both are kept only while
-    /// the former all fit.
+    /// The pages that the TLB may contain (`possible`), and those of them that it must contain
+    /// (`certain`). Both are maintained only as long as all possible pages fit.
     possible: FxHashSet<Page>,
     certain: FxHashSet<Page>,
     possible_all_fit: bool,
-    /// The pages that were filled or hit last, the latest first; none where that is not known, or
-    /// where a fence has invalidated the page.
+    /// The pages that were filled or hit last, the latest first. A page is none if it is not known,
+    /// or if a fence has invalidated it.
     recent: VecDeque<Option<Page>>,
-    /// True if the TLB contains no page of V=0 (first), or of V=1 (second): nothing has been filled
-    /// since the reset, or since a fence that matched everything.
+    /// The TLB contains no page of V=0 (first) or of V=1 (second): nothing was filled since reset,
+    /// or since a fence that matched everything.
     cleared: [bool; 2],
-    /// The cycle of the last fence, and how many pages were possible before it: a fill in the
-    /// fence's own cycle finds no room that the fence makes.
+    /// The cycle of the last fence, and the number of possible pages before it. A fill in the cycle
+    /// of the fence cannot use room that the fence makes.
     before_fence: (u64, usize),
 }
 
 impl Tlb {
-    /// Returns an empty TLB of so many entries. `recent_pages`: how many of the pages that were
-    /// filled or hit last are certainly there. Of a tree pseudo-LRU of n entries that is log2(n), one
+    /// Makes an empty TLB with `entries` entries. `recent_pages`: the number of pages, of those filled
+    /// or hit last, that are certainly present. For a tree pseudo-LRU of n entries it is log2(n), one
     /// less than the replacement keeps: a hit is known only when its response is accepted, which may
     /// be after a fill.
     pub fn new(format: Format, entries: u32, recent_pages: u32) -> Self {
@@ -159,30 +159,29 @@ impl Tlb {
         self.capacity as u32
     }
 
-    /// Returns how many of the pages that were filled or hit last are certainly there.
+    /// Returns the number of pages, of those filled or hit last, that are certainly present.
     pub fn recent_pages(&self) -> u32 {
         self.recent_pages
     }
 
-    /// Returns the pages that an entry for the query may be of.
+    /// Returns the pages that an entry for the query may have.
     #[inline]
     fn pages(&self, query: &Query) -> impl Iterator<Item = Page> {
         self.kinds.iter().map(|&kind| Page::new(query, kind))
     }
 
-    /// Returns the answers that a hit may give to a request, which was accepted after so many
-    /// fences. None stands for a mapping that does not permit the access.
+    /// Returns the legal responses of a hit for a request. `fences` fences were accepted before the
+    /// request. A response of none stands for a mapping that does not permit the access.
     #[inline]
     pub fn may_contain(&self, query: &Query, fences: u64) -> impl Iterator<Item = Option<Outcome>> {
         self.pages(query)
             .filter_map(|page| self.legal.get(&page))
             .flatten()
             .filter(move |one| one.fenced > fences)
-            .map(|one| walk::answer_from(self.format, query, &one.mapping))
+            .map(|one| walk::outcome_from(self.format, query, &one.mapping))
     }
 
-    /// Returns the reason why the TLB must contain a page that answers the query, whichever of its
-    /// possible contents it has; none where it need not.
+    /// Returns the page that must hit for the query, with the reason; none if a miss is legal.
     pub fn must_contain(&self, query: &Query) -> Option<CertainPage> {
         self.pages(query).find_map(|page| {
             let is_recent = self.recent.contains(&Some(page));
@@ -193,7 +192,7 @@ impl Tlb {
             let legal = self.legal.get(&page)?;
             let valid = || legal.iter().filter(|one| one.is_valid());
             valid()
-                .all(|one| walk::answer_from(self.format, query, &one.mapping).is_some())
+                .all(|one| walk::outcome_from(self.format, query, &one.mapping).is_some())
                 .then(|| CertainPage {
                     page,
                     found: valid().map(|one| one.found).max().unwrap_or(0),
@@ -205,8 +204,9 @@ impl Tlb {
         })
     }
 
-    /// A walk has found a mapping. `fences` are those since the walk began; `is_filled`: the TLB
-    /// has been filled. Returns none where no stage translates: such a page is not for the TLB.
+    /// Records that a walk has found a mapping. `fences` are the fences since the walk began.
+    /// `is_filled`: the TLB was filled. Returns none if both stages are off, because the TLB does
+    /// not store such a page.
     pub fn on_walk(
         &mut self,
         query: &Query,
@@ -226,8 +226,8 @@ impl Tlb {
         let page = Page::new(query, kind);
         let extent = mapping.extent(query.gva);
         let mut fences_of_page = fences.iter();
-        let invalidated = fences_of_page.find(|(_, fence)| fence.names(space, &extent));
-        let is_overtaken = fences.iter().any(|(_, fence)| fence.names_space(space));
+        let invalidated = fences_of_page.find(|(_, fence)| fence.matches(space, &extent));
+        let is_overtaken = fences.iter().any(|(_, fence)| fence.matches_tag(space));
         let first = |address: u64| address >> kind.size << kind.size;
         let mut mapping = *mapping;
         mapping.gpa.0 = first(mapping.gpa.0);
@@ -264,7 +264,7 @@ impl Tlb {
         })
     }
 
-    /// The TLB has been filled with a page: it takes the place of what it overlaps.
+    /// Records a fill. The page replaces all pages that it overlaps.
     fn on_fill(&mut self, page: Page) {
         for recent in &mut self.recent {
             recent.take_if(|recent| *recent != page && recent.overlaps(&page));
@@ -272,14 +272,15 @@ impl Tlb {
         self.touch(Some(page));
     }
 
-    /// Counts a page among those that the TLB may contain, and must if it `is_certain`.
+    /// Adds a page to those that the TLB may contain, and to those that it must contain if it
+    /// `is_certain`.
     fn note_possible(&mut self, page: Page, is_certain: bool, cycle: u64) {
         if !self.possible_all_fit {
             return;
         }
         self.possible.insert(page);
         if self.kinds.len() > 1 {
-            // Of two pages that overlap, the TLB contains the later.
+            // If two pages overlap, the TLB contains the later one.
             self.certain.retain(|other| !other.overlaps(&page));
         }
         if is_certain {
@@ -294,7 +295,7 @@ impl Tlb {
         }
     }
 
-    /// The TLB has filled or hit a page; none where the page is not known.
+    /// Records the fill or the hit of a page; none if the page is not known.
     fn touch(&mut self, page: Option<Page>) {
         if let Some(place) = page.and_then(|_| self.recent.iter().position(|one| *one == page)) {
             self.recent.remove(place);
@@ -303,15 +304,14 @@ impl Tlb {
         self.recent.truncate(self.recent_pages() as usize);
     }
 
-    /// The TLB has answered a request. The page is known if there is only one that it can have
-    /// been.
+    /// Records a hit. The page is known if only one page can have given the response.
     pub fn on_hit(&mut self, query: &Query, outcome: &Outcome) {
         let answers = |legal: &[Legal]| {
             legal.iter().any(|one| {
-                walk::answer_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
+                walk::outcome_from(self.format, query, &one.mapping).as_ref() == Some(outcome)
             })
         };
-        // A page that a fence has invalidated since is gone, and so is one that a fill in this
+        // A page that a fence has invalidated since is absent, and so is a page that a fill of this
         // cycle overlaps.
         let is_there = |page: &Page, legal: &[Legal]| {
             let mut recent = self.recent.iter().flatten();
@@ -332,8 +332,8 @@ impl Tlb {
         }
     }
 
-    /// The L2 TLB has answered a request, and the TLB has been filled with the page. Returns the
-    /// sizes that the page may be of.
+    /// Records a hit in the L2 TLB, which fills the TLB with the page. Returns the sizes that the
+    /// page may have.
     pub fn on_l2_hit(&mut self, query: &Query) -> PossibleSizes {
         let smallest = self.format.geometry().offset_width;
         let found: Vec<Page> = self
@@ -363,14 +363,14 @@ impl Tlb {
         }
     }
 
-    /// A fence of a number has been accepted in a cycle.
+    /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence, number: u64, cycle: u64) {
         self.before_fence = (cycle, self.possible.len());
         for (page, legal) in &mut self.legal {
             let gva = page.first_gva();
             let mut is_invalidated = false;
             for one in legal.iter_mut().filter(|one| one.is_valid()) {
-                if fence.names(page.tag(), &one.mapping.extent(gva)) {
+                if fence.matches(page.tag(), &one.mapping.extent(gva)) {
                     one.fenced = number;
                     is_invalidated = true;
                     let found = Found {
@@ -383,7 +383,7 @@ impl Tlb {
             }
             if is_invalidated {
                 self.any_invalidated = true;
-                // Of a page that was walked to more than one gPA, the TLB may have contained any.
+                // If walks found several gPAs for the page, the TLB may have contained any of them.
                 self.certain.remove(page);
                 for recent in &mut self.recent {
                     recent.take_if(|recent| recent == page);
@@ -396,7 +396,7 @@ impl Tlb {
         if fence.matches_everything() {
             self.cleared[usize::from(fence.virt)] = true;
         }
-        // The handout's machines, and those that have not begun yet, have nothing of V=0.
+        // Machines of the handout, and machines that were just reset, contain nothing of V=0.
         if self.cleared == [true; 2] {
             self.possible.clear();
             self.certain.clear();
@@ -404,8 +404,8 @@ impl Tlb {
         }
     }
 
-    /// Drops what fences have invalidated. The caller sees to it that no request is outstanding
-    /// that was accepted before such a fence.
+    /// Drops all that fences have invalidated. The caller makes sure that every request accepted
+    /// before such a fence has its response.
     pub fn drop_invalidated(&mut self) {
         if self.any_invalidated {
             self.legal.retain(|_, legal| {
@@ -416,19 +416,19 @@ impl Tlb {
         }
     }
 
-    /// Returns why a request must miss that was accepted after so many fences: no legal answer is
-    /// left.
+    /// Returns the reason why a request must miss. `fences` fences were accepted before the
+    /// request, and no legal response is left.
     #[cold]
     pub fn absence(&self, query: &Query, fences: u64) -> Absence {
         self.history.absence(self.pages(query), fences)
     }
 
-    /// Returns the origin of an answer, if fences up to a number have invalidated it.
+    /// Returns the origin of a response, if one of the first `fences` fences has invalidated it.
     #[cold]
     pub fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<Origin> {
         let is_answer = |one: &&Invalidated<Found>| {
             let mapping = &one.fact.mapping;
-            walk::answer_from(self.format, query, mapping).as_ref() == Some(outcome)
+            walk::outcome_from(self.format, query, mapping).as_ref() == Some(outcome)
         };
         let invalidated = self
             .pages(query)
@@ -441,8 +441,8 @@ impl Tlb {
         })
     }
 
-    /// Returns the cycle in which a walk found a page last that no fence has invalidated since; 0
-    /// where there is none.
+    /// Returns the last cycle in which a walk found a page that no fence has invalidated since; 0
+    /// if there is no such page.
     pub fn found_in(&self, page: &Page) -> u64 {
         let legal = self.legal.get(page).into_iter().flatten();
         let valid = legal.filter(|one| one.is_valid());
@@ -464,7 +464,7 @@ mod tests {
         Tlb::new(FORMAT, entries, crate::occupancy::tree_plru_others(entries))
     }
 
-    /// A walk fills the TLB with a page of 4 KiB.
+    /// Fills the TLB with a 4K page, as a walk does.
     fn fill(tlb: &mut Tlb, gva: u64, cycle: u64) {
         fill_with(tlb, gva, &mapping(gva, 12, 12), cycle);
     }
@@ -475,7 +475,7 @@ mod tests {
     }
 
     fn answer(mapping: &Mapping) -> Outcome {
-        walk::answer(&Ok(*mapping))
+        walk::outcome(&Ok(*mapping))
     }
 
     fn may(tlb: &Tlb, query: &Query, fences: u64) -> Vec<Option<Outcome>> {
@@ -563,7 +563,7 @@ mod tests {
         assert_eq!(may(&tlb, &query(0), 0), both);
         tlb.on_fence(&by_gva(0), 1, 3);
         assert!(may(&tlb, &query(0), 1).is_empty());
-        // A request that was accepted before the fence may still be answered.
+        // A request that was accepted before the fence may still hit.
         assert_eq!(may(&tlb, &query(0), 0), both);
         tlb.drop_invalidated();
         assert!(may(&tlb, &query(0), 0).is_empty());
@@ -585,7 +585,7 @@ mod tests {
             ..all
         };
         let native = Fence { virt: false, ..all };
-        // The page is one of 4 KiB in the guest, in a page of 2 MiB of the host.
+        // The page is a 4K page of the guest, in a 2M page of the host.
         for (fence, is_global, is_kept) in [
             (all, false, false),
             (native, false, true),
@@ -609,7 +609,7 @@ mod tests {
             tlb.on_fence(&fence, 1, 2);
             assert_eq!(!may(&tlb, &query(0), 1).is_empty(), is_kept, "{fence}");
             assert_eq!(must(&tlb, 0).is_some(), is_kept, "{fence}");
-            // The same where the fence has come before the end of the walk.
+            // The result is the same if the fence was accepted before the end of the walk.
             let mut tlb = self::tlb(4);
             let found = tlb.on_walk(&query(0), &mapping, &[(1, fence)], false, 1);
             assert_eq!(found.unwrap().is_valid, is_kept, "{fence}");
@@ -638,11 +638,11 @@ mod tests {
         assert_eq!(all(&tlb), [room, room, recent, recent, None]);
         fill(&mut tlb, 4 * PAGE, 4);
         assert_eq!(all(&tlb), [None, None, None, recent, recent]);
-        // A hit makes its page the last.
+        // A hit makes its page the most recent.
         tlb.on_hit(&query(3 * PAGE), &answer(&mapping(3 * PAGE, 12, 12)));
         fill(&mut tlb, 0, 5);
         assert_eq!(all(&tlb), [recent, None, None, recent, None]);
-        // A fence of everything empties the TLB, and all fits again.
+        // A fence of everything empties the TLB, and all pages fit again.
         tlb.on_fence(&Fence::default(), 1, 6);
         assert_eq!(all(&tlb), [None; 5]);
         for page in 0..4 {
@@ -671,7 +671,7 @@ mod tests {
         for page in 0..5 {
             fill(&mut tlb, page * PAGE, page);
         }
-        // Its mapping is legal no more, so it is not known to be there.
+        // Its mapping is not legal any more, so the model does not know that it is present.
         tlb.on_fence(&by_gva(0), 1, 9);
         tlb.on_hit(&query(0), &answer(&mapping(0, 12, 12)));
         assert_eq!(must(&tlb, 0), None);
@@ -684,7 +684,7 @@ mod tests {
         let mut tlb = tlb(4);
         fill(&mut tlb, 0, 1);
         fill_with(&mut tlb, PAGE, &mapping(PAGE, 21, 21), 2);
-        // The small page is legal, but it need not be there.
+        // The small page is legal, but it need not be present.
         assert_eq!(may(&tlb, &query(0), 0).len(), 2);
         let large = tlb.must_contain(&query(0)).unwrap();
         assert_eq!((large.found, large.because), (2, Certainty::Recent));
@@ -731,7 +731,7 @@ mod tests {
         assert_eq!(must(&one, 0), None);
         assert_eq!(one.on_l2_hit(&query(0)), sizes(true, false));
         assert_eq!(must(&one, 0), Some(Certainty::Recent));
-        // One of two pages: neither is known to be there.
+        // The L2 TLB has hit one of two pages, so neither is known to be present.
         let mut two = tlb(8);
         fill(&mut two, 0, 1);
         fill_with(&mut two, PAGE, &mapping(PAGE, 21, 21), 2);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Guest and host page tables, built into memory from mappings.
 //!
-//! A host table maps gPA=>hPA, and a guest table maps gVA=>gPA. Both lie in host physical memory,
-//! but only the host knows where: a guest table has addresses in guest physical memory, and each of
-//! its words is put where the host maps the gPA of that word. So a guest table may straddle pages
-//! that the host keeps far apart.
+//! A host table maps gPA=>hPA, and a guest table maps gVA=>gPA. Both are in host physical memory,
+//! but a guest table has addresses in guest physical memory: each of its words is put at the hPA
+//! that the host maps the word's gPA to. So a guest table may cross pages that are far apart in
+//! host memory.
 //!
 //! The formats stand side by side: [`handout`] and [`riscv`] build their tables with the memory,
 //! the frames and the errors of this module.
 //!
-//! After a change to a table the TLB may still answer with the old translation. So each change
-//! returns the [`FenceOwed`] after which it no longer does.
+//! After a change to a table, a TLB may still respond with the old translation. So each change
+//! returns a [`FenceObligation`]: the fence that makes the TLB respond with the new one.
 
 pub mod handout;
 pub mod riscv;
@@ -25,7 +25,7 @@ use crate::format::{Format, fits};
 use crate::memory::HostMemory;
 use crate::mmu::Fence;
 
-/// An address of any of the three kinds, for messages.
+/// An address of one of the three kinds, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
     /// Guest virtual.
@@ -63,7 +63,7 @@ impl Address {
         }
     }
 
-    /// `bytes` from here on must be within the width of such addresses.
+    /// Checks that `bytes` from this address on are within the width of such addresses.
     fn must_fit(self, format: Format, bytes: u64) -> Result<(), TableError> {
         let width = self.width(format);
         match self.value().checked_add(bytes - 1) {
@@ -93,65 +93,67 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a table cannot be built or changed as asked.
+/// The reason why a table cannot be built or changed as requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// A page or a table would not start where one can.
+    /// A page or a table would start at an address that is not a multiple of its unit.
     #[error("{address} is not a multiple of 0x{unit:X}")]
     Unaligned {
-        /// Where it would start.
+        /// The address where it would start.
         address: Address,
-        /// What that must be a multiple of, in bytes.
+        /// The unit, in bytes.
         unit: u64,
     },
-    /// It would lie, or end, past the last address of the format.
+    /// The range would start or end past the last address of the format.
     #[error("0x{bytes:X} bytes at {address} do not fit into {width} bits of address")]
     Width {
-        /// Where it would start.
+        /// The address where the range would start.
         address: Address,
-        /// Its size.
+        /// Size of the range in bytes.
         bytes: u64,
         /// Width of such addresses, in bits.
         width: u32,
     },
-    /// All frames for host tables are taken.
-    #[error("no room for one more host table of {table} bytes in the 0x{bytes:X} at hPA {from}")]
+    /// All frames for host tables are in use.
+    #[error(
+        "no room for another host table of {table} bytes in the 0x{bytes:X} bytes at hPA {from}"
+    )]
     NoFrame {
-        /// Where the room for host tables starts.
+        /// The start of the memory for host tables.
         from: Hpa,
-        /// Its size in bytes.
+        /// Size of that memory in bytes.
         bytes: u64,
-        /// Bytes of a table.
+        /// Size of a table in bytes.
         table: u64,
     },
-    /// All room for a guest table is taken.
-    #[error("no room for one more guest table of {table} bytes")]
+    /// All memory for guest tables is in use.
+    #[error("no room for another guest table of {table} bytes")]
     NoGuestRoom {
-        /// Bytes of a table.
+        /// Size of a table in bytes.
         table: u64,
     },
-    /// The host does not map what a guest table needs.
-    #[error("the host does not map gPA {gpa}, where a word of the guest table lies")]
+    /// The host does not map a gPA that a guest table needs.
+    #[error("the host does not map gPA {gpa}, the address of a word of a guest table")]
     GuestTableUnmapped {
-        /// The word's address.
+        /// The address of the guest table's word.
         gpa: Gpa,
     },
-    /// RISC-V: the mode has no pages of that size.
+    /// RISC-V: the mode has no pages of this size.
     #[error("{mode} has no pages of 2^{size} bytes")]
     PageSize {
         /// The mode.
         mode: &'static str,
-        /// log2 of the bytes.
+        /// log2 of the page size in bytes.
         size: u32,
     },
-    /// RISC-V: there is no such mode.
-    #[error("the format has no tables of {levels} levels")]
+    /// RISC-V: the format has no mode with this number of levels.
+    #[error("the format has no mode with {levels} levels")]
     Levels {
-        /// What was asked for.
+        /// The requested number of levels.
         levels: u8,
     },
     /// RISC-V: the mode does not translate the address.
-    #[error("{address} is none that {mode} translates")]
+    #[error("{mode} does not translate {address}")]
     Range {
         /// The address.
         address: Address,
@@ -160,53 +162,53 @@ pub enum TableError {
     },
     /// RISC-V: a page of another size is mapped there.
     #[error(
-        "a page of 2^{size} bytes at {page} would overlap one of 2^{other_size} that is mapped at {other}"
+        "a page of 2^{size} bytes at {page} would overlap the page of 2^{other_size} bytes that is \
+         mapped at {other}"
     )]
     Overlap {
         /// The page.
         page: Address,
-        /// log2 of its bytes.
+        /// log2 of its size in bytes.
         size: u32,
-        /// The one that is there.
+        /// The page that is already mapped.
         other: Address,
-        /// log2 of its bytes.
+        /// log2 of its size in bytes.
         other_size: u32,
     },
-    /// There is nothing to unmap.
+    /// The page to unmap is not mapped.
     #[error("{page} is not mapped")]
     NotMapped {
         /// The page.
         page: Address,
     },
-    /// Memory does not want a table's word there.
+    /// The word's address is in use for something else.
     #[error(transparent)]
     Occupied(#[from] Occupied),
 }
 
-/// A word that is something else already.
+/// The error of a write to a word that is in use for something else.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("hPA {at} is taken by {by}")]
+#[error("hPA {at} is already used by {by}")]
 pub struct Occupied {
-    /// Where.
+    /// The address of the word.
     pub at: Hpa,
-    /// What is there, in words.
+    /// A description of its present use.
     pub by: String,
 }
 
-/// Where tables are built.
+/// Memory that tables are built in.
 pub trait TableMemory {
-    /// The word at `at`, or none.
+    /// Returns the word at `at`, if there is one.
     fn word(&self, at: Hpa) -> Option<u64>;
 
     /// Sets the word of a table.
     ///
     /// # Errors
-    /// [`Occupied`], from a memory that knows what else is there. [`HostMemory`] does not, and
-    /// takes everything.
+    /// [`Occupied`] from a memory that knows what else is in use. [`HostMemory`] does not know, and
+    /// accepts every word.
     fn set(&mut self, at: Hpa, word: u64) -> Result<(), Occupied>;
 
-    /// Sets a word of a guest table at `to`, because the host has moved the page, which was at
-    /// `from`.
+    /// Sets a word of a guest table at `to`. The host has moved its page; the word was at `from`.
     ///
     /// # Errors
     /// As [`TableMemory::set`].
@@ -227,20 +229,21 @@ impl TableMemory for HostMemory {
     }
 }
 
-/// The fence that a change to a table owes: until it is made, the TLB may answer with what was true
-/// before.
+/// The fence obligation of a change to a table. Until the fence is issued, the TLB may respond with
+/// the translation before the change.
 ///
-/// It names the page that changed. What it cannot know is who uses the table, so it is of every
-/// ASID and VMID until [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
+/// The fence matches the page that changed. A table does not know its users, so the fence matches
+/// every ASID and VMID until [`of_asid`](Self::of_asid) and [`of_vmid`](Self::of_vmid) narrow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a change to a table is seen for certain only after its fence; `ignore` says that this is meant"]
-pub struct FenceOwed {
+#[must_use = "a TLB may respond with the old translation until the fence is issued; call \
+              `ignore` if that is intended"]
+pub struct FenceObligation {
     fence: Fence,
-    /// The page is, or was, the same under every ASID.
+    /// The page is, or was, global.
     global: bool,
 }
 
-impl FenceOwed {
+impl FenceObligation {
     fn of(fence: Fence) -> Self {
         Self {
             fence,
@@ -248,8 +251,8 @@ impl FenceOwed {
         }
     }
 
-    /// Only of this ASID: no other uses the table. A fence of a global page stays one of every
-    /// ASID, as one by ASID passes it over.
+    /// Narrows the fence to an ASID, the only user of the table. If the page is global, the fence
+    /// still matches every ASID, because a fence by ASID does not match global translations.
     pub fn of_asid(mut self, asid: u16) -> Self {
         if !self.global {
             self.fence.asid = Some(asid);
@@ -257,48 +260,48 @@ impl FenceOwed {
         self
     }
 
-    /// Only of this VMID: no other uses the table.
+    /// Narrows the fence to a VMID, the only user of the table.
     pub fn of_vmid(mut self, vmid: u16) -> Self {
         self.fence.vmid = Some(vmid);
         self
     }
 
-    /// Of accesses outside virtual machines, which alone use the table.
+    /// Makes it a fence of V=0, for a table that only accesses outside virtual machines use.
     pub fn outside_virtual_machines(mut self) -> Self {
         self.fence.virt = false;
         self
     }
 
-    /// Of every page, for one who knows of guest tables in the page that the table does not know
-    /// of.
+    /// Widens the fence to every page. The caller does so if the page contains guest tables that
+    /// the host table does not know.
     pub fn of_every_page(mut self) -> Self {
         self.fence.gva = None;
         self.fence.gpa = None;
         self
     }
 
-    /// The fence, to be made.
+    /// Returns the fence, to be issued.
     pub fn fence(self) -> Fence {
         self.fence
     }
 
-    /// No fence is made: nothing has been translated yet, or stale answers are what is wanted.
+    /// Drops the obligation: nothing has been translated yet, or stale responses are intended.
     pub fn ignore(self) {}
 }
 
-/// The frames that host tables may take. The unit is one table.
+/// The memory for host tables, in frames of the size of one table.
 #[derive(Clone, Debug)]
 pub struct TableFrames {
     from: Hpa,
     bytes: u64,
     table: u64,
     used: BitVec,
-    /// All frames below are taken.
+    /// All frames below this index are in use.
     full_below: usize,
 }
 
 impl TableFrames {
-    /// Room in `bytes` from `from` on.
+    /// Makes frames in the `bytes` bytes from `from` on.
     ///
     /// # Errors
     /// [`TableError::Unaligned`] if `from` is not a multiple of the size of an entry, and
@@ -318,10 +321,10 @@ impl TableFrames {
         })
     }
 
-    /// Takes the lowest frame that is free.
+    /// Allocates the lowest free frame.
     ///
     /// # Errors
-    /// [`TableError::NoFrame`] if none is.
+    /// [`TableError::NoFrame`] if no frame is free.
     pub fn take(&mut self) -> Result<Hpa, TableError> {
         let free = (self.used.get(self.full_below..))
             .and_then(BitSlice::first_zero)
@@ -332,12 +335,13 @@ impl TableFrames {
             })?;
         let free = self.full_below + free;
         self.used.set(free, true);
-        // No frame is ever given back.
+        // Frames are never freed.
         self.full_below = free + 1;
         Ok(Hpa(self.from.0 + free as u64 * self.table))
     }
 
-    /// Takes the lowest `count` frames on end that start at a multiple of so many, in address.
+    /// Allocates the lowest `count` adjacent frames whose address is a multiple of their total
+    /// size.
     fn take_aligned(&mut self, count: usize) -> Result<Hpa, TableError> {
         let unit = count as u64 * self.table;
         let open = self.from.0 + self.full_below as u64 * self.table;
@@ -356,13 +360,13 @@ impl TableFrames {
         Ok(Hpa(self.from.0 + free as u64 * self.table))
     }
 
-    /// How many tables still have room.
+    /// Returns the number of free frames.
     pub fn free(&self) -> usize {
         self.used.count_zeros()
     }
 }
 
-/// Words to be set, in this order.
+/// Words to write, with their addresses, in this order.
 type Words = Vec<(u64, u64)>;
 
 fn put_host_words(memory: &mut dyn TableMemory, words: Words) -> Result<(), TableError> {
@@ -372,8 +376,8 @@ fn put_host_words(memory: &mut dyn TableMemory, words: Words) -> Result<(), Tabl
     Ok(())
 }
 
-/// Puts each word where the host has put its own gPA: the next word of a table may be in another
-/// page.
+/// Writes each word at the hPA that the host maps its gPA to. The next word of a table may be in
+/// another page.
 fn put_guest_words(
     memory: &mut dyn TableMemory,
     host: &mut dyn GuestMemory,
@@ -394,16 +398,16 @@ fn put_guest_words(
     Ok(())
 }
 
-/// The guest physical memory that guest tables lie in.
+/// The guest physical memory that contains guest tables.
 pub trait GuestMemory {
-    /// Where the host has put `gpa`.
+    /// Returns the hPA that the host maps `gpa` to.
     fn locate(&self, memory: &dyn TableMemory, gpa: Gpa) -> Option<Hpa>;
 
-    /// Takes note of a word of a guest table at `gpa`, which is at `hpa`.
+    /// Records a word of a guest table at `gpa`, which the host maps to `hpa`.
     fn note(&mut self, gpa: Gpa, hpa: Hpa, word: u64);
 }
 
-/// The guest physical memory that the tables of a guest may take.
+/// The guest physical memory that is free for the tables of a guest.
 #[derive(Clone, Debug)]
 pub struct GuestRoom {
     next: Option<Gpa>,
@@ -411,7 +415,7 @@ pub struct GuestRoom {
 }
 
 impl From<Gpa> for GuestRoom {
-    /// Everything from `gpa` on, one table right after the other.
+    /// Returns room for tables from `gpa` on, one directly after another.
     fn from(gpa: Gpa) -> Self {
         Self {
             next: Some(gpa),
@@ -421,7 +425,7 @@ impl From<Gpa> for GuestRoom {
 }
 
 impl FromIterator<Gpa> for GuestRoom {
-    /// These pages, each given by its start.
+    /// Returns room in these pages, each given by its first address.
     fn from_iter<I: IntoIterator<Item = Gpa>>(pages: I) -> Self {
         Self {
             next: None,

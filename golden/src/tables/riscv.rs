@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Page tables of RISC-V, built into memory from mappings.
 //!
-//! A [`HostTable`] is a G-stage table, gPA=>hPA; a [`GuestTable`] is a VS-stage table, gVA=>gPA,
-//! or, of a host without a virtual machine, the only one. A page may have any size that the mode
-//! has. All that a table does not map is 0, which is not valid, so that a walk reads no hole.
+//! A [`HostTable`] is a G-stage table, gPA=>hPA. A [`GuestTable`] is a VS-stage table, gVA=>gPA;
+//! for a host without a virtual machine it is the only table. A page may have any size of the mode.
+//! Entries that map nothing are 0, which is not valid, so a walk never reads a hole.
 //!
 //! ```
 //! use nestwalk_golden::addr::{Gpa, Gva, Hpa};
@@ -35,7 +35,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Address, FenceOwed, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
+    Address, FenceObligation, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
     put_guest_words, put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
@@ -43,16 +43,16 @@ use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE, mode_name};
 use crate::format::{Format, fits};
 use crate::mmu::{Fence, MemoryType, Rights, Stage};
 
-/// What a leaf says of its page.
+/// The page of a leaf: all that the leaf stores besides the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// log2 of its bytes: that of a leaf of any level, or of a NAPOT page.
+    /// log2 of the page size in bytes: the size of a leaf of some level, or of a NAPOT page.
     pub size: u32,
     /// R, W and X.
     pub rights: Rights,
-    /// U: a page of user mode. The host's stage translates for no other mode.
+    /// U: a page of user mode. The G-stage treats every access as a user access.
     pub user: bool,
-    /// G: the same under every ASID.
+    /// G: valid under every ASID.
     pub global: bool,
     /// A: the page has been used.
     pub accessed: bool,
@@ -63,7 +63,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page of supervisor mode of 4 KiB, with all rights, used and written.
+    /// Returns a page of supervisor mode of 4 KiB with all rights, accessed and dirty.
     pub const fn of_guest() -> Self {
         Self {
             size: 12,
@@ -76,7 +76,7 @@ impl Page {
         }
     }
 
-    /// The same as the host's stage needs it: with U.
+    /// Returns the same page as the host stage needs it: with U set.
     pub const fn of_host() -> Self {
         Self {
             user: true,
@@ -84,7 +84,7 @@ impl Page {
         }
     }
 
-    /// The leaf for the page at `address`.
+    /// Returns the leaf for the page at `address`.
     pub fn leaf(&self, address: u64) -> Entry {
         let leaf = Entry::leaf(address, self.rights)
             .with_user(self.user)
@@ -100,7 +100,7 @@ impl Page {
     }
 }
 
-/// The level of a leaf of the format for pages of 2^`size` bytes; none where there is none.
+/// Returns the level of a leaf for pages of 2^`size` bytes; none if the format has no such pages.
 pub fn level_of_size(format: Format, size: u32) -> Option<u32> {
     let geometry = format.geometry();
     if size == NAPOT_PAGE_SIZE && format == Format::Rv64 {
@@ -117,7 +117,7 @@ struct Leaf {
     size: u32,
 }
 
-/// A table of all levels, in whatever address space it lies.
+/// The tables of all levels of one stage. Addresses are gPAs or hPAs, by stage.
 #[derive(Clone, Debug)]
 struct Tree {
     format: Format,
@@ -126,8 +126,8 @@ struct Tree {
     root: u64,
     /// Tables below the root, by level and by the address bits above those that they translate.
     tables: BTreeMap<(u32, u64), u64>,
-    /// Leaves by the first address of their page, as far as the mode translates it; they do not
-    /// overlap.
+    /// Leaves by the first address of their page, cut to the bits that the mode translates. Pages
+    /// do not overlap.
     leaves: BTreeMap<u64, Leaf>,
 }
 
@@ -161,7 +161,7 @@ impl Tree {
         mode_name(self.stage, self.levels).unwrap_or("bare")
     }
 
-    /// Bits of an address that the mode translates.
+    /// Returns the number of address bits that the mode translates.
     fn width(&self) -> u32 {
         let geometry = self.format.geometry();
         let extra = match self.stage {
@@ -175,7 +175,7 @@ impl Tree {
         address & (u64::MAX >> (64 - self.width()))
     }
 
-    /// Bytes of the table of a level.
+    /// Returns the size in bytes of the table of a level.
     fn bytes(&self, level: u32) -> u64 {
         let geometry = self.format.geometry();
         match self.stage {
@@ -196,18 +196,18 @@ impl Tree {
         geometry.offset_width + level * geometry.index_width
     }
 
-    /// The key in `tables` of the table of `level` that translates `address`.
+    /// Returns the key in `tables` of the table of `level` that translates `address`.
     fn key(&self, level: u32, address: u64) -> (u32, u64) {
         (level, address >> self.size_of_level(level + 1))
     }
 
-    /// Where in the table of `level` the entry of `address` is, in bytes.
+    /// Returns the offset in bytes of the entry of `address` in the table of `level`.
     fn offset(&self, level: u32, address: u64) -> u64 {
         (address >> self.size_of_level(level)) * self.format.geometry().pte_bytes()
             % self.bytes(level)
     }
 
-    /// The level of a leaf for such pages.
+    /// Returns the level of a leaf for pages of 2^`size` bytes.
     fn level(&self, size: u32) -> Result<u32, TableError> {
         level_of_size(self.format, size)
             .filter(|&level| level < u32::from(self.levels))
@@ -217,8 +217,8 @@ impl Tree {
             })
     }
 
-    /// `from` must be an address that the mode translates, and the start of such a page; `to` the
-    /// start of another that an entry can name.
+    /// Checks that the mode translates `from`, that `from` and `to` are multiples of 2^`size`, and
+    /// that an entry can contain the page number of `to`.
     fn check(&self, from: Address, to: Option<Address>, size: u32) -> Result<(), TableError> {
         let unit = 1 << size;
         from.must_be_multiple_of(unit)?;
@@ -239,7 +239,7 @@ impl Tree {
         }
         if let Some(to) = to {
             to.must_be_multiple_of(unit)?;
-            // Of either stage: an entry has as many bits of a page number as an hPA.
+            // In both stages the page number of an entry is as wide as an hPA's.
             let width = self.format.geometry().hpa_width;
             if !to
                 .value()
@@ -256,14 +256,15 @@ impl Tree {
         Ok(())
     }
 
-    /// The leaf whose page `address` is in, and the start of that.
+    /// Returns the start of the page that contains `address`, and its leaf.
     fn leaf(&self, address: u64) -> Option<(u64, Leaf)> {
         let address = self.translated(address);
         let (&start, &leaf) = self.leaves.range(..=address).next_back()?;
         (address - start < 1 << leaf.size).then_some((start, leaf))
     }
 
-    /// The words of a leaf: a NAPOT page has as many as pages of the smallest size.
+    /// Returns the words of a leaf. A NAPOT page has as many as the pages of the smallest size in
+    /// it.
     fn leaf_words(&self, table: u64, address: u64, level: u32, size: u32, word: u64) -> Words {
         let geometry = self.format.geometry();
         let count = 1 << (size - self.size_of_level(level));
@@ -273,8 +274,8 @@ impl Tree {
             .collect()
     }
 
-    /// Sets the leaf of the page at `from`; makes the tables on the way to it. Says whether the
-    /// page was or is global.
+    /// Sets the leaf of the page at `from`, and makes the tables on the path to it. Returns the
+    /// words, and true if the page was or is global.
     fn set(
         &mut self,
         from: Address,
@@ -302,10 +303,10 @@ impl Tree {
         }
         let mut made = Vec::new();
         let mut words = Words::new();
-        // Of the table above, once a table has been made.
+        // The pointer to the new table, for the table above it.
         let mut pointer = None;
-        // From the leaf up, so that a walk under way never follows a pointer to a table that is not
-        // there yet.
+        // The leaf is written first, and the pointers after it, so that a walk in flight never
+        // follows a pointer to a table that is not written yet.
         for level in leaf_level..u32::from(self.levels) {
             let there = match level == self.root_level() {
                 true => Some(self.root),
@@ -329,7 +330,7 @@ impl Tree {
             }
             pointer = Some(Entry::pointer(table).0);
         }
-        // Tables that a larger page takes the place of map nothing any more.
+        // A larger page replaces tables, which map nothing any more.
         let replaced: Vec<(u32, u64)> = (0..leaf_level)
             .flat_map(|level| {
                 let shift = self.size_of_level(level + 1);
@@ -350,7 +351,7 @@ impl Tree {
         Ok((words, global))
     }
 
-    /// Takes away the leaf of the page that starts at `from`. Gives its words, and the leaf.
+    /// Removes the leaf of the page that starts at `from`. Returns its words and the leaf.
     fn clear(&mut self, from: Address) -> Result<(Words, Leaf), TableError> {
         let not_mapped = TableError::NotMapped { page: from };
         self.check(from, None, self.format.geometry().offset_width)?;
@@ -385,7 +386,7 @@ impl Tree {
         Some(base(&leaf) + (self.translated(address) - start))
     }
 
-    /// Start, target and leaf of every page, in order.
+    /// Returns the start, the target and the leaf of every page, in order.
     fn pages(&self) -> impl Iterator<Item = (u64, u64, Leaf)> {
         self.leaves
             .iter()
@@ -393,21 +394,21 @@ impl Tree {
     }
 }
 
-/// The start of a leaf's page.
+/// Returns the target of a leaf: the first address of its page.
 fn base(leaf: &Leaf) -> u64 {
     leaf.entry.address() >> leaf.size << leaf.size
 }
 
-/// A G-stage table, gPA=>hPA: what a virtual machine has for physical memory.
+/// A G-stage table, gPA=>hPA: the physical memory of a virtual machine.
 #[derive(Clone, Debug)]
 pub struct HostTable {
     tree: Tree,
-    /// Words of guest tables, by gPA, and where they lie.
+    /// The words of guest tables by gPA, with their hPAs.
     guest_words: BTreeMap<u64, (Hpa, u64)>,
 }
 
 impl HostTable {
-    /// A table of so many levels that maps nothing. Its root takes 16 KiB.
+    /// Makes a table of `levels` levels that maps nothing. Its root table is 16 KiB.
     ///
     /// # Errors
     /// [`TableError::Levels`], [`TableError::Unaligned`] if the frames are not pages,
@@ -431,18 +432,18 @@ impl HostTable {
         })
     }
 
-    /// What goes into hgatp, as an address.
+    /// Returns the address of the root table, for hgatp.
     pub fn root(&self) -> Hpa {
         Hpa(self.tree.root)
     }
 
-    /// Levels of the mode.
+    /// Returns the number of levels of the mode.
     pub fn levels(&self) -> u8 {
         self.tree.levels
     }
 
-    /// Maps the page at `from` to the one at `to`; another of the same size that was there is
-    /// replaced. Words of guest tables in the page are carried along.
+    /// Maps the page at `from` to the page at `to`, and replaces an earlier mapping of the same
+    /// size. Words of guest tables in the page are moved with it.
     ///
     /// # Errors
     /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and
@@ -455,7 +456,7 @@ impl HostTable {
         from: Gpa,
         to: Hpa,
         page: &Page,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let from_address = Address::Gpa(from);
         self.tree.level(page.size)?;
         (self.tree).check(from_address, Some(Address::Hpa(to)), page.size)?;
@@ -476,43 +477,44 @@ impl HostTable {
         Ok(self.owed(from, page.size))
     }
 
-    /// Makes the leaf of the page that starts at `from` 0: not valid.
+    /// Sets the leaf of the page that starts at `from` to 0, which is not valid.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page,
+    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is not the address of a page,
     /// [`TableError::NotMapped`], and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
         from: Gpa,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let (words, leaf) = self.tree.clear(Address::Gpa(from))?;
         put_host_words(memory, words)?;
         Ok(self.owed(from, leaf.size))
     }
 
-    /// Where `gpa` is mapped to.
+    /// Returns the hPA that `gpa` is mapped to.
     pub fn mapped(&self, gpa: Gpa) -> Option<Hpa> {
         self.tree.mapped(gpa.0).map(Hpa)
     }
 
-    /// The pages mapped, in order: from, to, log2 of the bytes, and with which rights.
+    /// Returns the mapped pages in order: from, to, log2 of the size in bytes, and the rights.
     pub fn pages(&self) -> impl Iterator<Item = (Gpa, Hpa, u32, Rights)> {
         self.tree
             .pages()
             .map(|(from, to, leaf)| (Gpa(from), Hpa(to), leaf.size, leaf.entry.rights()))
     }
 
-    /// Whether a word of a guest table lies in the 2^`size` bytes from `gpa` on.
+    /// Returns true if the 2^`size` bytes from `gpa` on contain a word of a guest table.
     pub fn holds_guest_table(&self, gpa: Gpa, size: u32) -> bool {
         let end = gpa.0 + (1 << size);
         self.guest_words.range(gpa.0..end).next().is_some()
     }
 
-    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by
-    /// its gPA, which is about translations *to* the page, is not enough.
-    fn owed(&self, from: Gpa, size: u32) -> FenceOwed {
-        let owed = FenceOwed::of(Fence {
+    /// Returns the fence obligation of a change to the page. If the page contains a guest table, it
+    /// takes part in the translation of any gVA. A fence by its gPA matches only translations *to*
+    /// the page, so the fence must match every page.
+    fn owed(&self, from: Gpa, size: u32) -> FenceObligation {
+        let owed = FenceObligation::of(Fence {
             gpa: Some(from),
             ..Fence::default()
         });
@@ -534,8 +536,8 @@ impl GuestMemory for HostTable {
     }
 }
 
-/// Guest physical memory that is host physical memory: there is no virtual machine, or its G-stage
-/// is Bare.
+/// Guest physical memory that equals host physical memory: there is no virtual machine, or its
+/// G-stage is Bare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoHost;
 
@@ -547,8 +549,8 @@ impl GuestMemory for NoHost {
     fn note(&mut self, _: Gpa, _: Hpa, _: u64) {}
 }
 
-/// A VS-stage table, gVA=>gPA: what a process has for memory. With [`NoHost`], the only stage there
-/// is.
+/// A VS-stage table, gVA=>gPA: the memory of a process. With [`NoHost`] it is the table of the only
+/// stage.
 #[derive(Clone, Debug)]
 pub struct GuestTable {
     tree: Tree,
@@ -556,12 +558,12 @@ pub struct GuestTable {
 }
 
 impl GuestTable {
-    /// A table of so many levels that maps nothing, at the start of `room`.
+    /// Makes a table of `levels` levels that maps nothing, at the start of `room`.
     ///
     /// # Errors
     /// [`TableError::Levels`]; [`TableError::Unaligned`], [`TableError::Width`] and
-    /// [`TableError::NoGuestRoom`] if there is no room for it in guest physical memory,
-    /// [`TableError::GuestTableUnmapped`] if there is none in the host's, and
+    /// [`TableError::NoGuestRoom`] if guest physical memory has no room for it,
+    /// [`TableError::GuestTableUnmapped`] if the host does not map that room, and
     /// [`TableError::Occupied`].
     pub fn new(
         format: Format,
@@ -579,18 +581,18 @@ impl GuestTable {
         Ok(Self { tree, room })
     }
 
-    /// What goes into vsatp or satp, as an address.
+    /// Returns the address of the root table, for vsatp or satp.
     pub fn root(&self) -> Gpa {
         Gpa(self.tree.root)
     }
 
-    /// Levels of the mode.
+    /// Returns the number of levels of the mode.
     pub fn levels(&self) -> u8 {
         self.tree.levels
     }
 
-    /// Maps the page at `from` to the one at `to`; another of the same size that was there is
-    /// replaced.
+    /// Maps the page at `from` to the page at `to`, and replaces an earlier mapping of the same
+    /// size.
     ///
     /// # Errors
     /// [`TableError::PageSize`], [`TableError::Range`], [`TableError::Unaligned`] and
@@ -603,7 +605,7 @@ impl GuestTable {
         from: Gva,
         to: Gpa,
         page: &Page,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.tree.format;
         let from_address = Address::Gva(from);
         self.tree.level(page.size)?;
@@ -617,33 +619,33 @@ impl GuestTable {
         Ok(Self::owed(from, global))
     }
 
-    /// Makes the leaf of the page that starts at `from` 0: not valid.
+    /// Sets the leaf of the page that starts at `from` to 0, which is not valid.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is no page,
+    /// [`TableError::Unaligned`] and [`TableError::Range`] if `from` is not the address of a page,
     /// [`TableError::NotMapped`], [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
         host: &mut dyn GuestMemory,
         from: Gva,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let (words, leaf) = self.tree.clear(Address::Gva(from))?;
         put_guest_words(memory, host, words)?;
         Ok(Self::owed(from, leaf.entry.global()))
     }
 
-    /// Where `gva` is mapped to.
+    /// Returns the gPA that `gva` is mapped to.
     pub fn mapped(&self, gva: Gva) -> Option<Gpa> {
         self.tree.mapped(gva.0).map(Gpa)
     }
 
-    fn owed(from: Gva, global: bool) -> FenceOwed {
+    fn owed(from: Gva, global: bool) -> FenceObligation {
         let fence = Fence {
             gva: Some(from),
             ..Fence::default()
         };
-        FenceOwed { fence, global }
+        FenceObligation { fence, global }
     }
 }
 
@@ -662,7 +664,8 @@ mod tests {
         host: HostTable,
     }
 
-    /// A virtual machine with 4 MiB, in pages of 2 MiB that are in the other order in host memory.
+    /// Returns a virtual machine with 4 MiB, in two pages of 2 MiB. Host memory has them in the
+    /// opposite order.
     fn machine(levels: u8) -> Machine {
         let format = Format::Rv64;
         let mut memory = HostMemory::new(format);
@@ -735,8 +738,8 @@ mod tests {
                 let Machine { memory, host, .. } = &mut machine;
                 let mut guest = GuestTable::new(Format::Rv64, levels, memory, host, room).unwrap();
                 for (i, &size) in (1u64..).zip(sizes) {
-                    // The highest page of its size but some, each below a root entry of its own. It
-                    // is at gPA 0, but for those that can be in the memory that there is.
+                    // One of the highest pages of its size, below a root entry of its own. It is
+                    // mapped to gPA 0 if it is larger than the machine's memory.
                     let from = 0u64.wrapping_sub(i << (12 + 9 * (u32::from(levels) - 1)).max(size));
                     let to = if size <= 21 { RAM.0 + 0x20_0000 } else { 0 };
                     let page = Page {

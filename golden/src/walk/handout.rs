@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The handout's machine: two tables of pointers and leaves, entry addresses by addition.
+//! The walk of the handout's machine. Each stage has tables of pointers and leaves; an entry's
+//! address is the sum of base and offset.
 
 use super::{EntryMemory, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
@@ -30,9 +31,9 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
     walker.translate(query)
 }
 
-/// The answer that an MMU owes to `query` for a mapping that it remembers of a page: that of a walk which finds the same
-/// leaves.
-pub(super) fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Outcome {
+/// Returns the response that an MMU must give to `query` from a mapping in its TLB. The response
+/// equals that of a walk with the same leaves.
+pub(super) fn outcome_from(format: Format, query: &Query, remembered: &Mapping) -> Outcome {
     let geometry = format.geometry();
     let offset = geometry.offset(query.gva.0);
     let in_page = |address: u64| address - geometry.offset(address) + offset;
@@ -71,11 +72,11 @@ struct Walker<'a, M, L> {
 }
 
 impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
-    /// gVA=>hPA: gVA=>gPA through the guest's table, then gPA=>hPA through the host's.
+    /// Translates gVA=>gPA through the guest table, then gPA=>hPA through the host table.
     fn translate(mut self, query: &Query) -> Result<Mapping, Fault> {
         let (gpa, guest_rights) = match self.context.guest_root() {
             Some(root) => self.guest_table(root, self.geometry.root_level(), query.gva.0)?,
-            // Figure 1a: one table, VA to PA.
+            // Figure 1a: one table maps VA to PA.
             None => (Gpa(query.gva.0), Rights::ALL),
         };
         let (hpa, host_rights) = self.gpa_to_hpa(gpa, Purpose::Data)?;
@@ -96,8 +97,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         })
     }
 
-    /// The guest table at `base`, of `level`, and those below: "the guest tables reside in host physical memory", so each
-    /// entry's gPA needs a host walk of its own.
+    /// Walks the guest table of `level` at `base`, and the tables below it. "The guest tables
+    /// reside in host physical memory", so each entry's gPA needs a host walk of its own.
     fn guest_table(&mut self, base: Gpa, level: u32, gva: u64) -> Result<(Gpa, Rights), Fault> {
         let position = Position::Guest { level };
         let mut step = self.seek(position, base.0, gva, level);
@@ -116,7 +117,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Ok((gpa, entry.rights()))
     }
 
-    /// gPA=>hPA, through the host's table from its root.
+    /// Translates gPA=>hPA through the host table, from its root.
     fn gpa_to_hpa(&mut self, gpa: Gpa, purpose: Purpose) -> Result<(Hpa, Rights), Fault> {
         self.host_table(
             self.context.host.root,
@@ -126,7 +127,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         )
     }
 
-    /// The host table at `base`, of `level`, and those below.
+    /// Walks the host table of `level` at `base`, and the tables below it.
     fn host_table(
         &mut self,
         base: Hpa,
@@ -149,7 +150,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             self.done(step, Meaning::HostTable(table));
             return self.host_table(table, level - 1, gpa, purpose);
         }
-        // The walk's own read of a guest entry is a load, whatever the access is.
+        // The walk's own read of a guest entry is a load, whatever the kind of access.
         let access = match purpose {
             Purpose::Data => self.access,
             Purpose::GuestEntry(_) | Purpose::GuestUpdate(_) => Access::Load,
@@ -160,7 +161,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Ok((hpa, entry.rights()))
     }
 
-    /// The address of the entry for `address` in the table at `base`: a true addition.
+    /// Computes the address of the entry for `address` in the table at `base`, by addition without
+    /// wrap.
     fn seek(&self, at: Position, base: u64, address: u64, level: u32) -> Step {
         let index = self.geometry.index(address, level);
         Step {
@@ -201,7 +203,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Ok(())
     }
 
-    /// What is not valid has no other bits, so validity is first.
+    /// Checks a leaf. Validity is checked first, because the other bits of an invalid leaf have no
+    /// meaning.
     fn check_leaf(&mut self, step: &mut Step, entry: Entry, access: Access) -> Result<(), Fault> {
         if self.context.rights && !entry.valid() {
             return Err(self.fault(step, FaultKind::Invalid));

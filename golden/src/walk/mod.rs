@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The nested walk as an executable specification: recursive, address by address.
 //!
-//! [`walk`] is, by format, the machine of "6.823 Computer System Architecture, Nested Paging" with the rules of `docs/formats.md` where
-//! the handout leaves one open, or the two-stage translation of the RISC-V privileged specification. It takes memory as a
-//! trait, so that the checker can also ask what follows from the words that a device was really given.
+//! [`walk`] implements, by format, one of two specifications: "6.823 Computer System Architecture,
+//! Nested Paging" with the rules of `docs/formats.md` where the handout leaves one open, or the
+//! two-stage translation of the RISC-V privileged specification. Memory is a trait, so that the
+//! checker can also walk the words that a device actually read.
+//! ask what follows from the words that a device was really given.
 
 mod handout;
 pub mod riscv;
@@ -12,46 +14,49 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::{Family, Format};
 use crate::memory::HostMemory;
 use crate::mmu::{
-    Extent, Fault, FaultKind, MemoryType, Outcome, Position, Query, Rights, Translation,
+    Fault, FaultKind, FenceMatch, MemoryType, Outcome, Position, Query, Rights, Translation,
 };
 
-/// Where a walk reads table entries, and sets their accessed and dirty bits.
+/// Memory that a walk reads table entries from, and sets their accessed and dirty bits in.
 pub trait EntryMemory {
-    /// The word at `at`, or none where the memory answers with an error.
+    /// Returns the word at `at`; none if memory returns an error.
     fn read_entry(&mut self, at: Hpa) -> Option<u64>;
 
-    /// Compare-and-swap: sets the word at `at` to `new` if it is `expected`. Gives what was there; none is an error.
+    /// Performs a compare-and-swap: sets the word at `at` to `new` if it equals `expected`. Returns
+    /// the word before; none if memory returns an error.
     fn update_entry(&mut self, at: Hpa, expected: u64, new: u64) -> Option<u64>;
 
-    /// A guest's table on the way, if the walk may go on from there: an implementation "may cache" what it has read of tables
-    /// until a fence names it ("Supervisor Memory-Management Fence Instruction"). Asked before the guest's root.
+    /// Returns a guest table from which the walk may start below the root. An implementation "may
+    /// cache" what it has read of tables until a fence matches it ("Supervisor Memory-Management
+    /// Fence Instruction"). The walk asks for it before it uses the guest's root.
     fn known_guest_table(&mut self) -> Option<GuestTable> {
         None
     }
 
-    /// A host's table on the way of `gpa`, with its level, if the walk may go on from there. Asked before the host's root.
+    /// Returns a host table, with its level, from which the translation of `gpa` may start below
+    /// the root. The walk asks for it before it uses the host's root.
     fn known_host_table(&mut self, gpa: Gpa) -> Option<(u32, Hpa)> {
         let _ = gpa;
         None
     }
 
-    /// Where the guest entry at `gpa` is to be read, if that need not be walked for.
+    /// Returns the hPA of the guest entry at `gpa` if no host walk is needed to find it.
     fn known_entry(&mut self, gpa: Gpa) -> Option<Hpa> {
         let _ = gpa;
         None
     }
 }
 
-/// A guest's table that a walk may go on from.
+/// A guest table from which a walk may start below the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuestTable {
-    /// Its level.
+    /// The level of the table.
     pub level: u32,
-    /// Where it is.
+    /// The gPA of the table.
     pub gpa: Gpa,
-    /// And where that is.
+    /// The hPA of the table.
     pub hpa: Hpa,
-    /// A pointer on the way to it is global.
+    /// A pointer on the path from the root to the table is global.
     pub global: bool,
 }
 
@@ -65,16 +70,16 @@ impl EntryMemory for HostMemory {
     }
 }
 
-/// Memory as a walk would leave it, without writing it.
+/// Memory with the updates of a walk, which are kept apart and not written to it.
 #[derive(Debug)]
 pub struct Overlay<'a> {
     memory: &'a HostMemory,
-    /// Every update that was made, in order: where, and the new word.
+    /// The updates, in order: the address and the new word of each.
     pub updates: Vec<(Hpa, u64)>,
 }
 
 impl<'a> Overlay<'a> {
-    /// Over `memory`, no update made.
+    /// Makes an overlay over `memory` without updates.
     pub fn new(memory: &'a HostMemory) -> Self {
         Self {
             memory,
@@ -110,51 +115,53 @@ impl EntryMemory for Overlay<'_> {
     }
 }
 
-/// A step of a walk: one entry read or updated, or found to be out of reach.
+/// A step of a walk: one entry that was read or updated, or whose address is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Which entry.
+    /// The position of the entry.
     pub at: Position,
-    /// The base of its table: a gPA for a guest's table, an hPA for a host's.
+    /// The base of its table: a gPA for a guest table, an hPA for a host table.
     pub base: u64,
-    /// Its index there.
+    /// The index of the entry in its table.
     pub index: u64,
-    /// Base and index added up. For a guest entry it is a gPA.
+    /// The address of the entry: the base plus the offset of the index. It is a gPA for a guest
+    /// entry.
     pub entry: u64,
-    /// Where the entry was read or updated; none if its address made a fault.
+    /// The hPA at which the entry was read or updated; none if its address is a fault.
     pub hpa: Option<Hpa>,
-    /// The entry as memory gave it; none if there was no access, or it failed.
+    /// The entry that memory returned; none if there was no read, or if memory returned an error.
     pub word: Option<u64>,
-    /// The new word, if this was an update, which takes place if `word` is as the walk has read it.
+    /// The new word, if the step is an update. The update takes place if `word` is the entry that
+    /// the walk has read.
     pub update: Option<u64>,
-    /// What follows from it.
+    /// The decision that follows from the entry.
     pub meaning: Meaning,
 }
 
-/// What an entry leads to.
+/// The decision that follows from an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// The next guest table, at a gPA.
     GuestTable(Gpa),
     /// The next host table, at an hPA.
     HostTable(Hpa),
-    /// The guest leaf: the data's gPA.
+    /// The guest leaf gives the gPA of the data.
     DataGpa(Gpa),
-    /// The host leaf: the hPA of the guest entry sought, or of the data.
+    /// The host leaf gives the hPA of the data or of a guest entry.
     Found(Hpa),
-    /// A leaf that permits the access, whose accessed or dirty bits must be set first.
+    /// The leaf permits the access, but its accessed or dirty bit must be set first.
     SetAccessedDirty,
     /// A fault.
     Fault(FaultKind),
 }
 
-/// Takes the steps of a walk as they happen.
+/// A receiver of the steps of a walk.
 pub trait StepLog {
-    /// One more step.
+    /// Receives one step.
     fn step(&mut self, step: Step);
 }
 
-/// Nobody wants to know.
+/// Ignores all steps.
 impl StepLog for () {
     fn step(&mut self, _: Step) {}
 }
@@ -165,42 +172,46 @@ impl StepLog for Vec<Step> {
     }
 }
 
-/// What a TLB keeps of a leaf.
+/// The part of a leaf that a TLB stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leaf {
-    /// What it permits.
+    /// The rights of the leaf.
     pub rights: Rights,
     /// The U bit.
     pub user: bool,
-    /// The D bit: stores need no update.
+    /// The D bit. If it is set, stores need no update.
     pub dirty: bool,
-    /// log2 of its page's bytes.
+    /// log2 of the page size in bytes.
     pub page_size: u32,
 }
 
-/// What a walk finds out, beyond the answer: what a TLB keeps of it.
+/// The result of a successful walk: the translation, and the parts of both leaves that a TLB
+/// stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mapping {
     /// The data's gPA.
     pub gpa: Gpa,
     /// The data's hPA.
     pub hpa: Hpa,
-    /// The guest's leaf; where the guest's stage is off, all is permitted, and the page is as the host's.
+    /// The guest leaf. If the guest stage is off, it permits every access, and its page size is the
+    /// host leaf's.
     pub guest: Leaf,
-    /// The host's leaf; where the host's stage is off, all is permitted, and the page is as the guest's.
+    /// The host leaf. If the host stage is off, it permits every access, and its page size is the
+    /// guest leaf's.
     pub host: Leaf,
-    /// The guest's entries say that it is the same under every ASID.
+    /// The translation is valid under every ASID, because a guest entry is global.
     pub global: bool,
     /// The page's memory type.
     pub memory_type: MemoryType,
-    /// log2 of the bytes that it holds for: of the smaller page; the smallest page where no stage is on.
+    /// log2 of the size in bytes of the range that the translation covers: the smaller of the two
+    /// pages. If both stages are off, it is the smallest page.
     pub page_size: u32,
 }
 
 impl Mapping {
-    /// What a fence goes by.
-    pub fn extent(&self, gva: Gva) -> Extent {
-        Extent {
+    /// Returns the parts of the mapping that a fence compares.
+    pub fn extent(&self, gva: Gva) -> FenceMatch {
+        FenceMatch {
             gva,
             gpa: self.gpa,
             guest_size: self.guest.page_size,
@@ -226,8 +237,8 @@ pub fn walk<M: EntryMemory, L: StepLog>(
     }
 }
 
-/// The answer that an MMU owes for what a walk found.
-pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
+/// Returns the response that an MMU must give for the result of a walk.
+pub fn outcome(found: &Result<Mapping, Fault>) -> Outcome {
     found.map(|mapping| Translation {
         gpa: mapping.gpa,
         hpa: mapping.hpa,
@@ -236,11 +247,12 @@ pub fn answer(found: &Result<Mapping, Fault>) -> Outcome {
     })
 }
 
-/// The answer that an MMU owes to `query` for a mapping that it remembers, which covers the query's address: that of a walk which finds
-/// the same leaves. None where it must walk: on RISC-V, when the mapping does not permit the access.
-pub fn answer_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
+/// Returns the response that an MMU must give to `query` from a mapping in its TLB that covers the
+/// query's address. The response equals that of a walk with the same leaves. It is none if the MMU
+/// must walk: on RISC-V, if the mapping does not permit the access.
+pub fn outcome_from(format: Format, query: &Query, remembered: &Mapping) -> Option<Outcome> {
     match format.family() {
-        Family::Handout => Some(handout::answer_from(format, query, remembered)),
-        Family::Riscv => riscv::answer_from(query, remembered).map(Ok),
+        Family::Handout => Some(handout::outcome_from(format, query, remembered)),
+        Family::Riscv => riscv::outcome_from(query, remembered).map(Ok),
     }
 }

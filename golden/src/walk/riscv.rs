@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! RISC-V: the "Virtual Address Translation Process" of the privileged specification, in two stages.
+//! RISC-V: the "Virtual Address Translation Process" of the privileged specification, in two
+//! stages.
 //!
-//! Step numbers and quoted words are those of the clause of that name (under "Sv32"), which Sv39, Sv48 and Sv57 take over,
-//! and "Guest Physical Address Translation" of the hypervisor extension too. Where the specification leaves a choice,
-//! `docs/formats.md` says which is made.
+//! Step numbers and quotations are from the clause of that name (under "Sv32"). Sv39, Sv48 and Sv57
+//! use the same process, and so does "Guest Physical Address Translation" of the hypervisor
+//! extension. Where the specification leaves a choice, `docs/formats.md` states the choice.
 
 use super::{EntryMemory, GuestTable, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
@@ -14,7 +15,7 @@ use crate::mmu::{
     Trap,
 };
 
-/// Walks both stages for `query`, as far as its context has them on.
+/// Walks the stages for `query` that its context has switched on.
 ///
 /// # Errors
 /// The fault that the walk ends with.
@@ -34,8 +35,9 @@ pub(super) fn walk<M: EntryMemory, L: StepLog>(
     walker.translate()
 }
 
-/// The answer that a remembered mapping gives, if it permits the access: the checks of steps 6, 8 and 9 on both leaves.
-pub(super) fn answer_from(query: &Query, remembered: &Mapping) -> Option<Translation> {
+/// Returns the response from a mapping in the TLB, if the mapping permits the access: the checks of
+/// steps 6, 8 and 9 on both leaves.
+pub(super) fn outcome_from(query: &Query, remembered: &Mapping) -> Option<Translation> {
     let Query {
         context,
         gva,
@@ -57,18 +59,18 @@ pub(super) fn answer_from(query: &Query, remembered: &Mapping) -> Option<Transla
     })
 }
 
-/// The page of `page`, with the offset of `address`, where a page has 2^`size` bytes.
+/// Returns an address in the 2^`size` bytes of `page`, with the offset of `address`.
 #[inline]
 fn merge(page: u64, address: u64, size: u32) -> u64 {
     let offset = (1 << size) - 1;
     page & !offset | address & offset
 }
 
-/// What an access demands of a leaf's rights.
+/// The rights that an access needs from a leaf.
 #[derive(Clone, Copy)]
 struct Demand {
     access: Access,
-    /// "The current privilege mode" is a user's.
+    /// "The current privilege mode" is U-mode or VU-mode.
     user: bool,
     sum: bool,
     mxr: bool,
@@ -85,8 +87,9 @@ impl Demand {
         }
     }
 
-    /// "All memory accesses are considered to be user-level accesses". One "made to support VS-stage address translation" is
-    /// checked "as though for an implicit load or store", and MXR is for explicit loads only.
+    /// Returns the demand on a leaf of the G-stage. "All memory accesses are considered to be
+    /// user-level accesses". An access "made to support VS-stage address translation" is checked
+    /// "as though for an implicit load or store", and MXR applies to explicit loads only.
     #[inline]
     fn of_host(context: &Context, access: Access, purpose: Purpose) -> Self {
         let (access, mxr) = match purpose {
@@ -102,8 +105,9 @@ impl Demand {
         }
     }
 
-    /// Steps 6 and 8: "Determine if the requested memory access is allowed by" the U bit, "given the current privilege mode and the
-    /// value of the SUM and MXR fields", and by the R, W and X bits."
+    /// Steps 6 and 8: "Determine if the requested memory access is allowed by" the U bit, "given
+    /// the current privilege mode and the value of the SUM and MXR fields", and by the R, W and X
+    /// bits."
     #[inline]
     fn permitted(self, rights: Rights, user_page: bool) -> bool {
         let by_mode = if self.user {
@@ -117,14 +121,14 @@ impl Demand {
     }
 }
 
-/// One pass of the process: of one stage, for one address.
+/// One pass of the process: the translation of one address in one stage.
 #[derive(Clone, Copy)]
 struct Pass {
-    /// What the host's stage is walked for; none for the guest's stage.
+    /// The purpose of a host walk; none in the guest stage.
     purpose: Option<Purpose>,
-    /// The address to translate, _va_ of the process.
+    /// The address to translate, _va_ in the process.
     address: u64,
-    /// The root table: a gPA in the guest's stage, else an hPA.
+    /// The root table: a gPA in the guest stage, an hPA in the host stage.
     root: u64,
     root_level: u32,
     adue: bool,
@@ -146,16 +150,16 @@ impl Pass {
     }
 }
 
-/// What steps 3 to 9 make of an entry.
+/// The result of steps 3 to 9 for an entry.
 enum Verdict {
     Fault(FaultKind),
     Pointer,
     Leaf,
-    /// A leaf that permits the access, to be replaced by this word first.
+    /// A leaf that permits the access, but must be replaced by this word first.
     Update(u64),
 }
 
-/// What a pass finds.
+/// The result of a successful pass.
 struct Found {
     address: u64,
     leaf: Leaf,
@@ -172,8 +176,9 @@ struct Walker<'a, M, L> {
 }
 
 impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
-    /// "Two-Stage Address Translation": VS-stage makes a gPA of the virtual address, G-stage an hPA of that. Without V, the
-    /// first stage is the only one, and its result the hPA. A stage that is Bare changes nothing and protects nothing.
+    /// "Two-Stage Address Translation": the VS-stage translates the virtual address to a gPA, and
+    /// the G-stage translates that to an hPA. With V=0 the first stage is the only stage, and its
+    /// result is the hPA. A stage that is Bare translates nothing and protects nothing.
     fn translate(mut self) -> Result<Mapping, Fault> {
         let Query { context, gva, .. } = *self.query;
         let guest = match context.guest.levels {
@@ -187,7 +192,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         };
         let hpa = Hpa(host.as_ref().map_or(gpa.0, |found| found.address));
         if !fits(hpa.0, self.geometry.hpa_width) {
-            // Only an address that nothing has translated can be so wide.
+            // Only an address that no stage has translated can be so wide.
             return Err(self.fault_at(FaultKind::Memory, Position::Guest { level: 0 }));
         }
 
@@ -206,7 +211,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                 page_size,
             },
         };
-        // "Svpbmt": the guest's bits override the host's, where they are not 0.
+        // "Svpbmt": if the guest's bits are not 0, they override the host's.
         let pbmt = |found: &Option<Found>| found.as_ref().map_or(0, |found| found.pbmt);
         let pbmt = match pbmt(&guest) {
             0 => pbmt(&host),
@@ -231,7 +236,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.process(&Pass {
             purpose: None,
             address: va,
-            // vsatp and satp have a page number; bits below mean nothing.
+            // vsatp and satp contain a page number, so the bits below it are ignored.
             root: stage.root.0 & !(self.geometry.table_bytes() - 1),
             root_level: u32::from(stage.levels) - 1,
             adue: stage.adue,
@@ -248,7 +253,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.process(&Pass {
             purpose: Some(purpose),
             address: gpa.0,
-            // "the two lowest bits of the physical page number (PPN) in hgatp always read as zeros".
+            // "the two lowest bits of the physical page number (PPN) in hgatp always read as
+            // zeros".
             root: stage.root.0
                 & !((self.geometry.table_bytes() << self.geometry.host_root_extra) - 1),
             root_level: u32::from(stage.levels) - 1,
@@ -258,8 +264,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         })
     }
 
-    /// Where an entry is that the process of `pass` wants: for the guest's stage, "memory accesses that would normally bypass
-    /// address translation are subject to G-stage address translation alone".
+    /// Returns the hPA of an entry that the process of `pass` reads or updates. In the guest stage,
+    /// "memory accesses that would normally bypass address translation are subject to G-stage
+    /// address translation alone".
     fn locate(&mut self, pass: &Pass, entry: u64, purpose: Purpose) -> Result<Hpa, Fault> {
         if let Purpose::GuestEntry(_) = purpose
             && pass.purpose.is_none()
@@ -274,7 +281,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Ok(Hpa(found.address))
     }
 
-    /// "Virtual Address Translation Process".
+    /// Runs the "Virtual Address Translation Process".
     fn process(&mut self, pass: &Pass) -> Result<Found, Fault> {
         // 1. "Let a be satp.ppn×PAGESIZE, and let i=LEVELS-1."
         let mut table = pass.root;
@@ -284,7 +291,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             let step = self.seek(pass, table, level);
             return Err(self.fault(step, FaultKind::Width));
         }
-        // Or further on, where that is known.
+        // Start below the root if memory knows a table there.
         let mut table_hpa = None;
         if pass.purpose.is_some() {
             if let Some((known, hpa)) = self.memory.known_host_table(Gpa(pass.address)) {
@@ -345,7 +352,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                         word = match step.word {
                             None => return Err(self.fault(step, FaultKind::Memory)),
                             Some(found) if found == word => new,
-                            // "If the comparison fails, return to step 2": what was found has been read by that.
+                            // "If the comparison fails, return to step 2": the entry found is the
+                            // result of that read.
                             Some(found) => found,
                         };
                     }
@@ -354,11 +362,11 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// Steps 3 to 9 for the entry of a level.
+    /// Applies steps 3 to 9 to the entry of a level.
     #[inline]
     fn judge(&self, pass: &Pass, entry: Entry, level: u32) -> Verdict {
-        // 3. "If pte.v=0, or if pte.r=0 and pte.w=1, or if any bits or encodings that are reserved for future standard use are
-        // set within pte".
+        // 3. "If pte.v=0, or if pte.r=0 and pte.w=1, or if any bits or encodings that are reserved
+        //    for future standard use are set within pte".
         if !entry.valid() || entry.writable_only() {
             return Verdict::Fault(FaultKind::Invalid);
         }
@@ -375,7 +383,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                 Verdict::Pointer
             };
         }
-        // "Svpbmt", and with menvcfg.PBMTE or henvcfg.PBMTE clear as if it were not there.
+        // "Svpbmt": with menvcfg.PBMTE or henvcfg.PBMTE clear, the bits are reserved.
         if entry.pbmt() != 0 && (!pass.pbmte || MemoryType::of(entry.pbmt()).is_none()) {
             return Verdict::Fault(FaultKind::Reserved);
         }
@@ -404,7 +412,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Verdict::Update(updated.0)
     }
 
-    /// Step 10: "The translation is successful."
+    /// Applies step 10: "The translation is successful."
     #[inline]
     fn found(&self, pass: &Pass, entry: Entry, level: u32, global: bool) -> Found {
         let page_size = self.page_size(entry, level);
@@ -421,7 +429,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// log2 of the bytes of a leaf's page.
+    /// Returns log2 of the size in bytes of a leaf's page.
     #[inline]
     fn page_size(&self, entry: Entry, level: u32) -> u32 {
         if entry.napot() {
@@ -431,8 +439,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// "Addressing and Memory Protection": a virtual address is sign-extended. "Guest Physical Address Translation": a gPA has
-    /// two bits more, and zeros above them.
+    /// Returns true if the process translates the address. "Addressing and Memory Protection": a
+    /// virtual address is sign-extended. "Guest Physical Address Translation": a gPA has two bits
+    /// more, and zeros above them.
     #[inline]
     fn in_range(&self, pass: &Pass) -> bool {
         let geometry = &self.geometry;
@@ -447,8 +456,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// The entry for the address of `pass` in the table of a level. "The root page table (only) is expanded by a factor of
-    /// four" in the host's stage.
+    /// Returns a step at the entry for the address of `pass` in the table of a level. In the host
+    /// stage, "the root page table (only) is expanded by a factor of four".
     #[inline]
     fn seek(&self, pass: &Pass, base: u64, level: u32) -> Step {
         let geometry = &self.geometry;
@@ -480,7 +489,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         self.fault_at(kind, step.at)
     }
 
-    /// A fault, with what the trap registers get. "Any exception is always reported for the original access type."
+    /// Returns a fault with the values of the trap registers. "Any exception is always reported for
+    /// the original access type."
     fn fault_at(&self, kind: FaultKind, at: Position) -> Fault {
         let [access_fault, page_fault, guest_page_fault] = match self.query.access {
             Access::Fetch => [1, 12, 20],
@@ -512,8 +522,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
     }
 
-    /// "Special pseudoinstruction values for guest-page faults": "(a) the fault is caused by an
-    /// implicit memory access for VS-stage address translation".
+    /// Returns the pseudoinstruction of an access. "Special pseudoinstruction values for guest-page
+    /// faults": "(a) the fault is caused by an implicit memory access for VS-stage address
+    /// translation".
     fn pseudoinstruction(&self, purpose: Purpose) -> u16 {
         let (read, write) = match self.format {
             Format::Rv32 => (0x2000, 0x2020),
@@ -551,8 +562,9 @@ mod tests {
     const HOST_ROOT: u64 = 0x4_0000;
     const GVA: u64 = 0x2468;
 
-    /// Sv39 over Sv39x4 with all tables in the first 2 MiB of both spaces, which the host maps to themselves by one megapage. The guest
-    /// maps one page at 0x2000 to gPA 0x4000_5000, which the host maps to 0x9_0000.
+    /// Sv39 over Sv39x4, with all tables in the first 2 MiB of both spaces. The host maps these 2
+    /// MiB to themselves by one megapage. The guest maps one page at 0x2000 to gPA 0x4000_5000,
+    /// which the host maps to 0x9_0000.
     struct World {
         memory: HostMemory,
         context: Context,
@@ -626,14 +638,14 @@ mod tests {
             self.updates(access).0
         }
 
-        /// The walk, and every update that it makes.
+        /// Returns the result of a walk and all its updates.
         fn updates(&self, access: Access) -> (Result<Mapping, Fault>, Vec<(Hpa, u64)>) {
             let mut memory = Overlay::new(&self.memory);
             let found = walk(Format::Rv64, &self.query(access), &mut memory, &mut ());
             (found, memory.updates)
         }
 
-        /// Kind, stage, and cause of the fault.
+        /// Returns the kind, the stage and the cause of the fault.
         #[track_caller]
         fn fault(&self, access: Access) -> (FaultKind, Stage, u8) {
             let fault = self.walk(access).unwrap_err();
@@ -820,7 +832,7 @@ mod tests {
         assert_eq!(world.fault(Access::Store), denied);
     }
 
-    /// Memory in which another hart changes an entry right before it is updated.
+    /// Memory in which another hart changes an entry directly before its update.
     struct Contended {
         memory: HostMemory,
         at: Hpa,
@@ -858,15 +870,15 @@ mod tests {
             let found = walk(Format::Rv64, &query, &mut memory, &mut ());
             (found, Entry(memory.memory.read(GUEST_LEAF).unwrap()))
         };
-        // Gone.
+        // The other hart has removed the entry.
         let (found, entry) = contended(stale.with_valid(false));
         assert_eq!(found.unwrap_err().kind, FaultKind::Invalid);
         assert!(!entry.accessed());
-        // Elsewhere, and not used yet: updated there.
+        // The entry has another RSW, and A is still clear: the walk sets A in it.
         let (found, entry) = contended(stale.with_address(0x4000_5000).with_rsw(3));
         assert!(found.is_ok());
         assert!(entry.accessed() && entry.rsw() == 3);
-        // Used by the other hart meanwhile: nothing is left to do.
+        // The other hart has set A, so no update is needed.
         let (found, entry) = contended(stale.with_accessed(true).with_rights(RO));
         assert_eq!(found.unwrap().guest.rights, RO);
         assert_eq!(entry, stale.with_accessed(true).with_rights(RO));
@@ -877,7 +889,7 @@ mod tests {
         let napot = |entry: Entry| entry.with_address(0x4001_0000).with_napot_64k();
         let world = World::new().with(GUEST_LEAF, napot);
         let fault = world.walk(Access::Load).unwrap_err();
-        // The gPA of page 2 of the 16, which the host does not map.
+        // The gPA is page 2 of the 16 pages, which the host does not map.
         let trap = fault.trap.unwrap();
         assert_eq!((fault.kind, trap.tval2), (FaultKind::Memory, 0));
         assert!(matches!(
@@ -902,7 +914,7 @@ mod tests {
             .set(|context| context.napot = false);
         let reserved = (FaultKind::Reserved, Stage::Guest, 13);
         assert_eq!(world.fault(Access::Load), reserved);
-        // On a superpage.
+        // N is reserved in a superpage.
         let world = World::new().with(HOST_TABLES_LEAF, Entry::with_napot_64k);
         let reserved = (FaultKind::Reserved, Stage::Host, 21);
         assert_eq!(world.fault(Access::Load), reserved);
@@ -954,7 +966,7 @@ mod tests {
         // With the guest's stage off, a gPA of 41 bits is the limit.
         let world = world.set(|context| context.guest.levels = 0);
         assert_eq!(at(&world, 1 << 41), (FaultKind::Width, Stage::Host, 21));
-        // With both off, that of memory.
+        // With both stages off, the width of memory is the limit.
         let world = world.set(|context| context.host.levels = 0);
         assert_eq!(at(&world, 1 << 56), (FaultKind::Memory, Stage::Guest, 5));
     }
@@ -1007,7 +1019,7 @@ mod tests {
             let mut query = world.query(access);
             query.gva = Gva(GVA ^ 0x0F0);
             change(&mut query.context);
-            answer_from(&query, &mapping)
+            outcome_from(&query, &mapping)
         };
         let same = |_: &mut Context| {};
         let found = answer(&same, Access::Load).unwrap();
@@ -1033,7 +1045,7 @@ mod tests {
         };
         let mut memory = Overlay::new(&world.memory);
         let mapping = walk(Format::Rv64, &query, &mut memory, &mut ()).unwrap();
-        let found = answer_from(&query, &mapping).unwrap();
+        let found = outcome_from(&query, &mapping).unwrap();
         assert_eq!((found.gpa, found.hpa), (Gpa(0x4000_5004), Hpa(0x9_0004)));
     }
 

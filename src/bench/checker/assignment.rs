@@ -88,7 +88,7 @@ impl Checker {
         let overtaken = walk
             .fences
             .iter()
-            .find(|(number, fence)| *number <= fences && fence.names_space(query.context.space()));
+            .find(|(number, fence)| *number <= fences && fence.matches_tag(query.context.space()));
         if let Some((number, fence)) = overtaken {
             let violation = Violation::Overtaken {
                 by: self.board.event_of(*number, fence),
@@ -164,7 +164,7 @@ impl Checker {
     /// Returns true if a request that a fence matches has no walk and no response yet.
     pub fn has_held(&self, fence: &Fence) -> bool {
         let mut requests = self.board.unassigned_requests();
-        requests.any(|request| fence.names_space(request.query.context.space()))
+        requests.any(|request| fence.matches_tag(request.query.context.space()))
     }
 
     /// Checks that there is no room for a request that waits. `offered`: the request on the port, if

@@ -11,7 +11,7 @@ use crate::bench::mismatch::{
 use crate::bench::scoreboard::Overtaken;
 use crate::dut::Outputs;
 use crate::golden::{self, Mapping};
-use crate::mmu::{Extent, Fault, Fence, Position, Purpose, Query};
+use crate::mmu::{Fault, Fence, FenceMatch, Position, Purpose, Query};
 
 impl Checker {
     /// The device has accepted a fence.
@@ -157,7 +157,7 @@ impl Checker {
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
         let names = |fence: &Fence| match found {
-            Ok(mapping) => fence.names(query.context.space(), &mapping.extent(query.gva)),
+            Ok(mapping) => fence.matches(query.context.space(), &mapping.extent(query.gva)),
             Err(Fault {
                 at:
                     Position::Host {
@@ -191,7 +191,7 @@ impl Checker {
     /// is known.
     fn names_surely(&self, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
         let smallest = self.format.geometry().offset_width;
-        let extent = Extent {
+        let extent = FenceMatch {
             gva: query.gva,
             gpa,
             guest_size: smallest,
@@ -199,6 +199,6 @@ impl Checker {
             // The page may be global, and a fence with an ASID does not match it then.
             global: self.format.has_global_pages(),
         };
-        fence.names(query.context.space(), &extent)
+        fence.matches(query.context.space(), &extent)
     }
 }

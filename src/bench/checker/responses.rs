@@ -69,7 +69,7 @@ impl Checker {
                 } else {
                     self.judge(walk, id, &query, cycle, &mut ())?
                 };
-                let expected = golden::answer(&found);
+                let expected = golden::outcome(&found);
                 if expected != outcome {
                     let violation = ResponseViolation::Outcome {
                         expected,

@@ -286,7 +286,7 @@ impl Rig {
     fn found(&mut self, id: u8, query: &Query) -> Checked {
         self.walked(id, query)?;
         let (_, found) = self.golden(query);
-        self.respond(&response(id, query, &golden::answer(&found), false))
+        self.respond(&response(id, query, &golden::outcome(&found), false))
     }
 
     /// A request that the TLB answers so.

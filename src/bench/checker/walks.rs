@@ -243,7 +243,7 @@ impl Checker {
             _ => Violation::Reads {
                 expected: ExpectedRequest::End {
                     made,
-                    outcome: golden::answer(found),
+                    outcome: golden::outcome(found),
                 },
                 observed,
             },
@@ -334,7 +334,7 @@ impl Checker {
         };
         let extent = mapping.extent(query.gva);
         let mut fences = self.board.walk(walk).fences.iter();
-        match fences.find(|(_, fence)| fence.names(space, &extent)) {
+        match fences.find(|(_, fence)| fence.matches(space, &extent)) {
             Some((number, fence)) => NoFillReason::Invalidated(self.board.event_of(*number, fence)),
             None => NoFillReason::StagesOff,
         }

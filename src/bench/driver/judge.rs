@@ -197,7 +197,7 @@ impl Run<'_> {
                 return Err(Mismatch::new(cycle, Violation::Port(violation)));
             }
             if let Some((_, &fence)) = fence
-                && fence.names_space(query.context.space())
+                && fence.matches_tag(query.context.space())
             {
                 let violation = PortViolation::RequestBeforeFence { fence };
                 return Err(Mismatch::new(cycle, Violation::Port(violation)));
@@ -406,7 +406,7 @@ impl Run<'_> {
         // A fence stops the lookup in the cycle of its handshake; while it waits, that of a request
         // that it matches.
         let is_stopped = fence.is_some_and(|fence| {
-            let matches = |query: &Query| fence.names_space(query.context.space());
+            let matches = |query: &Query| fence.matches_tag(query.context.space());
             seen.fence_taken
                 || offered.is_some_and(|(query, _)| matches(&query))
                 || checker.has_held(fence)

@@ -36,8 +36,8 @@ use crate::golden::occupancy::Tlb;
 use crate::golden::occupancy::tlb::Certainty;
 use crate::golden::{self, Mapping};
 use crate::mmu::{
-    Context, Extent, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, Space,
-    StageControl, WalkCaches,
+    AddressSpaceTag, Context, Fault, FaultKind, Fence, FenceMatch, Outcome, Position, Purpose,
+    Query, StageControl, WalkCaches,
 };
 use crate::scenario::Machine;
 
@@ -60,8 +60,8 @@ struct Kept {
 
 /// Returns the address space of a context without the ASID: the address spaces with the same share
 /// global pages.
-fn without_asid(context: &Context) -> Space {
-    Space {
+fn without_asid(context: &Context) -> AddressSpaceTag {
+    AddressSpaceTag {
         asid: 0,
         ..context.space()
     }
@@ -123,7 +123,7 @@ impl Search<'_, '_> {
             if !checker.may_give(self.request, &end, walk.first, walk.last) {
                 return false;
             }
-            let agrees = self.may_be(golden::answer(&end));
+            let agrees = self.may_be(golden::outcome(&end));
             if let (true, Ok(mapping)) = (agrees && all, end) {
                 let read = checker.read_at(walk.first, walk.last).unwrap_or(0);
                 self.found.push((mapping, read));
@@ -165,11 +165,11 @@ pub(super) struct PortChecker {
     /// The walk of each id of the memory port.
     streams: Vec<Stream>,
     /// The walks that have ended, the oldest first.
-    kept: FxHashMap<Space, VecDeque<Kept>>,
+    kept: FxHashMap<AddressSpaceTag, VecDeque<Kept>>,
     /// Some of them were forgotten.
     has_forgotten: bool,
     /// The contexts of the requests, by their address spaces without the ASID.
-    contexts: FxHashMap<Space, Vec<Context>>,
+    contexts: FxHashMap<AddressSpaceTag, Vec<Context>>,
     /// The translations that the TLB may contain.
     translations: Tlb,
     /// All words that memory has served.
@@ -282,7 +282,7 @@ impl PortChecker {
                     // A fence with an ASID does not match global pages.
                     let is_whole = gva.is_none() && gpa.is_none();
                     let matches_global = asid.is_none() || !self.format.has_global_pages();
-                    is_whole && matches_global && event.fence.names_space(*space)
+                    is_whole && matches_global && event.fence.matches_tag(*space)
                 })
             });
         }
@@ -791,7 +791,9 @@ impl PortChecker {
         };
         let mut later = before.iter().rev().take_while(|event| event.cycle >= read);
         !later.any(|event| match found {
-            Ok(mapping) => event.fence.names(space, &mapping.extent(request.query.gva)),
+            Ok(mapping) => event
+                .fence
+                .matches(space, &mapping.extent(request.query.gva)),
             Err(fault) => self.surely_matches(&event.fence, &request.query, fault),
         })
     }
@@ -806,7 +808,7 @@ impl PortChecker {
         if fence.gpa.is_some() && gpa.is_none() {
             return false;
         }
-        let extent = Extent {
+        let extent = FenceMatch {
             gva: query.gva,
             gpa: gpa.unwrap_or_default(),
             guest_size: smallest,
@@ -814,7 +816,7 @@ impl PortChecker {
             // The page may be global, and a fence with an ASID does not match it then.
             global: self.format.has_global_pages(),
         };
-        fence.names(query.context.space(), &extent)
+        fence.matches(query.context.space(), &extent)
     }
 
     /// Returns true if the fields of a response that the device has are those of an outcome.

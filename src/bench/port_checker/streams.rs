@@ -70,7 +70,7 @@ impl PossibleWalk {
     /// A fence ends the walk, if it matches each request that the walk may be for.
     fn on_fence(&mut self, fence: &Fence, cycle: u64) {
         let is_open = |candidate: &&Candidate| !candidate.is_complete;
-        let matches = |candidate: &Candidate| fence.names_space(candidate.query.context.space());
+        let matches = |candidate: &Candidate| fence.matches_tag(candidate.query.context.space());
         let mut open = self.candidates.iter().filter(is_open);
         if open.clone().next().is_none() {
             return;

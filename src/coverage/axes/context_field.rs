@@ -45,7 +45,7 @@ axis! {
 }
 
 impl ContextField {
-    /// Whether two contexts differ in the field.
+    /// Returns true if two contexts differ in the field.
     pub fn differs(self, one: &Context, other: &Context) -> bool {
         match self {
             Self::Virt => one.virt != other.virt,

@@ -70,12 +70,12 @@ impl AxisValue for Rights {
     }
 }
 
-/// log2 of the bytes of a stage's page; none for a stage that is off.
+/// The page of a stage: log2 of its size in bytes; none for a stage that is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageSize(pub Option<u32>);
 
 impl PageSize {
-    /// The page of a stage with so many levels.
+    /// Returns the page of a stage with this number of levels.
     pub fn of_stage(levels: u8, size: u32) -> Self {
         Self((levels > 0).then_some(size))
     }
@@ -95,7 +95,7 @@ impl AxisValue for PageSize {
     }
 }
 
-/// A number of bytes, of which the log2 is given, in the largest unit that it fills.
+/// Renders a size, given as log2 of the bytes, in the largest unit.
 pub(super) fn bytes(log2: u32) -> String {
     let (unit, shift) = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)]
         .into_iter()
@@ -153,7 +153,7 @@ axis! {
 }
 
 axis! {
-    /// Who may use a leaf's page.
+    /// The owner of a leaf's page: the value of U.
     pub enum PageOwner {
         /// U is 0.
         Supervisor = "supervisor page",
@@ -163,11 +163,11 @@ axis! {
 }
 
 axis! {
-    /// Whether a stage's MXR is set.
+    /// The MXR of a stage.
     pub enum Mxr {
-        /// It is not.
+        /// MXR is 0.
         Off = "no MXR",
-        /// It is.
+        /// MXR is 1.
         On = "MXR",
     }
 }
@@ -189,21 +189,21 @@ impl From<bool> for Mxr {
 }
 
 axis! {
-    /// The stage of a leaf, and what a walk needs a leaf of the host's stage for.
+    /// The stage of a leaf, and for the host stage the purpose of the translation.
     pub enum LeafStage {
-        /// The guest's stage.
+        /// The guest stage.
         Guest = "guest",
-        /// The host's stage, to reach the data.
+        /// The host stage, to reach the data.
         HostForData = "host for the data",
-        /// The host's stage, to read a guest entry.
+        /// The host stage, to read a guest entry.
         HostToRead = "host to read",
-        /// The host's stage, to update a guest entry.
+        /// The host stage, to update a guest entry.
         HostToUpdate = "host to update",
     }
 }
 
 impl LeafStage {
-    /// The stage of a position.
+    /// Returns the stage and the purpose of a position.
     pub fn of(position: WalkPosition) -> Self {
         match position {
             WalkPosition::Guest { .. } => Self::Guest,
@@ -217,11 +217,11 @@ impl LeafStage {
 }
 
 axis! {
-    /// Whether something came before what is older.
+    /// The order of an event and of older ones.
     pub enum Order {
-        /// It did not.
+        /// No older event comes later.
         InOrder = "in order",
-        /// It did.
+        /// An older event comes later.
         Overtakes = "overtakes",
     }
 }
@@ -236,7 +236,7 @@ impl From<bool> for Order {
     }
 }
 
-// The axis of accesses is in the order of their numbers.
+// The axis of accesses has the order of their numbers.
 const _: () = assert!(
     Access::Load as usize == 0
         && Access::Store as usize == 1
@@ -248,10 +248,10 @@ pub(super) const POINTER_AT_0: &str = "a pointer at level 0 is a fault";
 pub(super) const NOTHING_KEPT: &str = "with both stages off nothing is kept";
 pub(super) const RACE: &str =
     "needs an edit between two reads of one entry in one walk; `fault` asks for those";
-/// A stage without tables.
+/// The reason for a stage that is off.
 pub(super) const OFF: &str = "the stage is off";
 
-/// HLVX acts as in the virtual machine, wherever it is executed.
+/// Returns the rule of an access in a mode. HLVX is always made with V=1.
 pub(super) fn hlvx(mode: Mode, access: Access) -> Rule {
     match access == Access::LoadExecute && !mode.virt {
         true => Rule::NotAsked("HLVX is always made with V=1"),
@@ -259,7 +259,7 @@ pub(super) fn hlvx(mode: Mode, access: Access) -> Rule {
     }
 }
 
-/// Whether a built-in device of the format has a second-level TLB.
+/// Returns true if a built-in device of the format has an L2 TLB.
 pub(super) fn has_l2_tlb(format: Format) -> bool {
     VARIANTS
         .iter()

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which stages translate.
+//! The stages that translate.
 
 use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use super::{OFF, WalkPosition};
 use crate::mmu::{Context, Purpose};
 
-/// Which stages translate, and by how many levels.
+/// A mode: the stages that translate, with their numbers of levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mode {
     /// See [`Context::virt`].
     pub virt: bool,
-    /// Levels of the guest's stage, 0 for off.
+    /// Number of levels of the guest stage; 0 if it is off.
     pub guest: u8,
-    /// Levels of the host's stage, 0 for off.
+    /// Number of levels of the host stage; 0 if it is off.
     pub host: u8,
     /// Rights mode of the handout's formats.
     pub rights: bool,
 }
 
 impl Mode {
-    /// The numbers that [`Mode::number`] gives are below this one.
+    /// [`Mode::number`] is below this.
     pub(in super::super) const NUMBERS: usize = 256;
 
-    /// The mode of a context.
+    /// Returns the mode of a context.
     pub fn of(context: &Context) -> Self {
         Self {
             virt: context.virt,
@@ -33,7 +33,8 @@ impl Mode {
         }
     }
 
-    /// A number that no other mode has. No stage has more than 5 levels.
+    /// Returns the number of the mode. Modes have different numbers, because a stage has at most 5
+    /// levels.
     pub(in super::super) fn number(self) -> usize {
         usize::from(self.virt) << 7
             | usize::from(self.guest & 7) << 4
@@ -41,12 +42,12 @@ impl Mode {
             | usize::from(self.rights)
     }
 
-    /// Both stages are off.
+    /// Returns true if both stages are off.
     pub fn is_bare(self) -> bool {
         self.guest == 0 && self.host == 0
     }
 
-    /// Why a walk of the mode has no entry at a position, if it has none.
+    /// Returns the reason why a walk of the mode has no entry at a position; none if it has one.
     pub(in super::super) fn lacks(self, position: WalkPosition) -> Option<&'static str> {
         const NO_LEVEL: &str = "the mode has no such level";
         let no_guest_level = |level: u32| match self.guest {

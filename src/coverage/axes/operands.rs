@@ -5,10 +5,10 @@ use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use crate::mmu::Fence;
 
-/// Which operands a fence has.
+/// The operands of a fence: those that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operands {
-    /// It is a fence of virtual machines (V=1).
+    /// It is a fence of V=1.
     pub virt: bool,
     /// It has a gVA.
     pub gva: bool,
@@ -21,7 +21,7 @@ pub struct Operands {
 }
 
 impl Operands {
-    /// The operands of a fence.
+    /// Returns the operands of a fence.
     pub fn of(fence: &Fence) -> Self {
         Self {
             virt: fence.virt,
@@ -32,7 +32,8 @@ impl Operands {
         }
     }
 
-    /// Neither tag is an operand: the fence matches every address space of its kind.
+    /// Returns true if the fence has neither an ASID nor a VMID, so that it matches every address
+    /// space of its V.
     pub fn has_no_tag(self) -> bool {
         !self.asid && !self.vmid
     }

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which table entry of a walk.
+//! The position of a table entry in a walk.
 
 use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use crate::format::Format;
 use crate::mmu::{Position, Purpose};
 
-/// Which table entry of a walk: a [`Position`] without its address.
+/// The position of a table entry in a walk: a [`Position`] without its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WalkPosition {
-    /// The guest's entry of a level.
+    /// A guest entry.
     Guest {
         /// The level, 0 for the leaf's.
         level: u32,
     },
-    /// The host's entry of a level.
+    /// A host entry.
     Host {
         /// The level, 0 for the leaf's.
         level: u32,
-        /// What the host's table is walked for.
+        /// The purpose of the host walk.
         purpose: Purpose,
     },
 }
 
 impl WalkPosition {
-    /// The position without its address.
+    /// Returns the position without its address.
     pub fn of(position: &Position) -> Self {
         match *position {
             Position::Guest { level } => Self::Guest { level },
@@ -32,14 +32,14 @@ impl WalkPosition {
         }
     }
 
-    /// The level of the entry.
+    /// Returns the level of the entry.
     pub fn level(self) -> u32 {
         match self {
             Self::Guest { level } | Self::Host { level, .. } => level,
         }
     }
 
-    /// The position in words, with the format's names of levels.
+    /// Describes the position in words, with the format's names of levels.
     pub fn describe(self, format: Format) -> String {
         match self {
             Self::Guest { level } => format!("guest {}", format.level_name(level)),
@@ -74,7 +74,7 @@ impl AxisValue for WalkPosition {
         Some(match self {
             Self::Guest { level } => level as usize,
             Self::Host { level, purpose } => {
-                // The guest's entries come first; then, for each level, every purpose.
+                // The guest entries come first, and then, for each level, every purpose.
                 let purpose = match purpose {
                     Purpose::GuestEntry(level) => level as usize,
                     Purpose::Data => levels,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Page-walk caches, what they lead to, and how fences meet their entries.
+//! Page-walk caches, the entries that a hit leads to, and the effects of fences on them.
 
 use super::super::covergroup::{AxisValue, axis};
 use super::super::domain::Domain;
@@ -22,7 +22,7 @@ axis! {
 }
 
 impl CacheKind {
-    /// The kind of a cache.
+    /// Returns the kind of a cache.
     pub fn of(cache: PageWalkCache) -> Self {
         match cache {
             PageWalkCache::Guest { .. } => Self::Guest,
@@ -31,7 +31,7 @@ impl CacheKind {
         }
     }
 
-    /// Whether the kind is in use.
+    /// Returns true if the kind is in `used`.
     pub fn is_in(self, used: WalkCaches) -> bool {
         match self {
             Self::Guest => used.guest,
@@ -71,7 +71,7 @@ pub struct CacheHitAt {
 }
 
 impl CacheHitAt {
-    /// The page-walk cache; none if no cache led the walk.
+    /// Returns the page-walk cache of the hit; none if there was no hit.
     pub fn cache(self) -> Option<PageWalkCache> {
         let level = self.entry.level();
         match self.pass {
@@ -101,12 +101,12 @@ impl AxisValue for CacheHitAt {
 }
 
 axis! {
-    /// How a fence meets an entry of a page-walk cache.
+    /// The way in which a fence meets an entry of a page-walk cache.
     pub enum CacheMet {
         /// It matches the entry.
-        Named = "what it names",
-        /// It matches a guest table behind a global pointer, by its ASID.
-        NamedGlobal = "what it names, behind a global pointer",
+        Matched = "what it names",
+        /// It matches a guest table below a global pointer, by its ASID.
+        MatchedGlobal = "what it names, behind a global pointer",
         /// The entry is of the other V.
         OtherV = "what is of the other V",
         /// Only its gVA does not match.
@@ -117,13 +117,13 @@ axis! {
         ByAsid = "what is spared by ASID",
         /// Only its VMID does not match.
         ByVmid = "what is spared by VMID",
-        /// The cache has no entry that is known.
+        /// No entry of the cache is known.
         Nothing = "nothing",
     }
 }
 
 impl CacheMet {
-    /// The ways that leave an entry in its cache.
+    /// The ways in which an entry stays in its cache.
     pub const SPARED: [Self; 5] = [
         Self::OtherV,
         Self::ByGva,
@@ -132,7 +132,8 @@ impl CacheMet {
         Self::ByVmid,
     ];
 
-    /// Whether a fence met entries in this way, by its effects on a cache; none of an empty cache.
+    /// Returns true if a fence met entries in this way, from its effects on a cache; none for an
+    /// empty cache.
     pub fn is_in(self, effects: Option<FenceEffects>) -> bool {
         match (effects, self.effect()) {
             (Some(effects), Some(effect)) => effects.contains(effect),
@@ -142,8 +143,8 @@ impl CacheMet {
 
     fn effect(self) -> Option<FenceEffect> {
         match self {
-            Self::Named => Some(FenceEffect::Invalidated),
-            Self::NamedGlobal => Some(FenceEffect::InvalidatedGlobal),
+            Self::Matched => Some(FenceEffect::Invalidated),
+            Self::MatchedGlobal => Some(FenceEffect::InvalidatedGlobal),
             Self::OtherV => Some(FenceEffect::OtherV),
             Self::ByGva => Some(FenceEffect::SparedByGva),
             Self::ByGpa => Some(FenceEffect::SparedByGpa),

@@ -7,13 +7,13 @@ use crate::coverage::covergroup::{Covergroup, axis, covergroup};
 use crate::coverage::events::Response;
 
 axis! {
-    /// How a request got its response.
+    /// The way in which a request got its response.
     pub enum Answer {
         /// The TLB hit.
         Hit = "hit",
         /// The TLB missed.
         Miss = "miss",
-        /// The TLB missed, and the request shared the walk of an earlier one.
+        /// The TLB missed, and the request was coalesced with an earlier one.
         Coalesced = "shared",
     }
 }
@@ -21,7 +21,7 @@ axis! {
 covergroup! {
     "answer-order":
     "responses, before or after those of older requests";
-    /// A request gets its response.
+    /// A request gets its response, before or after older requests.
     pub struct AnswerOrder {
         answer: Answer = "answer",
         order: Order = "order",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `beside`: requests that nearly match an entry of the TLB.
+//! `beside`: near misses, which are requests that differ from a TLB entry in a single thing.
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -8,7 +8,7 @@ use crate::coverage::formats;
 use crate::format::Format;
 
 axis! {
-    /// The one thing in which a request and an entry differ. The last two are no obstacle to a hit.
+    /// The one thing in which a request and an entry differ. The last two do not prevent a hit.
     pub enum ButFor {
         /// One bit of the page number.
         Page = "page",
@@ -34,7 +34,7 @@ axis! {
 covergroup! {
     "beside":
     "requests that match an entry of the TLB but for one thing";
-    /// The TLB contains an entry that is a request's but for one thing.
+    /// A request differs from a TLB entry in a single thing.
     pub struct Beside {
         but_for: ButFor = "but for",
     }

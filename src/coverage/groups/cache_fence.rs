@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `cache-fence`: fences, and how they meet page-walk caches.
+//! `cache-fence`: fences, and their effects on page-walk caches.
 
 use crate::coverage::axes::{CacheMet, Operands};
 use crate::coverage::bins::Sampling;
@@ -36,7 +36,7 @@ impl Covergroup for CacheFence {
 
     #[inline]
     fn on_cache_fence(_: &mut (), fence: &events::CacheFence, out: &mut Sampling<'_>) {
-        // An entry that a walk in flight has read may be there already.
+        // The cache may already contain an entry that a walk in flight has read.
         let is_known = fence.met != CacheMet::Nothing || !fence.has_walks;
         if fence.is_used && is_known {
             out.hit(Self {
@@ -49,7 +49,7 @@ impl Covergroup for CacheFence {
 }
 
 impl CacheFence {
-    /// Why no fence meets the cache so, if none does.
+    /// Returns the reason why no fence meets the cache in this way; none if one can.
     fn why_not(self) -> Option<&'static str> {
         const NO_OPERAND: &str = "the fence has no such operand";
         const NO_HOST: &str = "outside virtual machines there is no stage of the host's";
@@ -69,15 +69,15 @@ impl CacheFence {
             CacheMet::Nothing => None,
             CacheMet::OtherV if is_guest => None,
             CacheMet::OtherV => virt.then_some("what is of the host's is of V=1"),
-            CacheMet::NamedGlobal if !is_guest => Some("only guest tables are global"),
-            CacheMet::NamedGlobal => operand(asid),
+            CacheMet::MatchedGlobal if !is_guest => Some("only guest tables are global"),
+            CacheMet::MatchedGlobal => operand(asid),
             CacheMet::ByGpa if is_guest || !is_table => Some(ANY_GPA),
             _ if !is_guest && !virt => Some(NO_HOST),
             CacheMet::ByGva | CacheMet::ByAsid if !is_guest && gva && asid => Some(BOTH),
             CacheMet::ByGva => operand(gva),
             CacheMet::ByAsid => operand(asid),
             _ if !is_guest && (gva || asid) => Some(OF_GUEST),
-            CacheMet::Named => None,
+            CacheMet::Matched => None,
             CacheMet::ByGpa => operand(gpa),
             CacheMet::ByVmid if !virt => Some("outside virtual machines there is no VMID"),
             CacheMet::ByVmid => operand(vmid),

@@ -31,17 +31,17 @@ impl AxisValue for Switched {
 }
 
 axis! {
-    /// What happens to a page-walk cache that is switched.
+    /// An event of a page-walk cache that is switched.
     pub enum Then {
         /// It is switched on.
         On = "it is switched on",
         /// It is switched off.
         Off = "it is switched off",
         /// It hits an entry that was read before it was switched off.
-        LedByOld = "it leads by what it had before it was off",
+        HitOldEntry = "it leads by what it had before it was off",
         /// It hits an entry that was read while it was off.
-        LedByNew = "it leads by what it has taken while it was off",
-        /// A fence matches an entry while it is off.
+        HitNewEntry = "it leads by what it has taken while it was off",
+        /// A fence matches one of its entries while it is off.
         Fenced = "a fence names what it has while it is off",
     }
 }
@@ -49,7 +49,7 @@ axis! {
 covergroup! {
     "cache-switch":
     "page-walk caches that are switched on and off while no walk is in flight";
-    /// A page-walk cache is switched, or is met while or after it is off.
+    /// A page-walk cache is switched, or is used or matched by a fence after it was switched off.
     pub struct CacheSwitch {
         cache: Switched = "cache",
         then: Then = "and",
@@ -80,8 +80,8 @@ impl Covergroup for CacheSwitch {
             out.hit(Self {
                 cache: Switched(CacheKind::of(hit.cache)),
                 then: match since {
-                    SwitchedOff::Since => Then::LedByOld,
-                    SwitchedOff::WhenRead => Then::LedByNew,
+                    SwitchedOff::Since => Then::HitOldEntry,
+                    SwitchedOff::WhenRead => Then::HitNewEntry,
                 },
             });
         }
@@ -89,7 +89,7 @@ impl Covergroup for CacheSwitch {
 
     #[inline]
     fn on_cache_fence(_: &mut (), fence: &CacheFence, out: &mut Sampling<'_>) {
-        if !fence.is_used && fence.met == CacheMet::Named {
+        if !fence.is_used && fence.met == CacheMet::Matched {
             out.hit(Self {
                 cache: Switched(CacheKind::of(fence.cache)),
                 then: Then::Fenced,

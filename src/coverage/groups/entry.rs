@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `entry`: entries from which walks go on, by mode.
+//! `entry`: entries from which walks continue, by mode.
 
 use crate::coverage::axes::{EntryKind, Mode, WalkPosition};
 use crate::coverage::bins::Sampling;
@@ -12,7 +12,7 @@ use crate::golden::Meaning;
 covergroup! {
     "entry":
     "entries from which a walk went on, by mode";
-    /// A walk goes on from an entry.
+    /// A walk continues from an entry.
     pub struct Entry {
         mode: Mode = "mode",
         entry: WalkPosition = "at",
@@ -39,7 +39,7 @@ impl Covergroup for Entry {
     }
 }
 
-/// The kind of the entry, if the walk goes on from it.
+/// Returns the kind of the entry, if the walk continues from it.
 #[inline]
 pub(super) fn kind(step: &WalkStep<'_>, format: Format) -> Option<EntryKind> {
     let word = step.step.word?;
@@ -52,7 +52,7 @@ pub(super) fn kind(step: &WalkStep<'_>, format: Format) -> Option<EntryKind> {
     }
 }
 
-/// Whether a walk can go on from such an entry, in a mode that has its level.
+/// Returns the rule for a walk that continues from such an entry, in a mode that has its level.
 pub(super) fn rule(format: Format, entry: WalkPosition, kind: EntryKind) -> Rule {
     let level = entry.level();
     Rule::unless(match kind {

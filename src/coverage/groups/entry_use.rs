@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `use`: entries from which walks go on, by access.
+//! `use`: entries from which walks continue, by access.
 
 use super::entry;
 use crate::coverage::axes::{EntryKind, WalkPosition};
@@ -12,7 +12,7 @@ use crate::mmu::Access;
 covergroup! {
     "use":
     "entries from which a walk went on, by access";
-    /// A walk for an access goes on from an entry.
+    /// A walk for an access continues from an entry.
     pub struct Use {
         entry: WalkPosition = "at",
         kind: EntryKind = "entry",

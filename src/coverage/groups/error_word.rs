@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `error-word`: what is on the data lines beside an error of memory.
+//! `error-word`: the word on the data lines together with an error of memory.
 
 use crate::bench::Beside;
 use crate::coverage::bins::Sampling;
@@ -26,7 +26,7 @@ impl AxisValue for Beside {
 }
 
 axis! {
-    /// The access that memory answers with an error.
+    /// The transaction that memory answers with an error.
     pub enum Failed {
         /// A read.
         Read = "a read",
@@ -38,7 +38,7 @@ axis! {
 covergroup! {
     "error-word":
     "words on the data lines beside an error of memory";
-    /// Memory answers with an error.
+    /// Memory responds with an error.
     pub struct ErrorWord {
         of: Failed = "of",
         word: Beside = "word",

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `fence`: fences, and how they meet the TLB and the walks.
+//! `fence`: fences, and their effects on the TLB and on walks.
 
 use crate::coverage::axes::Operands;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
-use crate::coverage::events::FenceTaken;
+use crate::coverage::events::FenceAccepted;
 use crate::coverage::formats::{self, Feature};
 use crate::format::Format;
 use crate::golden::occupancy::FilledPage;
 use crate::mmu;
 
 axis! {
-    /// How a fence meets the TLB and the walks. An operand spares an entry if all others match it.
+    /// The way in which a fence meets the TLB and the walks. `By` an operand: all others match.
     pub enum Met {
         /// It matches an entry.
-        Named = "an entry it names",
+        Matched = "an entry it names",
         /// An entry is of the other V.
         OtherV = "an entry of the other V",
         /// Only its gVA does not match an entry.
@@ -30,7 +30,7 @@ axis! {
         /// It matches a walk in flight.
         WalkOvertaken = "a walk it overtakes",
         /// It does not match a walk in flight.
-        WalkLeftAlone = "a walk it leaves alone",
+        WalkNotMatched = "a walk it leaves alone",
         /// The TLB is empty, and no walk is in flight.
         Nothing = "nothing",
     }
@@ -62,7 +62,7 @@ impl Covergroup for Fence {
         } = self.operands;
         let operand = |is_used: bool| (!is_used).then_some(NO_OPERAND);
         Rule::unless(match self.met {
-            Met::Named | Met::WalkOvertaken | Met::Nothing => None,
+            Met::Matched | Met::WalkOvertaken | Met::Nothing => None,
             Met::OtherV => rules.lacks(Feature::NativeContexts),
             Met::ByGva => operand(gva),
             Met::ByGpa => operand(gpa),
@@ -72,7 +72,7 @@ impl Covergroup for Fence {
                 let outside = (!virt).then_some("outside virtual machines there is no VMID");
                 operand(vmid).or(outside)
             }
-            Met::WalkLeftAlone => {
+            Met::WalkNotMatched => {
                 let is_of_all = !format.has_native_contexts() && self.operands.has_no_tag();
                 is_of_all.then_some("the fence overtakes every walk")
             }
@@ -80,23 +80,23 @@ impl Covergroup for Fence {
         .and(|| rules.fence(self.operands))
     }
 
-    fn on_fence(_: &mut (), taken: &FenceTaken<'_>, out: &mut Sampling<'_>) {
-        let fence = taken.fence;
+    fn on_fence(_: &mut (), accepted: &FenceAccepted<'_>, out: &mut Sampling<'_>) {
+        let fence = accepted.fence;
         let mut seen = 0_u16;
-        for entry in taken.tlb.must_contain() {
+        for entry in accepted.tlb.must_contain() {
             if let Some(met) = meets(fence, entry) {
                 seen |= 1 << met as u16;
             }
         }
-        let walks = || taken.walks.iter().filter(|walk| !walk.ended);
+        let walks = || accepted.walks.iter().filter(|walk| !walk.ended);
         for walk in walks() {
-            let met = match fence.names_space(walk.space) {
+            let met = match fence.matches_tag(walk.space) {
                 true => Met::WalkOvertaken,
-                false => Met::WalkLeftAlone,
+                false => Met::WalkNotMatched,
             };
             seen |= 1 << met as u16;
         }
-        if taken.tlb.is_empty() && walks().next().is_none() {
+        if accepted.tlb.is_empty() && walks().next().is_none() {
             seen |= 1 << Met::Nothing as u16;
         }
         let operands = Operands::of(fence);
@@ -108,7 +108,7 @@ impl Covergroup for Fence {
     }
 }
 
-/// How a fence meets an entry; none if several operands spare it.
+/// Returns the way in which a fence meets an entry; none if several operands do not match it.
 fn meets(fence: &mmu::Fence, entry: &FilledPage) -> Option<Met> {
     let without = |change: fn(&mut mmu::Fence)| {
         let mut other = *fence;
@@ -116,7 +116,7 @@ fn meets(fence: &mmu::Fence, entry: &FilledPage) -> Option<Met> {
         entry.is_matched_by(&other)
     };
     if entry.is_matched_by(fence) {
-        Some(Met::Named)
+        Some(Met::Matched)
     } else if fence.virt != entry.space.virt {
         Some(Met::OtherV)
     } else if without(|fence| fence.gva = None) {

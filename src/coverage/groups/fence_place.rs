@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `fence-place`: how far the walks are that fences match.
+//! `fence-place`: the progress of the walks that fences match.
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -23,7 +23,7 @@ covergroup! {
     "fence-place":
     "walks that fences matched: their state, the entry that they took last, the number of requests \
      that waited for them";
-    /// A fence is offered that matches a walk.
+    /// A fence is offered that matches a walk in flight.
     pub struct FencePlace {
         state: WalkState = "state",
         last: LastEntry = "last entry",
@@ -63,7 +63,7 @@ impl Covergroup for FencePlace {
 
     #[inline]
     fn on_fence_offered(_: &mut (), offered: &FenceOffered<'_>, out: &mut Sampling<'_>) {
-        if offered.fence.names_space(offered.space) {
+        if offered.fence.matches_tag(offered.space) {
             out.hit(Self {
                 state: offered.state,
                 last: offered.last,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `fence-walk`: fences, and the state of the walks that they meet.
+//! `fence-walk`: fences, and the state of the walks in flight.
 
 use crate::coverage::axes::Operands;
 use crate::coverage::bins::Sampling;
@@ -11,12 +11,12 @@ use crate::coverage::slots::WalkState;
 use crate::format::Format;
 
 axis! {
-    /// Whether a fence matches a walk.
+    /// The relation of a fence and a walk.
     pub enum Matched {
-        /// It does.
-        Named = "names",
-        /// It does not.
-        LeftAlone = "leaves alone",
+        /// The fence matches the walk.
+        Yes = "names",
+        /// The fence does not match the walk.
+        No = "leaves alone",
     }
 }
 
@@ -41,8 +41,8 @@ impl Covergroup for FenceWalk {
             false => None,
         };
         let is_of_all = !format.has_native_contexts() && self.operands.has_no_tag();
-        let no_other = (is_of_all && self.matched == Matched::LeftAlone)
-            .then_some("the fence names every walk");
+        let no_other =
+            (is_of_all && self.matched == Matched::No).then_some("the fence names every walk");
         Rule::unless(no_update.or(no_other)).and(|| rules.fence(self.operands))
     }
 
@@ -55,9 +55,9 @@ impl Covergroup for FenceWalk {
         out.hit(Self {
             operands: Operands::of(offered.fence),
             state: offered.state,
-            matched: match offered.fence.names_space(offered.space) {
-                true => Matched::Named,
-                false => Matched::LeftAlone,
+            matched: match offered.fence.matches_tag(offered.space) {
+                true => Matched::Yes,
+                false => Matched::No,
             },
         });
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `global`: global entries of the guest's stage.
+//! `global`: global entries of the guest stage.
 
 use crate::coverage::axes::{Level, POINTER_AT_0, WalkPosition};
 use crate::coverage::bins::Sampling;
@@ -23,7 +23,7 @@ axis! {
 covergroup! {
     "global":
     "entries of the guest's stage with G set";
-    /// A walk goes on from a global entry of the guest's stage.
+    /// A walk continues from a global entry of the guest stage.
     pub struct Global {
         entry: GlobalEntry = "entry",
         level: Level = "level",
@@ -55,7 +55,7 @@ impl Covergroup for Global {
             _ => return,
         };
         let is_global = |word| formats::of(out.machine.format).is_global(word);
-        // An update that was made gives the entry as the walk has read it before.
+        // After a successful update, the entry is the one that the walk read before.
         if step.update != Some(UpdateOutcome::Made) && step.step.word.is_some_and(is_global) {
             out.hit(Self {
                 entry,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `look-up`: responses.
+//! `look-up`: the results of TLB lookups.
 
 use crate::coverage::axes::{Mode, NOTHING_KEPT, WalkPosition, hlvx};
 use crate::coverage::bins::Sampling;
@@ -10,19 +10,19 @@ use crate::format::Format;
 use crate::mmu::Access;
 
 axis! {
-    /// How a request got its response.
+    /// The way in which a request got its response.
     pub enum Answer {
         /// The TLB hit.
         Hit = "hit",
-        /// The TLB hit, and the guest's leaf denies the access.
+        /// The TLB hit, and the guest leaf denies the access.
         GuestDenies = "hit, guest leaf denies",
-        /// The TLB hit, and the host's leaf denies the access.
+        /// The TLB hit, and the host leaf denies the access.
         HostDenies = "hit, host leaf denies",
-        /// The TLB contained an entry that denies the access, and the request was walked for.
+        /// The TLB contained an entry that denies the access, so the request was walked.
         WalkedAgain = "entry denies, walked again",
         /// The TLB missed.
         Miss = "miss",
-        /// The TLB missed, and the request shared the walk of an earlier one.
+        /// The TLB missed, and the request was coalesced with an earlier one.
         Coalesced = "shared",
     }
 }

@@ -49,7 +49,7 @@ covergroup! {
     }
 }
 
-/// The memory types of the leaves that the walk has read.
+/// The memory types of the leaves that a walk has read.
 #[derive(Debug, Default)]
 pub struct Leaves {
     guest: LeafType,

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The covergroups, one file each: the axes, the bins that cannot be hit, and the sampling rule.
+//! The covergroups, one file each: the axes, the impossible bins, and the sampling rule.
 //!
-//! A new covergroup is a file here, its `mod` line, and its line in the registration below. The
+//! A new covergroup needs a file here, its `mod` line, and its line in the registration below. The
 //! order of the registration is the order of the bins.
 
 use super::bins::Sampling;
 use super::covergroup::{Covergroup, Registered};
 use super::events::{
-    CacheFence, CacheHit, CacheSwitch, FenceOffered, FenceTaken, FinishedWalk, L2Hit, MemoryError,
-    MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response, WalkStep,
+    CacheFence, CacheHit, CacheSwitch, FenceAccepted, FenceOffered, FinishedWalk, L2Hit,
+    MemoryError, MemoryRead, MemoryReply, NewWalk, PortWait, ReleasedWalk, Request, Response,
+    WalkStep,
 };
 use crate::format::Format;
 
@@ -47,13 +48,13 @@ pub mod update;
 pub mod wait;
 pub mod walk_caches;
 
-/// Does something with every covergroup, in order.
+/// A visitor of all covergroups, in order.
 pub(super) trait Visitor {
-    /// One covergroup.
+    /// Visits a covergroup.
     fn group<G: Covergroup>(&mut self);
 }
 
-/// The method that gives an event to the covergroups of the format.
+/// Declares the method that gives an event to the covergroups of the format.
 macro_rules! event {
     ({ $($Group:ident: $Bin:ty,)+ } $event:ident($Event:ty)) => {
         #[inline]
@@ -67,7 +68,7 @@ macro_rules! event {
     };
 }
 
-/// The methods of all events.
+/// Declares the methods of all events.
 macro_rules! events {
     ($groups:tt $( $event:ident($Event:ty); )+) => {
         $( event!($groups $event($Event)); )+
@@ -129,7 +130,7 @@ macro_rules! register {
                 on_error(&MemoryError);
                 on_wait(&PortWait);
                 on_fence_offered(&FenceOffered<'_>);
-                on_fence(&FenceTaken<'_>);
+                on_fence(&FenceAccepted<'_>);
                 on_cache_fence(&CacheFence);
                 on_cache_switch(&CacheSwitch);
                 on_step(&WalkStep<'_>);

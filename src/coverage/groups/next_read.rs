@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `next-read`: when the access leaves that follows upon a word.
+//! `next-read`: the time from a word of memory to the walk's next transaction.
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -9,21 +9,21 @@ use crate::dut::variants::VARIANTS;
 use crate::format::Format;
 
 axis! {
-    /// Whether a device has the read bypass.
+    /// The two kinds of devices.
     pub enum Device {
-        /// It has not.
+        /// The device has no read bypass.
         Registered = "no read bypass",
-        /// It has.
+        /// The device has the read bypass.
         Bypass = "read bypass",
     }
 }
 
 axis! {
-    /// When an access leaves.
+    /// The cycle of the walk's next read or update.
     pub enum Leaves {
-        /// In the cycle of the word that it follows upon.
+        /// The cycle of the word from which it follows.
         AtOnce = "in the cycle of the word",
-        /// In the cycle after.
+        /// The cycle after that.
         Next = "in the next",
         /// Later.
         Later = "later",
@@ -33,14 +33,14 @@ axis! {
 covergroup! {
     "next-read":
     "reads and updates after a word of the same walk, in devices without and with the read bypass";
-    /// A walk reads or updates an entry after a word.
+    /// A walk reads or updates an entry after a word from memory.
     pub struct NextRead {
         device: Device = "device",
         leaves: Leaves = "leaves",
     }
 }
 
-/// For each slot, the cycle in which its walk got a word that it has not gone on from.
+/// The cycle in which the walk of each slot got a word, until its next transaction.
 #[derive(Debug, Default)]
 pub struct Words([Option<u64>; MOST_SLOTS]);
 
@@ -58,8 +58,8 @@ impl Device {
         }
     }
 
-    /// Returns true if a device of the table of devices is one of these. A device that is only
-    /// drawn has no bins.
+    /// Returns true if the table of devices has a device of this kind. Devices that are only drawn
+    /// have no bins.
     fn has_a_name(self, format: Format) -> bool {
         VARIANTS.iter().any(|variant| {
             variant.paging_format() == format && Self::of(variant.read_bypass) == self

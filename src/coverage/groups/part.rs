@@ -8,7 +8,7 @@ use crate::coverage::events::Response;
 use crate::format::Format;
 
 axis! {
-    /// The part of a large page that a request is for.
+    /// The part of a large page that a request accesses.
     pub enum Piece {
         /// The 4 KiB that the entry was filled for.
         Same = "the same",

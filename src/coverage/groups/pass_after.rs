@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `pass-after`: hits in page-walk caches after fences that spared the entry.
+//! `pass-after`: hits in page-walk caches after fences that did not match the entry.
 
 use super::cache_fence::ANY_GPA;
 use crate::coverage::axes::CacheMet;
@@ -10,7 +10,7 @@ use crate::coverage::events::CacheHit;
 use crate::format::Format;
 use crate::golden::occupancy::PageWalkCache;
 
-/// The one operand by which fences spared an entry since it was read.
+/// The one operand by which fences did not match an entry since it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SparedBy(pub CacheMet);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `pass-end`: how walks end that hit in page-walk caches.
+//! `pass-end`: the ends of walks that hit in page-walk caches.
 
 use crate::coverage::axes::{CacheKind, LeafStage, WalkPosition};
 use crate::coverage::bins::Sampling;
@@ -9,21 +9,21 @@ use crate::format::Format;
 use crate::mmu::Access;
 
 axis! {
-    /// How a walk ends, and what it does on the way.
+    /// The end of a walk, or an event before it.
     pub enum Then {
         /// It finds a translation.
         Translation = "a translation",
-        /// It ends with a fault of the guest's stage.
+        /// It ends with a fault of the guest stage.
         GuestFault = "a fault of the guest's",
-        /// It ends with a fault of the host's stage, to read a guest entry.
+        /// It ends with a fault of the host stage, to read a guest entry.
         FaultToRead = "a fault of the host's, to read",
-        /// It ends with a fault of the host's stage, to update a guest entry.
+        /// It ends with a fault of the host stage, to update a guest entry.
         FaultToUpdate = "a fault of the host's, to update",
-        /// It ends with a fault of the host's stage, to reach the data.
+        /// It ends with a fault of the host stage, to reach the data.
         FaultForData = "a fault of the host's, for the data",
         /// It updates an entry.
         Updated = "an update is made",
-        /// It loses an update.
+        /// It loses an update: the entry has changed.
         LostUpdate = "an update is lost",
         /// A fence matches its address space.
         Overtaken = "a fence overtakes it",
@@ -33,7 +33,7 @@ axis! {
 covergroup! {
     "pass-end":
     "walks that hit in page-walk caches, by access, and how they ended";
-    /// A walk ends that hit in page-walk caches.
+    /// A walk ends that has hit in page-walk caches.
     pub struct PassEnd {
         led_by: CacheKind = "led by",
         access: Access = "access",

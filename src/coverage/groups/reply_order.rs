@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `reply-order`: words from memory, before or after those of older reads.
+//! `reply-order`: responses of memory, before or after those of older reads.
 
 use crate::coverage::axes::Order;
 use crate::coverage::bins::Sampling;
@@ -25,7 +25,7 @@ axis! {
 covergroup! {
     "reply-order":
     "words from memory, before or after those of older reads";
-    /// Memory answers a read or an update.
+    /// Memory responds to a read or an update.
     pub struct ReplyOrder {
         others: InFlight = "others in flight",
         order: Order = "order",
@@ -33,7 +33,7 @@ covergroup! {
 }
 
 impl Covergroup for ReplyOrder {
-    /// The slots of the accesses that memory has not answered, the oldest first.
+    /// The slots whose reads and updates are outstanding, the oldest first.
     type Memory = VecDeque<u8>;
 
     fn rule(self, _: Format) -> Rule {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `second-again`: pages that come back from the second-level TLB.
+//! `second-again`: pages that the L2 TLB has returned to the TLB.
 
 use crate::coverage::axes::has_l2_tlb;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
-use crate::coverage::events::{FenceTaken, FinishedWalk, L2Hit};
+use crate::coverage::events::{FenceAccepted, FinishedWalk, L2Hit};
 use crate::coverage::goal::{Goal, Situation};
 use crate::format::Format;
 use crate::golden::occupancy::FilledPage;
@@ -12,27 +12,27 @@ use crate::mmu::Fence;
 use crate::scenario::Machine;
 use std::collections::VecDeque;
 
-/// Fills that are remembered.
+/// The number of fills that the sampling rule remembers.
 const MOST_FILLED: usize = 64;
-/// Pages that came back, and are remembered.
+/// The number of returned pages that the sampling rule remembers.
 const MOST_BACK: usize = 8;
-/// Cycles between a fill and an L2 hit that is beside the fill.
+/// The largest number of cycles between a fill and an L2 hit that is close to it.
 const BESIDE: u64 = 3;
 
 axis! {
-    /// What happens to a page that comes back from the second-level TLB.
+    /// An event of a page that the L2 TLB has returned.
     pub enum Then {
-        /// A fence matches it by its gVA, which is in another part of the page.
+        /// A fence matches it by a gVA in another piece of the page.
         FencedByGva = "a fence names it by the gVA of another piece",
-        /// A fence matches it by its gPA, which is in another part of the page.
+        /// A fence matches it by a gPA in another piece of the page.
         FencedByGpa = "a fence names it by the gPA of another piece",
         /// A fence has an ASID, and the page is global.
         SparedAsGlobal = "a fence by ASID spares it as global",
-        /// It comes back within three cycles of a fill of its set.
+        /// It is returned within three cycles of a fill of its set.
         BesideFill = "it comes beside a fill of its set",
-        /// Its set was filled once since.
+        /// Its set has been filled once since.
         AfterOne = "it comes after 1 other fill of its set",
-        /// Its set was filled twice or more since.
+        /// Its set has been filled twice or more since.
         AfterMore = "it comes after 2 or more other fills of its set",
     }
 }
@@ -40,7 +40,7 @@ axis! {
 covergroup! {
     "second-again":
     "pages that the second-level TLB gave back to the first, and what happened to them";
-    /// A page comes back from the second-level TLB.
+    /// An event of a page that the L2 TLB has returned.
     pub struct SecondAgain {
         then: Then = "and",
     }
@@ -53,11 +53,11 @@ pub struct Pages {
     filled: VecDeque<FilledPage>,
     /// The set and the cycle of the last fill.
     filled_at: Option<(u64, u64)>,
-    /// The pages that came back from the second-level TLB, the newest first.
+    /// The pages that the L2 TLB has returned, the newest first.
     back: VecDeque<FilledPage>,
 }
 
-/// The numbers of pages and sets of a device with a second-level TLB.
+/// The numbers of pages and sets of a device with an L2 TLB.
 #[derive(Clone, Copy)]
 struct Sets {
     smallest: u32,
@@ -102,11 +102,11 @@ impl Covergroup for SecondAgain {
         Some(Goal::Situation(Situation::SecondAgain(self)))
     }
 
-    fn on_fence(pages: &mut Pages, taken: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+    fn on_fence(pages: &mut Pages, accepted: &FenceAccepted<'_>, out: &mut Sampling<'_>) {
         let Some(sets) = Sets::of(out.machine) else {
             return;
         };
-        let fence = taken.fence;
+        let fence = accepted.fence;
         let is_elsewhere = |address: u64, operand: Option<u64>| {
             operand.is_some_and(|operand| sets.page(operand) != sets.page(address))
         };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `second-level`: responses of the second-level TLB.
+//! `second-level`: responses of the L2 TLB.
 
 use crate::coverage::axes::{Mode, NOTHING_KEPT, has_l2_tlb};
 use crate::coverage::bins::Sampling;
@@ -20,7 +20,7 @@ axis! {
 covergroup! {
     "second-level":
     "responses of the second-level TLB";
-    /// The second-level TLB gives a translation.
+    /// The L2 TLB returns a translation.
     pub struct SecondLevel {
         mode: Mode = "mode",
         page: Page = "page",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `shared`: requests that one walk answered.
+//! `shared`: the numbers of requests that a walk answered.
 
 use crate::coverage::axes::Slots;
 use crate::coverage::bins::Sampling;
@@ -48,7 +48,7 @@ impl Requests {
 covergroup! {
     "shared":
     "requests that shared one walk";
-    /// The last request of a walk gets its result.
+    /// The last request of a walk gets its response.
     pub struct Shared {
         slots: Slots = "slots",
         requests: Requests = "requests",

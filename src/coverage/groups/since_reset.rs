@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `since-reset`: what a device went through since its last reset.
+//! `since-reset`: the numbers of requests and fences since the last reset.
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, axis, covergroup};
-use crate::coverage::events::{FenceTaken, Request};
+use crate::coverage::events::{FenceAccepted, Request};
 
 axis! {
     /// A number of requests or fences.
@@ -22,13 +22,13 @@ axis! {
 covergroup! {
     "since-reset":
     "requests and fences since the last reset";
-    /// A device has gone through so much since its last reset.
+    /// A device has accepted this number of requests or fences since its last reset.
     pub struct SinceReset {
         many: Many = "so many",
     }
 }
 
-/// Requests and fences since the last reset.
+/// The numbers of requests and fences since the last reset.
 #[derive(Debug, Default)]
 pub struct Counts {
     requests: u32,
@@ -53,7 +53,7 @@ impl Covergroup for SinceReset {
     }
 
     #[inline]
-    fn on_fence(counts: &mut Counts, _: &FenceTaken<'_>, out: &mut Sampling<'_>) {
+    fn on_fence(counts: &mut Counts, _: &FenceAccepted<'_>, out: &mut Sampling<'_>) {
         counts.fences = counts.fences.saturating_add(1);
         match counts.fences {
             128 => out.hit(Self {

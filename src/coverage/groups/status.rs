@@ -23,9 +23,9 @@ axis! {
 }
 
 axis! {
-    /// What the walk does about the bits.
+    /// The action of the walk on the bits.
     pub enum Then {
-        /// It sets them.
+        /// It sets the bits.
         Set = "set",
         /// It faults.
         Fault = "fault",

@@ -10,11 +10,11 @@ use crate::format::Format;
 use crate::mmu::Context;
 
 axis! {
-    /// Whether a walk of the context before is in flight.
-    pub enum UnderWay {
-        /// None is.
+    /// The state of the walks of the context before.
+    pub enum InFlight {
+        /// No walk of it is in flight.
         No = "no walk of the one before",
-        /// One is.
+        /// A walk of it is in flight.
         Yes = "a walk of the one before",
     }
 }
@@ -26,7 +26,7 @@ covergroup! {
     /// A request is of another context than the request before.
     pub struct Switch {
         field: ContextField = "differs in",
-        under_way: UnderWay = "under way",
+        in_flight: InFlight = "under way",
     }
 }
 
@@ -50,13 +50,13 @@ impl Covergroup for Switch {
             return;
         };
         let mut walks = request.walks.iter();
-        let under_way = match walks.any(|walk| !walk.ended && walk.context == before) {
-            true => UnderWay::Yes,
-            false => UnderWay::No,
+        let in_flight = match walks.any(|walk| !walk.ended && walk.context == before) {
+            true => InFlight::Yes,
+            false => InFlight::No,
         };
         for &field in ContextField::ALL {
             if field.differs(&before, now) {
-                out.hit(Self { field, under_way });
+                out.hit(Self { field, in_flight });
             }
         }
     }

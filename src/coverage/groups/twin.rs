@@ -14,7 +14,7 @@ use crate::mmu::{Context, Query};
 /// The one field in which two contexts differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TwinField {
-    /// A field of the context. Roots differ in a bit that means something.
+    /// A field of the context. Two roots differ in a bit that is used.
     Field(ContextField),
     /// Bits of the guest's root below the alignment of the register.
     GuestRootBits,
@@ -46,8 +46,8 @@ impl TwinField {
         Self::Field(ContextField::RightsMode),
     ];
 
-    /// The field in which alone two contexts differ. `masks`: the bits of the guest's and the
-    /// host's root that mean something.
+    /// Returns the field if it is the only one in which two contexts differ. `masks` are the bits
+    /// of the guest's and the host's root that are used.
     fn only(one: &Context, other: &Context, masks: [u64; 2]) -> Option<Self> {
         if one == other {
             return None;
@@ -87,11 +87,11 @@ impl AxisValue for TwinField {
 }
 
 axis! {
-    /// When the other request came.
+    /// The time of the equal request.
     pub enum When {
         /// Its walk is in flight.
-        UnderWay = "its walk is under way",
-        /// It was the request before.
+        InFlight = "its walk is under way",
+        /// It was the request directly before.
         JustBefore = "it came just before",
     }
 }
@@ -99,7 +99,7 @@ axis! {
 covergroup! {
     "twin":
     "requests whose context differs in one field from that of an equal request before";
-    /// The context of a request differs in one field from that of an equal request.
+    /// The context of a request differs only in one field from the context of an equal request.
     pub struct Twin {
         field: TwinField = "differs in",
         when: When = "when",
@@ -142,7 +142,7 @@ impl Covergroup for Twin {
             {
                 out.hit(Self {
                     field,
-                    when: When::UnderWay,
+                    when: When::InFlight,
                 });
             }
         }

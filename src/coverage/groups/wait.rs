@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `wait`: how long ports wait.
+//! `wait`: the time that ports wait.
 
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, axis, covergroup};
@@ -55,7 +55,7 @@ impl Cycles {
 covergroup! {
     "wait":
     "cycles in which a port did not accept what was offered, or memory did not answer";
-    /// A port accepts what was offered, or memory answers.
+    /// A port accepts a transfer, or memory responds.
     pub struct Wait {
         port: Held = "port",
         cycles: Cycles = "cycles",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mismatches as JSON: the table `side` of `docs/json.md` describes what was expected and what was
-//! observed, and the table `clause` what the check rests on.
+//! Mismatches as JSON. The table `side` of `docs/json.md` describes the expected and the observed
+//! side, and the table `clause` the clause on which the check rests.
 
 use serde_json::{Map, Value, json};
 
@@ -24,7 +24,7 @@ pub fn clause(clause: Clause) -> Value {
     json!(clause)
 }
 
-/// The name of what a walk does next.
+/// Returns the name of a walk's next action.
 const fn next_name(next: Next) -> &'static str {
     match next {
         Next::Read => "memory-read",
@@ -34,7 +34,7 @@ const fn next_name(next: Next) -> &'static str {
     }
 }
 
-/// The name of what makes a response malformed.
+/// Returns the name of the fields that make a response malformed.
 const fn malformed_name(response: MalformedResponse) -> &'static str {
     match response {
         MalformedResponse::TranslationWithFaultFields => "translation-with-fault-fields",
@@ -78,7 +78,7 @@ impl Side {
         self.with("outcome", values::outcome(outcome, format))
     }
 
-    /// The response on a port: an outcome, or fields of no response.
+    /// Adds the response on a port: an outcome, or a malformed response.
     fn response(self, response: &Result<Outcome, MalformedResponse>, format: Format) -> Self {
         match response {
             Ok(outcome) => self.outcome(outcome, format),
@@ -89,7 +89,7 @@ impl Side {
         }
     }
 
-    /// A memory request, with its place in its walk if there is one.
+    /// Renders a memory request, with its place in its walk if there is one.
     fn memory_request(request: &MemoryRequest, place: Option<&WalkPlace>) -> Self {
         let side = match request.update {
             None => Self::new("memory-read"),
@@ -108,7 +108,7 @@ impl Side {
         Self::memory_request(&walk_request.request, Some(&walk_request.place))
     }
 
-    /// The place of a memory request that is described by something else.
+    /// Adds the place of a memory request that another field describes.
     fn place(self, place: &WalkPlace) -> Self {
         let request = if place.is_update {
             "update"
@@ -130,7 +130,7 @@ impl Side {
             .with("level", json!(format.level_name(hit.level)))
     }
 
-    /// A hit in a page-walk cache that led to a memory request, or none.
+    /// Renders a hit in a page-walk cache before a memory request, or none.
     fn walk_cache_hit(hit: Option<&WalkCacheHit>, format: Format) -> Self {
         match hit {
             Some(hit) => Self::new("walk-cache-hit").walk_cache(hit, format),
@@ -201,7 +201,7 @@ impl Side {
     }
 }
 
-/// Returns what was expected.
+/// Returns the expected side.
 pub fn expected(violation: &Violation, format: Format) -> Value {
     let side = match violation {
         Violation::Reads { expected, .. } => expected_request(expected, format),
@@ -318,7 +318,7 @@ pub fn expected(violation: &Violation, format: Format) -> Value {
     side.value()
 }
 
-/// Returns what was observed.
+/// Returns the observed side.
 pub fn observed(violation: &Violation, format: Format) -> Value {
     let side = match violation {
         Violation::Reads { observed, .. } => observed_request(observed, format),

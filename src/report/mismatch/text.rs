@@ -14,7 +14,7 @@ use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::dut::{MalformedResponse, Next};
 use crate::format::Format;
 use crate::mmu::{Fault, MemoryType, Outcome, Translation};
-use crate::report::text;
+use crate::report::text::{self, count};
 use crate::scenario::size_name;
 
 /// Returns the title of a check.
@@ -43,12 +43,12 @@ pub fn rests_on(clause: Clause) -> String {
     format!("{}, \"{}\"", clause.document(), clause.section())
 }
 
-/// Both sides of a mismatch, in a line each.
+/// Both sides of a mismatch, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sides {
-    /// What was expected.
+    /// The expected side.
     pub expected: String,
-    /// What was observed.
+    /// The observed side.
     pub observed: String,
 }
 
@@ -128,7 +128,7 @@ fn place(place: &WalkPlace) -> String {
     }
 }
 
-/// The address of a memory request, and the words of an update.
+/// Describes the address of a memory request, and the words of an update.
 fn target(request: &MemoryRequest) -> String {
     match request.update {
         None => format!("hPA {}", request.hpa),
@@ -144,7 +144,7 @@ fn walk_request(walk_request: &WalkRequest) -> String {
     format!("{}: {request}", place(&walk_request.place))
 }
 
-/// A memory request without its place in a walk.
+/// Describes a memory request without its place in a walk.
 fn memory_request(request: &MemoryRequest) -> String {
     let kind = match request.update {
         None => "a memory read",
@@ -154,18 +154,14 @@ fn memory_request(request: &MemoryRequest) -> String {
 }
 
 fn counts(counts: &RequestCounts) -> String {
-    let plural = |number: usize, name: &str| match number {
-        1 => format!("1 {name}"),
-        number => format!("{number} {name}s"),
-    };
-    let reads = plural(counts.reads, "memory read");
+    let reads = count(counts.reads as u64, "memory read");
     match counts.updates {
         0 => reads,
-        updates => format!("{reads} and {}", plural(updates, "update")),
+        updates => format!("{reads} and {}", count(updates as u64, "update")),
     }
 }
 
-/// The fields of two outcomes that are shown only if they differ.
+/// The fields of two outcomes that are printed only if they differ.
 #[derive(Clone, Copy, Default)]
 struct Shown {
     gpa: bool,
@@ -176,7 +172,7 @@ impl Shown {
     fn of(expected: &Outcome, observed: &Outcome) -> Self {
         match (expected, observed) {
             (Ok(expected), Ok(observed)) => Self {
-                // With another hPA, the gPA says nothing more.
+                // If the hPA differs, the gPA adds nothing.
                 gpa: expected.hpa == observed.hpa && expected.gpa != observed.gpa,
                 trap_gva: false,
             },
@@ -226,12 +222,12 @@ fn outcome(outcome: &Outcome, format: Format) -> String {
     outcome_with(outcome, Shown::default(), format)
 }
 
-/// The size of a page of 2^`size` bytes.
+/// Describes the size of a page of 2^`size` bytes.
 fn size(size: u32) -> String {
     size_name(size).to_uppercase()
 }
 
-/// The fields that make a response malformed.
+/// Describes the fields that make a response malformed.
 const fn malformed(response: MalformedResponse) -> &'static str {
     match response {
         MalformedResponse::TranslationWithFaultFields => {
@@ -416,8 +412,8 @@ fn must_hit(page: &Page, found: u64, because: &HitReason) -> String {
     );
     match because {
         HitReason::Recent { of } => format!(
-            "a TLB hit: {walked}, no fence has invalidated it since, and it is one of the last {of} \
-             that the TLB has filled or hit"
+            "a TLB hit: {walked}, no fence has invalidated it since, and it is one of the last \
+             {of} that the TLB has filled or hit"
         ),
         HitReason::Room { entries } => format!(
             "a TLB hit: {walked}, no fence has invalidated it since, and the TLB of {entries} \

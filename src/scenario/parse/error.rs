@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// Bytes of the text.
+/// A range of bytes of the text.
 pub(crate) type Span = Range<usize>;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<Problem>>;
 
-/// Something wrong at a place in the text.
+/// An error at a place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     message: String,
@@ -22,7 +22,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// An error with its message.
+    /// Makes an error with its place and its message.
     pub(crate) fn at(span: &Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self {
             message: message.into(),
@@ -33,25 +33,25 @@ impl Problem {
         })
     }
 
-    /// The correction, shown at the place of the error.
+    /// Adds the correction, which is shown at the place of the error.
     pub(crate) fn label(mut self: Box<Self>, label: impl Into<String>) -> Box<Self> {
         self.label = label.into();
         self
     }
 
-    /// Another place that has to do with it.
+    /// Adds another place that is related to the error.
     pub(crate) fn also(mut self: Box<Self>, span: &Span, label: impl Into<String>) -> Box<Self> {
         self.also = Some((span.clone(), label.into()));
         self
     }
 
-    /// The action that corrects the error.
+    /// Adds the action that corrects the error.
     pub(crate) fn help(mut self: Box<Self>, help: impl Into<String>) -> Box<Self> {
         self.help = Some(help.into());
         self
     }
 
-    /// The text is not TOML.
+    /// Makes the error of a text that is not TOML.
     pub(crate) fn syntax(error: &toml::de::Error, text: &str) -> Box<Self> {
         // An error without a place concerns the whole text: something is missing at its end.
         let span = error.span().unwrap_or(text.len()..text.len());
@@ -100,37 +100,38 @@ impl ParseError {
         }))
     }
 
-    /// The error in one line.
+    /// Returns the error in one line.
     pub fn message(&self) -> &str {
         &self.0.problem.message
     }
 
-    /// The correction in a few words. Empty: the message has it.
+    /// Returns the correction in a few words; empty if the message contains it.
     pub fn label(&self) -> &str {
         &self.0.problem.label
     }
 
-    /// The action that corrects the error, if there is more to tell.
+    /// Returns the action that corrects the error, if one was added.
     pub fn help(&self) -> Option<&str> {
         self.0.problem.help.as_deref()
     }
 
-    /// The place, in bytes of the text.
+    /// Returns the place, in bytes of the text.
     pub fn span(&self) -> Range<usize> {
         self.0.problem.span.clone()
     }
 
-    /// The line of the place, from 1.
+    /// Returns the line of the place, from 1.
     pub fn line(&self) -> usize {
         self.0.line
     }
 
-    /// The column of the place in characters, from 1.
+    /// Returns the column of the place in characters, from 1.
     pub fn column(&self) -> usize {
         self.0.column
     }
 
-    /// The error with the lines of the text that it is about, in colour (ANSI escapes) or plain.
+    /// Returns the error with the lines of the text that it is about, in colour (ANSI escapes) or
+    /// plain.
     pub fn render(&self, colour: bool) -> String {
         let problem = &self.0.problem;
         let mut snippet = Snippet::source(&self.0.text).path(&self.0.name).annotation(
@@ -180,12 +181,12 @@ impl Lines {
         }
     }
 
-    /// The line that byte `at` is in, from 1.
+    /// Returns the line that byte `at` is in, from 1.
     pub(crate) fn line_of(&self, at: usize) -> usize {
         self.ends.partition_point(|&end| end < at) + 1
     }
 
-    /// Bytes of the text.
+    /// A range of bytes of the text.
     pub(crate) fn end(&self) -> usize {
         self.end
     }
@@ -195,7 +196,8 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The span on character boundaries of the text, and not behind the last line that is not empty.
+/// Moves a span to character boundaries of the text, and before the end of the last line that is
+/// not empty.
 fn within(span: &Span, text: &str) -> Span {
     let last = text.trim_end().len();
     if span.start >= last {

@@ -9,7 +9,7 @@ use crate::format::Format;
 use crate::mmu::{FaultKind, Purpose, Stage};
 use crate::scenario::{Expect, ExpectEntry, ExpectFault};
 
-/// No walk of any format makes more accesses than this.
+/// The largest number of memory accesses of a walk, in any format.
 const MOST_ACCESSES: u32 = 1000;
 
 pub(super) fn expect(field: &Field<'_>, format: Format) -> Result<Expect> {
@@ -94,7 +94,7 @@ fn read(table: &Table<'_>, format: Format, also: &[&str]) -> Result<Expect> {
     Ok(expect)
 }
 
-/// A trap and a translation exclude each other.
+/// Checks that a trap and a translation are not both expected.
 fn trap_and_translation(table: &Table<'_>) -> Result<()> {
     let first = |keys: &[&'static str]| keys.iter().find_map(|key| table.get(key));
     let trap = first(&["cause", "tval2", "tinst", "gva"]);
@@ -151,16 +151,16 @@ fn fault(field: &Field<'_>, format: Format) -> Result<ExpectFault> {
             if let Some(field) = table.get(key) {
                 return Err(Problem::at(
                     &field.key_span,
-                    format!("`{key}` of a fault of the guest's stage"),
+                    format!("`{key}` of a fault of the guest stage"),
                 )
-                .label("only the host's stage has it: the gPA that it translates"));
+                .label("only a fault of the host stage has it: the gPA that is translated"));
             }
         }
     }
     Ok(fault)
 }
 
-/// `update`: the guest's entry was not to be read, but to be updated.
+/// Reads `update`: the fault was at the update of a guest entry, and not at its read.
 fn of_update(mut fault: ExpectFault, table: &Table<'_>) -> Result<ExpectFault> {
     let Some(field) = table.get("update") else {
         return Ok(fault);
@@ -171,8 +171,10 @@ fn of_update(mut fault: ExpectFault, table: &Table<'_>) -> Result<ExpectFault> {
             fault.purpose = Some(Purpose::GuestUpdate(level));
         }
         (true, _) => {
-            return Err(Problem::at(&field.key_span, "`update` of no guest's entry")
-                .label("goes with `for` = the level of that entry"));
+            return Err(
+                Problem::at(&field.key_span, "`update` without a guest entry")
+                    .label("goes with `for` = the level of that entry"),
+            );
         }
     }
     Ok(fault)

@@ -11,7 +11,7 @@ use crate::format::{Family, Format};
 use crate::mmu::Fence;
 use crate::scenario::{Machine, NamedContext};
 
-/// Contexts, each with the registers that it is given by, if it is.
+/// Contexts, each with the registers that define it, if it is defined by registers.
 pub(super) type Contexts = Vec<(NamedContext, Option<ByRegisters>)>;
 
 /// The properties of a format that the parser uses.
@@ -30,13 +30,13 @@ pub(super) trait FileFormat: Sync {
         layout: &Layout<'_>,
     ) -> Result<Contexts>;
 
-    /// Refuses keys of an `[[op]]` that are of extensions which are not modelled.
+    /// Refuses keys of an `[[op]]` that belong to unsupported extensions.
     fn refuse_op(&self, table: &Table<'_>) -> Result<()>;
 
-    /// Reads a `fence` that is no string.
+    /// Reads a `fence` that is not a string.
     fn fence(&self, field: &Field<'_>, format: Format) -> Result<Fence>;
 
-    /// The keys of `map`, or of `unmap`.
+    /// Returns the keys of `map`, or of `unmap`.
     fn edit_keys(&self, map: bool) -> &'static [&'static str];
 
     /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
@@ -49,11 +49,11 @@ pub(super) trait FileFormat: Sync {
         map: bool,
     ) -> Result<()>;
 
-    /// The keys of an expectation that only this format has.
+    /// Returns the keys of an expectation that only this format has.
     fn expect_keys(&self) -> &'static [&'static str];
 }
 
-/// The parser of a format.
+/// Returns the parser of a format.
 pub(super) fn of(format: Format) -> &'static dyn FileFormat {
     match format.family() {
         Family::Handout => &Handout,

@@ -19,11 +19,11 @@ use crate::scenario::{Holes, Machine, Timing, write};
 const MOST_LATENCY: u32 = 1000;
 /// The largest part of all cycles that memory or requester may be busy, in percent.
 const MOST_BUSY: u32 = 90;
-/// The most cycles in a row of `run`.
+/// The largest number of cycles of `run`.
 const MOST_RUN: u32 = 1000;
-/// The most words of one image block.
+/// The largest number of words of one image block.
 const MOST_IMAGE_WORDS: u64 = 1 << 20;
-/// The most bytes for tables. The allocator records which of them are in use.
+/// The largest memory for tables, in bytes. The allocator has a bit for each table in it.
 const MOST_TABLE_ROOM: u64 = 1 << 36;
 
 pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
@@ -86,7 +86,7 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     Ok(machine)
 }
 
-/// The key of `[machine]` for a parameter.
+/// Returns the key of `[machine]` for a parameter.
 fn key_of(parameter: Parameter) -> &'static str {
     match parameter {
         Parameter::Slots => "slots",
@@ -100,7 +100,7 @@ fn key_of(parameter: Parameter) -> &'static str {
     }
 }
 
-/// Entries of the walk caches: a number for all three, or a table with one for each.
+/// Reads the entries of the walk caches: a number for all three, or a table with one for each.
 fn walk_cache_entries(field: &Field<'_>) -> Result<WalkCacheEntries> {
     if field.is_integer() {
         return Ok(WalkCacheEntries::all(field.number_u32(0, u32::MAX)?));
@@ -132,7 +132,7 @@ fn second_tlb(field: &Field<'_>) -> Result<SecondTlb> {
     })
 }
 
-/// Walk caches to be used, which the machine must have.
+/// Reads the walk caches in use, which the machine must have.
 pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCaches> {
     let mut caches = WalkCaches::default();
     let options = [0, 1, 2].map(|which| (WalkCaches::NAMES[which], which));
@@ -164,7 +164,7 @@ pub(super) fn walk_caches(field: &Field<'_>, machine: &Machine) -> Result<WalkCa
     Ok(caches)
 }
 
-/// The error of parameters that no device has.
+/// Returns the error of illegal parameters.
 fn no_device(illegal: &IllegalParameter, machine: &Machine, place: &Span) -> Box<Problem> {
     let IllegalParameter {
         parameter,
@@ -194,7 +194,7 @@ fn no_device(illegal: &IllegalParameter, machine: &Machine, place: &Span) -> Box
 pub(super) struct Memory {
     pub(super) holes: Holes,
     pub(super) timing: Timing,
-    /// Room for host tables: where, and how many bytes.
+    /// The memory for host tables: its start and its size in bytes.
     pub(super) tables: Option<(Hpa, u64)>,
     /// The place of `tables` in the file.
     pub(super) tables_span: Span,
@@ -214,7 +214,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// The address after the last word.
+    /// Returns the address after the last word.
     pub(super) fn end(&self) -> u64 {
         self.at + self.words.len() as u64 * self.repeat * self.word_bytes
     }
@@ -290,7 +290,7 @@ impl Memory {
     }
 }
 
-/// `[[memory.region]]`.
+/// Reads `[[memory.region]]`.
 fn regions(table: &Table<'_>, format: Format) -> Result<Vec<Region>> {
     let mut regions: Vec<(Region, Span)> = Vec::new();
     for table in table.tables("region", "[[memory.region]]")? {
@@ -445,7 +445,7 @@ fn latency(field: &Field<'_>) -> Result<RangeInclusive<u32>> {
     Ok(least..=most_cycles)
 }
 
-/// `[requests]`. Returns whether there is one access at a time.
+/// Reads `[requests]`. Returns true if there is one access at a time.
 pub(super) fn requests(file: &Table<'_>, timing: &mut Timing) -> Result<bool> {
     let Some(field) = file.get("requests") else {
         return Ok(false);
@@ -481,7 +481,7 @@ pub(super) fn request_timing(table: &Table<'_>, timing: &mut Timing) -> Result<(
     Ok(())
 }
 
-/// The `name` of a table, which no other of its kind has.
+/// Reads the `name` of a table, which no other table of its kind may have.
 pub(super) fn unique_name<'a>(
     table: &Table<'a>,
     kind: &str,

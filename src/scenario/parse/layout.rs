@@ -15,14 +15,14 @@ use crate::memory::HostMemory;
 use crate::mmu::Rights;
 use crate::tables::{Occupied, TableError, TableFrames, TableMemory};
 
-/// Host memory that knows whose each word is, and keeps what is written.
+/// Host memory that records the owner of each word, and the words that are written.
 pub(super) struct Ledger {
     memory: HostMemory,
     /// Sorted: from, to, line.
     images: Vec<(u64, u64, usize)>,
-    /// Words of tables, and words that ops have written where nothing was.
+    /// The words of tables, and the words that operations have written into holes.
     owners: FxHashMap<u64, usize>,
-    /// The names, by number.
+    /// The names of owners, by number.
     names: Vec<String>,
     pub(super) writer: usize,
     written: Vec<(Hpa, u64)>,
@@ -79,7 +79,7 @@ impl Ledger {
         (at.0 < to).then_some(Owner::Image { line })
     }
 
-    /// The pages of host memory in which something is.
+    /// Returns the pages of host memory that have a word.
     pub(super) fn pages(&self, format: Format) -> FxHashSet<u64> {
         let page = |at: u64| at >> format.geometry().offset_width;
         let of_images = self
@@ -186,7 +186,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// A word is written, or made a hole, by itself.
+    /// Records that a word is written, or made a hole, by an operation.
     pub(super) fn write(&mut self, at: Hpa, word: Option<u64>, line: usize) {
         match word {
             Some(word) => {
@@ -200,12 +200,12 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Tables of the format that are given as mappings.
+    /// Returns the number of tables that are given as mappings.
     pub(super) fn count(&self) -> usize {
         self.handout.count() + self.riscv.count()
     }
 
-    /// The words that tables have been changed by since the last time.
+    /// Returns the words of tables that were changed since the last call.
     pub(super) fn take_written(&mut self) -> Vec<(Hpa, u64)> {
         std::mem::take(&mut self.ledger.written)
     }
@@ -235,8 +235,8 @@ pub(super) fn guest_problem(place: &Span, name: &str, error: &TableError) -> Box
     let problem = table_problem(place, &format!("guest table `{name}`"), error);
     match error {
         TableError::NoGuestRoom { .. } => problem.help(
-            "a guest table goes into pages that the host maps readable, and that no guest maps anything to: map one \
-             more, or give the gPA where the tables start: tables = ...",
+            "guest tables are placed in pages that the host maps readable, and to which no guest \
+             maps anything: map another page, or give the gPA where the tables start: tables = ...",
         ),
         TableError::GuestTableUnmapped { .. } => {
             problem.help("map that page in the host table, or give another gPA: tables = ...")
@@ -252,7 +252,7 @@ fn table_problem(place: &Span, table: &str, error: &TableError) -> Box<Problem> 
             format!("overlapping: a word of {table} is at the address of another word: {occupied}"),
         ),
         TableError::NoFrame { .. } => Problem::at(place, format!("{table}: {error}"))
-            .help("more room: `bytes` of `tables` in [memory]"),
+            .help("make it larger: `bytes` of `tables` in [memory]"),
         _ => Problem::at(place, format!("{table}: {error}")),
     }
 }

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The limits of a scenario file: what is read, laid out and run stays within some hundred MiB and
-//! some seconds.
+//! The limits of a scenario file. They bound the memory to some hundred MiB, and the time to some
+//! seconds.
 
 use super::error::{Problem, Result, Span};
 use crate::memory::HostMemory;
 
-/// Words of all images.
+/// The largest number of words of all images.
 pub(super) const MOST_WORDS: u64 = 1 << 22;
-/// Words of tables that are given as mappings.
+/// The largest number of words of tables that are given as mappings.
 const MOST_TABLE_WORDS: usize = 1 << 22;
-/// Blocks of memory that have a word: see [`HostMemory::blocks`].
+/// The largest number of blocks of memory that have a word: see [`HostMemory::blocks`].
 const MOST_BLOCKS: usize = 1 << 18;
-/// Pages of all mappings, of tables and of ops.
+/// The largest number of pages of all mappings, in tables and in operations.
 pub(super) const MOST_PAGES: u64 = 1 << 20;
-/// Hosts, and guests.
+/// The largest number of hosts, and of guests.
 const MOST_TABLES: usize = 64;
-/// Contexts.
+/// The largest number of contexts.
 const MOST_CONTEXTS: usize = 1024;
-/// Ops.
+/// The largest number of operations.
 const MOST_OPS: usize = 1 << 16;
-/// Cycles of all waits, and of one.
+/// The largest number of cycles of all waits together, and of one.
 pub(super) const MOST_WAIT: u32 = 1_000_000_000;
-/// Fence obligations that are kept one by one. Beyond this number, one fence of everything is due.
+/// The largest number of fence obligations that are kept one by one. If there are more, one fence
+/// of everything replaces them.
 pub(super) const MOST_OWED: usize = 256;
-/// Comparisons of edits with the contexts and tables that they may be about.
+/// The largest number of comparisons of edits with contexts and tables.
 const MOST_WORK: u64 = 1 << 31;
 
 /// The amounts that a file has requested so far.
@@ -35,7 +36,7 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// Pages are mapped or unmapped.
+    /// Counts pages that are mapped or unmapped.
     pub(super) fn pages(&mut self, pages: u64, place: &Span) -> Result<()> {
         self.pages = self.pages.saturating_add(pages);
         match self.pages > MOST_PAGES {
@@ -44,7 +45,7 @@ impl Spent {
         }
     }
 
-    /// Nothing happens for some cycles.
+    /// Counts the cycles of a wait.
     pub(super) fn wait(&mut self, cycles: u32, place: &Span) -> Result<()> {
         self.wait += u64::from(cycles);
         match self.wait > u64::from(MOST_WAIT) {
@@ -57,7 +58,7 @@ impl Spent {
         }
     }
 
-    /// An edit of some pages is compared with contexts and tables.
+    /// Counts the comparisons of an edit of some pages with contexts and tables.
     pub(super) fn edit(
         &mut self,
         pages: u64,
@@ -96,7 +97,8 @@ pub(super) fn check_tables(memory: &HostMemory, words: usize, place: &Span) -> R
     }
 }
 
-/// Images must be no more than a file may want: `words` are those of all, `memory` has them.
+/// Checks that images are within the limits of a file: `words` counts the words of all images, and
+/// `memory` contains them.
 pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Result<()> {
     match words > MOST_WORDS || memory.blocks() > MOST_BLOCKS {
         true => Err(
@@ -109,7 +111,7 @@ pub(super) fn check_images(words: u64, memory: &HostMemory, place: &Span) -> Res
     }
 }
 
-/// The most tables of a kind (`[[host]]`, `[[context]]`) that have names.
+/// Returns the largest number of tables of a kind (`[[host]]`, `[[context]]`).
 pub(super) fn most_named(kind: &str) -> usize {
     match kind {
         "context" => MOST_CONTEXTS,
@@ -117,7 +119,7 @@ pub(super) fn most_named(kind: &str) -> usize {
     }
 }
 
-/// A list of ops must be no longer than a file may have.
+/// Checks that a list of operations is not longer than a file may have.
 pub(super) fn check_ops(count: usize, place: &Span) -> Result<()> {
     match count > MOST_OPS {
         true => Err(Problem::at(place, format!("{count} ops"))

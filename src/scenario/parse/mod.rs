@@ -29,7 +29,7 @@ use reader::Table;
 
 pub use error::ParseError;
 
-/// Why a scenario file cannot be used.
+/// The reason why a scenario file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -88,7 +88,7 @@ pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
 /// Reads the scenario in `text`. Errors call it `name`.
 ///
 /// # Errors
-/// [`ParseError`] for the first thing that is wrong.
+/// [`ParseError`] for the first error in the text.
 pub fn parse(text: &str, name: &str) -> std::result::Result<Scenario, ParseError> {
     read(text).map_err(|problem| ParseError::new(*problem, text, name))
 }
@@ -100,9 +100,9 @@ fn read(text: &str) -> Result<Scenario> {
     file.only(&[
         "title", "machine", "memory", "requests", "host", "guest", "context", "op",
     ])?;
-    let title = file.require("title", "one line that tells what the scenario is about")?;
+    let title = file.require("title", "one line that describes the scenario")?;
     let title = title
-        .string("one line that tells what the scenario is about")?
+        .string("one line that describes the scenario")?
         .to_owned();
     let machine = head::machine(&file)?;
     let memory = head::Memory::read(&file, machine.format)?;

@@ -33,26 +33,26 @@ const ACTIONS: [&str; 15] = [
 ];
 /// Keys that modify an operation.
 const MODIFIERS: [&str; 4] = ["context", "expect", "race", "speculative"];
-/// The most cycles of one `hold`.
+/// The largest number of cycles of one `hold`.
 const MOST_HOLD: u32 = 100_000;
 
 /// An edit of more pages is followed by one fence of all pages in place of one for each, as in
 /// operating systems.
 pub(super) const MOST_PAGE_FENCES: u64 = 32;
 
-/// Ops made so far, and all that the next one depends on.
+/// The operations so far, and everything on which the next one depends.
 pub(super) struct Lowering<'a> {
     lines: &'a Lines,
     pub(super) format: Format,
     rules: &'static dyn FileFormat,
     machine: Machine,
     pub(super) contexts: &'a [NamedContext],
-    /// For each context, the registers that it is given by.
+    /// The registers that define each context.
     by_registers: &'a [Option<riscv::ByRegisters>],
     pub(super) layout: Layout<'a>,
     timing: Timing,
     one_at_a_time: bool,
-    /// Index of the context of accesses that name none.
+    /// Index of the context of accesses without `context`.
     current: usize,
     /// There was an edit since the last fence of all obligations.
     edited: bool,
@@ -88,7 +88,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `[[op]]`.
+    /// Reads `[[op]]`.
     pub(super) fn lower(mut self, file: &Table<'a>) -> Result<Vec<Op>> {
         let tables = file.tables("op", "[[op]]")?;
         if let Some(last) = tables.last() {
@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
             self.op(table)?;
         }
         if self.ops.is_empty() {
-            // At the last of the ops that do nothing, or where they should be.
+            // The place is the last operation, or the place for operations.
             let end = self.lines.end();
             let place = tables.last().map_or(end..end, |table| table.span.clone());
             return Err(Problem::at(&place, "nothing happens in this scenario")
@@ -179,7 +179,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Waits for the accesses before, if there can be any.
+    /// Waits for the earlier accesses, if there can be any.
     fn drain(&mut self) {
         if !matches!(self.ops.last(), None | Some(Op::Drain)) {
             self.ops.push(Op::Drain);
@@ -256,8 +256,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The fences that match everything: of virtual machines, and of all outside them if the format
-    /// has such contexts.
+    /// Returns the fences that match everything: one of V=1, and one of V=0 if the format has such
+    /// contexts.
     fn everything(&self) -> impl Iterator<Item = Fence> + use<> {
         let outside = Fence {
             virt: false,
@@ -304,7 +304,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// `map` and `unmap`.
+    /// Reads `map` or `unmap`.
     fn edit(&mut self, field: &Field<'a>, map: bool) -> Result<()> {
         let name = if map { "`map`" } else { "`unmap`" };
         let table = field.table(name)?;
@@ -334,7 +334,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// An edit of some pages must be no more than a file may want.
+    /// Counts the comparisons of an edit.
     pub(super) fn spend(&mut self, pages: u64, place: &Span) -> Result<()> {
         let (contexts, tables) = (self.contexts.len(), self.layout.count());
         let spent = &mut self.layout.spent;
@@ -353,7 +353,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// `memory` and `requests`.
+    /// Reads `memory` and `requests` of an operation.
     fn behave(&mut self, table: &Table<'a>) -> Result<()> {
         let something = |table: &Table<'_>, span: &Span| {
             if table.keys().is_empty() {
@@ -430,7 +430,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// The one action of an op. (`memory` and `requests` together are one.)
+/// Returns the only action of an operation. `memory` and `requests` together are one action.
 fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     let mut actions: Vec<(&str, Field<'a>)> = ACTIONS
         .into_iter()
@@ -460,7 +460,7 @@ fn the_action<'a>(table: &Table<'a>) -> Result<(&'static str, Field<'a>)> {
     }
 }
 
-/// Returns true if `one` invalidates everything that `other` does.
+/// Returns true if `one` invalidates everything that `other` invalidates.
 fn covers(one: &Fence, other: &Fence) -> bool {
     one.virt == other.virt
         && (one.gva.is_none() || one.gva == other.gva)

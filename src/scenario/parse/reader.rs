@@ -9,11 +9,11 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Problem, Result, Span};
 use crate::format::{Format, fits};
 
-/// A table.
+/// A table of a TOML document.
 pub(crate) struct Table<'a> {
     /// The name in errors.
     pub(crate) name: &'a str,
-    /// Its head, or all of it.
+    /// The place of its head, or of the whole table.
     pub(crate) span: Span,
     entries: &'a DeTable<'a>,
 }
@@ -27,7 +27,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The keys and their places, in the order of the text.
+    /// Returns the keys and their places, in the order of the text.
     pub(crate) fn keys(&self) -> Vec<(&'a str, Span)> {
         let mut keys: Vec<_> = self
             .entries
@@ -55,7 +55,7 @@ impl<'a> Table<'a> {
         all
     }
 
-    /// No other keys than these may be there.
+    /// Checks that the table has no other keys than these.
     pub(crate) fn only(&self, known: &[&str]) -> Result<()> {
         for (key, span) in self.keys() {
             if !known.contains(&key) {
@@ -66,7 +66,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The value of a key, if it is there.
+    /// Returns the value of a key, if the table has the key.
     pub(crate) fn get(&self, key: &'static str) -> Option<Field<'a>> {
         let (found, value) = self.entries.get_key_value(key)?;
         Some(Field {
@@ -77,7 +77,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The value of a key, which is to be `what`.
+    /// Reads the value of a key, which must exist. `what` describes the value.
     pub(crate) fn require(&self, key: &'static str, what: &str) -> Result<Field<'a>> {
         self.get(key).ok_or_else(|| {
             Problem::at(&self.span, format!("{} has no `{key}`", self.name))
@@ -85,7 +85,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The tables of `[[key]]`. The list is empty if there are none.
+    /// Reads the tables of `[[key]]`. The list is empty if there are none.
     pub(crate) fn tables(&self, key: &'static str, name: &'static str) -> Result<Vec<Table<'a>>> {
         match self.get(key) {
             Some(field) => field.tables(name),
@@ -118,7 +118,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The value is of no kind that it may be of.
+    /// Makes the error of a value of the wrong kind.
     pub(crate) fn wrong_kind(&self, expected: &str) -> Box<Problem> {
         let problem = Problem::at(
             &self.span,
@@ -133,7 +133,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An error about the value. `legal` is what would be right.
+    /// Makes an error about the value. `legal` describes legal values.
     pub(crate) fn wrong(
         &self,
         message: impl Into<String>,
@@ -169,7 +169,7 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.wrong_kind("true or false"))
     }
 
-    /// A number from `least` to `most`.
+    /// Reads a number from `least` to `most`.
     pub(crate) fn number(&self, least: u64, most: u64) -> Result<u64> {
         self.integer(least, most, || format!("{least} to {most}"))
     }
@@ -182,7 +182,7 @@ impl<'a> Field<'a> {
         Ok(self.number(0, most.into())? as u16)
     }
 
-    /// An address, `width` bits wide.
+    /// Reads an address, `width` bits wide.
     pub(crate) fn address(&self, kind: &str, width: u32) -> Result<u64> {
         let most = u64::MAX >> (64 - width);
         self.integer(0, most, || {
@@ -190,13 +190,13 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// A page, by its first address.
+    /// Reads a page, by its first address.
     pub(crate) fn page(&self, kind: &str, width: u32, format: Format) -> Result<u64> {
         let address = self.address(kind, width)?;
         self.aligned(kind, address, format.geometry().page_bytes(), "pages")
     }
 
-    /// An address that is a multiple of `unit`, which is the size of `what`.
+    /// Reads an address that is a multiple of `unit`, which is the size of `what`.
     pub(crate) fn aligned(&self, kind: &str, address: u64, unit: u64, what: &str) -> Result<u64> {
         if address.is_multiple_of(unit) {
             return Ok(address);
@@ -239,7 +239,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An error about an unknown name.
+    /// Returns an error about an unknown name.
     pub(crate) fn unknown(&self, what: &str, name: &str, known: &[&str]) -> Box<Problem> {
         let problem = Problem::at(&self.span, format!("unknown {what} `{name}`"));
         if looks_like_number(name) {
@@ -262,7 +262,7 @@ impl<'a> Field<'a> {
         Ok(array.iter().map(element).collect())
     }
 
-    /// A table, which errors call `name`.
+    /// Reads a table, which errors call `name`.
     pub(crate) fn table(&self, name: &'static str) -> Result<Table<'a>> {
         match self.value {
             DeValue::Table(entries) => Ok(Table {
@@ -274,7 +274,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A list of tables, each of which errors call `name`.
+    /// Reads a list of tables, each of which errors call `name`.
     pub(crate) fn tables(&self, name: &'static str) -> Result<Vec<Table<'a>>> {
         if self.is_table() {
             return Err(Problem::at(
@@ -290,9 +290,9 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The most names that an error compares with and lists.
+/// The largest number of names that an error compares with and lists.
 const MOST_KNOWN: usize = 32;
-/// The longest name, in bytes, that an error looks for others near to.
+/// The length of the longest name, in bytes, for which an error suggests another.
 const LONGEST_NAME: usize = 64;
 
 fn looks_like_number(text: &str) -> bool {
@@ -303,7 +303,7 @@ fn looks_like_number(text: &str) -> bool {
             .all(|c| c.is_ascii_hexdigit() || c == '_')
 }
 
-/// `a`, `b` or `c`.
+/// Lists names in words: `a`, `b` or `c`.
 pub(crate) fn one_of(names: &[&str]) -> String {
     let mut text = String::new();
     for (i, name) in names.iter().enumerate() {
@@ -318,7 +318,7 @@ pub(crate) fn one_of(names: &[&str]) -> String {
     text
 }
 
-/// Adds the intended name, if one is near, and all legal names.
+/// Adds a similar legal name, if there is one, and all legal names.
 fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box<Problem> {
     let nearest = known
         .iter()
@@ -343,7 +343,8 @@ fn suggest(problem: Box<Problem>, name: &str, known: &[&str], kind: &str) -> Box
     problem.help(format!("{kind}: {}", all.join(", ")))
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`.
+/// Returns the number of insertions, deletions, replacements and swaps of neighbours that turn `a`
+/// into `b`.
 pub(crate) fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
@@ -366,7 +367,8 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// The address after `count` pieces of `size` bytes at `start`, if they fit into `width` bits.
+/// Returns the address after `count` pieces of `size` bytes at `start`, if they fit into `width`
+/// bits.
 pub(crate) fn end_of(start: u64, count: u64, size: u64, width: u32) -> Option<u64> {
     let end = count.checked_mul(size)?.checked_add(start)?;
     (end == 0 || fits(end - 1, width)).then_some(end)

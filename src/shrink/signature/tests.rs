@@ -5,7 +5,7 @@ use crate::bench::memory_request::{RequestCounts, Update, WalkRequest};
 use crate::bench::mismatch::{FenceEvent, Page, PortRequest, StaleOrigin, WalkCacheHit, WalkEnd};
 use crate::mmu::Translation;
 
-/// The signature of a mismatch, whatever its common part.
+/// Returns the signature of a mismatch; its common part does not matter.
 fn signature(violation: Violation) -> Signature {
     Signature::of(&Failure::Mismatch(Box::new(Mismatch {
         cycle: 7,
@@ -191,7 +191,7 @@ fn addresses_levels_and_cycles_of_a_walk_are_no_part_and_its_deciding_step_is() 
             observed(0x2000, false, 3),
         ),
     );
-    // The response of a walk that ended too early only explains.
+    // The response of a walk that ended too early only explains the mismatch.
     same(
         reads(
             expected(0x1000, false, 3, guest),
@@ -199,7 +199,7 @@ fn addresses_levels_and_cycles_of_a_walk_are_no_part_and_its_deciding_step_is() 
         ),
         reads(expected(0x1000, false, 3, guest), end(1, None)),
     );
-    // A walk that goes on behind its end: the fault that ends it decides.
+    // If a walk continues after its end, the fault that ends it decides.
     let behind = |outcome: Outcome| {
         let made = RequestCounts {
             reads: 3,
@@ -236,7 +236,7 @@ fn of_two_outcomes_the_fields_that_differ_are_a_part_and_their_values_are_not() 
         response(small(0x8), small(0x10)),
     );
     let large = |hpa| page(hpa, 21, MemoryType::Pma);
-    // Both pages are large, or one of them is.
+    // Both pages are large, or only one of them.
     same(
         response(small(0x1000), small(0x2000)),
         response(large(0x1000), large(0x2000)),
@@ -253,7 +253,7 @@ fn of_two_outcomes_the_fields_that_differ_are_a_part_and_their_values_are_not() 
         response(small(0x1000), large(0x1000)),
         response(small(0x1000), large(0x2000)),
     );
-    // A wrong gPA beside the right hPA. With a wrong hPA the gPA may be wrong as well.
+    // A wrong gPA together with the right hPA. If the hPA is wrong, the gPA may be wrong as well.
     let with_gpa = |hpa, gpa| {
         let mut outcome = small(hpa).unwrap();
         outcome.gpa = Gpa(gpa);
@@ -306,7 +306,7 @@ fn of_a_fault_its_kind_stage_purpose_and_exception_are_a_part() {
             response(changed, small(0x2000)),
         );
     }
-    // Of two faults of one kind, the fields that differ.
+    // Two faults of one kind differ by their fields.
     let guest = |level| Position::Guest { level };
     let right = permission(guest(1), trap(13, 0));
     let level = permission(guest(0), trap(13, 0));

@@ -37,7 +37,7 @@ impl Ops<'_> {
             Situation::FenceWalk(bin) => self.fence_at(Some(FenceAt {
                 operands: Some(bin.operands),
                 state: Some(bin.state),
-                named: Some(bin.matched == Matched::Named),
+                named: Some(bin.matched == Matched::Yes),
             })),
             Situation::FencePlace(bin) => self.fence_at(Some(FenceAt {
                 state: Some(bin.state),

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Every bit of the registers that an image can give, and what the program makes of it.
+//! Every bit of the registers that an image can contain, and its role in nestwalk.
 //!
-//! A bit is a part of the translation that the program models; or it plays no part in any
-//! translation; or it asks for something that the program does not model, and is refused.
-//! [`FIELDS`] is the one place that says which. [`check`] holds an image against it, and
-//! `docs/inputs.md` has the table as [`markdown`] writes it.
+//! A bit has one of three roles. It is a part of the translation that nestwalk models; or it has no
+//! effect on translation; or nestwalk does not model it and refuses it. [`FIELDS`] is the only
+//! place that defines the role. [`check`] compares an image with it. [`markdown`] renders it as the
+//! table of `docs/inputs.md`.
 //!
 //! Clauses are sections of the RISC-V Instruction Set Manual, Volume II: Privileged Architecture.
-//! Images of RV32 have mstatus, menvcfg and henvcfg with mstatush, menvcfgh and henvcfgh above bit
-//! 31.
+//! In images of RV32, bits 63:32 of mstatus, menvcfg and henvcfg are mstatush, menvcfgh and
+//! henvcfgh.
 
 use std::fmt;
 
 use super::Xlen;
 
-/// A register that an image can be given of.
+/// A register whose image a scenario can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Register {
     /// satp.
@@ -23,15 +23,15 @@ pub enum Register {
     Vsatp,
     /// hgatp.
     Hgatp,
-    /// mstatus, of which sstatus is a part; of RV32 with mstatush.
+    /// mstatus, which contains sstatus; in RV32 together with mstatush.
     Mstatus,
     /// vsstatus.
     Vsstatus,
     /// hstatus.
     Hstatus,
-    /// menvcfg; of RV32 with menvcfgh.
+    /// menvcfg; in RV32 together with menvcfgh.
     Menvcfg,
-    /// henvcfg; of RV32 with henvcfgh.
+    /// henvcfg; in RV32 together with henvcfgh.
     Henvcfg,
 }
 
@@ -48,7 +48,7 @@ impl Register {
         Register::Henvcfg,
     ];
 
-    /// Its name, which is its key in a scenario.
+    /// Returns its name, which is its key in a scenario.
     pub const fn name(self) -> &'static str {
         match self {
             Register::Satp => "satp",
@@ -62,7 +62,7 @@ impl Register {
         }
     }
 
-    /// Bits of an image.
+    /// Returns the width of an image in bits.
     pub const fn width(self, xlen: Xlen) -> u32 {
         match (self, xlen) {
             (Register::Mstatus | Register::Menvcfg | Register::Henvcfg, _) | (_, Xlen::X64) => 64,
@@ -77,18 +77,18 @@ impl fmt::Display for Register {
     }
 }
 
-/// What the program makes of a field.
+/// The role of a field in nestwalk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It is a part of the translation, as the text says.
+    /// The field is a part of the translation. The text says which.
     Used(&'static str),
-    /// It plays no part in a translation, for the reason that the text says.
+    /// The field has no effect on translation. The text says why.
     Irrelevant(&'static str),
-    /// Only some values are modelled.
+    /// Only some values of the field are modelled.
     Only {
-        /// These.
+        /// The modelled values.
         values: &'static [u64],
-        /// Why others are not.
+        /// The reason why other values are not modelled.
         reason: &'static str,
     },
 }
@@ -96,34 +96,34 @@ pub enum Role {
 /// A field of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldRule {
-    /// The registers that have it.
+    /// The registers that have the field.
     pub registers: &'static [Register],
-    /// The XLEN at which they have it; none: at both.
+    /// The XLEN at which they have the field; none for both.
     pub xlen: Option<Xlen>,
-    /// Its name; that of bits without one is "reserved".
+    /// The name of the field; "reserved" if it has none.
     pub name: &'static str,
-    /// Its highest bit.
+    /// The highest bit of the field.
     pub high: u32,
-    /// Its lowest bit.
+    /// The lowest bit of the field.
     pub low: u32,
-    /// What the program makes of it.
+    /// The role of the field.
     pub role: Role,
-    /// The section of the manual that says so.
+    /// The section of the manual that defines the field.
     pub clause: &'static str,
 }
 
 impl FieldRule {
-    /// Whether an image of the register has this field.
+    /// Returns true if an image of the register has this field.
     pub fn is_of(&self, register: Register, xlen: Xlen) -> bool {
         self.registers.contains(&register) && self.xlen.is_none_or(|only| only == xlen)
     }
 
-    /// Its value in an image.
+    /// Returns the value of the field in an image.
     pub const fn value(&self, image: u64) -> u64 {
         image >> self.low & (u64::MAX >> (63 - (self.high - self.low)))
     }
 
-    /// Its bits, as `33:32` or `5`.
+    /// Returns the bits of the field, such as `33:32` or `5`.
     pub fn bits(&self) -> String {
         match self.high == self.low {
             true => self.low.to_string(),
@@ -139,12 +139,12 @@ pub struct Refused {
     pub register: Register,
     /// The field.
     pub field: FieldRule,
-    /// Its value.
+    /// The value of the field.
     pub value: u64,
 }
 
 impl Refused {
-    /// What would be right.
+    /// Describes the values that are modelled.
     pub fn legal(&self) -> String {
         let values = match self.field.role {
             Role::Only { values, .. } => values,
@@ -185,10 +185,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Looks for a field of an image whose value the program does not model.
+/// Checks that nestwalk models the value of every field of an image.
 ///
 /// # Errors
-/// The lowest such field.
+/// The lowest field whose value is not modelled.
 pub fn check(register: Register, xlen: Xlen, image: u64) -> Result<(), Box<Refused>> {
     let mut refused: Vec<Refused> = FIELDS
         .iter()
@@ -212,7 +212,7 @@ pub fn check(register: Register, xlen: Xlen, image: u64) -> Result<(), Box<Refus
     }
 }
 
-/// The section of the manual that a register is in.
+/// Returns the section of the manual that defines a register.
 pub const fn clause_of(register: Register) -> &'static str {
     match register {
         Register::Satp | Register::Vsatp => SATP,
@@ -225,10 +225,11 @@ pub const fn clause_of(register: Register) -> &'static str {
     }
 }
 
-/// The table in Markdown, as `docs/inputs.md` has it.
+/// Renders the table in Markdown, as in `docs/inputs.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "| register | bits | field | what becomes of it | section of the manual |\n|---|---|---|---|---|\n",
+        "| register | bits | field | role | section of the manual |\n\
+         |---|---|---|---|---|\n",
     );
     for register in Register::ALL {
         let mut fields: Vec<&FieldRule> = FIELDS
@@ -255,7 +256,7 @@ pub fn markdown() -> String {
     text
 }
 
-/// The name of bits that have none.
+/// The name of bits without a name.
 const RESERVED: &str = "reserved";
 
 const SATP: &str = "Supervisor Address Translation and Protection (satp) Register";
@@ -276,10 +277,10 @@ const HENVCFG: &str = "Hypervisor Environment Configuration (henvcfg) Register";
 
 const UNKNOWN: Role = Role::Only {
     values: &[0],
-    reason: "what it will mean is not known yet",
+    reason: "its future meaning is not known",
 };
 const NO_MODE: &str = "other modes are reserved";
-const XLEN_REASON: &str = "XLEN is the same in every mode here, 64 (2; 0 says nothing of it)";
+const XLEN_REASON: &str = "every mode has XLEN 64 (2; 0 leaves XLEN unspecified)";
 const INTERRUPTS: Role = Role::Irrelevant("interrupts");
 const TRAPS: Role = Role::Irrelevant("which instructions trap");
 const TRAP_ENTRY: Role = Role::Irrelevant("written by a trap, read by a return from it");
@@ -289,15 +290,15 @@ const ENDIAN_DATA: Role =
     Role::Irrelevant("the order of bytes in data; entries of tables have their own bit");
 const SHADOW_STACK: Role = Role::Only {
     values: &[0],
-    reason: "Zicfiss, with shadow stack pages, is not there",
+    reason: "Zicfiss (shadow stack pages) is not supported",
 };
 const POINTER_MASKING: Role = Role::Only {
     values: &[0],
-    reason: "pointer masking (Smnpm, Ssnpm) is not there",
+    reason: "pointer masking (Smnpm, Ssnpm) is not supported",
 };
 const NO_SVPBMT: Role = Role::Only {
     values: &[0],
-    reason: "Svpbmt is for Sv39 and wider modes: an entry of RV32 has no memory type",
+    reason: "Svpbmt requires Sv39 or a wider mode: an entry of RV32 has no memory type",
 };
 
 use Register::{Henvcfg, Hgatp, Hstatus, Menvcfg, Mstatus, Satp, Vsatp, Vsstatus};
@@ -332,7 +333,7 @@ impl FieldRule {
     }
 }
 
-/// Every field of every register. At each XLEN each bit of an image is in one of them.
+/// Every field of every register. At each XLEN, each bit of an image is in exactly one field.
 pub static FIELDS: &[FieldRule] = &[
     // The root registers.
     rule(&[Satp, Vsatp], "PPN", [21, 0], Role::Used("the root"), SATP).rv32(),
@@ -431,7 +432,7 @@ pub static FIELDS: &[FieldRule] = &[
         &[Mstatus],
         "MPRV",
         [17, 17],
-        Role::Used("loads and stores are made as MPP and MPV say"),
+        Role::Used("MPP and MPV select the privilege and V of loads and stores"),
         MEMORY_PRIVILEGE,
     ),
     rule(
@@ -485,7 +486,7 @@ pub static FIELDS: &[FieldRule] = &[
         [36, 36],
         Role::Only {
             values: &[0],
-            reason: "big-endian entries of satp's tables are not there",
+            reason: "big-endian entries of satp's tables are not supported",
         },
         ENDIANNESS,
     ),
@@ -558,7 +559,7 @@ pub static FIELDS: &[FieldRule] = &[
         [5, 5],
         Role::Only {
             values: &[0],
-            reason: "big-endian entries of VS-stage tables are not there",
+            reason: "big-endian entries of VS-stage tables are not supported",
         },
         HSTATUS,
     ),
@@ -575,7 +576,7 @@ pub static FIELDS: &[FieldRule] = &[
         &[Hstatus],
         "HU",
         [9, 9],
-        Role::Used("HLV, HLVX and HSV in U-mode; 0: they trap, and have no context"),
+        Role::Used("HLV, HLVX and HSV in U-mode; with 0 they trap, and have no context"),
         HSTATUS,
     ),
     rule(&[Hstatus], RESERVED, [11, 10], UNKNOWN, HSTATUS),
@@ -591,7 +592,7 @@ pub static FIELDS: &[FieldRule] = &[
         [24, 24],
         Role::Only {
             values: &[0],
-            reason: "Svukte is not there",
+            reason: "Svukte is not supported",
         },
         HSTATUS,
     ),
@@ -764,15 +765,15 @@ mod tests {
         let refused = check(Register::Hstatus, Xlen::X64, 0x1_0000_0000).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "hstatus.VSXL is 1, which is not modelled: XLEN is the same in every mode here, 64 (2; 0 says nothing of it) \
-             (\"Hypervisor Status (hstatus) Register\")"
+            "hstatus.VSXL is 1, which is not modelled: every mode has XLEN 64 (2; 0 leaves XLEN \
+             unspecified) (\"Hypervisor Status (hstatus) Register\")"
         );
         assert_eq!(refused.legal(), "bits 33:32: 0 or 2");
         let refused = check(Register::Hgatp, Xlen::X32, 1 << 30).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "the reserved field hgatp[30:29] is 2, which is not modelled: what it will mean is not known yet \
-             (\"Hypervisor Guest Address Translation and Protection (hgatp) Register\")"
+            "the reserved field hgatp[30:29] is 2, which is not modelled: its future meaning is not \
+             known (\"Hypervisor Guest Address Translation and Protection (hgatp) Register\")"
         );
         assert_eq!(check(Register::Hstatus, Xlen::X64, 2 << 32), Ok(()));
     }

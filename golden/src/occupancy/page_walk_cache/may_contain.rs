@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What page-walk caches may contain: what walks have read of tables, until a fence invalidates it.
+//! The may-contain model of page-walk caches: the entries that walks have read, until a fence
+//! invalidates them.
 //!
-//! As with hits, the legal contents are those of caches without limits. RISC-V lets an
-//! implementation keep any valid entry that it has read (privileged specification, "Supervisor
-//! Memory-Management Fence Instruction", "Hypervisor Memory-Management Fence Instructions"): a
-//! fence with a gVA or an ASID is one of the guest's stage, a fence with a gPA one of the host's.
+//! The legal contents are those of caches of unlimited size. RISC-V lets an implementation keep any
+//! valid entry that it has read (privileged specification, "Supervisor Memory-Management Fence
+//! Instruction", "Hypervisor Memory-Management Fence Instructions"). A fence with a gVA or an ASID
+//! is a fence of the guest stage. A fence with a gPA is a fence of the host stage.
 
 use rustc_hash::FxHashMap;
 
@@ -17,21 +18,21 @@ use crate::occupancy::history::{Absence, History, Invalidated};
 use crate::occupancy::{NumberedFence, VALID};
 use crate::walk::{Meaning, Step};
 
-/// What an entry leads to.
+/// The contents of an entry: the table or page that it points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fact {
-    /// The gPA of the guest's table.
+    /// The gPA of the guest table.
     gpa: Gpa,
     /// The hPA of the table, or of the page.
     hpa: Hpa,
-    /// log2 of the bytes of the host's page that the guest's table is in.
+    /// log2 of the size in bytes of the host page that contains the guest table.
     host_size: u32,
     is_global: bool,
     /// The number of the fence that has invalidated it; [`VALID`] if none has.
     fenced: u64,
 }
 
-/// What page-walk caches may contain.
+/// The may-contain model of page-walk caches.
 #[derive(Debug)]
 pub struct MayContain {
     geometry: Geometry,
@@ -40,12 +41,12 @@ pub struct MayContain {
     history: History<Key, Fact>,
 }
 
-/// The reason why a page-walk cache must not have led a walk to what it has.
+/// The reason why a hit in a page-walk cache is not legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
-    /// The entry must not be there.
+    /// The cache cannot contain the entry.
     Absent(Absence),
-    /// Walks have read that the entry leads elsewhere: to these tables or pages.
+    /// Walks have read that the entry points elsewhere: to these tables or pages.
     Elsewhere(Vec<Hpa>),
 }
 
@@ -60,13 +61,13 @@ impl MayContain {
         }
     }
 
-    /// The key of the entry that has made a hit for a query.
+    /// Returns the key of the entry that a hit has used.
     fn key_of(&self, query: &Query, hit: &Hit) -> Key {
         Key::new(&self.geometry, hit.cache, query, hit.gpa)
     }
 
-    /// Whether a cache may have led a walk for `query` to what it has: the walk was looked up after
-    /// so many fences.
+    /// Returns true if a hit for `query` is legal. `fences` fences were accepted before the walk's
+    /// lookup.
     pub fn may_contain(&self, query: &Query, hit: &Hit, fences: u64) -> bool {
         let is_guest = matches!(hit.cache, PageWalkCache::Guest { .. });
         let is_it = |one: &Fact| {
@@ -77,7 +78,7 @@ impl MayContain {
         facts.is_some_and(|facts| facts.iter().any(|one| one.fenced > fences && is_it(one)))
     }
 
-    /// Returns why [`MayContain::may_contain`] does not allow a hit.
+    /// Returns the reason why a hit is not legal.
     #[cold]
     pub fn why_not(&self, query: &Query, hit: &Hit, fences: u64) -> WhyNot {
         let key = self.key_of(query, hit);
@@ -92,14 +93,14 @@ impl MayContain {
         }
     }
 
-    /// Whether a fence matches a fact.
+    /// Returns true if a fence matches a fact.
     fn matches(&self, fence: &Fence, key: &Key, fact: &Fact) -> bool {
         let is_in_host_page =
             |gpa: Gpa, other: u64| prefix(gpa.0, fact.host_size) == prefix(other, fact.host_size);
         match key.cache {
             PageWalkCache::Guest { .. } => {
                 let covers = |gva: Gva| key.covers(&self.geometry, gva.0);
-                fence.names_space(key.tag)
+                fence.matches_tag(key.tag)
                     && !(fact.is_global && fence.asid.is_some())
                     && fence.gva.is_none_or(covers)
                     && (fence.gpa).is_none_or(|gpa| is_in_host_page(gpa, fact.gpa.0))
@@ -116,7 +117,7 @@ impl MayContain {
         }
     }
 
-    /// A fence of a number has been accepted.
+    /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence, number: u64) {
         let mut facts = std::mem::take(&mut self.facts);
         for (key, facts) in &mut facts {
@@ -132,8 +133,8 @@ impl MayContain {
         self.facts = facts;
     }
 
-    /// Drops what fences have invalidated. The caller sees to it that no request is outstanding
-    /// that was accepted before such a fence.
+    /// Drops all that fences have invalidated. The caller makes sure that every request accepted
+    /// before such a fence has its response.
     pub fn drop_invalidated(&mut self) {
         if self.any_invalidated {
             self.facts.retain(|_, facts| {
@@ -144,9 +145,9 @@ impl MayContain {
         }
     }
 
-    /// A walk has made some steps, by the golden model: the caches may contain what it has read.
-    /// `hit` gives what a cache has led the walk to, by the number of the step among those that
-    /// have read or updated an entry. `fences` are those since the walk began.
+    /// Records steps of a walk, as the golden model made them: the caches may contain the entries
+    /// of these steps. `hit` returns the cache hit before a step; its argument counts the steps
+    /// that have read or updated an entry. `fences` are the fences since the walk began.
     pub fn on_walk(
         &mut self,
         query: &Query,
@@ -175,8 +176,8 @@ impl MayContain {
                         is_global = hit.is_global;
                         host_size = self.geometry.offset_width;
                     }
-                    // What a cache has led to, the cache must have contained before: a hit is
-                    // nothing new, and no evidence for itself.
+                    // A hit shows nothing new: the cache must have contained the entry before. So a
+                    // hit is no evidence for itself.
                     let is_led =
                         hit.is_some_and(|hit| matches!(hit.cache, PageWalkCache::Guest { .. }));
                     let cache = PageWalkCache::Guest { level };
@@ -254,17 +255,17 @@ mod tests {
 
     const FORMAT: Format = Format::Rv64;
     const GVA: u64 = 0x4020_1000;
-    /// The gPA of the last guest table, in a page of 2 MiB of the host's stage.
+    /// The gPA of the last guest table, in a 2M page of the host stage.
     const TABLE: u64 = 0x8000_3000;
     /// The hPA of that table.
     const TABLE_HPA: u64 = 0xC000_3000;
-    /// The hPA of the last host table that maps it.
+    /// The hPA of the last host table on the path to it.
     const HOST_TABLE: u64 = 0x9000_0000;
     const GUEST: PageWalkCache = PageWalkCache::Guest { level: 0 };
     const HOST: PageWalkCache = PageWalkCache::Host { level: 1 };
 
-    /// The steps of a walk at its last guest table: the host's leaf that maps the table, and the
-    /// guest's leaf. `is_global`: the pointer to the table is global.
+    /// Returns the steps of a walk at its last guest table: the host leaf that maps the table, and
+    /// the guest leaf. `is_global`: the pointer to the table is global.
     fn steps(is_global: bool) -> Vec<Step> {
         let geometry = FORMAT.geometry();
         let entry = |at, base: u64, index, hpa, word, meaning| Step {
@@ -327,7 +328,7 @@ mod tests {
         }
     }
 
-    /// The hits that the walk of [`steps`] makes legal.
+    /// Returns the hits that the walk of [`steps`] makes legal.
     fn hits(is_global: bool) -> [Hit; 3] {
         [
             hit(GUEST, TABLE_HPA, is_global),
@@ -350,7 +351,7 @@ mod tests {
     fn what_a_walk_has_read_may_lead_the_next_and_nothing_else() {
         let may = walked(false, &[]);
         assert_eq!(allowed(&may, false, 0), [true; 3]);
-        // The same table for another gVA below the same pointer.
+        // The same table serves another gVA below the same pointer.
         let [guest, host, nested] = hits(false);
         assert!(may.may_contain(&query(GVA + 0x1F_0000), &guest, 0));
         assert!(!may.may_contain(&query(GVA + 0x20_0000), &guest, 0));
@@ -445,7 +446,8 @@ mod tests {
             (native, false, [true; 3]),
             (gva(GVA + 0x1F_0000), false, [false, true, true]),
             (gva(GVA + 0x20_0000), false, [true; 3]),
-            // The host's page of the guest's table is one of 2 MiB, the table's entry one of 1 GiB.
+            // The host page of the guest table is a 2M page. The entry that points to the table
+            // covers 1G.
             (gpa(TABLE + 0x1F_0000), false, [false; 3]),
             (gpa(TABLE + 0x20_0000), false, [true, false, true]),
             (gpa(TABLE + (1 << 30)), false, [true; 3]),
@@ -458,11 +460,11 @@ mod tests {
             let mut may = walked(is_global, &[]);
             may.on_fence(&fence, 1);
             assert_eq!(allowed(&may, is_global, 1), kept, "{fence}");
-            // A walk that was looked up before the fence may still use what it had.
+            // A walk whose lookup came before the fence may still use the entry.
             assert_eq!(allowed(&may, is_global, 0), [true; 3], "{fence}");
             may.drop_invalidated();
             assert_eq!(allowed(&may, is_global, 0), kept, "{fence}");
-            // The same where the fence has come before the end of the walk.
+            // The result is the same if the fence was accepted before the end of the walk.
             let late = walked(is_global, &[(1, fence)]);
             assert_eq!(allowed(&late, is_global, 1), kept, "{fence}");
         }

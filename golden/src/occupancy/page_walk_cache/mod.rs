@@ -7,10 +7,11 @@
 //! | host, of a level | host stage, gPA prefix | the host table of that level: hPA |
 //! | nested TLB | host stage, gPA page of a guest table | the page's hPA |
 //!
-//! - [`MayContain`]: what walks have read and no fence has invalidated since.
-//! - [`MustContain`]: what was filled or used last, as `docs/ports.md`, "Walk caches", promises.
-//! - [`RecentEntries`]: the entries in the order of their use, with the fences that have spared
-//!   them, for readers that count.
+//! - [`MayContain`]: the entries that walks have read and no fence has invalidated since.
+//! - [`MustContain`]: the entries that were filled or used last, as `docs/ports.md`, "Walk caches",
+//!   promises.
+//! - [`RecentEntries`]: the entries in the order of their use, with the fences that did not match
+//!   them, for code that counts.
 
 mod may_contain;
 mod must_contain;
@@ -23,29 +24,29 @@ pub use recent_entries::{FenceEffect, FenceEffects, RecentEntries, SwitchedOff};
 use super::NumberedFence;
 use crate::addr::{Gpa, Hpa};
 use crate::format::{Format, Geometry};
-use crate::mmu::{Fence, Query, Space, WalkCaches};
+use crate::mmu::{AddressSpaceTag, Fence, Query, WalkCaches};
 use crate::walk::Step;
 
 /// A page-walk cache, or the nested TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PageWalkCache {
-    /// The guest page-walk cache of a level: it leads to guest tables of that level.
+    /// The guest page-walk cache of a level. Its entries point to guest tables of that level.
     Guest {
         /// The level of the tables.
         level: u32,
     },
-    /// The host page-walk cache of a level: it leads to host tables of that level.
+    /// The host page-walk cache of a level. Its entries point to host tables of that level.
     Host {
         /// The level of the tables.
         level: u32,
     },
-    /// The nested TLB: it leads to pages of guest tables.
+    /// The nested TLB. Its entries are the hPAs of pages of guest tables.
     Nested,
 }
 
 impl PageWalkCache {
-    /// Returns those of a format: guest, host, nested. No pointer leads to a root table, so there
-    /// are none of its level.
+    /// Returns the caches of a format: guest, host, nested. There is none for the root level,
+    /// because no pointer points to a root table.
     pub fn all(geometry: &Geometry) -> impl Iterator<Item = Self> + use<> {
         let levels = 0..geometry.levels - 1;
         let guest = levels.clone().map(|level| Self::Guest { level });
@@ -53,7 +54,7 @@ impl PageWalkCache {
         guest.chain(host).chain(std::iter::once(Self::Nested))
     }
 
-    /// Returns its place among [`PageWalkCache::all`].
+    /// Returns its index in [`PageWalkCache::all`].
     pub fn index(self, geometry: &Geometry) -> usize {
         let tables = geometry.levels - 1;
         let index = match self {
@@ -64,7 +65,7 @@ impl PageWalkCache {
         index as usize
     }
 
-    /// Returns log2 of the bytes that an entry is for.
+    /// Returns log2 of the size in bytes of the range that an entry covers.
     #[inline]
     pub fn reach(self, geometry: &Geometry) -> u32 {
         let index_bits = match self {
@@ -74,7 +75,7 @@ impl PageWalkCache {
         geometry.offset_width + index_bits
     }
 
-    /// Whether it is one of those that are in use.
+    /// Returns true if it is of a kind in `used`.
     pub fn is_in(self, used: WalkCaches) -> bool {
         match self {
             Self::Guest { .. } => used.guest,
@@ -83,16 +84,16 @@ impl PageWalkCache {
         }
     }
 
-    /// Returns the tag that its entries have in an address space.
+    /// Returns the tag of its entries in an address space.
     #[inline]
-    fn tag(self, space: Space) -> Space {
+    fn tag(self, space: AddressSpaceTag) -> AddressSpaceTag {
         match self {
             Self::Guest { .. } => space.guest_table_tag(),
             Self::Host { .. } | Self::Nested => space.host_stage_tag(),
         }
     }
 
-    /// Returns the address that it is looked up by: the gVA, or a gPA.
+    /// Returns the address of a lookup: the gVA or a gPA.
     fn address(self, query: &Query, gpa: Gpa) -> u64 {
         match self {
             Self::Guest { .. } => query.gva.0,
@@ -101,19 +102,19 @@ impl PageWalkCache {
     }
 }
 
-/// The entries of each page-walk cache, and of the nested TLB.
+/// The number of entries of each page-walk cache and of the nested TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entries {
-    /// Of the guest page-walk cache, of each level.
+    /// Entries of the guest page-walk cache, for each level.
     pub guest: u32,
-    /// Of the host page-walk cache, of each level.
+    /// Entries of the host page-walk cache, for each level.
     pub host: u32,
-    /// Of the nested TLB.
+    /// Entries of the nested TLB.
     pub nested: u32,
 }
 
 impl Entries {
-    /// Returns the entries of a cache.
+    /// Returns the number of entries of a cache.
     fn of(self, cache: PageWalkCache) -> u32 {
         match cache {
             PageWalkCache::Guest { .. } => self.guest,
@@ -138,14 +139,13 @@ impl From<u32> for Entries {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     cache: PageWalkCache,
-    tag: Space,
-    /// The gVA or gPA, from the bit up that the cache compares.
+    tag: AddressSpaceTag,
+    /// The address bits that the cache compares, of the gVA or the gPA.
     prefix: u64,
 }
 
 impl Key {
-    /// The key of the entry that a cache has for a query, and for a gPA where it is one of the
-    /// host's stage.
+    /// Makes the key of the entry that a cache has for a query, or, in the host stage, for a gPA.
     #[inline]
     fn new(geometry: &Geometry, cache: PageWalkCache, query: &Query, gpa: Gpa) -> Self {
         Self {
@@ -155,56 +155,58 @@ impl Key {
         }
     }
 
-    /// Whether an address, a gVA or a gPA as the cache has it, is one of those that the key is for.
+    /// Returns true if the key covers an address, which is a gVA or a gPA as the cache has it.
     fn covers(&self, geometry: &Geometry, address: u64) -> bool {
         prefix(address, self.cache.reach(geometry)) == self.prefix
     }
 }
 
-/// Returns the bits of an address from a size up.
+/// Returns the bits of an address from bit `size` up.
 #[inline]
 fn prefix(address: u64, size: u32) -> u64 {
     address.checked_shr(size).unwrap_or(0)
 }
 
-/// Returns the page that an entry is in: but for the host's root, that of its table.
+/// Returns the page that contains an entry. Unless the entry is in the host's root table, this is
+/// its table.
 fn page_of(geometry: &Geometry, entry: Hpa) -> Hpa {
     Hpa(prefix(entry.0, geometry.offset_width) << geometry.offset_width)
 }
 
-/// A hit: what a page-walk cache has led a walk to.
+/// A hit in a page-walk cache, with the table or page that it gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
     /// The cache.
     pub cache: PageWalkCache,
-    /// Of a guest cache: the gPA of the guest's table. Else the gPA that was looked up.
+    /// The gPA of the guest table, for a guest cache; otherwise the gPA of the lookup.
     pub gpa: Gpa,
     /// The hPA of the table, or of the page.
     pub hpa: Hpa,
-    /// A pointer of the guest's on the way is global.
+    /// A guest pointer on the path to the table is global.
     pub is_global: bool,
 }
 
-/// A table entry that a walk has taken, as far as page-walk caches depend on it.
+/// A table entry that a walk has accepted from memory, as far as page-walk caches depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenEntry {
-    /// The table that the entry is in, by the cache that leads there: never the nested TLB.
+pub struct AcceptedEntry {
+    /// The table that contains the entry, given as the cache that points to it. It is never the
+    /// nested TLB.
     pub table: PageWalkCache,
-    /// The gPA that is being translated, or that of the guest's entry.
+    /// The gPA of the translation, or the gPA of the guest entry.
     pub gpa: Gpa,
     /// The gPA is translated to read a guest entry.
     pub is_for_guest_entry: bool,
-    /// The cache that has led the walk to the entry.
+    /// The cache whose hit led to the entry.
     pub led_by: Option<PageWalkCache>,
-    /// The entry is the answer to an update.
+    /// The entry is the response to an update.
     pub is_update: bool,
-    /// What the walk does next.
+    /// The next action of the walk.
     pub next: NextAccess,
-    /// The entry as memory gave it; none for an error.
+    /// The entry that memory returned; none if memory returned an error.
     pub word: Option<u64>,
 }
 
-/// What a walk does after an entry.
+/// The action of a walk after an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAccess {
     /// It reads another entry.
@@ -217,7 +219,7 @@ pub enum NextAccess {
     Fault,
 }
 
-/// What the page-walk caches and the nested TLB may and must contain.
+/// The may-contain and must-contain models of the page-walk caches and the nested TLB.
 #[derive(Debug)]
 pub struct PageWalkCaches {
     may: MayContain,
@@ -233,29 +235,29 @@ impl PageWalkCaches {
         }
     }
 
-    /// Whether a cache may have led a walk for `query` to what it has: the walk was looked up after
-    /// so many fences.
+    /// Returns true if a hit for `query` is legal. `fences` fences were accepted before the walk's
+    /// lookup.
     pub fn may_contain(&self, query: &Query, hit: &Hit, fences: u64) -> bool {
         self.may.may_contain(query, hit, fences)
     }
 
-    /// Returns why a cache must not have led a walk to what it has.
+    /// Returns the reason why a hit is not legal.
     #[cold]
     pub fn why_not(&self, query: &Query, hit: &Hit, fences: u64) -> WhyNot {
         self.may.why_not(query, hit, fences)
     }
 
-    /// Returns what the caches must contain.
+    /// Returns the must-contain model.
     pub fn must(&self) -> &MustContain {
         &self.must
     }
 
-    /// Returns what the caches must contain, to be told what happens.
+    /// Returns the must-contain model, to report events to it.
     pub fn must_mut(&mut self) -> &mut MustContain {
         &mut self.must
     }
 
-    /// A walk has made some steps; see [`MayContain::on_walk`].
+    /// Records steps of a walk; see [`MayContain::on_walk`].
     pub fn on_walk(
         &mut self,
         query: &Query,
@@ -266,14 +268,14 @@ impl PageWalkCaches {
         self.may.on_walk(query, steps, hit, fences);
     }
 
-    /// A fence of a number has been accepted.
+    /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence, number: u64) {
         self.may.on_fence(fence, number);
         self.must.on_fence(fence);
     }
 
-    /// Drops what fences have invalidated. The caller sees to it that no request is outstanding
-    /// that was accepted before such a fence.
+    /// Drops all that fences have invalidated. The caller makes sure that every request accepted
+    /// before such a fence has its response.
     pub fn drop_invalidated(&mut self) {
         self.may.drop_invalidated();
     }
@@ -314,7 +316,7 @@ mod tests {
             assert!(key.covers(&geometry, first + (1 << reach) - 1));
             assert!(!key.covers(&geometry, first + (1 << reach)));
         }
-        // A level that no table has, as a wrong device may report it.
+        // A level that no table has. A faulty device may report it.
         let cache = PageWalkCache::Guest { level: 7 };
         let key = Key::new(&geometry, cache, &query(1 << 40), gpa);
         assert_eq!(key, Key::new(&geometry, cache, &query(0), gpa));

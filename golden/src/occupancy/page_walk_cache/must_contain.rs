@@ -1,56 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What page-walk caches must contain: what was filled or used last, until a fence may have
-//! invalidated it.
+//! The must-contain model of page-walk caches: the entries that were filled or used last, until a
+//! fence may have invalidated them.
 //!
-//! `docs/ports.md`, "Walk caches": of n entries the log2(n) + 1 that were filled or used last are
-//! there. The cycle of a fill is known. The cycle of a use is not: it is between the event that the
-//! walk was looked up after and the next read. So a use counts against others from its earliest
-//! cycle on, and for its own entry only if nothing else can have come between.
+//! `docs/ports.md`, "Walk caches": of n entries, the log2(n) + 1 that were filled or used last are
+//! present. The cycle of a fill is known. The cycle of a use is not known: it is between the event
+//! before the lookup and the next read. So a use counts against other entries from its earliest
+//! cycle on. It counts for its own entry only if no other use or fill can have come later.
 
-use super::{Entries, Key, NextAccess, PageWalkCache, TakenEntry};
+use super::{AcceptedEntry, Entries, Key, NextAccess, PageWalkCache};
 use crate::addr::Gpa;
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry};
 use crate::mmu::{Fence, Query, WalkCaches};
 use crate::occupancy::tree_plru_others;
 
-/// Levels that a device can report.
+/// Number of levels that a device can report.
 const LEVELS: usize = 8;
 
 /// The page-walk caches of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// The entries of each cache.
+    /// The number of entries of each cache.
     pub entries: Entries,
-    /// Levels of a stage, at most.
+    /// The largest number of levels of a stage.
     pub max_levels: u32,
-    /// The caches that are in use at first.
+    /// The caches that are in use after reset.
     pub used: WalkCaches,
-    /// The caches that are in use at any time: these are filled at every time.
+    /// The caches that are in use at some time. These are filled at all times.
     pub ever: WalkCaches,
 }
 
-/// A look-up of a walk in the caches that is to come, or has been made.
+/// A lookup of a walk in the caches, which is outstanding or done.
 #[derive(Clone, Copy, Debug)]
 pub struct LookUp {
-    /// The cycle in which the walk began or took the entry before.
+    /// The cycle in which the walk began, or accepted the entry before.
     pub since: u64,
-    /// It is before the walk's first entry: the only time that a guest table is looked up.
+    /// It is the lookup before the walk's first entry. Guest tables are looked up only then.
     pub is_first: bool,
 }
 
-/// A walk that has been looked up, and has taken an entry since.
+/// A lookup that is done: the walk has accepted an entry since.
 #[derive(Debug)]
 pub struct LookUpResult<'a> {
     /// The walk's query.
     pub query: &'a Query,
     /// The entry.
-    pub entry: &'a TakenEntry,
+    pub entry: &'a AcceptedEntry,
     /// The look-up.
     pub look_up: LookUp,
     /// The cycle in which memory granted the read of the entry.
     pub read: u64,
-    /// A fence has been accepted since the look-up could be made.
+    /// A fence was accepted after the earliest cycle of the lookup.
     pub is_fenced: bool,
 }
 
@@ -58,21 +58,20 @@ pub struct LookUpResult<'a> {
 #[derive(Clone, Copy, Debug)]
 struct CertainEntry {
     key: Key,
-    /// It has been there all the time since this cycle.
+    /// The entry has been present in every cycle since this one.
     since: u64,
-    /// It was touched (filled or used) for the last time not before `earliest`, and not after
-    /// `latest`.
+    /// The entry was last touched (filled or used) between `earliest` and `latest`, both included.
     earliest: u64,
     latest: u64,
-    /// How many others may have been touched since.
+    /// Upper bound of the other entries that were touched since.
     others: u32,
-    /// The cycle in which one of them was last filled: only a fill takes the place of another.
+    /// The cycle of the last fill of another entry since. Only a fill replaces an entry.
     pushed: Option<u64>,
 }
 
 impl CertainEntry {
-    /// Whether it is there, if each outstanding look-up may count as one more touch. `open`: how
-    /// many of these began before a cycle.
+    /// Returns true if the entry is certainly present, even if each outstanding lookup has touched
+    /// another entry. `open` returns the number of outstanding lookups that began before a cycle.
     fn is_sure(&self, most: u32, open: impl FnOnce(u64) -> u32) -> bool {
         self.pushed
             .is_none_or(|pushed| self.others + open(pushed) <= most)
@@ -81,7 +80,7 @@ impl CertainEntry {
 
 #[derive(Debug)]
 struct Cache {
-    /// Others that may be touched after an entry before a fill can take its place.
+    /// Number of other entries that may be touched after an entry before a fill can replace it.
     most: u32,
     entries: Vec<CertainEntry>,
     /// The latest cycle in which an entry may have been touched.
@@ -98,13 +97,12 @@ impl Cache {
     }
 }
 
-/// A touch of an entry.
+/// A touch of an entry: a fill or a use.
 enum Touch {
     Fill {
         cycle: u64,
     },
-    /// A use after one cycle and before another. `is_fenced`: a fence may have invalidated the
-    /// entry since.
+    /// A use between two cycles. `is_fenced`: a fence may have invalidated the entry since.
     Use {
         after: u64,
         before: u64,
@@ -112,20 +110,21 @@ enum Touch {
     },
 }
 
-/// What page-walk caches must contain.
+/// The must-contain model of page-walk caches.
 #[derive(Debug)]
 pub struct MustContain {
     geometry: Geometry,
-    /// Bits of the gPAs that the device can tell apart.
+    /// Number of gPA bits that the device compares.
     host_width: u32,
     used: WalkCaches,
     ever: WalkCaches,
-    /// Those of guest tables by level, those of host tables by level, and the nested TLB.
+    /// The caches of guest tables by level, those of host tables by level, and the nested TLB.
     caches: [Cache; 2 * LEVELS + 1],
 }
 
-/// Returns the bits of the gPAs that a host stage of so many levels maps, or that are hPAs where it
-/// is off.
+/// Returns the number of gPA bits that matter: the bits that a host stage of so many levels
+/// translates, or the bits of an hPA if those are more, because a gPA is an hPA with the host stage
+/// off.
 fn host_width(geometry: &Geometry, levels: u32) -> u32 {
     let mapped = geometry.offset_width
         + levels.min(geometry.levels) * geometry.index_width
@@ -157,7 +156,7 @@ impl MustContain {
         }
     }
 
-    /// Other caches are in use from now on; no walk is in flight.
+    /// Records that another set of caches is in use from now on. No walk is in flight.
     pub fn on_switch(&mut self, used: WalkCaches) {
         self.used = used;
     }
@@ -174,10 +173,10 @@ impl MustContain {
         Key::new(&self.geometry, cache, query, gpa)
     }
 
-    /// Returns the cache that must contain what leads further than the entry that a walk has taken,
-    /// and that contained it when the walk was looked up; none where the walk was led as far as
-    /// must be. `open`: how many look-ups of other walks, of guest tables or all, began before a
-    /// cycle and are outstanding.
+    /// Returns a cache in which the walk's lookup must have hit, but did not: it contained an entry
+    /// that points further down than the entry the walk has accepted. `open` returns the number of
+    /// outstanding lookups of other walks that began before a cycle; with true, only lookups of
+    /// guest tables count.
     pub fn missed(
         &self,
         result: &LookUpResult<'_>,
@@ -199,7 +198,7 @@ impl MustContain {
 
         if self.used.guest && result.look_up.is_first {
             let levels = match entry.led_by {
-                // The root's level as the number of those below.
+                // The root's level counts as the level above the topmost cache.
                 Some(PageWalkCache::Guest { level }) => level + 1,
                 _ => guest_levels,
             };
@@ -232,16 +231,15 @@ impl MustContain {
         None
     }
 
-    /// Returns the cycle since which a cache has contained what should have led a walk that has
-    /// taken an entry.
+    /// Returns the cycle since which a cache has contained the entry that a walk must have hit.
     #[cold]
-    pub fn since(&self, query: &Query, entry: &TakenEntry, cache: PageWalkCache) -> Option<u64> {
+    pub fn since(&self, query: &Query, entry: &AcceptedEntry, cache: PageWalkCache) -> Option<u64> {
         let key = self.key(cache, query, entry.gpa);
         let mut entries = self.caches[Self::place(cache)].entries.iter();
         entries.find(|one| one.key == key).map(|one| one.since)
     }
 
-    /// A walk has been looked up: if a cache has led it to its entry, the cache has used one.
+    /// Records a lookup of a walk. If it hit, the cache has used an entry.
     pub fn on_hit(&mut self, result: &LookUpResult<'_>, open: impl Fn(bool, u64) -> u32) {
         let LookUpResult { query, entry, .. } = *result;
         if let Some(cache) = entry.led_by {
@@ -254,12 +252,12 @@ impl MustContain {
         }
     }
 
-    /// A walk that no fence has overtaken has taken an entry in a cycle: the caches are filled with
-    /// what can be kept of it.
+    /// Records that a walk which no fence has overtaken has accepted an entry. The caches are
+    /// filled with the parts of it that they can keep.
     pub fn on_fill(
         &mut self,
         query: &Query,
-        entry: &TakenEntry,
+        entry: &AcceptedEntry,
         cycle: u64,
         open: impl Fn(bool, u64) -> u32,
     ) {
@@ -275,7 +273,7 @@ impl MustContain {
         if is_used && !entry.is_update && level + 1 < levels.into() {
             self.touch(self.key(entry.table, query, entry.gpa), &fill, &open);
         }
-        // The leaf, and nothing to set in it: the guest's entry is read next.
+        // The entry is a leaf, and A and D need no update, because the guest entry is read next.
         let is_host = matches!(entry.table, PageWalkCache::Host { .. });
         let is_found = entry.next == NextAccess::Read && !Entry(word).is_pointer();
         if is_host && self.ever.nested && entry.is_for_guest_entry && is_found {
@@ -302,8 +300,8 @@ impl MustContain {
         let own_is_sure = own.is_some_and(|own| entries[own].is_sure(most, open));
         let counted_until = own.filter(|_| own_is_sure).map(|own| entries[own].latest);
         for other in entries.iter_mut().filter(|one| one.key != key) {
-            // Where the own entry has been there ever since it was touched after the other, it
-            // counts once.
+            // If the entry itself has been present since a touch after the other's, it has been
+            // counted already.
             let counts = latest > other.earliest
                 && counted_until.is_none_or(|until| until <= other.earliest);
             other.others += u32::from(counts);
@@ -340,8 +338,8 @@ impl MustContain {
         entries.retain(|one| one.others <= most);
     }
 
-    /// A walk has been overtaken, in a cycle, before it took the entry that it was looked up for.
-    /// It may have been looked up, and have touched any one entry of each cache.
+    /// Records that a walk was overtaken before it accepted the entry after its lookup. The lookup
+    /// may have touched one entry of each cache.
     pub fn on_abandoned(&mut self, look_up: LookUp, cycle: u64) {
         let first_of_host = LEVELS;
         for (place, cache) in self.caches.iter_mut().enumerate() {
@@ -357,7 +355,7 @@ impl MustContain {
         }
     }
 
-    /// A fence has been accepted: what it matches may be invalidated.
+    /// Records that a fence was accepted. It may invalidate the entries that it matches.
     pub fn on_fence(&mut self, fence: &Fence) {
         let (geometry, width) = (&self.geometry, self.host_width);
         for cache in &mut self.caches {
@@ -368,13 +366,13 @@ impl MustContain {
     }
 }
 
-/// Whether a fence matches an entry, whatever it leads to.
+/// Returns true if a fence matches an entry, whatever table or page the entry points to.
 fn matches(geometry: &Geometry, host_width: u32, fence: &Fence, key: &Key) -> bool {
     match key.cache {
         PageWalkCache::Guest { .. } => {
-            fence.names_space(key.tag) && fence.gva.is_none_or(|gva| key.covers(geometry, gva.0))
+            fence.matches_tag(key.tag) && fence.gva.is_none_or(|gva| key.covers(geometry, gva.0))
         }
-        // The bits of a gPA above what the widest host stage maps are not compared.
+        // Bits of a gPA above those that the widest host stage translates are not compared.
         PageWalkCache::Host { .. } => {
             let mapped = |gpa: Gpa| gpa.0 & !(u64::MAX << host_width);
             fence.matches_host_stage(key.tag)
@@ -404,9 +402,9 @@ mod tests {
         MustContain::new(Format::Rv64, &setup)
     }
 
-    /// A guest entry of a level, to which a cache has led.
-    fn guest_entry(level: u32, led_by: Option<PageWalkCache>) -> TakenEntry {
-        TakenEntry {
+    /// Returns a guest entry of a level, after a hit in a cache.
+    fn guest_entry(level: u32, led_by: Option<PageWalkCache>) -> AcceptedEntry {
+        AcceptedEntry {
             table: PageWalkCache::Guest { level },
             gpa: Gpa(0),
             is_for_guest_entry: true,
@@ -421,8 +419,8 @@ mod tests {
         caches.on_fill(&query(gva), &guest_entry(0, None), cycle, |_, _| 0);
     }
 
-    /// Whether a walk that began in a cycle must be led to the table of level 0. `open`: look-ups
-    /// of others that may meet it.
+    /// Returns true if a walk that began in a cycle must hit in the cache of level 0. `open` is the
+    /// number of outstanding lookups of other walks.
     fn must_lead(caches: &MustContain, gva: u64, since: u64, open: u32) -> bool {
         let result = LookUpResult {
             query: &query(gva),
@@ -481,7 +479,7 @@ mod tests {
             ever: WalkCaches::ALL,
         };
         let mut caches = MustContain::new(Format::Rv64, &setup);
-        let leaf = |gpa: u64| TakenEntry {
+        let leaf = |gpa: u64| AcceptedEntry {
             table: PageWalkCache::Host { level: 0 },
             gpa: Gpa(gpa),
             ..guest_entry(0, None)
@@ -500,7 +498,7 @@ mod tests {
         fill(&mut caches, 0, 10);
         assert!(must_lead(&caches, MIB, 10, 0));
         assert!(!must_lead(&caches, MIB, 9, 0));
-        // Filled again, it has been there since the first time.
+        // After another fill, the entry counts as present since the first fill.
         fill(&mut caches, 0, 20);
         assert!(must_lead(&caches, MIB, 10, 0));
         let since = caches.since(&query(MIB), &guest_entry(1, None), GUEST);
@@ -511,7 +509,7 @@ mod tests {
     fn a_walk_that_was_led_as_far_or_further_has_missed_nothing() {
         let mut caches = caches(2);
         fill(&mut caches, 0, 10);
-        let pointer = TakenEntry {
+        let pointer = AcceptedEntry {
             word: Some(Entry::pointer(0).0),
             ..guest_entry(1, None)
         };
@@ -539,11 +537,11 @@ mod tests {
 
     #[test]
     fn the_nested_tlb_and_the_host_cache_must_lead_a_walk_of_the_host_stage() {
-        let leaf = TakenEntry {
+        let leaf = AcceptedEntry {
             table: PageWalkCache::Host { level: 0 },
             ..guest_entry(0, None)
         };
-        let missed = |used, entry: &TakenEntry| {
+        let missed = |used, entry: &AcceptedEntry| {
             let mut caches = caches(2);
             caches.on_fill(&query(0), &leaf, 10, |_, _| 0);
             caches.on_switch(used);
@@ -560,7 +558,7 @@ mod tests {
             };
             caches.missed(&result, |_, _| 0)
         };
-        let root = TakenEntry {
+        let root = AcceptedEntry {
             table: PageWalkCache::Host { level: 2 },
             ..leaf
         };
@@ -572,15 +570,15 @@ mod tests {
         };
         assert_eq!(missed(all, &root), Some(PageWalkCache::Nested));
         assert_eq!(missed(without_nested, &root), Some(host));
-        // A cache that is switched off need not lead.
+        // A cache that is switched off need not hit.
         assert_eq!(missed(WalkCaches::default(), &root), None);
-        // The nested TLB serves reads of guest entries alone.
-        let data = TakenEntry {
+        // The nested TLB serves only reads of guest entries.
+        let data = AcceptedEntry {
             is_for_guest_entry: false,
             ..root
         };
         assert_eq!(missed(all, &data), Some(host));
-        let led = TakenEntry {
+        let led = AcceptedEntry {
             led_by: Some(host),
             ..data
         };
@@ -607,12 +605,12 @@ mod tests {
     fn an_outstanding_look_up_may_have_used_another_entry_before_a_fill() {
         let mut caches = caches(2);
         fill(&mut caches, 0, 10);
-        // Nothing has been filled since: a use takes no place.
+        // No fill has come since, and a use replaces nothing.
         assert!(must_lead(&caches, 0, 30, 3));
         fill(&mut caches, 2 * MIB, 20);
         assert!(must_lead(&caches, 0, 30, 0));
         assert!(!must_lead(&caches, 0, 30, 1));
-        // The last fill itself is sure.
+        // The last fill itself is certain.
         assert!(must_lead(&caches, 2 * MIB, 30, 3));
     }
 
@@ -646,7 +644,7 @@ mod tests {
         assert!(must_lead(&last, tables[0], 50, 0));
         assert!(!must_lead(&last, tables[1], 50, 0));
 
-        // Another fill between the walk's beginning and its read.
+        // Another fill comes between the walk's beginning and its read.
         let mut unsure = caches(2);
         fill(&mut unsure, tables[0], 10);
         fill(&mut unsure, tables[1], 25);
@@ -698,7 +696,7 @@ mod tests {
                 },
                 true,
             ),
-            // A fence by gPA, wherever the gPA is.
+            // A fence by gPA, for any gPA.
             (
                 Fence {
                     gpa: Some(Gpa(1 << 40)),
@@ -724,7 +722,7 @@ mod tests {
             (5, 0x1435_0000, false),
             (5, 1 << 58 | 0x1235_0000, false),
             (5, 1 << 59 | 0x1235_0000, true),
-            // Those of Sv39x4 are narrower than an hPA.
+            // The gPAs of Sv39x4 are narrower than an hPA.
             (3, 1 << 55 | 0x1235_0000, false),
             (3, 1 << 56 | 0x1235_0000, true),
         ] {
@@ -742,16 +740,16 @@ mod tests {
     fn neither_a_fault_nor_an_error_nor_an_update_nor_the_root_is_kept() {
         let entry = guest_entry(0, None);
         for entry in [
-            TakenEntry {
+            AcceptedEntry {
                 next: NextAccess::Fault,
                 ..entry
             },
-            TakenEntry {
+            AcceptedEntry {
                 is_update: true,
                 ..entry
             },
             guest_entry(2, None),
-            TakenEntry {
+            AcceptedEntry {
                 word: None,
                 ..entry
             },

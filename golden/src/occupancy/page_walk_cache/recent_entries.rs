@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The entries of page-walk caches in the order of their use, for readers that count what fences
-//! and walks meet.
+//! The entries of page-walk caches in the order of their use, for code that counts the entries that
+//! fences and walks meet.
 //!
-//! The model holds what ended walks have read, as much as there is room for, the last used first
-//! (`docs/ports.md`, "Walk caches"). A walk in flight may have replaced some of it already: only a
-//! hit is proof that something was there.
+//! The model contains the entries that ended walks have read, up to the capacity of each cache,
+//! most recently used first (`docs/ports.md`, "Walk caches"). A walk in flight may already have
+//! replaced some of them, so only a hit shows that an entry was present.
 
 use super::{Entries, Key, PageWalkCache};
 use crate::addr::Gpa;
@@ -16,17 +16,17 @@ use crate::mmu::{Fence, Query, WalkCaches};
 pub enum FenceEffect {
     /// The fence has invalidated it.
     Invalidated,
-    /// A fence by ASID has invalidated it, though a pointer on the way to it is global.
+    /// A fence by ASID has invalidated it, although a pointer on the path to it is global.
     InvalidatedGlobal,
-    /// It is of the other V.
+    /// The entry is of the other V.
     OtherV,
-    /// Only the fence's gVA has spared it.
+    /// Only the fence's gVA does not match the entry.
     SparedByGva,
-    /// Only the fence's gPA has spared it.
+    /// Only the fence's gPA does not match the entry.
     SparedByGpa,
-    /// Only the fence's ASID has spared it.
+    /// Only the fence's ASID does not match the entry.
     SparedByAsid,
-    /// Only the fence's VMID has spared it.
+    /// Only the fence's VMID does not match the entry.
     SparedByVmid,
 }
 
@@ -51,7 +51,7 @@ impl FenceEffects {
     }
 }
 
-/// The time in which a cache was not in use, of an entry that the cache leads with.
+/// The time in which a cache was switched off, for an entry that hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchedOff {
     /// The cache was not in use when the entry was read.
@@ -63,7 +63,7 @@ pub enum SwitchedOff {
 #[derive(Clone, Copy, Debug)]
 struct RecentEntry {
     key: Key,
-    /// It is a guest table with a global pointer before it.
+    /// The entry is a guest table below a global pointer.
     is_global: bool,
     /// The reasons for which fences have not matched the entry since it was read.
     spared: FenceEffects,
@@ -73,7 +73,7 @@ struct RecentEntry {
 #[derive(Debug)]
 struct Cache {
     cache: PageWalkCache,
-    /// The last used first.
+    /// The entries, most recently used first.
     entries: Vec<RecentEntry>,
 }
 
@@ -81,14 +81,14 @@ struct Cache {
 #[derive(Debug)]
 pub struct RecentEntries {
     geometry: Geometry,
-    /// Entries that each cache has room for.
+    /// The number of entries of each cache.
     capacity: Entries,
     used: WalkCaches,
     caches: Vec<Cache>,
 }
 
 impl RecentEntries {
-    /// Makes empty caches of so many entries.
+    /// Makes empty caches with `capacity` entries.
     pub fn new(geometry: Geometry, capacity: impl Into<Entries>, used: WalkCaches) -> Self {
         let caches = PageWalkCache::all(&geometry).map(|cache| Cache {
             cache,
@@ -102,7 +102,7 @@ impl RecentEntries {
         }
     }
 
-    /// Other caches are in use from now on.
+    /// Records that another set of caches is in use from now on.
     pub fn on_switch(&mut self, used: WalkCaches) {
         self.used = used;
         for Cache { cache, entries } in &mut self.caches {
@@ -114,8 +114,8 @@ impl RecentEntries {
         }
     }
 
-    /// A walk has read what a cache keeps for a query and a gPA. `is_global`: it is a guest table
-    /// with a global pointer before it.
+    /// Records that a walk has read an entry that a cache keeps for a query and a gPA. `is_global`:
+    /// it is a guest table below a global pointer.
     pub fn on_fill(&mut self, cache: PageWalkCache, query: &Query, gpa: Gpa, is_global: bool) {
         let is_off = !cache.is_in(self.used);
         let (entries, entry) = self.take(cache, query, gpa);
@@ -130,8 +130,8 @@ impl RecentEntries {
         );
     }
 
-    /// A cache has led a walk. Returns the effects that fences have had on the entry since it was
-    /// read, and, once, whether the cache has been switched on since.
+    /// Records a hit. Returns the effects of fences on the entry since it was read. The first hit
+    /// after the cache was switched off also returns when that was.
     pub fn on_hit(
         &mut self,
         cache: PageWalkCache,
@@ -152,8 +152,8 @@ impl RecentEntries {
         (entry.spared, entry.switched_off)
     }
 
-    /// Takes the entry for a query and a gPA out of a cache, and makes room for one more. An entry
-    /// that was not there is new.
+    /// Removes the entry for a query and a gPA from a cache, and makes room for one. Returns a new
+    /// entry if the cache has none.
     fn take(
         &mut self,
         cache: PageWalkCache,
@@ -175,8 +175,8 @@ impl RecentEntries {
         (entries, entry)
     }
 
-    /// A fence has been accepted. Returns its effects on each cache; none for a cache that was
-    /// empty.
+    /// Records that a fence was accepted. Returns its effects on each cache; none for a cache that
+    /// was empty.
     pub fn on_fence(&mut self, fence: &Fence) -> Vec<(PageWalkCache, Option<FenceEffects>)> {
         let geometry = &self.geometry;
         let effects_on = |Cache { cache, entries }: &mut Cache| {
@@ -201,7 +201,7 @@ impl RecentEntries {
     }
 }
 
-/// Returns the effect of a fence on an entry; none if several operands spare it.
+/// Returns the effect of a fence on an entry; none if several operands do not match it.
 fn effect_on(geometry: &Geometry, entry: &RecentEntry, fence: &Fence) -> Option<FenceEffect> {
     let Key { cache, tag, .. } = entry.key;
     if fence.virt != tag.virt {
@@ -216,7 +216,7 @@ fn effect_on(geometry: &Geometry, entry: &RecentEntry, fence: &Fence) -> Option<
         ..Fence::default()
     };
     let spared = [
-        // A fence with a gVA or an ASID is none of the host's stage.
+        // A fence with a gVA or an ASID is not a fence of the host stage.
         (
             (fence.gva).is_some_and(|gva| !is_guest || is_elsewhere(gva.0)),
             FenceEffect::SparedByGva,
@@ -229,7 +229,7 @@ fn effect_on(geometry: &Geometry, entry: &RecentEntry, fence: &Fence) -> Option<
             (fence.asid).is_some_and(|asid| !is_guest || asid != tag.asid),
             FenceEffect::SparedByAsid,
         ),
-        (!with_vmid_alone.names_space(tag), FenceEffect::SparedByVmid),
+        (!with_vmid_alone.matches_tag(tag), FenceEffect::SparedByVmid),
     ];
     let mut by = spared.iter().filter(|(is_spared, _)| *is_spared);
     match (by.next(), by.next()) {
@@ -253,7 +253,7 @@ mod tests {
     const HOST: PageWalkCache = PageWalkCache::Host { level: 0 };
     const NESTED: PageWalkCache = PageWalkCache::Nested;
 
-    /// Caches with an entry for address 0 each.
+    /// Caches that each have an entry for address 0.
     fn filled(query: &Query, is_global: bool) -> RecentEntries {
         let geometry = Format::Rv64.geometry();
         let mut recent = RecentEntries::new(geometry, 2, WalkCaches::ALL);
@@ -319,13 +319,14 @@ mod tests {
         ] {
             let mut recent = filled(&query(0), false);
             assert_effects(&mut recent, fence, effects.map(Some));
-            // What the fence has invalidated is gone then, the rest is not.
+            // The entries that the fence has invalidated are absent then, and the others are
+            // present.
             let again = effects.map(|effect| Some(effect).filter(|one| *one != Invalidated));
             assert_effects(&mut recent, fence, again);
         }
         let effects = [InvalidatedGlobal, SparedByAsid, SparedByAsid].map(Some);
         assert_effects(&mut filled(&query(0), true), asid(ASID), effects);
-        // Where several operands spare an entry, none does so alone.
+        // If several operands do not match an entry, none of them is the only one.
         let several = Fence {
             gva: Some(Gva(1 << 50)),
             ..asid(ASID + 1)
@@ -336,7 +337,7 @@ mod tests {
                 .iter()
                 .all(|(_, effects)| effects.unwrap().is_empty())
         );
-        // A VMID is ignored where V is 0.
+        // A VMID is ignored if V is 0.
         let fence = Fence {
             virt: false,
             ..vmid(VMID + 1)
@@ -411,7 +412,7 @@ mod tests {
         assert!(is_there(&mut recent));
         fill(&mut recent, 0x40_0000);
         fill(&mut recent, 0x60_0000);
-        // The others have taken its room.
+        // The other entries have replaced it.
         assert!(!is_there(&mut recent));
     }
 }

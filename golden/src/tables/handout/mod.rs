@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Guest and host page tables of the handout's formats.
 //!
-//! An entry that a walk can reach is never a hole. A pointer with nothing mapped below it points to
-//! a table that all such pointers of its level share, and whose leaves are 0: not valid in rights
-//! mode. With rights mode off no leaf is invalid, and a page that is not mapped is at page 0.
+//! An entry that a walk can reach is never a hole. A pointer below which nothing is mapped points
+//! to a table that all such pointers of its level share. The leaves of that table are 0, which is
+//! not valid in rights mode. Without rights mode every leaf is valid, and a page that is not mapped
+//! maps to page 0.
 //!
 //! ```
 //! use nestwalk_golden::addr::{Gpa, Gva, Hpa};
@@ -19,13 +20,13 @@
 //! let mut memory = HostMemory::new(format);
 //! let mut frames = TableFrames::new(format, Hpa(0x0_2000), 0x100)?;
 //!
-//! // The VM has two pages, at the hPAs 0x90000 and 0x20000.
+//! // The VM has two pages, at hPA 0x90000 and hPA 0x20000.
 //! let mut host = HostTable::new(format, &mut memory, &mut frames)?;
 //! for (from, to) in [(Gpa(0xA0000), Hpa(0x90000)), (Gpa(0xB0000), Hpa(0x20000))] {
 //!     host.map(&mut memory, &mut frames, from, to, Rights::ALL)?.ignore();
 //! }
 //!
-//! // Its process has one page, gPA 0xA0000, and its tables are in the other.
+//! // Its process has one page, gPA 0xA0000. The process's tables are in the other page.
 //! let room = GuestRoom::from(Gpa(0xB29A0));
 //! let mut guest = GuestTable::new(format, &mut memory, &mut host, room)?;
 //! let owed = guest.map(&mut memory, &mut host, Gva(0x60000), Gpa(0xA0000), Rights::ALL)?;
@@ -47,7 +48,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{
-    Address, FenceOwed, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
+    Address, FenceObligation, GuestMemory, GuestRoom, TableError, TableFrames, TableMemory, Words,
     put_guest_words, put_host_words,
 };
 use crate::addr::{Gpa, Gva, Hpa};
@@ -56,12 +57,12 @@ use crate::format::handout::{self, Entry};
 use crate::mmu::{Access, Context, Fence, Query, Rights};
 use crate::walk::{self, EntryMemory};
 
-/// A table of all levels, in whatever address space it lies.
+/// The tables of all levels of one stage. Addresses are gPAs or hPAs, by stage.
 #[derive(Clone, Debug)]
 struct Radix {
     format: Format,
     root: u64,
-    /// Of each level below the root's, the table of all ranges in which nothing is mapped.
+    /// For each level below the root's, the table of all ranges in which nothing is mapped.
     empty: Vec<u64>,
     /// The other tables, by level and by the address bits above those that they translate.
     tables: BTreeMap<(u32, u64), u64>,
@@ -94,7 +95,7 @@ impl Radix {
         Ok((radix, words))
     }
 
-    /// The words of a table of `level` at `table` below which nothing is mapped.
+    /// Returns the words of an empty table of `level` at `table`.
     fn blank(&self, table: u64, level: u32) -> impl Iterator<Item = (u64, u64)> {
         let geometry = self.format.geometry();
         let word = match level.checked_sub(1) {
@@ -108,13 +109,13 @@ impl Radix {
         address >> self.format.geometry().offset_width
     }
 
-    /// The key in `tables` of the table of `level` that translates `address`.
+    /// Returns the key in `tables` of the table of `level` that translates `address`.
     fn key(&self, level: u32, address: u64) -> (u32, u64) {
         let above = (level + 1) * self.format.geometry().index_width;
         (level, self.page(address) >> above)
     }
 
-    /// Sets the leaf of `address`; makes the tables on the way to it.
+    /// Sets the leaf of `address`, and makes the tables on the path to it.
     fn set(
         &mut self,
         address: u64,
@@ -125,8 +126,8 @@ impl Radix {
         let mut made = Vec::new();
         let mut words = Words::new();
         let mut word = leaf;
-        // From the leaf up, so that a walk under way never follows a pointer to a table that is not
-        // there yet.
+        // The leaf is written first, and the pointers after it, so that a walk in flight never
+        // follows a pointer to a table that is not written yet.
         for level in 0..geometry.levels {
             let there = if level == geometry.root_level() {
                 Some(self.root)
@@ -155,13 +156,13 @@ impl Radix {
         Entry::new(leaf, width, &self.format.geometry())
     }
 
-    /// The valid leaf of `address`, if there is one.
+    /// Returns the valid leaf of `address`, if there is one.
     fn leaf(&self, address: u64, width: u32) -> Option<Entry> {
         let leaf = *self.leaves.get(&self.page(address))?;
         Some(self.entry(leaf, width)).filter(Entry::valid)
     }
 
-    /// Valid leaves with the address of their page.
+    /// Returns the valid leaves with the addresses of their pages.
     fn pages(&self, width: u32) -> impl Iterator<Item = (u64, Entry)> {
         let offset_width = self.format.geometry().offset_width;
         self.leaves
@@ -171,16 +172,16 @@ impl Radix {
     }
 }
 
-/// A host table, gPA=>hPA: what a VM has for physical memory.
+/// A host table, gPA=>hPA: the physical memory of a VM.
 #[derive(Clone, Debug)]
 pub struct HostTable {
     radix: Radix,
-    /// Words of guest tables, by gPA, and where they lie.
+    /// The words of guest tables by gPA, with their hPAs.
     guest_words: BTreeMap<u64, (Hpa, u64)>,
 }
 
 impl HostTable {
-    /// A table that maps nothing.
+    /// Makes a table that maps nothing.
     ///
     /// # Errors
     /// [`TableError::NoFrame`] and [`TableError::Occupied`].
@@ -198,17 +199,17 @@ impl HostTable {
         Ok(table)
     }
 
-    /// What goes into the host table base register.
+    /// Returns the value of the host table base register.
     pub fn root(&self) -> Hpa {
         Hpa(self.radix.root)
     }
 
-    /// Maps the page at `from` to the one at `to`, whatever it was mapped to before. Words of guest
-    /// tables in the page are carried along.
+    /// Maps the page at `from` to the page at `to`, and replaces an earlier mapping. Words of guest
+    /// tables in the page are moved with it.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page,
-    /// [`TableError::NoFrame`] and [`TableError::Occupied`].
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is not the address of
+    /// a page, [`TableError::NoFrame`] and [`TableError::Occupied`].
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -216,7 +217,7 @@ impl HostTable {
         from: Gpa,
         to: Hpa,
         rights: Rights,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.radix.format;
         Address::Gpa(from).must_be_page(format)?;
         Address::Hpa(to).must_be_page(format)?;
@@ -235,23 +236,23 @@ impl HostTable {
         Ok(self.owed(from))
     }
 
-    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise
-    /// page 0.
+    /// Sets the leaf of the page at `from` to 0. In rights mode that is not valid; otherwise it
+    /// maps to page 0.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page,
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is not the address of a page,
     /// [`TableError::NotMapped`], and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
         from: Gpa,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let page = Address::Gpa(from);
         page.must_be_page(self.radix.format)?;
         if self.mapped(from).is_none() {
             return Err(TableError::NotMapped { page });
         }
-        // The page is mapped, so that no table is missing on the way to its leaf.
+        // The page is mapped, so all tables on the path to its leaf exist.
         let words = self
             .radix
             .set(from.0, 0, || Err(TableError::NotMapped { page }))?;
@@ -259,7 +260,7 @@ impl HostTable {
         Ok(self.owed(from))
     }
 
-    /// Where `gpa` is mapped to, and with which rights.
+    /// Returns the hPA that `gpa` is mapped to, and the rights.
     pub fn mapped(&self, gpa: Gpa) -> Option<(Hpa, Rights)> {
         let geometry = self.radix.format.geometry();
         let leaf = self.radix.leaf(gpa.0, geometry.hpa_width)?;
@@ -267,14 +268,14 @@ impl HostTable {
         Some((hpa, leaf.rights()))
     }
 
-    /// The pages mapped, in order: from, to, and with which rights.
+    /// Returns the mapped pages in order: from, to, and the rights.
     pub fn pages(&self) -> impl Iterator<Item = (Gpa, Hpa, Rights)> {
         self.radix
             .pages(self.radix.format.geometry().hpa_width)
             .map(|(from, leaf)| (Gpa(from), Hpa(leaf.page()), leaf.rights()))
     }
 
-    /// Whether a word of a guest table lies in the page of `gpa`.
+    /// Returns true if the page of `gpa` contains a word of a guest table.
     pub fn holds_guest_table(&self, gpa: Gpa) -> bool {
         self.guest_words
             .range(page_range(self.radix.format, gpa))
@@ -282,10 +283,11 @@ impl HostTable {
             .is_some()
     }
 
-    /// A page with a guest table in it takes part in the translation of any gVA, so that a fence by
-    /// its gPA, which is about translations *to* the page, is not enough.
-    fn owed(&self, from: Gpa) -> FenceOwed {
-        let owed = FenceOwed::of(Fence {
+    /// Returns the fence obligation of a change to the page. If the page contains a guest table, it
+    /// takes part in the translation of any gVA. A fence by its gPA matches only translations *to*
+    /// the page, so the fence must match every page.
+    fn owed(&self, from: Gpa) -> FenceObligation {
+        let owed = FenceObligation::of(Fence {
             gpa: Some(from),
             ..Fence::default()
         });
@@ -297,7 +299,7 @@ impl HostTable {
     }
 }
 
-/// The addresses of the page of `gpa`.
+/// Returns the gPAs of the page that contains `gpa`.
 fn page_range(format: Format, gpa: Gpa) -> Range<u64> {
     let geometry = format.geometry();
     let start = gpa.0 - geometry.offset(gpa.0);
@@ -314,13 +316,13 @@ impl GuestMemory for HostTable {
     }
 }
 
-/// A host table that somebody else has put into memory, of which only the root register is known.
-/// Rights in it are not looked at.
+/// A host table that other software has put into memory. Only its root register is known. Its
+/// rights are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoot {
     /// The format of the table.
     pub format: Format,
-    /// The host table base register.
+    /// The value of the host table base register.
     pub root: Hpa,
 }
 
@@ -351,7 +353,7 @@ impl EntryMemory for TableWords<'_> {
     }
 }
 
-/// A guest table, gVA=>gPA: what a process has for memory.
+/// A guest table, gVA=>gPA: the memory of a process.
 #[derive(Clone, Debug)]
 pub struct GuestTable {
     radix: Radix,
@@ -359,12 +361,12 @@ pub struct GuestTable {
 }
 
 impl GuestTable {
-    /// A table that maps nothing, at the start of `room`.
+    /// Makes a table that maps nothing, at the start of `room`.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`], [`TableError::Width`] and [`TableError::NoGuestRoom`] if there is
-    /// no room for it in guest physical memory, [`TableError::GuestTableUnmapped`] if there is none
-    /// in the host's, and [`TableError::Occupied`].
+    /// [`TableError::Unaligned`], [`TableError::Width`] and [`TableError::NoGuestRoom`] if guest
+    /// physical memory has no room for it, [`TableError::GuestTableUnmapped`] if the host does not
+    /// map that room, and [`TableError::Occupied`].
     pub fn new(
         format: Format,
         memory: &mut dyn TableMemory,
@@ -376,16 +378,16 @@ impl GuestTable {
         Ok(Self { radix, room })
     }
 
-    /// What goes into the guest table base register.
+    /// Returns the value of the guest table base register.
     pub fn root(&self) -> Gpa {
         Gpa(self.radix.root)
     }
 
-    /// Maps the page at `from` to the one at `to`, whatever it was mapped to before.
+    /// Maps the page at `from` to the page at `to`, and replaces an earlier mapping.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is no page, and the
-    /// errors of [`GuestTable::new`] if a table is added.
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` or `to` is not the address of
+    /// a page, and the errors of [`GuestTable::new`] if a table is added.
     pub fn map(
         &mut self,
         memory: &mut dyn TableMemory,
@@ -393,7 +395,7 @@ impl GuestTable {
         from: Gva,
         to: Gpa,
         rights: Rights,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let format = self.radix.format;
         Address::Gva(from).must_be_page(format)?;
         Address::Gpa(to).must_be_page(format)?;
@@ -403,18 +405,18 @@ impl GuestTable {
         Ok(Self::owed(from))
     }
 
-    /// Makes the leaf of the page at `from` 0, which is not valid in rights mode, and otherwise
-    /// page 0.
+    /// Sets the leaf of the page at `from` to 0. In rights mode that is not valid; otherwise it
+    /// maps to page 0.
     ///
     /// # Errors
-    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is no page,
+    /// [`TableError::Unaligned`] and [`TableError::Width`] if `from` is not the address of a page,
     /// [`TableError::NotMapped`], [`TableError::GuestTableUnmapped`] and [`TableError::Occupied`].
     pub fn unmap(
         &mut self,
         memory: &mut dyn TableMemory,
         host: &mut dyn GuestMemory,
         from: Gva,
-    ) -> Result<FenceOwed, TableError> {
+    ) -> Result<FenceObligation, TableError> {
         let page = Address::Gva(from);
         page.must_be_page(self.radix.format)?;
         if self.mapped(from).is_none() {
@@ -427,7 +429,7 @@ impl GuestTable {
         Ok(Self::owed(from))
     }
 
-    /// Where `gva` is mapped to, and with which rights.
+    /// Returns the gPA that `gva` is mapped to, and the rights.
     pub fn mapped(&self, gva: Gva) -> Option<(Gpa, Rights)> {
         let geometry = self.radix.format.geometry();
         let leaf = self.radix.leaf(gva.0, geometry.gpa_width)?;
@@ -435,15 +437,15 @@ impl GuestTable {
         Some((gpa, leaf.rights()))
     }
 
-    /// The pages mapped, in order: from, to, and with which rights.
+    /// Returns the mapped pages in order: from, to, and the rights.
     pub fn pages(&self) -> impl Iterator<Item = (Gva, Gpa, Rights)> {
         self.radix
             .pages(self.radix.format.geometry().gpa_width)
             .map(|(from, leaf)| (Gva(from), Gpa(leaf.page()), leaf.rights()))
     }
 
-    fn owed(from: Gva) -> FenceOwed {
-        FenceOwed::of(Fence {
+    fn owed(from: Gva) -> FenceObligation {
+        FenceObligation::of(Fence {
             gva: Some(from),
             ..Fence::default()
         })

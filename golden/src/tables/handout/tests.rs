@@ -40,7 +40,7 @@ impl Vm {
         vm
     }
 
-    fn map(&mut self, from: u64, to: u64) -> Result<FenceOwed, TableError> {
+    fn map(&mut self, from: u64, to: u64) -> Result<FenceObligation, TableError> {
         self.host.map(
             &mut self.memory,
             &mut self.frames,
@@ -196,9 +196,9 @@ fn what_does_not_fit_is_refused() {
             "gPA 0xB0004 is not a multiple of 0x10000",
             "0x10000 bytes at hPA 0x100000 do not fit into 20 bits of address",
             "gPA 0xB0002 is not a multiple of 0x4",
-            "the host does not map gPA 0xC0000, where a word of the guest table lies",
-            "no room for one more guest table of 16 bytes",
-            "no room for one more host table of 16 bytes in the 0x14 at hPA 0x00100",
+            "the host does not map gPA 0xC0000, the address of a word of a guest table",
+            "no room for another guest table of 16 bytes",
+            "no room for another host table of 16 bytes in the 0x14 bytes at hPA 0x00100",
         ]
     );
 }

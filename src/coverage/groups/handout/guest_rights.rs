@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `guest-rights` of the handout's formats: what the guest's leaf permits.
+//! `guest-rights` of the handout's formats: the rights of guest leaves.
 
 use super::checked_rights;
 use crate::coverage::axes::LeafStage;
@@ -12,7 +12,7 @@ use crate::mmu::{Access, Rights};
 covergroup! {
     "guest-rights":
     "rights mode: leaves of the guest whose rights were checked";
-    /// The rights of the guest's leaf are checked.
+    /// The rights of a guest leaf are checked.
     pub struct GuestRights {
         leaf: Rights = "leaf",
         access: Access = "access",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `host-rights` of the handout's formats: what the host's leaf of the data permits.
+//! `host-rights` of the handout's formats: the rights of host leaves of the data.
 
 use super::checked_rights;
 use crate::coverage::axes::LeafStage;
@@ -12,7 +12,7 @@ use crate::mmu::{Access, Rights};
 covergroup! {
     "host-rights":
     "rights mode: leaves of the host whose rights were checked";
-    /// The rights of the host's leaf of the data are checked.
+    /// The rights of a host leaf of the data are checked.
     pub struct HostRights {
         leaf: Rights = "leaf",
         access: Access = "access",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Covergroups of the handout's formats alone.
+//! Covergroups that only the handout's formats have.
 
 pub mod guest_rights;
 pub mod host_rights;
@@ -11,7 +11,7 @@ use crate::format::handout::Entry;
 use crate::golden::Meaning;
 use crate::mmu::{FaultKind, Rights};
 
-/// The rights of a step's entry, if it is a leaf of which the rights were checked.
+/// Returns the rights of a step's entry, if it is a leaf whose rights were checked.
 #[inline]
 fn checked_rights(step: &WalkStep<'_>, format: Format) -> Option<Rights> {
     let is_checked = matches!(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `walk-rights` of the handout's formats: what the host's leaf of a guest entry permits.
+//! `walk-rights` of the handout's formats: the rights of host leaves of guest entries.
 
 use super::checked_rights;
 use crate::coverage::axes::LeafStage;
@@ -13,7 +13,7 @@ covergroup! {
     "walk-rights":
     "rights mode: leaves of the host whose rights were checked for the walk's read of a guest \
      entry";
-    /// The rights of the host's leaf of a guest entry are checked.
+    /// The rights of a host leaf of a guest entry are checked.
     pub struct WalkRights {
         leaf: Rights = "leaf",
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `guest-rights` of RISC-V: what a leaf of the guest's stage permits.
+//! `guest-rights` of RISC-V: the rights of leaves of the guest stage.
 
 use super::checked_leaf;
 use crate::coverage::axes::{Mxr, PageOwner, WalkPosition};
@@ -24,7 +24,7 @@ axis! {
 covergroup! {
     "guest-rights":
     "leaves of the guest's stage whose rights were checked";
-    /// The rights of a leaf of the guest's stage are checked.
+    /// The rights of a leaf of the guest stage are checked.
     pub struct GuestRights {
         leaf: Rights = "leaf",
         page: PageOwner = "page",

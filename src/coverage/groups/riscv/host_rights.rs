@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `host-rights` of RISC-V: what the host's leaf of the data permits.
+//! `host-rights` of RISC-V: the rights of host leaves of the data.
 
 use super::checked_leaf;
 use crate::coverage::axes::{LeafStage, Mxr, PageOwner};
@@ -12,7 +12,7 @@ use crate::mmu::{Access, Rights};
 covergroup! {
     "host-rights":
     "leaves of the host's stage whose rights were checked";
-    /// The rights of the host's leaf of the data are checked.
+    /// The rights of a host leaf of the data are checked.
     pub struct HostRights {
         leaf: Rights = "leaf",
         page: PageOwner = "page",

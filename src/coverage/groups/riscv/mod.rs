@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Covergroups of the RISC-V formats alone.
+//! Covergroups that only the RISC-V formats have.
 
 pub mod guest_rights;
 pub mod host_rights;
@@ -10,7 +10,7 @@ use crate::format::riscv::Entry;
 use crate::golden::Meaning;
 use crate::mmu::FaultKind;
 
-/// The entry of a step, if it is a leaf of which the rights were checked.
+/// Returns the entry of a step, if it is a leaf whose rights were checked.
 #[inline]
 fn checked_leaf(step: &WalkStep<'_>) -> Option<Entry> {
     let is_checked = matches!(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `walk-rights` of RISC-V: what the host's leaf of a guest entry permits.
+//! `walk-rights` of RISC-V: the rights of host leaves of guest entries.
 
 use super::checked_leaf;
 use crate::coverage::axes::{LeafStage, Mxr, PageOwner, RACE};
@@ -10,7 +10,7 @@ use crate::format::{Family, Format};
 use crate::mmu::Rights;
 
 axis! {
-    /// The walk's own access to a guest entry.
+    /// The walk's own read or update of a guest entry.
     pub enum WalkAccess {
         /// It reads the entry.
         Read = "read",
@@ -23,7 +23,7 @@ covergroup! {
     "walk-rights":
     "leaves of the host's stage whose rights were checked for the walk's own access to a guest \
      entry";
-    /// The rights of the host's leaf of a guest entry are checked.
+    /// The rights of a host leaf of a guest entry are checked.
     pub struct WalkRights {
         purpose: WalkAccess = "purpose",
         leaf: Rights = "leaf",

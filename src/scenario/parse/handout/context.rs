@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::mmu::Context;
 use crate::scenario::NamedContext;
 
-/// `[[context]]`.
+/// Reads `[[context]]`.
 pub(super) fn contexts(
     file: &Table<'_>,
     format: Format,

@@ -12,12 +12,12 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::Format;
 use crate::mmu::Rights;
 use crate::tables::handout::{GuestTable, HostRoot, HostTable};
-use crate::tables::{FenceOwed, GuestMemory, GuestRoom};
+use crate::tables::{FenceObligation, GuestMemory, GuestRoom};
 
-/// Some pages that one item of a `map` list, or an op, is about.
+/// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
     pub(in super::super) from: u64,
-    /// None: the page is unmapped.
+    /// The first address mapped to; none if the pages are unmapped.
     pub(in super::super) to: Option<u64>,
     pub(in super::super) pages: u64,
     pub(in super::super) rights: Rights,
@@ -25,7 +25,7 @@ pub(in super::super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads the keys `from`, `to` (unless it is to unmap), `pages` and `rights`.
+    /// Reads the keys `from`, `to` (not for `unmap`), `pages` and `rights`.
     pub(in super::super) fn read(
         table: &Table<'_>,
         kind: Kind,
@@ -76,7 +76,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// A list of them. No page is in it twice.
+    /// Reads a list of items. No page may occur twice.
     fn read_list(table: &Table<'_>, kind: Kind, format: Format) -> Result<Vec<Self>> {
         let Some(field) = table.get("map") else {
             return Ok(Vec::new());
@@ -106,7 +106,7 @@ impl Mapping {
         Ok(list)
     }
 
-    /// The source and the target of each page.
+    /// Returns the source and the target of each page.
     fn each(&self, format: Format) -> impl Iterator<Item = (u64, Option<u64>)> {
         let page = format.geometry().page_bytes();
         let (from, to) = (self.from, self.to);
@@ -147,7 +147,7 @@ enum GuestsHost {
     Root(HostRoot),
 }
 
-/// A [[guest]] that has been read, but not laid out yet.
+/// A `[[guest]]` that has been read, but not laid out yet.
 struct GuestPlan<'a> {
     index: usize,
     name: &'a str,
@@ -158,7 +158,7 @@ struct GuestPlan<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// `[[host]]`.
+    /// Lays out the tables of `[[host]]`.
     pub(in super::super) fn lay_handout_hosts(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         for table in file.tables("host", "[[host]]")? {
@@ -270,7 +270,7 @@ impl<'a> Layout<'a> {
         let tables = match (table.get("tables"), host) {
             (Some(field), _) => Some(field),
             (None, GuestsHost::Table(_)) => None,
-            // The free pages of a host table that is known by its root alone are not known.
+            // If only the root of a host table is given, its free pages are not known.
             (None, GuestsHost::Root(_)) => Some(table.require(
                 "tables",
                 "the gPA of its tables, because its host is given by a register",
@@ -297,7 +297,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// Pages that the host maps, that no guest maps to, and that hold no guest table.
+    /// Returns pages that the host maps, to which no guest maps, and that contain no guest table.
     fn free_pages(&self, host: GuestsHost, targets: &[(GuestsHost, Gpa)]) -> GuestRoom {
         let GuestsHost::Table(index) = host else {
             return GuestRoom::from_iter([]);
@@ -312,7 +312,7 @@ impl<'a> Layout<'a> {
         let taken = self.ledger.pages(self.format);
         let mut pages: Vec<(bool, Gpa)> = table
             .pages()
-            // The walk itself reads what is there.
+            // The walk itself must be able to read these pages.
             .filter(|(_, _, rights)| rights.read)
             .filter(|&(page, _, _)| {
                 targets.binary_search(&page).is_err() && !table.holds_guest_table(page)
@@ -332,7 +332,7 @@ impl<'a> Layout<'a> {
         &mut self,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Host { name, table, owner } = &mut self.handout.hosts[index];
         self.ledger.writer = *owner;
         let mut owed = Vec::new();
@@ -356,7 +356,7 @@ impl<'a> Layout<'a> {
         &mut self,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Guest {
             name,
             host,
@@ -387,7 +387,7 @@ impl<'a> Layout<'a> {
         &self.handout.guests[index].table
     }
 
-    /// The host table base register of the host that a guest table lives in the memory of.
+    /// Returns the host table base register of the host whose memory contains a guest table.
     pub(in super::super) fn root_of_handout_host(&self, guest: usize) -> Hpa {
         match self.handout.guests[guest].host {
             GuestsHost::Table(index) => self.handout_host(index).root(),

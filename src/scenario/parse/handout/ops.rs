@@ -10,9 +10,9 @@ use crate::addr::{Gpa, Gva};
 use crate::format::Format;
 use crate::mmu::{ASID_WIDTH, Context, Fence, VMID_WIDTH};
 use crate::scenario::NamedContext;
-use crate::tables::FenceOwed;
+use crate::tables::FenceObligation;
 
-/// A fence that is a table: its operands.
+/// Reads a fence that is a table: its operands.
 pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     const EXPECTED: &str =
         "\"all\", \"owed\" or any of { gva = ..., gpa = ..., asid = ..., vmid = ... }";
@@ -51,7 +51,7 @@ pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
 }
 
 impl<'a> Lowering<'a> {
-    /// `map` and `unmap`, of which `table` is the operand, of a host or a guest, which `of` names.
+    /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
     pub(super) fn edit_handout(
         &mut self,
         table: &Table<'a>,
@@ -85,7 +85,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Contexts that translate through a table.
+    /// Returns the contexts that translate through a table.
     fn users(&self, kind: Kind, index: usize) -> impl Iterator<Item = &'a NamedContext> {
         let (host_root, guest_root) = match kind {
             Kind::Host => (self.layout.handout_host(index).root(), None),
@@ -109,14 +109,14 @@ impl<'a> Lowering<'a> {
             )
             .label("used by that context")
             .help(
-                "with `rights` = false no entry is ever invalid, and one that is 0 means page 0: set `rights` = true in \
-                 the context, or `map` the page to another",
+                "with `rights` = false no entry is invalid, and an entry that is 0 maps page 0: \
+                 set `rights` = true in the context, or `map` the page to another",
             )),
         }
     }
 
     /// Adds the fence obligations of a change of a table, for the contexts that use the table.
-    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceOwed) {
+    fn owe_of(&mut self, kind: Kind, index: usize, owed: FenceObligation) {
         let users: Vec<Context> = self.users(kind, index).map(|c| c.context).collect();
         for context in users {
             let owed = owed.of_vmid(context.vmid);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `[[context]]` of RISC-V: by what the modes are called, or by images of control registers.
+//! `[[context]]` of RISC-V, given by names of modes, or by images of control registers.
 
 use super::super::error::{Problem, Result, Span};
 use super::super::head::unique_name;
@@ -13,26 +13,26 @@ use crate::format::riscv::{AccessKind, Csrs, Privilege, Xlen};
 use crate::mmu::{Access, Context, Stage, StageControl};
 use crate::scenario::{Machine, NamedContext, access_key};
 
-/// Keys of a context that is given by what things are called.
+/// The keys of a context that is given by names.
 const NAMED: [&str; 20] = [
     "name", "v", "priv", "mode", "guest", "root", "g_mode", "host", "g_root", "asid", "vmid",
     "sum", "mxr", "vs_mxr", "g_mxr", "adue", "g_adue", "pbmte", "g_pbmte", "svnapot",
 ];
-/// Keys of one that is given by registers.
+/// The keys of a context that is given by registers.
 const BY_CSRS: [&str; 6] = ["name", "csrs", "v", "priv", "access", "svnapot"];
 
-/// The registers that a context is given by, and the kind of access that it is for.
+/// The registers that define a context, and the kind of access that it is for.
 #[derive(Clone, Copy)]
 pub(in super::super) struct ByRegisters {
     csrs: Csrs,
     kind: AccessKind,
 }
 
-/// Sees that a context is used for an access that it can be used for.
+/// Checks that a context may be used for an access.
 ///
 /// # Errors
-/// If the registers translate such an access in another way than that which the context is for, or
-/// it would trap before it is translated.
+/// If the registers translate this access differently from the access that the context is for, or
+/// the access would trap before its translation.
 pub(in super::super) fn fits_access(
     access: Access,
     context: &NamedContext,
@@ -73,7 +73,7 @@ pub(in super::super) fn fits_access(
     }
 }
 
-/// Registers that an image might be thought to be of, and where their fields are.
+/// Registers without an image of their own, with the place of their fields.
 const ELSEWHERE: [(&str, &str); 5] = [
     ("sstatus", "sstatus is a part of mstatus: give mstatus"),
     ("mstatush", "it is bits 63:32 of mstatus here"),
@@ -86,7 +86,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ),
 ];
 
-/// `[[context]]`, each with the registers that it is given by, if it is.
+/// Reads `[[context]]`, each with the registers that define it, if it is defined by registers.
 pub(in super::super) fn contexts(
     file: &Table<'_>,
     machine: &Machine,
@@ -114,7 +114,7 @@ pub(in super::super) fn contexts(
     Ok(contexts)
 }
 
-/// The error about a context that needs something that the device was built without.
+/// Returns the error of a context that needs a feature which the device does not have.
 fn not_served(machine: &Machine, context: &Context, name: &str, place: &Span) -> Box<Problem> {
     let most = context.guest.levels.max(context.host.levels);
     Problem::at(place, format!("context {name:?} has {most} levels")).help(format!(
@@ -127,7 +127,7 @@ fn flag(table: &Table<'_>, key: &'static str) -> Result<bool> {
     table.get(key).map_or(Ok(false), |field| field.boolean())
 }
 
-/// A flag of an extension that is for Sv39 and wider modes ("Svnapot", "Svpbmt").
+/// Reads the flag of an extension that requires Sv39 or a wider mode (Svnapot, Svpbmt).
 fn of_rv64(table: &Table<'_>, key: &'static str, format: Format) -> Result<bool> {
     let Some(field) = table.get(key) else {
         return Ok(false);
@@ -154,7 +154,7 @@ fn virt(table: &Table<'_>) -> Result<bool> {
 fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Context> {
     if let Some(field) = table.get("access") {
         return Err(Problem::at(&field.key_span, "`access` without `csrs`")
-            .label("only registers translate one kind of access differently from another"));
+            .label("it selects the kind of access for `csrs`"));
     }
     let virt = virt(table)?;
     let user = match table.get("priv") {
@@ -166,7 +166,7 @@ fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Co
     let mxr = flag(table, "mxr")?;
     let g_mxr = match table.get("g_mxr") {
         Some(field) => field.boolean()?,
-        // sstatus.MXR is for both stages, where there are two.
+        // sstatus.MXR applies to both stages, if there are two.
         None => mxr && virt,
     };
     if let (false, Some(field)) = (virt, table.get("vs_mxr")) {
@@ -196,7 +196,7 @@ fn by_names(table: &Table<'_>, format: Format, layout: &Layout<'_>) -> Result<Co
     })
 }
 
-/// The mode and the root of a stage that names no table.
+/// Returns the mode and the root of a stage that names no table.
 fn mode_and_root(
     table: &Table<'_>,
     format: Format,
@@ -425,7 +425,7 @@ fn by_csrs(table: &Table<'_>, field: &Field<'_>, format: Format) -> Result<(Cont
         }
         None => AccessKind::Load,
     };
-    // V is 0 for HLV, which the host executes.
+    // The host executes HLV with V=0.
     let hypervisor = kind.is_hypervisor();
     let virt = match table.get("v") {
         Some(field) => field.boolean()?,

@@ -13,18 +13,18 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::format::{Format, fits};
 use crate::mmu::{Context, MemoryType, Stage};
 use crate::tables::riscv::{GuestTable, HostTable, NoHost, Page};
-use crate::tables::{FenceOwed, GuestMemory, GuestRoom, TableError};
+use crate::tables::{FenceObligation, GuestMemory, GuestRoom, TableError};
 
-/// The most pages for the tables of a guest without a given address.
+/// The largest number of pages for the tables of a guest without a given address.
 const MOST_TABLE_PAGES: usize = 4096;
 
-/// Tables that a guest outside virtual machines may make later, for what ops map.
+/// The number of tables that operations may add to a guest outside virtual machines.
 const SPARE_TABLES: usize = 4;
 
-/// Some pages that one item of a `map` list, or an op, is about.
+/// The pages of one item of a `map` list, or of an operation.
 pub(in super::super) struct Mapping {
     from: u64,
-    /// None: the page is unmapped.
+    /// The first address mapped to; none if the pages are unmapped.
     to: Option<u64>,
     pub(in super::super) pages: u64,
     page: Page,
@@ -32,8 +32,8 @@ pub(in super::super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads all keys of a mapping except that of its table. To unmap, reads those that give the
-    /// pages.
+    /// Reads all keys of a mapping except the key of its table. For `unmap`, reads only the keys of
+    /// the pages.
     pub(in super::super) fn read(
         table: &Table<'_>,
         kind: Kind,
@@ -41,7 +41,7 @@ impl Mapping {
         format: Format,
     ) -> Result<Self> {
         let geometry = format.geometry();
-        // A leaf's page number is as wide in both stages.
+        // Page numbers of leaves have the same width in both stages.
         let to_width = geometry.hpa_width;
         let (from_kind, from_width, to_kind, mut page) = match kind {
             Kind::Host => ("gPA", geometry.gpa_width, "hPA", Page::of_host()),
@@ -118,7 +118,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// A list of them. No page is in it twice.
+    /// Reads a list of items. No page may occur twice.
     fn read_list(table: &Table<'_>, kind: Kind, format: Format) -> Result<Vec<Self>> {
         let Some(field) = table.get("map") else {
             return Ok(Vec::new());
@@ -149,13 +149,13 @@ impl Mapping {
         Ok(list)
     }
 
-    /// The source and the target of each page.
+    /// Returns the source and the target of each page.
     fn each(&self) -> impl Iterator<Item = (u64, Option<u64>)> + use<> {
         let (from, to, size) = (self.from, self.to, self.page.size);
         (0..self.pages).map(move |i| (from + (i << size), to.map(|to| to + (i << size))))
     }
 
-    /// The addresses mapped to.
+    /// Returns the addresses mapped to.
     fn target(&self) -> Option<std::ops::Range<u64>> {
         let to = self.to?;
         Some(to..to + (self.pages << self.page.size))
@@ -170,7 +170,7 @@ struct Host<'a> {
 
 struct Guest<'a> {
     name: &'a str,
-    /// Index of the host whose memory it is in; none where guest physical memory is the host's.
+    /// Index of the host whose memory contains it; none outside virtual machines.
     host: Option<usize>,
     table: GuestTable,
     owner: usize,
@@ -184,13 +184,13 @@ pub(in super::super) struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    /// The number of tables.
+    /// Returns the number of tables.
     pub(in super::super) fn count(&self) -> usize {
         self.hosts.len() + self.guests.len()
     }
 }
 
-/// A [[guest]] that has been read, but not laid out yet.
+/// A `[[guest]]` that has been read, but not laid out yet.
 struct GuestPlan<'a> {
     index: usize,
     name: &'a str,
@@ -210,13 +210,13 @@ fn table_levels(table: &Table<'_>, format: Format, stage: Stage) -> Result<u8> {
     };
     let field = table.require("mode", &format!("the mode of the table: {example}"))?;
     match levels(&field, format, stage)? {
-        0 => Err(field.wrong("a table of mode `bare`, which has none", example)),
+        0 => Err(field.wrong("a table of mode `bare`, which has no tables", example)),
         levels => Ok(levels),
     }
 }
 
 impl<'a> Layout<'a> {
-    /// `[[host]]` of RISC-V.
+    /// Lays out the tables of `[[host]]`.
     pub(in super::super) fn lay_riscv_hosts(&mut self, file: &Table<'a>) -> Result<()> {
         let mut names = Vec::new();
         for table in file.tables("host", "[[host]]")? {
@@ -345,7 +345,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// 4K pages that the host maps, that no guest maps to, and that are empty.
+    /// Returns 4K pages that the host maps, that no guest maps to, and that are empty.
     fn free_riscv_pages(
         &self,
         host: usize,
@@ -369,7 +369,7 @@ impl<'a> Layout<'a> {
         let table = &self.riscv.hosts[host].table;
         let taken = self.ledger.pages(self.format);
         let mut free = Vec::new();
-        // The walk itself reads what is there, and updates it.
+        // The walk itself must be able to read and to update these pages.
         for (from, to, size, _) in table.pages().filter(|(_, _, _, r)| r.read && r.write) {
             let end = from.0 + (1 << size);
             let mut at = from.0;
@@ -390,7 +390,7 @@ impl<'a> Layout<'a> {
         free.into_iter().collect()
     }
 
-    /// Tables that are in no virtual machine go where the hosts' go.
+    /// Lays out the tables outside virtual machines, which are in the memory for host tables.
     fn frames_for_tables(&mut self, plan: &GuestPlan<'_>) -> Result<GuestRoom> {
         let name = format!("guest table `{}`", plan.name);
         let Some(frames) = &mut self.frames else {
@@ -398,7 +398,7 @@ impl<'a> Layout<'a> {
         };
         let mut pages = Vec::new();
         let needed = tables_of(plan, self.format);
-        // Ops may map more.
+        // Operations may map more pages.
         for _ in 0..needed + SPARE_TABLES {
             match frames.take() {
                 Ok(frame) => pages.push(Gpa(frame.0)),
@@ -417,7 +417,7 @@ impl<'a> Layout<'a> {
         kind: Kind,
         index: usize,
         mapping: &Mapping,
-    ) -> Result<Vec<FenceOwed>> {
+    ) -> Result<Vec<FenceObligation>> {
         let Self {
             ledger,
             frames,
@@ -471,7 +471,7 @@ impl<'a> Layout<'a> {
         &self.riscv.guests[index].table
     }
 
-    /// The host table of a guest table; none where it is in no virtual machine's memory.
+    /// Returns the host table of a guest table; none outside virtual machines.
     pub(in super::super) fn riscv_host_of(&self, guest: usize) -> Option<&HostTable> {
         let host = self.riscv.guests[guest].host?;
         Some(self.riscv_host(host))
@@ -518,7 +518,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The number of tables that the mappings of a guest take.
+/// Returns the number of tables that the mappings of a guest need.
 fn tables_of(plan: &GuestPlan<'_>, format: Format) -> usize {
     let geometry = format.geometry();
     let mut tables = std::collections::BTreeSet::new();

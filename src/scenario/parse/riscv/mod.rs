@@ -75,7 +75,7 @@ impl FileFormat for Riscv {
     }
 }
 
-/// Levels of a mode of the stage, by its name.
+/// Returns the number of levels of a mode of the stage, by its name.
 fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
     let modes: Vec<(&str, u8)> = format
         .level_choices()
@@ -107,7 +107,7 @@ fn levels(field: &Field<'_>, format: Format, stage: Stage) -> Result<u8> {
     field.choice(what, &modes)
 }
 
-/// log2 of the bytes of a page, by its name: `"2m"`.
+/// Reads the name of a page size, such as `"2m"`. Returns log2 of the size in bytes.
 pub(super) fn page_size(field: &Field<'_>, format: Format) -> Result<u32> {
     let sizes: Vec<(String, u32)> = (12..64)
         .filter(|&size| level_of_size(format, size).is_some())

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Keys and names of extensions that are not modelled. Each is refused by the name of its
-//! extension, and not as an unknown key.
+//! Keys and names of unsupported extensions. The error names the extension, and does not call the
+//! key unknown.
 
 use super::super::error::{Problem, Result};
 use super::super::reader::{Field, Table};
 
-/// A key or a name, the extension that it is of, and what that would change.
+/// A key or a name, its extension, and the behaviour without the extension.
 pub(in super::super) type NotThere = (&'static str, &'static str, &'static str);
 
 /// Keys of `[[context]]`.
@@ -27,7 +27,7 @@ pub(in super::super) const CONTEXT: &[NotThere] = &[
     ),
 ];
 
-/// Kinds of access, as `access` of a context and as keys of `[[op]]` have them.
+/// Kinds of access: names in `access` of a context and keys of `[[op]]`.
 pub(in super::super) const ACCESS: &[NotThere] = &[
     ("cbo", "Zicbom", CACHE_BLOCK),
     ("cbo_clean", "Zicbom", CACHE_BLOCK),
@@ -48,7 +48,7 @@ pub(in super::super) const ACCESS: &[NotThere] = &[
 const RSW: &str = "bits 60 and 59 of an entry are reserved";
 const SHADOW_STACK: &str =
     "an entry with W and without R is reserved, and there are no shadow stacks";
-const MASKING: &str = "every bit of an address counts";
+const MASKING: &str = "every bit of an address is used";
 const ENDIAN: &str = "entries of tables are little-endian";
 const UKTE: &str = "user mode may use every address";
 const XLEN: &str = "XLEN is the same in every mode";

@@ -9,12 +9,12 @@ use super::layout::Mapping;
 use crate::addr::{Gpa, Gva};
 use crate::format::Format;
 use crate::mmu::{Context, Fence};
-use crate::tables::FenceOwed;
+use crate::tables::FenceObligation;
 
 const INSTRUCTIONS: [&str; 3] = ["sfence_vma", "hfence_vvma", "hfence_gvma"];
 
-/// A fence that is a table: by its instruction, whose operands are what registers hold, or by the
-/// operands that the port has.
+/// Reads a fence that is a table: an instruction with the values of its registers, or the operands
+/// of the port.
 pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     if !field.is_table() {
         return Err(field.wrong_kind(
@@ -28,7 +28,7 @@ pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
     let Some(instruction) = named else {
         let virt = table.require(
             "virt",
-            "V of the accesses that it concerns; or the fence's instruction, like hfence_gvma = { \
+            "V of the translations to invalidate; or the fence's instruction, like hfence_gvma = { \
              vmid = 1 }",
         )?;
         return Ok(Fence {
@@ -70,7 +70,7 @@ pub(super) fn fence(field: &Field<'_>, format: Format) -> Result<Fence> {
             Ok(Fence {
                 gva: gva(&operands, "va", format)?,
                 asid: asid(&operands)?,
-                // A field of hgatp, no operand: it has no more bits.
+                // It is a field of hgatp and not an operand, so it has no more bits.
                 vmid: tag(&operands, "vmid", format.vmid_width())?,
                 ..Fence::default()
             })
@@ -108,9 +108,10 @@ fn tag(table: &Table<'_>, key: &'static str, width: u32) -> Result<Option<u16>> 
         .transpose()
 }
 
-/// An ASID or VMID in a register that is an operand, rs2: bits above those of the field "should be
-/// zeroed by software and ignored by current implementations" ("Supervisor Memory-Management Fence
-/// Instruction", "Hypervisor Memory-Management Fence Instructions"). The hart cuts them off.
+/// Reads an ASID or VMID in a register that is an operand, rs2: bits above those of the field
+/// "should be zeroed by software and ignored by current implementations" ("Supervisor
+/// Memory-Management Fence Instruction", "Hypervisor Memory-Management Fence Instructions"). The
+/// hart drops them.
 fn register(
     table: &Table<'_>,
     key: &'static str,
@@ -126,7 +127,7 @@ fn register(
 }
 
 impl<'a> Lowering<'a> {
-    /// `map` and `unmap`, of which `table` is the operand, of a host or a guest, which `of` names.
+    /// Lowers `map` or `unmap`: `table` is the operand, and `of` names a host or a guest.
     pub(in super::super) fn edit_riscv(
         &mut self,
         table: &Table<'a>,
@@ -143,9 +144,13 @@ impl<'a> Lowering<'a> {
         self.spend(mapping.pages, &mapping.span)?;
         let mut owed = self.layout.map_riscv(kind, index, &mapping)?;
         if mapping.pages > MOST_PAGE_FENCES {
-            // A fence by ASID passes over global pages, of which there may be one among so many.
+            // A fence by ASID does not match global pages, and there may be one among so many
+            // pages.
             owed.truncate(1);
-            owed = owed.into_iter().map(FenceOwed::of_every_page).collect();
+            owed = owed
+                .into_iter()
+                .map(FenceObligation::of_every_page)
+                .collect();
         }
         let layout = &self.layout;
         let users: Vec<Context> = self
