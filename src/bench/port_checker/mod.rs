@@ -63,6 +63,8 @@ struct Kept {
 fn without_asid(context: &Context) -> AddressSpaceTag {
     AddressSpaceTag {
         asid: 0,
+        // With V=0 there is no VMID.
+        vmid: if context.virt { context.vmid } else { 0 },
         ..context.space()
     }
 }
@@ -233,8 +235,11 @@ impl PortChecker {
     /// The device has accepted a request. `driven`: its context as it is driven, with the fields
     /// that the device ignores.
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
-        let oldest = self.board.oldest().map_or(cycle, |oldest| oldest.accepted);
-        self.since[usize::from(id)] = oldest;
+        // A walk may be shared by equal requests, one after the other.
+        let equal = self.board.unassigned_requests();
+        let equal = equal.filter(|other| self.is_equal(&other.query, query));
+        let since = equal.map(|other| self.since[usize::from(other.id)]).min();
+        self.since[usize::from(id)] = since.unwrap_or(cycle);
         let seen = self.contexts.entry(without_asid(&query.context));
         let seen = seen.or_default();
         if !seen.contains(&query.context) {
@@ -448,14 +453,14 @@ impl PortChecker {
 
     /// Returns a walk with one more memory request, if some request calls for it.
     fn go_on(&self, walk: &PossibleWalk, read: &Read, thorough: bool) -> Option<PossibleWalk> {
-        // A memory request may be accepted in the cycle of the fence.
-        if walk.overtaken.is_some_and(|by| by.cycle < read.cycle) {
-            return None;
-        }
         let mut walk = walk.clone();
         walk.reads.push(*read);
         let before = std::mem::take(&mut walk.candidates);
         for candidate in before {
+            // A memory request may be accepted in the cycle of the fence.
+            if candidate.overtaken.is_some_and(|by| by.cycle < read.cycle) {
+                continue;
+            }
             let followed = self.follow(&candidate.query, &walk.reads, thorough);
             walk.candidates
                 .extend(followed.map(|is_complete| Candidate {
@@ -470,7 +475,6 @@ impl PortChecker {
     fn begin(&self, read: &Read, thorough: bool) -> Result<Option<PossibleWalk>, Box<Mismatch>> {
         let has_replays = self.description.has_replays();
         let mut candidates = Vec::new();
-        let mut fences = Vec::new();
         for request in self.board.unassigned_requests() {
             let overtaken = request.overtaken.filter(|_| has_replays);
             if overtaken.is_some_and(|by| by.cycle < read.cycle) {
@@ -481,15 +485,18 @@ impl PortChecker {
                     id: request.id,
                     query: request.query,
                     is_complete,
+                    overtaken,
                 });
-                fences.push(overtaken);
             }
         }
         if candidates.is_empty() {
             return Ok(None);
         }
         self.check_may_miss(&candidates, read)?;
-        Ok(Some(PossibleWalk::begin(*read, candidates, &fences)))
+        Ok(Some(PossibleWalk {
+            reads: vec![*read],
+            candidates,
+        }))
     }
 
     /// Keeps the words of a walk that has ended for a request, and what it has found.
@@ -507,14 +514,21 @@ impl PortChecker {
         }
         let of_space = self.kept.entry(query.context.space()).or_default();
         // The same walk with the same words takes the place of the older one.
-        let same = |other: &Kept| {
+        let same = |other: &Kept| -> bool {
             let pairs = other.reads.iter().zip(reads);
             other.reads.len() == reads.len()
                 && pairs.clone().all(|(one, two)| {
                     (one.at, one.update, one.word) == (two.at, two.update, two.word)
                 })
         };
-        of_space.retain(|other| !same(other));
+        // Fences invalidate the one that began earlier, if any.
+        let begun = |reads: &[Read]| reads.first().map_or(0, |read| read.cycle);
+        if let Some(at) = of_space.iter().position(same) {
+            if begun(&of_space[at].reads) > begun(reads) {
+                return;
+            }
+            of_space.remove(at);
+        }
         if of_space.len() == MOST_KEPT {
             of_space.pop_front();
             self.has_forgotten = true;
@@ -592,7 +606,7 @@ impl PortChecker {
         let cached = self.cached();
         let walk = stream.walks.first();
         if let Some(walk) = walk
-            && let Some(by) = walk.overtaken
+            && let Some(by) = walk.overtaken()
         {
             let violation = Violation::AfterFence {
                 by,
@@ -612,6 +626,7 @@ impl PortChecker {
                     id: request.id,
                     query: request.query,
                     is_complete: false,
+                    overtaken: None,
                 };
                 (candidate, &[][..])
             }
@@ -931,18 +946,20 @@ impl PortChecker {
         Ok(())
     }
 
-    /// Checks that no walk is under way for a request alone that has been answered.
-    fn check_ended(&self, request: &Request, cycle: u64) -> Result<(), Box<Mismatch>> {
+    /// Returns true if two requests are equal: they may share a walk.
+    fn is_equal(&self, one: &Query, other: &Query) -> bool {
         let smallest = self.format.geometry().offset_width;
-        let any_access = !self.format.has_privileges() && !request.query.context.rights;
-        let is_equal = |one: &Query, other: &Query| {
-            one.context == other.context
-                && one.gva.0 >> smallest == other.gva.0 >> smallest
-                && (one.access == other.access || any_access)
-        };
+        let any_access = !self.format.has_privileges() && !one.context.rights;
+        one.context == other.context
+            && one.gva.0 >> smallest == other.gva.0 >> smallest
+            && (one.access == other.access || any_access)
+    }
+
+    /// Checks that no walk is in flight for a request alone that has been answered.
+    fn check_ended(&self, request: &Request, cycle: u64) -> Result<(), Box<Mismatch>> {
         let is_in_flight = |query: &Query| {
             let mut requests = self.board.unassigned_requests();
-            requests.any(|other| is_equal(&other.query, query))
+            requests.any(|other| self.is_equal(&other.query, query))
         };
         let is_orphan = |stream: &&Stream| !stream.keeps(is_in_flight);
         let Some(stream) = self.streams.iter().find(is_orphan) else {

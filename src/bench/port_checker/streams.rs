@@ -20,6 +20,8 @@ pub(super) struct Candidate {
     pub query: Query,
     /// The golden walk has ended.
     pub is_complete: bool,
+    /// The fence that has overtaken the request, if the device must end its walk.
+    pub overtaken: Option<FenceEvent>,
 }
 
 /// A walk that an id may be in, or may have made last.
@@ -28,25 +30,9 @@ pub(super) struct PossibleWalk {
     pub reads: Vec<Read>,
     /// There is one at least.
     pub candidates: Vec<Candidate>,
-    /// The fence that has overtaken the walk, if the device must end it.
-    pub overtaken: Option<FenceEvent>,
-    /// A fence has overtaken a request that the walk may be for.
-    may_be_overtaken: bool,
 }
 
 impl PossibleWalk {
-    /// Returns a walk that begins with a memory request, for one of some requests. `fences`: the
-    /// fence that has overtaken each request in this very cycle.
-    pub fn begin(read: Read, candidates: Vec<Candidate>, fences: &[Option<FenceEvent>]) -> Self {
-        let all = fences.iter().all(Option::is_some);
-        Self {
-            reads: vec![read],
-            candidates,
-            overtaken: fences.first().copied().flatten().filter(|_| all),
-            may_be_overtaken: fences.iter().any(Option::is_some),
-        }
-    }
-
     /// Returns the candidates, each with the memory requests of the walk.
     pub fn with_reads(&mut self) -> impl Iterator<Item = (&mut Candidate, &[Read])> {
         let reads = &self.reads[..];
@@ -61,26 +47,34 @@ impl PossibleWalk {
             .any(|candidate| candidate.is_complete)
     }
 
-    /// Returns true if another walk may follow: this one has ended for some request, or a fence may
-    /// have ended it.
+    /// Returns true if another walk may follow: this one has ended for some request, or a fence has
+    /// overtaken the request that it may be for.
     pub fn may_end(&self) -> bool {
-        self.has_ended() || self.may_be_overtaken
+        let is_overtaken = |candidate: &Candidate| candidate.overtaken.is_some();
+        self.has_ended() || self.candidates.iter().any(is_overtaken)
     }
 
-    /// A fence ends the walk, if it matches each request that the walk may be for.
+    /// Returns the fence that has overtaken every request that the walk may be for.
+    pub fn overtaken(&self) -> Option<FenceEvent> {
+        let mut open = self
+            .candidates
+            .iter()
+            .filter(|candidate| !candidate.is_complete);
+        let first = open.next()?.overtaken?;
+        open.all(|candidate| candidate.overtaken.is_some())
+            .then_some(first)
+    }
+
+    /// A fence ends the walk for the requests that it matches.
     fn on_fence(&mut self, fence: &Fence, cycle: u64) {
-        let is_open = |candidate: &&Candidate| !candidate.is_complete;
-        let matches = |candidate: &Candidate| fence.matches_tag(candidate.query.context.space());
-        let mut open = self.candidates.iter().filter(is_open);
-        if open.clone().next().is_none() {
-            return;
-        }
-        self.may_be_overtaken |= open.clone().any(matches);
-        if self.overtaken.is_none() && open.all(matches) {
-            self.overtaken = Some(FenceEvent {
-                fence: *fence,
-                cycle,
-            });
+        for candidate in &mut self.candidates {
+            let matches = fence.matches_tag(candidate.query.context.space());
+            if matches && !candidate.is_complete && candidate.overtaken.is_none() {
+                candidate.overtaken = Some(FenceEvent {
+                    fence: *fence,
+                    cycle,
+                });
+            }
         }
     }
 }
