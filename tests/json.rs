@@ -22,7 +22,7 @@ use nestwalk::bench::steps::{StepFault, StepPosition, StepRecord};
 use nestwalk::bench::{Check, Failed, Failure, Mismatch};
 use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
-use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
+use nestwalk::dut::variants::{VARIANTS, Variant};
 use nestwalk::dut::{DutError, MalformedResponse, Next};
 use nestwalk::mmu::{
     Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
@@ -539,7 +539,7 @@ fn violations(query: Query) -> Vec<Violation> {
 }
 
 /// A device with a smaller TLB than the checker believes: it misses what must hit.
-fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
+fn small(scenario: &Scenario) -> Result<&'static Variant, DutError> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries

@@ -33,6 +33,10 @@ pub(super) struct Args {
     /// Write JUnit XML into this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Run the scenario on this device, not on its own: a name or a specification, or the path of a
+    /// device file or a shared object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -302,7 +306,8 @@ pub(super) fn other_rtl(scenario: &Path) -> Option<String> {
 
 pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let mut outputs = super::outputs("the scenario", [&args.scenario])?;
-    let scenario = super::load(&args.scenario)?;
+    let mut scenario = super::load(&args.scenario)?;
+    super::put_on(&mut scenario, args.device.as_ref())?;
     let golden = super::golden(&args.scenario, &scenario)?;
     let junit = outputs.file_if("--junit", args.junit.as_ref())?;
     let wave = outputs.file_if("--wave", args.wave.as_ref())?;

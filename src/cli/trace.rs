@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{CliError, Ended, Verdict};
 use crate::bench::Stats;
 use crate::campaign::Devices;
+use crate::dut::DutError;
 use crate::format::Format;
 use crate::input;
 use crate::mmu::WalkCaches;
@@ -100,7 +101,8 @@ fn walk_cache_entries(text: &str) -> Result<u32, String> {
     match machine(entries).variant() {
         Ok(_) if entries > 0 => Ok(entries),
         Ok(_) => Err("a walk cache has 2 entries or more".to_owned()),
-        Err(illegal) => Err(illegal.to_string()),
+        Err(DutError::Illegal(illegal)) => Err(illegal.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

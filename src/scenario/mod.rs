@@ -6,6 +6,7 @@
 //! cycle by cycle. The tables and mappings of a file are lowered to words and root registers, so a
 //! run needs only this structure.
 
+pub mod abilities;
 pub mod expect;
 mod formats;
 mod handout;
@@ -16,7 +17,8 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
-use crate::dut::variants::{IllegalParameter, SecondTlb, Variant, WalkCacheEntries};
+use crate::dut::variants::{Foreign, SecondTlb, Variant, WalkCacheEntries};
+use crate::dut::{DutError, foreign};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
@@ -74,6 +76,8 @@ pub struct Machine {
     pub tlb2: Option<SecondTlb>,
     /// A build with RTL assertions on; see [`Variant::checked`].
     pub checked: bool,
+    /// The device is not one of the project's own.
+    pub foreign: Option<Foreign>,
 }
 
 impl Machine {
@@ -95,14 +99,18 @@ impl Machine {
             svadu: variant.svadu,
             tlb2: variant.tlb2,
             checked: variant.checked,
+            foreign: variant.foreign,
         }
     }
 
-    /// The device.
+    /// The device. A foreign device is built if its shared object is missing or stale.
     ///
     /// # Errors
-    /// If no device has these parameters.
-    pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
+    /// If no device has these parameters, or the foreign device cannot be built or loaded.
+    pub fn variant(&self) -> Result<&'static Variant, DutError> {
+        if let Some(foreign) = self.foreign {
+            return Ok(foreign::load(foreign)?.variant);
+        }
         let variant = Variant {
             name: "",
             format: self.format as u32,
@@ -114,8 +122,9 @@ impl Machine {
             svadu: self.svadu,
             tlb2: self.tlb2,
             checked: self.checked,
+            foreign: None,
         };
-        variant.interned()
+        Ok(variant.interned()?)
     }
 
     /// The walk caches of some that the device has.

@@ -276,6 +276,9 @@ impl Shrinker<'_> {
     /// The plainest device that fails: of one slot, else the default one, without the RTL's assertions.
     pub(super) fn simplify_machine(&mut self) {
         let format = self.scenario.machine.format;
+        if self.scenario.machine.foreign.is_some() {
+            return;
+        }
         let default = Machine::of(format);
         let mut machines: Vec<Machine> = VARIANTS
             .iter()

@@ -392,6 +392,11 @@ impl Description {
         }
     }
 
+    /// The modes that a stage may have in a format, with their numbers of levels.
+    pub fn mode_names(format: Format, is_host: bool) -> Vec<(&'static str, u8)> {
+        file::stage_modes(format, is_host)
+    }
+
     /// The most levels of a stage.
     pub fn max_levels(&self) -> u8 {
         let levels = self.modes.guest.iter().chain(&self.modes.host);
