@@ -607,3 +607,6 @@ pub fn copy(object: &Path, to: &Path) -> Result<(), ForeignError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests;

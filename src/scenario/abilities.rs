@@ -8,6 +8,8 @@ use std::fmt;
 
 use super::{Op, Scenario, Timing, access_key};
 use crate::dut::description::{Description, UpdateScheme};
+use crate::dut::socket;
+use crate::format::{Family, Format, fits};
 use crate::mmu::{Access, Context, Fence};
 
 /// An ability that a scenario needs.
@@ -74,15 +76,32 @@ pub fn missing(scenario: &Scenario, device: &Description) -> Option<Ability> {
 /// Cuts a random scenario down to the abilities of a device. A context of a mode that the device
 /// does not have becomes one of the nearest mode; what memory or requester cannot do is left out.
 pub fn restrict(scenario: &mut Scenario, device: &Description) {
+    let format = scenario.machine.format;
     for named in &mut scenario.contexts {
         restrict_context(&mut named.context, device);
     }
+    let narrow = Narrow::of(format, device);
+    if let Some(narrow) = narrow {
+        let mut memory = scenario.memory.without_words();
+        for (at, word) in scenario.memory.words() {
+            if fits(at.0, device.modes.hpa_width) {
+                memory.write(at, narrow.word(word));
+            }
+        }
+        scenario.memory = memory;
+    }
+    let contexts = &scenario.contexts;
     restrict_timing(&mut scenario.timing, device);
     let fences = device.has_fences();
     scenario.ops.retain_mut(|op| match op {
         Op::Access(access) => {
             access.access = nearest(access.access, &device.modes.accesses);
             access.speculative &= device.has_replays();
+            let context = &contexts[access.context].context;
+            let is_bare = context.guest.levels == 0 && context.host.levels == 0;
+            if is_bare && narrow.is_some() {
+                access.gva.0 &= (1 << device.modes.hpa_width) - 1;
+            }
             true
         }
         Op::Fence(fence) => {
@@ -97,8 +116,47 @@ pub fn restrict(scenario: &mut Scenario, device: &Description) {
         Op::Hold { what, .. } => {
             *what != super::Held::Responses || device.has_response_ready()
         }
-        Op::Write { .. } | Op::Wait(_) | Op::Drain | Op::Reset => true,
+        Op::Write { at, word } => {
+            if let (Some(narrow), Some(word)) = (narrow, word) {
+                *word = narrow.word(*word);
+            }
+            fits(at.0, device.modes.hpa_width)
+        }
+        Op::Wait(_) | Op::Drain | Op::Reset => true,
     });
+}
+
+/// The words of a device whose physical addresses are narrower than those of its format. The
+/// specification does not say what a walk makes of an address that the machine does not have.
+#[derive(Clone, Copy)]
+struct Narrow {
+    /// The bits of a table entry that the device has.
+    bits: u64,
+}
+
+impl Narrow {
+    fn of(format: Format, device: &Description) -> Option<Self> {
+        let (own, all) = (device.modes.hpa_width, format.geometry().hpa_width);
+        // PPN begins at bit 10, and stands for address bits from 12 on.
+        let absent = (1u64 << (all - 2)) - (1 << (own - 2));
+        (format.family() == Family::Riscv && own < all).then_some(Self { bits: !absent })
+    }
+
+    fn word(self, word: u64) -> u64 {
+        word & self.bits
+    }
+}
+
+/// The number of levels, of those that a device has for a stage, that is nearest to a number. A
+/// stage that is off stays off, if it can be.
+pub(crate) fn nearest_levels(levels: u8, of: &[u8]) -> u8 {
+    match of.contains(&levels) {
+        true => levels,
+        false => {
+            let on = of.iter().copied().filter(|&other| other > 0);
+            on.min_by_key(|&other| other.abs_diff(levels)).unwrap_or(0)
+        }
+    }
 }
 
 /// The access itself, else a load, else the first.
@@ -110,25 +168,21 @@ fn nearest(access: Access, of: &[Access]) -> Access {
         .unwrap_or(first)
 }
 
-fn restrict_context(context: &mut Context, device: &Description) {
+/// Takes from a context what a device does not have.
+pub(crate) fn restrict_context(context: &mut Context, device: &Description) {
     let modes = &device.modes;
-    let level = |levels: u8, of: &[u8]| match of.contains(&levels) {
-        true => levels,
-        // Off stays off, if it can be.
-        false => {
-            let on = of.iter().copied().filter(|&other| other > 0);
-            on.min_by_key(|&other| other.abs_diff(levels)).unwrap_or(0)
-        }
-    };
+    let address = u64::MAX >> (64 - modes.hpa_width);
     if !modes.virt.contains(&context.virt) {
         context.virt = !context.virt;
         if !context.virt {
             context.host = Default::default();
         }
     }
-    context.guest.levels = level(context.guest.levels, &modes.guest);
+    context.guest.levels = nearest_levels(context.guest.levels, &modes.guest);
+    context.guest.root.0 &= address;
+    context.host.root.0 &= address;
     if context.virt {
-        context.host.levels = level(context.host.levels, &modes.host);
+        context.host.levels = nearest_levels(context.host.levels, &modes.host);
     }
     if !modes.user.contains(&context.user) {
         context.user = !context.user;
@@ -161,6 +215,13 @@ fn restrict_fence(fence: &mut Fence, device: &Description) {
         if !fence.virt {
             fence.gpa = None;
             fence.vmid = None;
+        }
+    }
+    // An instruction has one address, and HFENCE.VVMA is for one virtual machine.
+    if device.ports.has(socket::FENCE_INSTRUCTION) && fence.virt {
+        if fence.gva.is_some() || fence.asid.is_some() {
+            fence.gpa = None;
+            fence.vmid = fence.vmid.or(Some(0));
         }
     }
     let modes = &device.modes;

@@ -17,6 +17,7 @@ pub mod write;
 use std::ops::RangeInclusive;
 
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::dut::description::Description;
 use crate::dut::variants::{Foreign, SecondTlb, Variant, WalkCacheEntries};
 use crate::dut::{DutError, foreign};
 use crate::format::Format;
@@ -127,6 +128,12 @@ impl Machine {
         Ok(variant.interned()?)
     }
 
+    /// The description of a foreign device that has been loaded. None: the device is one of the
+    /// project's own, whose abilities are the fields of this structure.
+    pub fn foreign_description(&self) -> Option<&'static Description> {
+        foreign::description(self.foreign?)
+    }
+
     /// The walk caches of some that the device has.
     pub fn walk_caches_there(&self, caches: WalkCaches) -> WalkCaches {
         let entries = self.walk_cache_entries;
@@ -140,7 +147,8 @@ impl Machine {
     /// Returns true if the device has the modes of a context.
     pub fn serves(&self, context: &Context) -> bool {
         let most = context.guest.levels.max(context.host.levels);
-        u32::from(most) <= self.max_levels
+        let described = self.foreign_description();
+        u32::from(most) <= self.max_levels && described.is_none_or(|device| device.serves(context))
     }
 
     /// The fields of a context that the device uses: all but those that docs/ports.md declares
