@@ -374,8 +374,9 @@ module classic_mmu #(
       end
 
       S1_CHECK: begin
-        fault_cause <= page_cause(op_i);
-        fault_htval <= 64'd0;
+        fault_cause  <= page_cause(op_i);
+        fault_htval  <= 64'd0;
+        fault_htinst <= 16'd0;
         if (pte_err) begin
           fault_cause <= access_cause(op_i);
           state       <= FAULT;

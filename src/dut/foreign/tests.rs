@@ -221,6 +221,6 @@ fn the_stimulus_for_a_device_needs_none_of_the_abilities_that_it_does_not_have()
     for number in 0..40 {
         let scenario = scenario(variant, number);
         assert_eq!(abilities::missing(&scenario, description), None);
-        assert!(scenario.contexts.len() > 2 && scenario.ops.len() > 400);
+        assert!(!scenario.contexts.is_empty() && scenario.ops.len() > 400, "{number}");
     }
 }
