@@ -683,6 +683,10 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     );
     page.document("wave", &wave.json());
 
+    // A device of a user.
+    let device = project("examples/classic_mmu/classic_mmu.toml");
+    page.document("build", &ran(0, &["build", &device, "--json"]).json());
+
     // Campaigns.
     let campaign = ["fuzz", "--seed", "1", "--count", "1500", "--json"];
     let fuzz = |more: &[&str]| ran(0, &[&campaign[..], more].concat()).json();

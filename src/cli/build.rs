@@ -5,10 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::{CliError, Ended, Verdict};
-use crate::dut::description::{Description, TEMPLATE, TEMPLATE_TOP};
+use crate::dut::description::{Description, TEMPLATE, template_top};
 use crate::dut::foreign::{self, ForeignError};
 use crate::dut::variants::Foreign;
+use crate::report::json::Document;
 use crate::shown;
 
 #[derive(clap::Args)]
@@ -23,10 +26,10 @@ pub(super) struct Args {
     /// socket, into this folder; created if it does not exist
     #[arg(long, value_name = "DIR", conflicts_with = "device")]
     new: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "new")]
+    json: bool,
 }
-
-/// The files of a new device.
-const NEW: [(&str, &str); 2] = [("my_mmu.toml", TEMPLATE), ("my_mmu_top.sv", TEMPLATE_TOP)];
 
 pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let mut ended = Ended::new(Verdict::Agree);
@@ -53,6 +56,19 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let object = std::path::absolute(&object).map_err(CliError::Output)?;
     // It is loaded, so that an object that is no device is an error here.
     let device = foreign::load(Foreign::at(&object.to_string_lossy()))?;
+    if args.json {
+        let description = device.description;
+        let ports = description.ports.iter();
+        ended.keep(super::print_json(&Document::Build.of(json!({
+            "device": description.name,
+            "format": description.format,
+            "visibility": description.visibility().name(),
+            "object": object.display().to_string(),
+            "sources": device.sources,
+            "ports": ports.map(|(name, _)| name).collect::<Vec<_>>(),
+        }))));
+        return Ok(ended);
+    }
     let text = format!(
         "{}object: {}\nsources: {}\n",
         summary(device.description),
@@ -117,7 +133,11 @@ fn write_new(folder: &Path) -> Result<String, CliError> {
         move |source: io::Error| -> CliError { ForeignError::Write { path, source }.into() }
     };
     fs::create_dir_all(folder).map_err(cannot(folder.to_owned()))?;
-    for (name, _) in NEW {
+    let files = [
+        ("my_mmu.toml", TEMPLATE.to_owned()),
+        ("my_mmu_top.sv", template_top()),
+    ];
+    for (name, _) in &files {
         let path = folder.join(name);
         if path.exists() {
             let error = io::Error::new(io::ErrorKind::AlreadyExists, "the file exists");
@@ -125,14 +145,15 @@ fn write_new(folder: &Path) -> Result<String, CliError> {
         }
     }
     let mut text = String::new();
-    for (name, contents) in NEW {
+    for (name, contents) in &files {
         let path = folder.join(name);
-        let written = File::create_new(&path).and_then(|mut file| file.write_all(contents.as_bytes()));
+        let written =
+            File::create_new(&path).and_then(|mut file| file.write_all(contents.as_bytes()));
         written.map_err(cannot(path.clone()))?;
         text.push_str(&format!("written: {}\n", shown::path(&path)));
     }
     let command = format!("{} build", super::program());
-    let file = shown::word(&folder.join(NEW[0].0));
+    let file = shown::word(&folder.join(files[0].0));
     text.push_str(&format!(
         "Connect your MMU in the top module, edit the device file, and run\n  {command} {file}\n"
     ));

@@ -395,13 +395,21 @@ fn golden<'a>(path: &Path, scenario: &'a Scenario) -> Result<Vec<GoldenAccess<'a
     Ok(accesses)
 }
 
+/// The device that `--device` names.
+fn any_device(name: &str) -> Result<&'static Variant, CliError> {
+    foreign::device(name)?.map_err(|error| CliError::NotForScenario {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 /// The device that `--device` names, for scenarios that are made for a device of `format`.
 fn named_device(name: &str, format: Format) -> Result<&'static Variant, CliError> {
     let refused = |reason| CliError::NotForScenario {
         name: name.to_owned(),
         reason,
     };
-    let variant = foreign::device(name)?.map_err(|error| refused(error.to_string()))?;
+    let variant = any_device(name)?;
     match variant.paging_format() == format {
         true => Ok(variant),
         false => Err(refused(format!(

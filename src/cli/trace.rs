@@ -62,6 +62,10 @@ pub(super) struct Args {
     /// entries
     #[arg(long, conflicts_with_all = ["golden_only", "walk_cache_entries"])]
     second_tlb: bool,
+    /// Replay on this device: a name or a specification, or the path of a device file or a shared
+    /// object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE", conflicts_with_all = ["golden_only", "walk_caches", "second_tlb"])]
+    device: Option<String>,
     /// Number of files replayed at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
@@ -248,7 +252,8 @@ fn replay(
             },
             second_tlb: args.second_tlb,
         };
-        let (lowered, error) = device::lower(&mut reader, &options, interrupt);
+        let (mut lowered, error) = device::lower(&mut reader, &options, interrupt);
+        super::put_on(lowered.scenario_mut(), args.device.as_ref())?;
         let scenario = lowered.scenario();
         let replay = lowered.replay(devices.get(scenario)?, progress, interrupt);
         let failure = replay.failed.map(|failed| Failed {

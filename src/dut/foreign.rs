@@ -86,7 +86,7 @@ pub struct Loaded {
     pub sources: &'static str,
 }
 
-/// The foreign devices that this process has loaded.
+/// The foreign devices that this process has loaded. The lock is not held while one is built.
 static LOADED: LazyLock<Mutex<HashMap<Foreign, Loaded>>> = LazyLock::new(Mutex::default);
 
 /// Tells whether the name of a device is the path of a foreign one.
@@ -120,9 +120,9 @@ pub fn device(
 /// # Errors
 /// If it cannot be built or loaded.
 pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
-    let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(loaded) = loaded.get(&foreign) {
-        return Ok(*loaded);
+    let loaded = || LOADED.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(device) = loaded().get(&foreign) {
+        return Ok(*device);
     }
     let path = Path::new(foreign.path());
     let object = match path.extension().is_some_and(|end| end == "toml") {
@@ -147,9 +147,11 @@ pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
     let value = |key: &str| {
         let lines = text.lines().filter_map(|line| line.split_once(" = "));
         let found = lines.into_iter().find(|(name, _)| *name == key);
-        found
-            .map(|(_, value)| value)
-            .ok_or_else(|| wrong(format!("the description of the shared object has no `{key}`")))
+        found.map(|(_, value)| value).ok_or_else(|| {
+            wrong(format!(
+                "the description of the shared object has no `{key}`"
+            ))
+        })
     };
     let ports = ports_of_text(value("ports")?).ok_or_else(|| wrong("bad ports".to_owned()))?;
     let sources = value("sources")?.to_owned();
@@ -161,8 +163,9 @@ pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
         description,
         sources: Box::leak(sources.into_boxed_str()),
     };
+    // Another thread may have loaded it meanwhile: all have the same then.
+    let device = *loaded().entry(foreign).or_insert(device);
     library::note_loaded(device.variant, name.to_owned());
-    loaded.insert(foreign, device);
     Ok(device)
 }
 
@@ -494,7 +497,11 @@ fn socket_ports(ports: &Ports) -> String {
         // Verilator relies on bits above the width being 0.
         let mask = match (port.width, width) {
             (Width::Bits(_), _) | (_, 64) => String::new(),
-            _ => format!(" & 0x{:x}u{}", u64::MAX >> (64 - width), if width > 32 { "ll" } else { "" }),
+            _ => format!(
+                " & 0x{:x}u{}",
+                u64::MAX >> (64 - width),
+                if width > 32 { "ll" } else { "" }
+            ),
         };
         line(&mut drive, &format!("m.{name} = in.{field}{mask};"));
     }
@@ -525,9 +532,18 @@ fn socket_ports(ports: &Ports) -> String {
         true => "m.mem_rsp_ready_o",
         false => "true",
     };
-    line(&mut sample, &format!("out.mem_rsp_ready = {mem_rsp_ready};"));
-    line(&mut sample, "const bool accepted = offered_ && m.req_ready_o;");
-    line(&mut sample, "// The response of a cycle in which nothing waited is that of its request.");
+    line(
+        &mut sample,
+        &format!("out.mem_rsp_ready = {mem_rsp_ready};"),
+    );
+    line(
+        &mut sample,
+        "const bool accepted = offered_ && m.req_ready_o;",
+    );
+    line(
+        &mut sample,
+        "// The response of a cycle in which nothing waited is that of its request.",
+    );
     line(&mut sample, "if (accepted && !waits_) accept();");
     let outputs = |text: &mut String, group: &str| {
         for port in socket::PORTS.iter().filter(|port| !port.is_input) {
@@ -550,7 +566,10 @@ fn socket_ports(ports: &Ports) -> String {
     }
     if !ports.has("rsp_fault_kind_o") {
         let kind = Description::UNKNOWN_FAULT;
-        line(&mut sample, &format!("    out.rsp_fault_kind = m.{FAULT} ? {kind} : 0;"));
+        line(
+            &mut sample,
+            &format!("    out.rsp_fault_kind = m.{FAULT} ? {kind} : 0;"),
+        );
     }
     line(&mut sample, "    if (rsp_ready_) waits_ = false;");
     line(&mut sample, "}");
@@ -560,9 +579,15 @@ fn socket_ports(ports: &Ports) -> String {
     outputs(&mut sample, "mem_req");
     line(&mut sample, "}");
     if ports.has("event_o") {
-        line(&mut sample, "static_assert(sizeof m.event_o <= sizeof out.event);");
+        line(
+            &mut sample,
+            "static_assert(sizeof m.event_o <= sizeof out.event);",
+        );
         line(&mut sample, "out.event_valid = m.event_valid_o;");
-        line(&mut sample, "if (m.event_valid_o) std::memcpy(out.event, &m.event_o, sizeof m.event_o);");
+        line(
+            &mut sample,
+            "if (m.event_valid_o) std::memcpy(out.event, &m.event_o, sizeof m.event_o);",
+        );
     }
     format!(
         "// Drives and samples the ports that the device has. Without ids it keeps the id and the\n\

@@ -293,7 +293,9 @@ impl Cache {
             false => '_',
         };
         let name: String = device.chars().map(plain).collect();
-        Ok(self.sub("devices")?.join(format!("{name}-{key}.{EXTENSION}")))
+        Ok(self
+            .sub("devices")?
+            .join(format!("{name}-{key}.{EXTENSION}")))
     }
 
     /// A new folder for a build, with the files that the program carries.
@@ -584,9 +586,9 @@ pub(super) fn tool_lines(verilator: &Verilator, compilers: &Compilers) -> String
 /// The text of `device.inc`.
 fn inc(model: &Model, glue: &Glue<'_>) -> String {
     let literal = |text: &str| -> String {
-        let lines = text.lines().map(|line| {
-            format!(" \\\n    \"{}\"", c_string(&format!("{line}\n")))
-        });
+        let lines = text
+            .lines()
+            .map(|line| format!(" \\\n    \"{}\"", c_string(&format!("{line}\n"))));
         Some(" \"\"".to_owned()).into_iter().chain(lines).collect()
     };
     format!(

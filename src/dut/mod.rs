@@ -31,10 +31,10 @@ use crate::mmu::{
     WalkCaches,
 };
 use crate::shown;
-use description::Description;
-use foreign::ForeignError;
 pub use bridge::ffi::{Inputs, Outputs};
+use description::Description;
 pub use event::{Done, Event, EventLayout, Miss, Next, Pass, Requests, WalkStep};
+use foreign::ForeignError;
 use library::LibraryError;
 use variants::{IllegalParameter, Variant};
 

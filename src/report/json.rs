@@ -30,6 +30,8 @@ pub enum Document {
     Cover,
     /// `report.json` of a bundle.
     Bundle,
+    /// `nestwalk build --json`.
+    Build,
 }
 
 impl Document {
@@ -44,6 +46,7 @@ impl Document {
             Self::Wave => "nestwalk-wave",
             Self::Cover => "nestwalk-cover",
             Self::Bundle => "nestwalk-bundle",
+            Self::Build => "nestwalk-build",
         }
     }
 
@@ -51,7 +54,7 @@ impl Document {
     /// does not when a field is added.
     pub const fn version(self) -> u32 {
         match self {
-            Self::Walk | Self::Cover => 1,
+            Self::Walk | Self::Cover | Self::Build => 1,
             Self::Run | Self::Fuzz | Self::Vectors | Self::Trace | Self::Wave | Self::Bundle => 2,
         }
     }

@@ -46,7 +46,11 @@ impl fmt::Display for Ability {
 pub fn missing(scenario: &Scenario, device: &Description) -> Option<Ability> {
     let of_timing = |timing: &Timing| {
         let needed = [
-            (timing.errors > 0, device.has_memory_errors(), Ability::MemoryErrors),
+            (
+                timing.errors > 0,
+                device.has_memory_errors(),
+                Ability::MemoryErrors,
+            ),
             (timing.reorder, device.has_reordering(), Ability::Reordering),
             (
                 timing.response_busy > 0 || timing.response_after_valid,
@@ -113,9 +117,7 @@ pub fn restrict(scenario: &mut Scenario, device: &Description) {
             true
         }
         Op::WalkCaches(_) => device.walks.caches.any(),
-        Op::Hold { what, .. } => {
-            *what != super::Held::Responses || device.has_response_ready()
-        }
+        Op::Hold { what, .. } => *what != super::Held::Responses || device.has_response_ready(),
         Op::Write { at, word } => {
             if let (Some(narrow), Some(word)) = (narrow, word) {
                 *word = narrow.word(*word);

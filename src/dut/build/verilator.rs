@@ -91,7 +91,13 @@ impl Verilator {
         // The ports of the socket are plain vectors; the user's may be enumerations.
         command
             .arg("-Wno-ENUMVALUE")
-            .args(["--prefix", sources.class, "--top-module", sources.top, "--Mdir"])
+            .args([
+                "--prefix",
+                sources.class,
+                "--top-module",
+                sources.top,
+                "--Mdir",
+            ])
             .arg(sources.folder)
             .args(&sources.arguments);
         let output = command.output().map_err(|source| BuildError::Start {
@@ -102,7 +108,9 @@ impl Verilator {
             let what = format!("Verilator on the sources of {}", sources.what);
             return Err(BuildError::failed(what, &output));
         }
-        let list = sources.folder.join(format!("{}__verFiles.dat", sources.class));
+        let list = sources
+            .folder
+            .join(format!("{}__verFiles.dat", sources.class));
         let text = fs::read_to_string(&list).map_err(BuildError::file(&list))?;
         let read = text.lines().filter(|line| line.starts_with('S'));
         let paths = read.filter_map(|line| line.strip_suffix('"')?.rsplit_once('"'));

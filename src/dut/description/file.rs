@@ -22,9 +22,6 @@ use crate::shown;
 /// A device file with every key and its default, for a new device.
 pub const TEMPLATE: &str = include_str!("template.toml");
 
-/// A top with the ports of the socket, for a new device.
-pub const TEMPLATE_TOP: &str = include_str!("template.sv");
-
 /// The reason why there is no device file.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceFileError {
@@ -159,21 +156,40 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "name", "top", "files", "include", "defines", "assertions", "format", "visibility",
+            "name",
+            "top",
+            "files",
+            "include",
+            "defines",
+            "assertions",
+            "format",
+            "visibility",
         ],
     ),
     (
         "modes",
         &[
-            "guest", "host", "virt", "accesses", "privileges", "extensions", "hpa_width",
-            "asid_width", "vmid_width",
+            "guest",
+            "host",
+            "virt",
+            "accesses",
+            "privileges",
+            "extensions",
+            "hpa_width",
+            "asid_width",
+            "vmid_width",
         ],
     ),
     ("tlb", &["entries", "recent", "hit_may_fault", "second"]),
     (
         "walks",
         &[
-            "outstanding", "reads", "permissions", "caches", "read_bypass", "speculative",
+            "outstanding",
+            "reads",
+            "permissions",
+            "caches",
+            "read_bypass",
+            "speculative",
         ],
     ),
     ("fences", &["precise", "zero_is_all", "ignores_bare"]),
@@ -239,7 +255,9 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
     let files_span = files.span.clone();
     let files = strings(&files, source)?;
     if files.is_empty() {
-        return Err(Problem::at(&files_span, "`files` is empty").label(format!("expected {source}")));
+        return Err(
+            Problem::at(&files_span, "`files` is empty").label(format!("expected {source}"))
+        );
     }
     let formats: Vec<_> = Format::ALL.map(|format| (format.name(), format)).into();
     let names = formats.iter().map(|&(name, _)| name).collect::<Vec<_>>();
@@ -279,7 +297,10 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
         {
             Some(field) => field.choice(
                 "time",
-                &[("request", ContextTime::Request), ("live", ContextTime::Live)],
+                &[
+                    ("request", ContextTime::Request),
+                    ("live", ContextTime::Live),
+                ],
             )?,
             None => ContextTime::Request,
         },
@@ -335,8 +356,10 @@ fn parameters(file: &Table<'_>) -> Result<Vec<(String, String)>> {
     for (name, value) in field.table("[parameters]")?.all() {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
         if name.is_empty() || !name.chars().all(is_word) {
-            return Err(Problem::at(&value.key_span, format!("{name:?} is no parameter"))
-                .label("expected the name of a parameter of the top module"));
+            return Err(
+                Problem::at(&value.key_span, format!("{name:?} is no parameter"))
+                    .label("expected the name of a parameter of the top module"),
+            );
         }
         let what = "a number, true, false, or a string with a value in SystemVerilog";
         let text = if value.is_integer() {
@@ -364,13 +387,18 @@ fn several<T: Clone + PartialEq>(
     for element in field.array(&format!("a list of {}", one_of(&names)))? {
         let chosen = element.choice(what, options)?;
         if value.contains(&chosen) {
-            return Err(Problem::at(&element.span, format!("`{}` has this twice", field.name)));
+            return Err(Problem::at(
+                &element.span,
+                format!("`{}` has this twice", field.name),
+            ));
         }
         value.push(chosen);
     }
     match value.is_empty() && !may_be_empty {
-        true => Err(Problem::at(&field.span, format!("`{}` is empty", field.name))
-            .label(format!("expected {}", one_of(&names)))),
+        true => Err(
+            Problem::at(&field.span, format!("`{}` is empty", field.name))
+                .label(format!("expected {}", one_of(&names))),
+        ),
         false => Ok(Given {
             value,
             span: field.span.clone(),
@@ -523,7 +551,10 @@ fn walks(file: &Table<'_>) -> Result<GivenWalks> {
     if let Some(field) = table.get("permissions") {
         walks.permissions = field.choice(
             "time",
-            &[("entry", PermissionCheck::Entry), ("end", PermissionCheck::End)],
+            &[
+                ("entry", PermissionCheck::Entry),
+                ("end", PermissionCheck::End),
+            ],
         )?;
     }
     if let Some(field) = table.get("caches") {

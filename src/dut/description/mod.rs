@@ -9,6 +9,7 @@
 mod file;
 mod own;
 mod resolve;
+mod top;
 
 use std::fmt;
 
@@ -16,8 +17,9 @@ use super::socket::Ports;
 use super::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::mmu::{Access, Context, FaultKind};
+pub use file::{DeviceFile, DeviceFileError, TEMPLATE};
 pub use resolve::Port;
-pub use file::{DeviceFile, DeviceFileError, TEMPLATE, TEMPLATE_TOP};
+pub use top::template_top;
 
 /// How much a device shows. Each level has the checks of the levels below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -144,8 +144,11 @@ impl DeviceFile {
 
     /// The error of an ability that a port is missing for.
     fn no_port(&self, span: &Span, ability: &str, port: &str) -> Box<Problem> {
-        Problem::at(span, format!("{ability}, but {} has no port `{port}`", self.top))
-            .label(format!("add the port, or do not declare {ability}"))
+        Problem::at(
+            span,
+            format!("{ability}, but {} has no port `{port}`", self.top),
+        )
+        .label(format!("add the port, or do not declare {ability}"))
     }
 
     /// A width that was given, which is not more than that of the port, else the port's.
@@ -163,7 +166,11 @@ impl DeviceFile {
             Some(given) if given.value <= of_port => Ok(given.value),
             Some(given) => Err(Problem::at(
                 &given.span,
-                format!("{what} of {}, but `{port}` has {}", bits(given.value), bits(of_port)),
+                format!(
+                    "{what} of {}, but `{port}` has {}",
+                    bits(given.value),
+                    bits(of_port)
+                ),
             )
             .label(format!("expected at most {of_port}"))),
         }
@@ -335,7 +342,11 @@ impl DeviceFile {
         };
         Ok(Memory {
             updates,
-            errors: backed(self.memory.errors.as_ref(), "memory errors", "mem_rsp_error_i")?,
+            errors: backed(
+                self.memory.errors.as_ref(),
+                "memory errors",
+                "mem_rsp_error_i",
+            )?,
             ids,
             reorder: backed(
                 self.memory.reorder.as_ref(),
@@ -392,8 +403,9 @@ impl DeviceFile {
             return Err(self.no_port(span, "both values of V", "req_virt_i"));
         }
         if virt.contains(&false) && !format.has_native_contexts() {
-            return Err(Problem::at(span, format!("there is no V=0 in {format}"))
-                .label("expected [1]"));
+            return Err(
+                Problem::at(span, format!("there is no V=0 in {format}")).label("expected [1]")
+            );
         }
         let user = match &given.user {
             Some(user) => user.value.clone(),
