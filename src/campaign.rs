@@ -197,8 +197,13 @@ impl Campaign {
                 .collect(),
             lean: self.lean.as_ref().map(goals),
             stimulus: fnv1a(texts.concat().into_bytes()),
-            rtl: Versions::of_this_build().rtl,
+            rtl: self.versions().rtl,
         }
+    }
+
+    /// The versions of the program and of the campaign's device.
+    pub fn versions(&self) -> Versions {
+        Versions::with_device(self.device.and_then(|device| device.foreign))
     }
 
     /// Number of scenarios.

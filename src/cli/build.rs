@@ -153,7 +153,7 @@ fn write_new(folder: &Path) -> Result<String, CliError> {
         text.push_str(&format!("written: {}\n", shown::path(&path)));
     }
     let command = format!("{} build", super::program());
-    let file = shown::word(&folder.join(files[0].0));
+    let file = shown::word(folder.join(files[0].0));
     text.push_str(&format!(
         "Connect your MMU in the top module, edit the device file, and run\n  {command} {file}\n"
     ));

@@ -296,11 +296,16 @@ fn differences(
 }
 
 /// The note for a scenario of a bundle that was found with another RTL than that of this program.
-pub(super) fn other_rtl(scenario: &Path) -> Option<String> {
-    let here = Versions::of_this_build().rtl;
-    let rtl = bundle::rtl_of_bundle(scenario).filter(|rtl| *rtl != here)?;
+pub(super) fn other_rtl(path: &Path, scenario: &Scenario) -> Option<String> {
+    let here = Versions::with_device(scenario.machine.foreign).rtl;
+    let rtl = bundle::rtl_of_bundle(path).filter(|rtl| *rtl != here)?;
     Some(format!(
-        "note: the bundle of this scenario was found with RTL {rtl}; this program has RTL {here}"
+        "note: the bundle of this scenario was found with RTL {rtl}; this {} has RTL {here}",
+        if scenario.machine.foreign.is_some() {
+            "device"
+        } else {
+            "program"
+        }
     ))
 }
 
@@ -315,7 +320,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let (both, draft) = Both::run(&scenario, golden, wave.as_ref())?;
     let time = begun.elapsed();
     let mut ended = Ended::new(both.verdict());
-    let note = other_rtl(&args.scenario);
+    let note = other_rtl(&args.scenario, &scenario);
     let text = both.text(&scenario) + &note.as_ref().map_or_else(String::new, |n| format!("{n}\n"));
     if args.json {
         let mut value = both.json(&scenario);

@@ -40,7 +40,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let failed = both.result.as_ref().err().map(Box::as_ref);
     let failed_at = failed.map(|failed| failed.failure.cycle());
     let mut ended = Ended::new(both.verdict());
-    let note = super::run::other_rtl(&args.scenario);
+    let note = super::run::other_rtl(&args.scenario, &scenario);
     if args.json {
         ended.keep(super::print_json(&Document::Wave.of(json!({
             "scenario": args.scenario.display().to_string(),

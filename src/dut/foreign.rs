@@ -435,7 +435,7 @@ fn ports_of_header(header: &str) -> Vec<Port> {
 }
 
 /// The module that registers the inputs of the user's top.
-const SOCKET_MODULE: &str = "nestwalk_socket";
+pub const SOCKET_MODULE: &str = "nestwalk_socket";
 
 /// The text of [`SOCKET_MODULE`]. A model whose inputs are registered is evaluated once a cycle
 /// less (`sim/tb_top.sv`).

@@ -220,11 +220,10 @@ fn restrict_fence(fence: &mut Fence, device: &Description) {
         }
     }
     // An instruction has one address, and HFENCE.VVMA is for one virtual machine.
-    if device.ports.has(socket::FENCE_INSTRUCTION) && fence.virt {
-        if fence.gva.is_some() || fence.asid.is_some() {
-            fence.gpa = None;
-            fence.vmid = fence.vmid.or(Some(0));
-        }
+    let is_vvma = fence.virt && (fence.gva.is_some() || fence.asid.is_some());
+    if device.ports.has(socket::FENCE_INSTRUCTION) && is_vvma {
+        fence.gpa = None;
+        fence.vmid = fence.vmid.or(Some(0));
     }
     let modes = &device.modes;
     fence.asid = fence.asid.map(|asid| asid & mask(modes.asid_width));

@@ -82,6 +82,8 @@ pub struct Description {
     pub assertions: bool,
     /// The ports of the device.
     pub ports: Ports,
+    /// Signals for views of a wave: the path below the top, and the width of a vector in bits.
+    pub waves: Vec<(String, Option<u32>)>,
     /// The highest level of visibility that the testbench uses, whatever the ports show.
     pub most_visibility: Visibility,
 }
