@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nestwalk::dut::Dut;
-use nestwalk::dut::description::{DeviceFile, Port, TEMPLATE, Visibility, template_top};
+use nestwalk::dut::description::{DeviceFile, Port, Visibility, template, template_top};
 use nestwalk::dut::foreign;
 use nestwalk::dut::variants::Variant;
 use nestwalk::report::Recorder;
@@ -44,6 +44,13 @@ impl Copy {
     fn edit(self, name: &str, from: &str, to: &str) -> Self {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert_eq!(text.matches(from).count(), 1, "{from}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+        self
+    }
+
+    /// Replaces a name in a file.
+    fn rename(self, name: &str, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.path(name)).unwrap();
         fs::write(self.path(name), text.replace(from, to)).unwrap();
         self
     }
@@ -100,14 +107,10 @@ fn a_port_of_another_width_or_direction_or_name_is_refused_with_what_would_be_ri
         "`req_user_i` of classic_top is an output",
         "the socket has it as an input",
     ]);
-    let other = Copy::new().edit(
-        TOP,
-        "  input  logic        req_virt_i,",
-        "  input  logic        req_vrit_i,",
-    );
+    let other = Copy::new().rename(TOP, "rsp_hit_o", "rsp_hti_o");
     other.refused(&[
-        "`req_vrit_i` of classic_top is not of the socket",
-        "did you mean `req_virt_i`?",
+        "`rsp_hti_o` of classic_top is not of the socket",
+        "did you mean `rsp_hit_o`?",
     ]);
     let half = Copy::new().edit(TOP, "  input  logic        fence_use_gva_i,\n", "");
     half.refused(&["only one of `fence_use_gva_i` and `fence_gva_i`"]);
@@ -326,10 +329,10 @@ fn template_ports() -> Vec<Port> {
 
 #[test]
 fn the_template_is_a_device_file_of_the_top_beside_it_and_shows_every_default() {
-    let template = DeviceFile::parse(TEMPLATE, "my_mmu.toml").unwrap();
+    let file = DeviceFile::parse(template(), "my_mmu.toml").unwrap();
     let ports = template_ports();
     assert!(ports.len() > 25);
-    let full = template.resolve(&ports).unwrap();
+    let full = file.resolve(&ports).unwrap();
     // Without any key that has a default it is the same device.
     let least = "name = \"my-mmu\"\ntop = \"my_mmu_top\"\nfiles = [\"my_mmu_top.sv\"]\n\
                  format = \"rv64\"\n";
@@ -342,7 +345,7 @@ fn the_template_is_a_device_file_of_the_top_beside_it_and_shows_every_default() 
     assert_eq!(nestwalk(&arguments).code, 0);
     assert_eq!(
         fs::read_to_string(new.join("my_mmu.toml")).unwrap(),
-        TEMPLATE
+        template()
     );
     let built = nestwalk(&["build", new.join("my_mmu.toml").to_str().unwrap()]);
     assert_eq!(built.code, 0, "{}", built.stderr);
@@ -394,4 +397,41 @@ fn the_projects_rtl_takes_the_same_cycles_as_a_foreign_device() {
         let [one, other] = &mut duts;
         assert_eq!(ran(one, &scenario(own)), ran(other, &scenario(foreign)));
     }
+}
+
+/// The commands of the blocks of a page that are marked `sh`.
+fn commands(page: &str) -> String {
+    let text = fs::read_to_string(project(page)).unwrap();
+    let blocks = text.split("```sh\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_commands_of_the_tutorial_work_as_they_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["examples", "tools"] {
+        std::os::unix::fs::symlink(project(name), folder.path().join(name)).unwrap();
+    }
+    let commands = commands("docs/your-walker.md");
+    assert!(commands.matches("nestwalk ").count() >= 3, "{commands}");
+    // Links to the project are copied as what they lead to.
+    let commands = commands.replace("cp -r examples buggy", "cp -rL examples buggy");
+    let program = assert_cmd::cargo::cargo_bin("nestwalk");
+    let script = format!("set -e\nnestwalk() {{ {program:?} \"$@\"; }}\n{commands}");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains("device my-mmu: rv64") && text.contains("device classic-mmu: rv64"));
+    let planted = folder
+        .path()
+        .join("buggy/examples/classic_mmu/classic_mmu.sv");
+    let planted = fs::read_to_string(planted).unwrap();
+    assert!(planted.contains("fault_htval <= g_addr;"));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{CliError, Ended, Verdict};
-use crate::dut::description::{Description, TEMPLATE, template_top};
+use crate::dut::description::{Description, template, template_top};
 use crate::dut::foreign::{self, ForeignError};
 use crate::dut::variants::Foreign;
 use crate::report::json::Document;
@@ -134,7 +134,7 @@ fn write_new(folder: &Path) -> Result<String, CliError> {
     };
     fs::create_dir_all(folder).map_err(cannot(folder.to_owned()))?;
     let files = [
-        ("my_mmu.toml", TEMPLATE.to_owned()),
+        ("my_mmu.toml", template().to_owned()),
         ("my_mmu_top.sv", template_top()),
     ];
     for (name, _) in &files {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Device files. `docs/your-walker.md` describes them, and [`TEMPLATE`] has every key.
+//! Device files. `docs/your-walker.md` describes them, and [`template`] has every key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,11 @@ use crate::scenario::parse::reader::{Field, Table, one_of};
 use crate::shown;
 
 /// A device file with every key and its default, for a new device.
-pub const TEMPLATE: &str = include_str!("template.toml");
+pub fn template() -> &'static str {
+    let text = include_str!("template.toml");
+    // The licence is that of this project's file, not of a user's.
+    text.split_once('\n').map_or(text, |(_, rest)| rest)
+}
 
 /// The reason why there is no device file.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use super::socket::Ports;
 use super::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::mmu::{Access, Context, FaultKind};
-pub use file::{DeviceFile, DeviceFileError, TEMPLATE};
+pub use file::{DeviceFile, DeviceFileError, template};
 pub use resolve::Port;
 pub use top::template_top;
 
