@@ -138,6 +138,8 @@ std::unique_ptr<Dut> load_dut(rust::Str path, std::uint32_t seed) {
 
 rust::String describe_object(rust::Str path) { return load(std::string(path)).description; }
 
+rust::String device_file_of(rust::Str path) { return load(std::string(path)).device_file; }
+
 void ignore_file_size_signal() { std::signal(SIGXFSZ, SIG_IGN); }
 
 }  // namespace nestwalk

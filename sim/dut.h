@@ -50,6 +50,10 @@ std::unique_ptr<Dut> load_dut(rust::Str path, std::uint32_t seed);
 // Returns the description that a shared object carries (dut_abi.h). Throws as load_dut does.
 rust::String describe_object(rust::Str path);
 
+// Returns the text of the device file that a shared object carries; empty if it is a device of this
+// project. Throws as load_dut does.
+rust::String device_file_of(rust::Str path);
+
 // Makes every later write past the limit on file sizes (RLIMIT_FSIZE) fail, in place of a signal
 // that ends the process.
 void ignore_file_size_signal();

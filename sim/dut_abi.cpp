@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C interface of dut_abi.h over one Verilated model. device.inc, made with the model, includes
-// the model's header and defines NESTWALK_MODEL, NESTWALK_INPUTS_AT and NESTWALK_DESCRIPTION.
+// the model's header and defines NESTWALK_MODEL, NESTWALK_INPUTS_AT, NESTWALK_PORTS,
+// NESTWALK_DESCRIPTION and NESTWALK_DEVICE_FILE.
 
 #include "sim/dut_abi.h"
 
 #include <exception>
 #include <string>
 
-#include "device.inc"
 #include "sim/verilated_dut.h"
+// It uses the includes above.
+#include "device.inc"
 
 struct nestwalk_dut {
     explicit nestwalk_dut(std::uint32_t seed) : device(seed) {}
 
-    nestwalk::VerilatedDut<NESTWALK_MODEL, NESTWALK_INPUTS_AT> device;
+    nestwalk::VerilatedDut<NESTWALK_MODEL, NESTWALK_INPUTS_AT, NESTWALK_PORTS> device;
 };
 
 namespace {
@@ -71,6 +73,7 @@ constexpr nestwalk_dut_abi interface = {
     sizeof(nestwalk_inputs),
     sizeof(nestwalk_outputs),
     NESTWALK_DESCRIPTION,
+    NESTWALK_DEVICE_FILE,
     create,
     destroy,
     reset,

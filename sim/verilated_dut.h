@@ -20,8 +20,17 @@
 
 namespace nestwalk {
 
+// The ports of tb_top. Another top has a class like this one, which may keep state between the
+// calls: reset comes before the first cycle, then drive and sample in turns.
+template <class Model>
+struct TbTopPorts {
+    void reset() {}
+    void drive(Model& model, const nestwalk_inputs& in) { drive_ports(model, in); }
+    void sample(const Model& model, nestwalk_outputs& out) { sample_ports(model, out); }
+};
+
 // `inputs_at` is the parameter InputsAt of the model.
-template <class Model, int inputs_at>
+template <class Model, int inputs_at, class Ports = TbTopPorts<Model>>
 class VerilatedDut final {
 public:
     explicit VerilatedDut(std::uint32_t seed) : seed_(seed) { make(); }
@@ -39,7 +48,8 @@ public:
         // made.
         if (in_evaluation_) make();
         nestwalk_inputs idle{};
-        drive_ports(*model_, idle);
+        ports_.reset();
+        ports_.drive(*model_, idle);
         model_->rst_ni = 0;
         edge();
         edge();
@@ -47,12 +57,12 @@ public:
     }
 
     void tick(const nestwalk_inputs& in, nestwalk_outputs& out) {
-        drive_ports(*model_, in);
+        ports_.drive(*model_, in);
         evaluate(0);
         // The edge that begins the cycle; else it is the one that ends it.
         constexpr bool begins = inputs_at == 2;
         if constexpr (begins) evaluate(1);
-        sample_ports(*model_, out);
+        ports_.sample(*model_, out);
         if (trace_ && context_->time() >= trace_from_) dump();
         context_->timeInc(1);
         if constexpr (!begins) evaluate(1);
@@ -146,6 +156,7 @@ private:
     std::unique_ptr<VerilatedFstC> trace_;
     // The reason why a wave is not complete; it is thrown when the wave is closed.
     std::string trace_error_;
+    Ports ports_;
     std::uint64_t trace_from_ = 0;
     std::uint32_t seed_;
     bool in_evaluation_ = false;

@@ -98,6 +98,7 @@ impl Bundle {
             scenario.title.push_str(", shrunk");
         }
         let name = Self::name(&campaign.profile.to_string(), campaign.seed, number);
+        let versions = Versions::with_device(scenario.machine.foreign);
         Self {
             scenario,
             failed,
@@ -109,7 +110,7 @@ impl Bundle {
                 program: program.to_owned(),
                 number,
                 ops,
-                versions: Versions::of_this_build(),
+                versions,
             },
         }
     }

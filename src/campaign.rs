@@ -11,7 +11,7 @@ use std::thread;
 use crate::bench::{Failed, Stats, run};
 use crate::coverage::{Bins, Coverage, CoverageCollector, Goal, InOrder, Run};
 use crate::dut::description::Visibility;
-use crate::dut::variants::{IllegalParameter, Variant};
+use crate::dut::variants::Variant;
 use crate::dut::{COUNTS_CODE, Dut, DutError};
 use crate::fnv::fnv1a;
 use crate::scenario::Scenario;
@@ -203,8 +203,13 @@ impl Campaign {
                 .collect(),
             lean: self.lean.as_ref().map(goals),
             stimulus: fnv1a(texts.concat().into_bytes()),
-            rtl: Versions::of_this_build().rtl,
+            rtl: self.versions().rtl,
         }
+    }
+
+    /// Returns the versions of the program and of the campaign's device.
+    pub fn versions(&self) -> Versions {
+        Versions::with_device(self.device.and_then(|device| device.foreign))
     }
 
     /// Returns the number of scenarios.
@@ -414,7 +419,7 @@ pub struct Devices {
 }
 
 /// Chooses the device that a scenario runs on.
-pub type Choose = fn(&Scenario) -> Result<&'static Variant, IllegalParameter>;
+pub type Choose = fn(&Scenario) -> Result<&'static Variant, DutError>;
 
 impl Default for Devices {
     fn default() -> Self {
@@ -440,7 +445,7 @@ impl Devices {
     }
 
     fn variant(&self, scenario: &Scenario) -> Result<&'static Variant, DutError> {
-        Ok((self.choose)(scenario)?)
+        (self.choose)(scenario)
     }
 
     fn make_variant(variant: &'static Variant) -> Result<Dut, DutError> {

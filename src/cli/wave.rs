@@ -17,6 +17,10 @@ pub(super) struct Args {
     /// Folder for the FST file and its views; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    /// Run the scenario on this device, not on its own: a name or a specification, or the path of a
+    /// device file or a shared object of `nestwalk build`
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +28,8 @@ pub(super) struct Args {
 
 pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let mut outputs = super::outputs("the scenario", [&args.scenario])?;
-    let scenario = super::load(&args.scenario)?;
+    let mut scenario = super::load(&args.scenario)?;
+    super::put_on(&mut scenario, args.device.as_ref())?;
     let golden = super::golden(&args.scenario, &scenario)?;
     // An error of the last file must appear before the first is written.
     let folder = outputs.folder(&args.output)?;
@@ -35,7 +40,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let failed = both.result.as_ref().err().map(Box::as_ref);
     let failed_at = failed.map(|failed| failed.failure.cycle());
     let mut ended = Ended::new(both.verdict());
-    let note = super::run::other_rtl(&args.scenario);
+    let note = super::run::other_rtl(&args.scenario, &scenario);
     if args.json {
         ended.keep(super::print_json(&Document::Wave.of(json!({
             "scenario": args.scenario.display().to_string(),

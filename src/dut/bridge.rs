@@ -96,6 +96,7 @@ pub(crate) mod ffi {
         fn make_dut(variant: &str, seed: u32) -> Result<UniquePtr<Dut>>;
         fn load_dut(path: &str, seed: u32) -> Result<UniquePtr<Dut>>;
         fn describe_object(path: &str) -> Result<String>;
+        fn device_file_of(path: &str) -> Result<String>;
         fn reset(self: Pin<&mut Dut>) -> Result<()>;
         fn tick(self: Pin<&mut Dut>, inputs: &Inputs, outputs: &mut Outputs) -> Result<()>;
         fn trace_open(self: Pin<&mut Dut>, path: &str, from: u64) -> Result<()>;

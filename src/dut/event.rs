@@ -203,6 +203,11 @@ impl EventLayout {
         }
     }
 
+    /// The bits of a record.
+    pub(super) fn width(&self) -> usize {
+        self.bits.miss_valid.end
+    }
+
     /// Decodes the fields of a record that concern requests.
     #[inline]
     pub fn decode_requests(&self, words: &[u32; 8]) -> Requests {

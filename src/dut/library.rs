@@ -45,8 +45,15 @@ const CACHE: &str = "NESTWALK_CACHE";
 /// The only symbol of a shared object that can be seen.
 const INTERFACE: &str = "nestwalk_dut_interface";
 
+/// The extension of a shared object.
+const EXTENSION: &str = if cfg!(target_os = "macos") {
+    "dylib"
+} else {
+    "so"
+};
+
 /// The version of the way in which objects are compiled and linked. It is a part of their keys.
-const RECIPE: u32 = 1;
+pub(super) const RECIPE: u32 = 2;
 
 /// Devices that are built at a time.
 const AT_A_TIME: usize = 2;
@@ -111,7 +118,7 @@ pub(super) fn object(variant: &'static Variant) -> Result<String, LibraryError> 
 /// If one cannot be built or loaded, or the cache cannot be written.
 pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
     let mut missing = variants.to_vec();
-    missing.retain(|variant| !ffi::is_built_in(variant.name));
+    missing.retain(|variant| !ffi::is_built_in(variant.name) && variant.foreign.is_none());
     let next = AtomicUsize::new(0);
     // Each alone is compiled by two compilers at a time.
     let jobs = if missing.len() > 1 { 1 } else { AT_A_TIME };
@@ -158,6 +165,11 @@ fn object_by(variant: &'static Variant, jobs: usize) -> Result<String, LibraryEr
     Ok(path)
 }
 
+/// Notes that this process has loaded the shared object of a foreign device.
+pub(super) fn note_loaded(variant: &'static Variant, path: String) {
+    found().insert(variant.name, path);
+}
+
 /// Loads a shared object, and compares its description with the device. Returns its path.
 fn check(variant: &'static Variant, path: &Path) -> Result<String, LibraryError> {
     let wrong = |reason: String| LibraryError::Load {
@@ -187,7 +199,7 @@ fn identity(variant: &Variant) -> [String; 3] {
 }
 
 /// Prints a line for whoever waits: where `NESTWALK_PROGRESS` says, else on a terminal.
-fn announce(line: &str) {
+pub(super) fn announce(line: &str) {
     if build::progress_wanted().is_some() {
         build::print_progress(line);
     } else if io::stderr().is_terminal() {
@@ -196,12 +208,12 @@ fn announce(line: &str) {
     }
 }
 
-struct Cache {
-    folder: PathBuf,
+pub(super) struct Cache {
+    pub(super) folder: PathBuf,
 }
 
 impl Cache {
-    fn open() -> Result<Self, LibraryError> {
+    pub(super) fn open() -> Result<Self, LibraryError> {
         let named = |name| env::var_os(name).filter(|value| !value.is_empty());
         let folder = named(CACHE)
             .map(PathBuf::from)
@@ -213,7 +225,7 @@ impl Cache {
     }
 
     /// A folder of the cache, which is made if it is not there.
-    fn sub(&self, name: &str) -> Result<PathBuf, LibraryError> {
+    pub(super) fn sub(&self, name: &str) -> Result<PathBuf, LibraryError> {
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
         Ok(folder)
@@ -239,18 +251,7 @@ impl Cache {
     fn device(&self, variant: &'static Variant, jobs: usize) -> Result<PathBuf, LibraryError> {
         let tools = self.tools().map_err(|error| error.of(variant.name))?;
         let key = key(variant, &tools);
-        let plain = |c: char| match c.is_ascii_alphanumeric() || "_-=+".contains(c) {
-            true => c,
-            false => '_',
-        };
-        let name: String = variant.name.chars().map(plain).collect();
-        let extension = if cfg!(target_os = "macos") {
-            "dylib"
-        } else {
-            "so"
-        };
-        let folder = self.sub("devices")?;
-        let path = folder.join(format!("{name}-{key}.{extension}"));
+        let path = self.object(variant.name, &key)?;
         if path.is_file() {
             return Ok(path);
         }
@@ -270,18 +271,7 @@ impl Cache {
             shown::path(&self.folder)
         ));
         let begun = Instant::now();
-        let work = self.sub("build")?.join(&key);
-        // It is there if the process that used it was killed.
-        if work.exists() {
-            fs::remove_dir_all(&work).map_err(cannot_write(&work))?;
-        }
-        for (name, contents) in CARRIED {
-            let file = work.join(name);
-            if let Some(parent) = file.parent() {
-                fs::create_dir_all(parent).map_err(cannot_write(parent))?;
-            }
-            fs::write(&file, contents).map_err(cannot_write(&file))?;
-        }
+        let work = self.work(&key)?;
         let built = self
             .build(variant, &work, jobs)
             .map_err(|error| error.of(variant.name));
@@ -296,8 +286,37 @@ impl Cache {
         Ok(path)
     }
 
+    /// The place of the shared object of a device with a key.
+    pub(super) fn object(&self, device: &str, key: &str) -> Result<PathBuf, LibraryError> {
+        let plain = |c: char| match c.is_ascii_alphanumeric() || "_-=+".contains(c) {
+            true => c,
+            false => '_',
+        };
+        let name: String = device.chars().map(plain).collect();
+        Ok(self
+            .sub("devices")?
+            .join(format!("{name}-{key}.{EXTENSION}")))
+    }
+
+    /// A new folder for a build, with the files that the program carries.
+    pub(super) fn work(&self, key: &str) -> Result<PathBuf, LibraryError> {
+        let work = self.sub("build")?.join(key);
+        // It is there if the process that used it was killed.
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(cannot_write(&work))?;
+        }
+        for (name, contents) in CARRIED {
+            let file = work.join(name);
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent).map_err(cannot_write(parent))?;
+            }
+            fs::write(&file, contents).map_err(cannot_write(&file))?;
+        }
+        Ok(work)
+    }
+
     /// Takes a lock, which the end of this process frees as well. `waits` is called if another has it.
-    fn lock(&self, name: &str, waits: impl FnOnce()) -> Result<File, LibraryError> {
+    pub(super) fn lock(&self, name: &str, waits: impl FnOnce()) -> Result<File, LibraryError> {
         let path = self.sub("locks")?.join(name);
         let file = File::create(&path).map_err(cannot_write(&path))?;
         match file.try_lock() {
@@ -327,24 +346,39 @@ impl Cache {
         for line in identity(variant) {
             let _ = writeln!(description, "{line}");
         }
-        let _ = writeln!(description, "verilator = {}", verilator.version);
-        let _ = writeln!(
-            description,
-            "compiler = {}",
-            compilers.identity.replace('\n', "; ")
-        );
-        build::write_if_changed(&model.folder.join("device.inc"), &inc(&model, &description))?;
+        description.push_str(&tool_lines(&verilator, &compilers));
+        let glue = Glue {
+            code: "",
+            ports: "nestwalk::TbTopPorts<Vdevice>",
+            description: &description,
+            device_file: "",
+        };
+        self.assemble(&model, &glue, work, jobs, &verilator, &compilers)
+    }
+
+    /// Compiles and links a Verilated model with its glue. Returns the shared object.
+    pub(super) fn assemble(
+        &self,
+        model: &Model,
+        glue: &Glue<'_>,
+        work: &Path,
+        jobs: usize,
+        verilator: &Verilator,
+        compilers: &Compilers,
+    ) -> Result<PathBuf, Failed> {
+        let options = options(work);
+        build::write_if_changed(&model.folder.join("device.inc"), &inc(model, glue))?;
 
         let [slow, fast] = [Part::Slow, Part::Fast]
-            .map(|part| Unit::model(&model, part, &verilator, &options, work));
-        let mut units = vec![Unit::interface(&model, &options)?, slow?, fast?];
+            .map(|part| Unit::model(model, part, verilator, &options, work));
+        let mut units = vec![Unit::interface(model, &options)?, slow?, fast?];
         let own = units.len();
         units.push(Unit::of_sim("verilated_hooks.cpp", &options));
         for source in RUNTIME
             .iter()
             .chain(COUNTS_CODE.then_some(&COVERAGE_RUNTIME))
         {
-            units.push(Unit::runtime(source, &verilator, &options));
+            units.push(Unit::runtime(source, verilator, &options));
         }
         let (kept, mine) = (self.sub("objects")?, work.join("objects"));
         let mut objects = Vec::new();
@@ -352,7 +386,7 @@ impl Cache {
         let mut to_compile = Vec::new();
         for (number, unit) in units.iter().enumerate() {
             let folder = if number < own { &mine } else { &kept };
-            let prepared = unit.prepare(&compilers, &verilator, &options, folder)?;
+            let prepared = unit.prepare(compilers, verilator, &options, folder)?;
             objects.push(prepared.object.clone());
             if number >= own && !prepared.is_there() {
                 // Two devices that are built at once need the same runtime. They take the locks in
@@ -392,7 +426,7 @@ impl Cache {
 
     /// The Verilator to use: `NESTWALK_VERILATOR`, else the one that has compiled the devices of the
     /// program, else one on PATH.
-    fn verilator(&self) -> Result<Verilator, Failed> {
+    pub(super) fn verilator(&self) -> Result<Verilator, Failed> {
         let name = |file: &str| CARRIED.iter().find(|(name, _)| *name == file);
         let scripts = ["tools/find-verilator.sh", "tools/verilator-version"].map(name);
         let bytes = scripts
@@ -417,7 +451,7 @@ impl Cache {
 
     /// A text that tells the tools from others: versions, and flags. To ask them takes half a second, so
     /// the answer is kept, with the size and the time of each program, until one of them changes.
-    fn tools(&self) -> Result<String, Failed> {
+    pub(super) fn tools(&self) -> Result<String, Failed> {
         static ASKED: Mutex<Option<String>> = Mutex::new(None);
         let mut asked = ASKED.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(tools) = &*asked {
@@ -465,7 +499,7 @@ impl Cache {
 }
 
 /// An error that does not name the device yet.
-enum Failed {
+pub(super) enum Failed {
     Build(BuildError),
     Library(LibraryError),
 }
@@ -492,7 +526,7 @@ impl Failed {
 }
 
 /// The options of a build in a folder that has the carried files.
-fn options(work: &Path) -> Options {
+pub(super) fn options(work: &Path) -> Options {
     Options {
         linkage: Linkage::SharedObject,
         target: env!("NESTWALK_TARGET").to_owned(),
@@ -506,8 +540,8 @@ fn options(work: &Path) -> Options {
     }
 }
 
-/// A hash of all that a device is made from.
-fn key(variant: &Variant, tools: &str) -> String {
+/// A hash of the files that the program carries.
+pub(super) fn carried_hash() -> &'static str {
     static SOURCES: LazyLock<String> = LazyLock::new(|| {
         let bytes = CARRIED.iter().flat_map(|(name, contents)| {
             let length = contents.len().to_le_bytes();
@@ -516,26 +550,73 @@ fn key(variant: &Variant, tools: &str) -> String {
         });
         fnv1a(bytes)
     });
+    &SOURCES
+}
+
+/// A hash of all that a device is made from.
+fn key(variant: &Variant, tools: &str) -> String {
     let parameters = variant.parameters();
     let (name, inputs_at) = (variant.name, variant.inputs_at());
-    let sources = &*SOURCES;
+    let sources = carried_hash();
     let text = format!("{RECIPE}\n{name}\n{parameters}\n{inputs_at}\n{sources}\n{tools}");
     fnv1a(text.into_bytes())
 }
 
+/// The parts of `device.inc` that differ between devices.
+pub(super) struct Glue<'a> {
+    /// C++ code behind the model's header.
+    pub(super) code: &'a str,
+    /// The class that drives and samples the ports.
+    pub(super) ports: &'a str,
+    /// Lines `key = value`.
+    pub(super) description: &'a str,
+    /// The text of the device file.
+    pub(super) device_file: &'a str,
+}
+
+/// The lines of a description about the tools.
+pub(super) fn tool_lines(verilator: &Verilator, compilers: &Compilers) -> String {
+    format!(
+        "verilator = {}\ncompiler = {}\n",
+        verilator.version,
+        compilers.identity.replace('\n', "; ")
+    )
+}
+
 /// The text of `device.inc`.
-fn inc(model: &Model, description: &str) -> String {
-    let text: String = (description.lines())
-        .map(|line| format!(" \\\n    {:?}", format!("{line}\n")))
-        .collect();
+fn inc(model: &Model, glue: &Glue<'_>) -> String {
+    let literal = |text: &str| -> String {
+        let lines = text
+            .lines()
+            .map(|line| format!(" \\\n    \"{}\"", c_string(&format!("{line}\n"))));
+        Some(" \"\"".to_owned()).into_iter().chain(lines).collect()
+    };
     format!(
         "#include \"{class}.h\"\n\
          #define NESTWALK_MODEL {class}\n\
-         #define NESTWALK_INPUTS_AT {}\n\
-         #define NESTWALK_DESCRIPTION{text}\n",
-        model.inputs_at(),
+         #define NESTWALK_INPUTS_AT {inputs_at}\n\
+         #define NESTWALK_PORTS {ports}\n\
+         #define NESTWALK_DESCRIPTION{description}\n\
+         #define NESTWALK_DEVICE_FILE{device_file}\n\
+         {code}",
         class = model.class,
+        inputs_at = model.inputs_at(),
+        ports = glue.ports,
+        description = literal(glue.description),
+        device_file = literal(glue.device_file),
+        code = glue.code,
     )
+}
+
+/// The inside of a C++ string literal.
+fn c_string(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        // A question mark may begin a trigraph.
+        b'"' | b'\\' | b'?' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    });
+    escaped.collect()
 }
 
 /// A hash of the variables that decide which tools are found, and which flags they get.

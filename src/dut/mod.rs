@@ -8,17 +8,19 @@ mod build;
 pub mod description;
 mod event;
 mod event_layout;
+pub mod foreign;
 pub mod library;
 pub mod microarchitecture;
 pub mod socket;
 pub mod variants;
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use cxx::UniquePtr;
 
@@ -31,7 +33,9 @@ use crate::mmu::{
 };
 use crate::shown;
 pub use bridge::ffi::{Inputs, Outputs};
+use description::Description;
 pub use event::{Done, Event, EventLayout, Miss, Next, Pass, Requests, WalkStep};
+use foreign::ForeignError;
 use library::LibraryError;
 use variants::{IllegalParameter, Variant};
 
@@ -70,6 +74,15 @@ pub enum DutError {
     /// No device has these parameters.
     #[error("no device has these parameters: {0}")]
     Illegal(#[from] IllegalParameter),
+    /// There is no such foreign device, or it cannot be built or loaded.
+    #[error(transparent)]
+    Foreign(Arc<ForeignError>),
+}
+
+impl From<ForeignError> for DutError {
+    fn from(error: ForeignError) -> Self {
+        Self::Foreign(Arc::new(error))
+    }
 }
 
 impl PartialEq for DutError {
@@ -182,6 +195,11 @@ impl Dut {
     /// What it is a build of.
     pub fn variant(&self) -> &'static Variant {
         self.variant
+    }
+
+    /// Its abilities, and how much it shows.
+    pub fn description(&self) -> &'static Description {
+        self.variant.description()
     }
 
     /// Puts it back into its reset state.
@@ -463,6 +481,21 @@ impl From<variants::WalkCacheEntries> for Entries {
 }
 
 impl Variant {
+    /// The description of the device.
+    ///
+    /// # Panics
+    /// Never: a foreign variant comes from its description.
+    pub fn description(&self) -> &'static Description {
+        static KEPT: LazyLock<Mutex<HashMap<&'static str, &'static Description>>> =
+            LazyLock::new(Mutex::default);
+        if let Some(foreign) = self.foreign {
+            return foreign::description(foreign).expect("the variant comes from its description");
+        }
+        let mut kept = KEPT.lock().unwrap_or_else(|e| e.into_inner());
+        kept.entry(self.name)
+            .or_insert_with(|| Box::leak(Box::new(Description::of_variant(self))))
+    }
+
     /// The format that the variant is elaborated for.
     ///
     /// # Panics

@@ -12,7 +12,26 @@ use std::fmt;
 use std::fmt::Write;
 use std::sync::{LazyLock, Mutex};
 
-/// One elaboration of the RTL.
+/// A foreign device: the absolute path of its device file or of its shared object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Foreign(&'static str);
+
+impl Foreign {
+    /// The device of a path, which is kept until the program ends.
+    pub fn at(path: &str) -> Self {
+        static KEPT: LazyLock<Mutex<HashMap<String, Foreign>>> = LazyLock::new(Mutex::default);
+        let mut kept = KEPT.lock().unwrap_or_else(|e| e.into_inner());
+        *(kept.entry(path.to_owned()))
+            .or_insert_with_key(|path| Self(Box::leak(path.clone().into_boxed_str())))
+    }
+
+    /// The path.
+    pub const fn path(self) -> &'static str {
+        self.0
+    }
+}
+
+/// One elaboration of the RTL, or a foreign device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
     /// Name in [`VARIANTS`], else the specification in its canonical form.
@@ -36,6 +55,8 @@ pub struct Variant {
     /// RTL assertions on, and every bit that the RTL leaves open drawn at random at the start.
     /// Slower; the others are built for bulk.
     pub checked: bool,
+    /// The device is not one of the project's own. The other fields follow from its description.
+    pub foreign: Option<Foreign>,
 }
 
 /// Entries of each walk cache; 0: the device has no such cache.
@@ -523,6 +544,7 @@ const fn variant(
         svadu: true,
         tlb2: None,
         checked,
+        foreign: None,
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Document {
     Cover,
     /// `report.json` of a bundle.
     Bundle,
+    /// `nestwalk build --json`.
+    Build,
 }
 
 impl Document {
@@ -45,6 +47,7 @@ impl Document {
             Self::Wave => "nestwalk-wave",
             Self::Cover => "nestwalk-cover",
             Self::Bundle => "nestwalk-bundle",
+            Self::Build => "nestwalk-build",
         }
     }
 
@@ -52,7 +55,7 @@ impl Document {
     /// changes its type or meaning, but not if a field is added.
     pub const fn version(self) -> u32 {
         match self {
-            Self::Walk | Self::Cover => 1,
+            Self::Walk | Self::Cover | Self::Build => 1,
             Self::Run | Self::Fuzz | Self::Vectors | Self::Trace | Self::Wave | Self::Bundle => 2,
         }
     }

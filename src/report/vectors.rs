@@ -53,6 +53,16 @@ pub fn text(path: &Path, report: &Report) -> String {
         rows.push(row);
     }
     out.push_str(&table(header, rows, true));
+    for (_, tally) in tallies(report).filter(|(_, tally)| tally.not_able > 0) {
+        let s = if tally.not_able == 1 { "" } else { "s" };
+        let need = if tally.not_able == 1 { "needs" } else { "need" };
+        writeln!(
+            out,
+            "not checked: {} vector{s} {need} what the device does not have",
+            tally.not_able
+        )
+        .expect("writing to a string");
+    }
     for (name, tally) in tallies(report) {
         for disagreement in &tally.first {
             out.push('\n');
@@ -253,6 +263,7 @@ pub fn json(path: &Path, report: &Report) -> Value {
         value[name] = json!({
             "agreeing": tally.agreeing,
             "disagreeing": tally.disagreeing,
+            "not_able": tally.not_able,
             "fields": fields,
             "first": first.collect::<Vec<_>>(),
         });

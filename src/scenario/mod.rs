@@ -6,6 +6,7 @@
 //! cycle by cycle. The tables and mappings of a file are lowered to words and root registers, so a
 //! run needs only this structure.
 
+pub mod abilities;
 pub mod expect;
 mod formats;
 mod handout;
@@ -18,7 +19,8 @@ use std::ops::RangeInclusive;
 use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::description::{Description, Visibility};
 use crate::dut::microarchitecture::Microarchitecture;
-use crate::dut::variants::{IllegalParameter, SecondTlb, Variant, WalkCacheEntries};
+use crate::dut::variants::{Foreign, SecondTlb, Variant, WalkCacheEntries};
+use crate::dut::{DutError, foreign};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::{Access, Context, FaultKind, Fence, MemoryType, Purpose, Stage, WalkCaches};
@@ -78,6 +80,8 @@ pub struct Machine {
     pub checked: bool,
     /// The outputs of the device that the checks use.
     pub visibility: Visibility,
+    /// The device is not one of the project's own.
+    pub foreign: Option<Foreign>,
 }
 
 impl Machine {
@@ -100,18 +104,24 @@ impl Machine {
             tlb2: variant.tlb2,
             checked: variant.checked,
             visibility: Visibility::Steps,
+            foreign: variant.foreign,
         }
     }
 
-    /// Returns the device with these parameters.
+    /// Returns the device with these parameters. A foreign device is built if its shared object is
+    /// missing or stale.
     ///
     /// # Errors
-    /// If the parameters are illegal.
-    pub fn variant(&self) -> Result<&'static Variant, IllegalParameter> {
-        self.unnamed_variant().interned()
+    /// If no device has these parameters, or the foreign device cannot be built or loaded.
+    pub fn variant(&self) -> Result<&'static Variant, DutError> {
+        if let Some(foreign) = self.foreign {
+            return Ok(foreign::load(foreign)?.variant);
+        }
+        Ok(self.own_variant().interned()?)
     }
 
-    fn unnamed_variant(&self) -> Variant {
+    /// Returns the project's own device with these parameters, without a name.
+    fn own_variant(&self) -> Variant {
         Variant {
             name: "",
             format: self.format as u32,
@@ -123,12 +133,22 @@ impl Machine {
             svadu: self.svadu,
             tlb2: self.tlb2,
             checked: self.checked,
+            foreign: None,
         }
+    }
+
+    /// Returns the description of a foreign device that has been loaded. None: the device is one of
+    /// the project's own, whose abilities are the fields of this structure.
+    pub fn foreign_description(&self) -> Option<&'static Description> {
+        foreign::description(self.foreign?)
     }
 
     /// Returns the description of the device, as far as the checks use its outputs.
     pub fn description(&self) -> Description {
-        Description::of_variant(&self.unnamed_variant()).at_most(self.visibility)
+        match self.foreign_description() {
+            Some(description) => description.at_most(self.visibility),
+            None => Description::of_variant(&self.own_variant()).at_most(self.visibility),
+        }
     }
 
     /// Returns the figures of the device on which checks rest.
@@ -149,7 +169,8 @@ impl Machine {
     /// Returns true if the device has the modes of a context.
     pub fn serves(&self, context: &Context) -> bool {
         let most = context.guest.levels.max(context.host.levels);
-        u32::from(most) <= self.max_levels
+        let described = self.foreign_description();
+        u32::from(most) <= self.max_levels && described.is_none_or(|device| device.serves(context))
     }
 
     /// Returns the fields of a context that the device uses: all but those that docs/ports.md

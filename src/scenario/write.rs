@@ -120,6 +120,9 @@ impl Writer {
         let machine = &scenario.machine;
         writeln!(self.out, "\n[machine]")?;
         writeln!(self.out, "format = {}", string(machine.format.name()))?;
+        if let Some(foreign) = machine.foreign {
+            writeln!(self.out, "device = {}", string(foreign.path()))?;
+        }
         writeln!(self.out, "slots = {}", machine.slots)?;
         writeln!(self.out, "tlb = {}", machine.tlb_entries)?;
         if self.format.has_walk_caches() {

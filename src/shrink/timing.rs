@@ -279,6 +279,9 @@ impl Shrinker<'_> {
     /// and the default TLB.
     pub(super) fn simplify_machine(&mut self) {
         let format = self.scenario.machine.format;
+        if self.scenario.machine.foreign.is_some() {
+            return;
+        }
         let default = Machine::of(format);
         let mut machines: Vec<Machine> = VARIANTS
             .iter()

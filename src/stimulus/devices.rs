@@ -80,6 +80,7 @@ fn draw_device(format: Format, draw: &mut Draw, every_mode: bool) -> Variant {
         svadu,
         tlb2,
         checked: draw.percent(50),
+        foreign: None,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::dut::variants::{VARIANTS, Variant};
 use crate::format::Format;
 use crate::memory::HostMemory;
 use crate::mmu::WalkCaches;
+use crate::scenario::abilities;
 use crate::scenario::{Held, Holes, Machine, NamedContext, Op, Scenario, Timing};
 use crate::shard::Shard;
 pub use devices::{MOST_DEVICES, devices};
@@ -316,7 +317,7 @@ pub fn scenario_toward(
         },
         &mut draw,
     );
-    Scenario {
+    let mut scenario = Scenario {
         title: format!("fuzz --profile {profile} --seed {seed}, scenario {number}"),
         machine,
         memory,
@@ -324,7 +325,11 @@ pub fn scenario_toward(
         timing,
         contexts,
         ops,
+    };
+    if let Some(device) = machine.foreign_description() {
+        abilities::restrict(&mut scenario, device);
     }
+    scenario
 }
 
 /// Returns true if scenarios of the format can be biased towards outcomes of walks.

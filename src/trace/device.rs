@@ -322,6 +322,11 @@ impl Lowered {
         &self.scenario
     }
 
+    /// The scenario, to be changed.
+    pub fn scenario_mut(&mut self) -> &mut Scenario {
+        &mut self.scenario
+    }
+
     /// The line of an op, if it is an access.
     fn line(&self, op: usize) -> Option<u64> {
         match self.scenario.ops.get(op) {

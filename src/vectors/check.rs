@@ -13,6 +13,7 @@ use super::judge::{Difference, Field, GoldenWalk};
 use super::{FileError, Vector, VectorError, Vectors, record};
 use crate::campaign::Devices;
 use crate::dut::DutError;
+use crate::dut::variants::Variant;
 
 /// Vectors that a thread takes at a time.
 const BATCH: usize = 32;
@@ -29,6 +30,9 @@ pub struct Check {
     /// Number of disagreements that the report describes in full, for the golden model and for the
     /// RTL.
     pub keep: usize,
+    /// The device of the vectors of its format; else each vector is for the default device of its
+    /// format.
+    pub device: Option<&'static Variant>,
 }
 
 /// The result of checking a file.
@@ -63,6 +67,8 @@ pub struct Tally {
     pub agreeing: u64,
     /// The others.
     pub disagreeing: u64,
+    /// Vectors that need what the device does not have. They are not checked.
+    pub not_able: u64,
     /// The number of vectors that disagree in a field.
     pub fields: BTreeMap<Field, u64>,
     /// The first of them.
@@ -110,6 +116,7 @@ impl Tally {
     fn merge(&mut self, other: Tally, most: usize) {
         self.agreeing += other.agreeing;
         self.disagreeing += other.disagreeing;
+        self.not_able += other.not_able;
         for (field, count) in other.fields {
             *self.fields.entry(field).or_default() += count;
         }
@@ -286,7 +293,10 @@ impl Check {
             }
         }
         if let Some(tally) = &mut report.rtl {
-            let device = DeviceRun::of(&vector, devices)?;
+            let Some(device) = DeviceRun::of(&vector, devices, self.device)? else {
+                tally.not_able += 1;
+                return Ok(());
+            };
             let differences = device.differences(&vector, &golden);
             tally.add(&differences);
             if !differences.is_empty() {

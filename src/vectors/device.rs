@@ -10,9 +10,11 @@ use crate::addr::Hpa;
 use crate::bench::{Failure, Observer, Read, Request, Walk, run};
 use crate::campaign::Devices;
 use crate::dut::DutError;
+use crate::dut::variants::Variant;
 use crate::memory::HostMemory;
 use crate::mmu::Outcome;
 use crate::report::mismatch::{Sides, title};
+use crate::scenario::abilities;
 use crate::scenario::{AccessOp, Holes, Machine, NamedContext, Op, Scenario, Timing};
 
 /// The run of a vector on a device.
@@ -73,17 +75,29 @@ pub fn scenario(vector: &Vector) -> Scenario {
 }
 
 impl DeviceRun {
-    /// Runs a vector on a device that is reset first.
+    /// Runs a vector on a device that is reset first: on `device`, else on the default device of
+    /// the vector's format. None: the vector needs what the device does not have.
     ///
     /// # Errors
     /// If there is no device for its format.
-    pub fn of(vector: &Vector, devices: &mut Devices) -> Result<Self, DutError> {
-        let scenario = scenario(vector);
+    pub fn of(
+        vector: &Vector,
+        devices: &mut Devices,
+        device: Option<&'static Variant>,
+    ) -> Result<Option<Self>, DutError> {
+        let mut scenario = scenario(vector);
+        if let Some(device) = device {
+            let is_other = device.paging_format() != scenario.machine.format;
+            if is_other || abilities::missing(&scenario, device.description()).is_some() {
+                return Ok(None);
+            }
+            scenario.machine = Machine::of_variant(device);
+        }
         let mut seen = DeviceRun::default();
         if let Err(failed) = run(devices.get(&scenario)?, &scenario, &mut seen) {
             seen.failure = Some(failed.failure);
         }
-        Ok(seen)
+        Ok(Some(seen))
     }
 
     /// Returns the differences from the vector. `golden` is the vector's walk on the golden model.

@@ -15,7 +15,7 @@ pub use compiler::{Compilers, Linkage, Options, fingerprint};
 pub use error::BuildError;
 pub use progress::{print as print_progress, wanted as progress_wanted};
 pub use units::{Kind, Model, Part, Unit, compile_all, write_if_changed};
-pub use verilator::Verilator;
+pub use verilator::{Sources, Verilator};
 
 /// Shorthand of this module.
 pub type Result<T> = std::result::Result<T, BuildError>;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Finds Verilator, and runs it on the RTL.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,25 @@ pub struct Verilator {
     pub root: PathBuf,
     /// The version, as it states it.
     pub version: String,
+}
+
+/// The sources of a foreign device.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The device, for errors.
+    pub what: &'a str,
+    /// The folder that Verilator runs in.
+    pub root: &'a Path,
+    /// Files, include folders, macros and parameters.
+    pub arguments: Vec<OsString>,
+    /// The top module.
+    pub top: &'a str,
+    /// The class to make.
+    pub class: &'a str,
+    /// The folder of the C++.
+    pub folder: &'a Path,
+    /// RTL assertions are on.
+    pub assertions: bool,
 }
 
 impl Verilator {
@@ -54,6 +74,78 @@ impl Verilator {
         }
     }
 
+    /// Makes the C++ of the user's sources. Returns the files that Verilator has read, besides its
+    /// own.
+    ///
+    /// # Errors
+    /// If Verilator refuses the sources.
+    pub fn verilate_sources(&self, sources: &Sources<'_>, coverage: bool) -> Result<Vec<PathBuf>> {
+        if sources.folder.exists() {
+            fs::remove_dir_all(sources.folder).map_err(BuildError::file(sources.folder))?;
+        }
+        let mut command = self.command(sources.assertions);
+        command.current_dir(sources.root);
+        if coverage {
+            Self::count_code(&mut command);
+        }
+        // The ports of the socket are plain vectors; the user's may be enumerations.
+        command
+            .arg("-Wno-ENUMVALUE")
+            .args([
+                "--prefix",
+                sources.class,
+                "--top-module",
+                sources.top,
+                "--Mdir",
+            ])
+            .arg(sources.folder)
+            .args(&sources.arguments);
+        let output = command.output().map_err(|source| BuildError::Start {
+            tool: self.binary.clone(),
+            source,
+        })?;
+        if !output.status.success() {
+            let what = format!("Verilator on the sources of {}", sources.what);
+            return Err(BuildError::failed(what, &output));
+        }
+        let list = sources
+            .folder
+            .join(format!("{}__verFiles.dat", sources.class));
+        let text = fs::read_to_string(&list).map_err(BuildError::file(&list))?;
+        let read = text.lines().filter(|line| line.starts_with('S'));
+        let paths = read.filter_map(|line| line.strip_suffix('"')?.rsplit_once('"'));
+        let mut files: Vec<PathBuf> = paths
+            .map(|(_, path)| sources.root.join(path))
+            .filter(|path| *path != self.binary && !path.starts_with(self.include()))
+            .collect();
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// The command with the flags of every model.
+    fn command(&self, assertions: bool) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .env("VERILATOR_ROOT", &self.root)
+            .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
+            // Warnings are for `make lint`: half-done RTL must run all the same.
+            .args(["-Wno-fatal", "--timescale", "1ns/1ns"])
+            .args(if assertions {
+                ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
+            } else {
+                ["--no-assert", "--x-assign", "fast", "--x-initial", "fast"]
+            });
+        command
+    }
+
+    fn count_code(command: &mut Command) {
+        // Each kind by its name: a bare --coverage also counts state machines, or what Verilator
+        // takes for one.
+        let kinds = ["line", "toggle", "expr", "user"];
+        command.args(kinds.map(|kind| format!("--coverage-{kind}")));
+    }
+
     /// Makes the C++ of a model. `sources` is the folder that has `rtl/` and `sim/`.
     ///
     /// # Errors
@@ -64,23 +156,10 @@ impl Verilator {
         if model.folder.exists() {
             fs::remove_dir_all(&model.folder).map_err(BuildError::file(&model.folder))?;
         }
-        let mut command = Command::new(&self.binary);
-        command
-            .current_dir(sources)
-            .env("VERILATOR_ROOT", &self.root)
-            .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
-            // Warnings are for `make lint`: half-done RTL must run all the same.
-            .args(["-Wno-fatal", "--timescale", "1ns/1ns"])
-            .args(if variant.checked {
-                ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
-            } else {
-                ["--no-assert", "--x-assign", "fast", "--x-initial", "fast"]
-            });
+        let mut command = self.command(variant.checked);
+        command.current_dir(sources);
         if coverage {
-            // Each kind by its name: a bare --coverage also counts state machines, or what
-            // Verilator takes for one.
-            let kinds = ["line", "toggle", "expr", "user"];
-            command.args(kinds.map(|kind| format!("--coverage-{kind}")));
+            Self::count_code(&mut command);
         }
         let entries = variant.walk_cache_entries;
         command

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Device files. `docs/your-walker.md` describes them, and [`TEMPLATE`] has every key.
+//! Device files. `docs/your-walker.md` describes them, and [`template`] has every key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,11 @@ use crate::scenario::parse::reader::{Field, Table, one_of};
 use crate::shown;
 
 /// A device file with every key and its default, for a new device.
-pub const TEMPLATE: &str = include_str!("template.toml");
-
-/// A top with the ports of the socket, for a new device.
-pub const TEMPLATE_TOP: &str = include_str!("template.sv");
+pub fn template() -> &'static str {
+    let text = include_str!("template.toml");
+    // The licence is that of this project's file, not of a user's.
+    text.split_once('\n').map_or(text, |(_, rest)| rest)
+}
 
 /// The reason why there is no device file.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,7 @@ pub struct DeviceFile {
     pub format: Format,
     pub(super) format_span: Span,
     pub(super) most_visibility: Visibility,
+    pub(super) waves: Vec<(String, Option<u32>)>,
     pub(super) modes: GivenModes,
     pub(super) tlb: Option<GivenTlb>,
     pub(super) walks: GivenWalks,
@@ -167,6 +169,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "assertions",
             "format",
             "visibility",
+            "waves",
         ],
     ),
     (
@@ -288,6 +291,7 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
             Some(field) => field.choice("level of visibility", &visibilities)?,
             None => Visibility::Steps,
         },
+        waves: waves(&file)?,
         modes: modes(&file, format)?,
         tlb: tlb(&file)?,
         walks: walks(&file)?,
@@ -345,6 +349,33 @@ fn strings(field: &Field<'_>, what: &str) -> Result<Vec<String>> {
         }
     });
     texts.collect()
+}
+
+/// Signals for views of a wave: `u_mmu.state`, or `u_mmu.state[3:0]`.
+fn waves(file: &Table<'_>) -> Result<Vec<(String, Option<u32>)>> {
+    let what = "a list of signals, such as \"u_mmu.state[3:0]\"";
+    let Some(field) = file.get("waves") else {
+        return Ok(Vec::new());
+    };
+    let signals = field.array(what)?.into_iter().map(|field| {
+        let text = field.string(what)?;
+        let wrong = || field.wrong(format!("{text:?} is no signal"), what);
+        let (path, width) = match text.split_once('[') {
+            None => (text, None),
+            Some((path, range)) => {
+                let high = range
+                    .strip_suffix(":0]")
+                    .and_then(|high| high.parse::<u32>().ok());
+                (path, Some(high.ok_or_else(wrong)?.saturating_add(1)))
+            }
+        };
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "_$.".contains(c);
+        match !path.is_empty() && path.chars().all(is_word) {
+            true => Ok((path.to_owned(), width)),
+            false => Err(wrong()),
+        }
+    });
+    signals.collect()
 }
 
 fn flag(table: &Table<'_>, key: &'static str, default: bool) -> Result<bool> {

@@ -9,6 +9,7 @@
 mod file;
 mod own;
 mod resolve;
+mod top;
 
 use std::fmt;
 
@@ -16,8 +17,9 @@ use super::socket::Ports;
 use super::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::mmu::{Access, Context, FaultKind};
-pub use file::{DeviceFile, DeviceFileError, TEMPLATE, TEMPLATE_TOP};
+pub use file::{DeviceFile, DeviceFileError, template};
 pub use resolve::Port;
+pub use top::template_top;
 
 /// How much a device shows. Each level has the checks of the levels below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +82,8 @@ pub struct Description {
     pub assertions: bool,
     /// The ports of the device.
     pub ports: Ports,
+    /// Signals for views of a wave: the path below the top, and the width of a vector in bits.
+    pub waves: Vec<(String, Option<u32>)>,
     /// The highest level of visibility that the testbench uses, whatever the ports show.
     pub most_visibility: Visibility,
 }
@@ -390,6 +394,11 @@ impl Description {
             tval2: has("rsp_trap_tval2_o") && self.responses.tval2 != Tval2::Absent,
             tinst: has("rsp_trap_tinst_o"),
         }
+    }
+
+    /// The modes that a stage may have in a format, with their numbers of levels.
+    pub fn mode_names(format: Format, is_host: bool) -> Vec<(&'static str, u8)> {
+        file::stage_modes(format, is_host)
     }
 
     /// The most levels of a stage.

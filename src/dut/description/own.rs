@@ -98,6 +98,7 @@ impl Description {
             },
             assertions: variant.checked,
             ports: Ports::all(format),
+            waves: Vec::new(),
             most_visibility: Visibility::Steps,
         }
     }

@@ -305,6 +305,7 @@ impl DeviceFile {
             },
             assertions: self.assertions,
             ports,
+            waves: self.waves.clone(),
             most_visibility: self.most_visibility,
         })
     }

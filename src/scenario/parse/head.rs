@@ -8,8 +8,9 @@ use super::error::{Problem, Result, Span};
 use super::limits;
 use super::reader::{Field, Table, end_of, one_of};
 use crate::addr::Hpa;
+use crate::dut::DutError;
 use crate::dut::description::Visibility;
-use crate::dut::variants::{IllegalParameter, Parameter, SecondTlb, WalkCacheEntries};
+use crate::dut::variants::{Foreign, IllegalParameter, Parameter, SecondTlb, WalkCacheEntries};
 use crate::format::Format;
 use crate::memory::{HostMemory, Region};
 use crate::mmu::WalkCaches;
@@ -34,6 +35,7 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     let table = field.table("[machine]")?;
     table.only(&[
         "format",
+        "device",
         "slots",
         "tlb",
         "walk_cache_entries",
@@ -75,7 +77,15 @@ pub(super) fn machine(file: &Table<'_>) -> Result<Machine> {
     if let Some(size) = table.get("tlb2") {
         machine.tlb2 = Some(second_tlb(&size)?);
     }
-    if let Err(illegal) = machine.variant() {
+    if let Some(device) = table.get("device") {
+        let what = "the path of a device file or of a shared object";
+        let path = device.string(what)?;
+        if path.is_empty() || path.contains('\0') {
+            return Err(device.wrong(format!("`device` = {path:?} is no path"), what));
+        }
+        // The device is loaded when it is needed. The other keys describe it.
+        machine.foreign = Some(Foreign::at(path));
+    } else if let Err(DutError::Illegal(illegal)) = machine.variant() {
         let field = table.get(key_of(illegal.parameter));
         let place = field.map_or(format.span, |field| field.span);
         return Err(no_device(&illegal, &machine, &place));

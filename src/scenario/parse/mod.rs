@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::Scenario;
+use crate::dut::foreign;
 use crate::input;
 use crate::shown;
 use error::{Lines, Problem, Result};
@@ -82,7 +83,12 @@ pub fn load(path: &Path) -> std::result::Result<Scenario, LoadError> {
             at: before.len() - line_start + 1,
         }
     })?;
-    Ok(parse(&text, &path.to_string_lossy())?)
+    let mut scenario = parse(&text, &path.to_string_lossy())?;
+    if let Some(foreign) = scenario.machine.foreign {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        scenario.machine.foreign = Some(foreign::absolute(&folder.join(foreign.path())));
+    }
+    Ok(scenario)
 }
 
 /// Reads the scenario in `text`. Errors call it `name`.

@@ -10,11 +10,12 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::coverage::Mode;
 use crate::coverage::axes::ContextField;
 use crate::coverage::groups::twin::TwinField;
+use crate::dut::description::{Description, Modes};
 use crate::format::riscv::Entry;
 use crate::format::{Format, Geometry, fits};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Rights, Stage, StageControl, WalkCaches};
-use crate::scenario::{Machine, NamedContext};
+use crate::scenario::{Machine, NamedContext, abilities};
 use crate::stimulus::Draw;
 
 const PAGE: u32 = 12;
@@ -79,6 +80,8 @@ struct Vm {
 pub(super) struct World {
     pub format: Format,
     machine: Machine,
+    /// The abilities of a foreign device.
+    device: Option<&'static Description>,
     geometry: Geometry,
     pub memory: HostMemory,
     pub contexts: Vec<NamedContext>,
@@ -106,10 +109,16 @@ impl World {
     /// `wanted`: a mode that most address spaces are in. All are in modes of the machine.
     pub fn new(machine: Machine, draw: &mut Draw, wanted: Option<Mode>) -> Self {
         let format = machine.format;
-        let geometry = format.geometry();
+        let mut geometry = format.geometry();
+        let device = machine.foreign_description();
+        if let Some(device) = device {
+            geometry.hpa_width = device.modes.hpa_width;
+        }
+        let has = |ability: fn(&Modes) -> bool| device.is_none_or(|d| ability(&d.modes));
         let mut world = Self {
             format,
             machine,
+            device,
             geometry,
             memory: HostMemory::new(format),
             contexts: Vec::new(),
@@ -117,9 +126,9 @@ impl World {
             entries: Vec::new(),
             twins: Vec::new(),
             switches: Switches {
-                napot: draw.percent(85),
+                napot: draw.percent(85) && has(|modes| modes.svnapot),
                 adue: [0; 2].map(|_| draw.percent(50) && machine.svadu),
-                pbmte: [draw.percent(80), draw.percent(80)],
+                pbmte: [0; 2].map(|_| draw.percent(80) && has(|modes| modes.svpbmt)),
             },
             next_frame: 0,
             vms: Vec::new(),
@@ -132,7 +141,11 @@ impl World {
         let (asids, vmids) = (tags(format.asid_width()), tags(format.vmid_width()));
         let asids = [0, 1, draw.below(asids) as u16, (asids - 1) as u16];
         let vmids = [0, 1, draw.below(vmids) as u16, (vmids - 1) as u16];
-        for _ in 0..1 + draw.below(2) {
+        let vms = match has(|modes| modes.virt.contains(&true)) {
+            true => 1 + draw.below(2),
+            false => 0,
+        };
+        for _ in 0..vms {
             let vmid = *draw.of(&vmids);
             world.add_vm(draw, vmid);
         }
@@ -142,23 +155,40 @@ impl World {
                 world.add_space(draw, Some(vm), asid);
             }
         }
-        let least = u64::from(wanted.is_some_and(|mode| !mode.virt));
-        for _ in 0..draw.below(3).max(least) {
+        let least = u64::from(wanted.is_some_and(|mode| !mode.virt) || vms == 0);
+        let spaces = match has(|modes| modes.virt.contains(&false)) {
+            true => draw.below(3).max(least),
+            false => 0,
+        };
+        for _ in 0..spaces {
             let asid = *draw.of(&asids);
             world.add_space(draw, None, asid);
         }
         world
     }
 
-    /// Every number of levels that a stage may have, 0 among them.
-    fn draw_levels(&self, draw: &mut Draw) -> u32 {
-        if draw.percent(weights::STAGE_OFF) {
-            return 0;
-        }
-        match self.format {
-            Format::Rv64 => 3 + draw.below(u64::from(self.machine.max_levels) - 2) as u32,
-            _ => 2,
-        }
+    /// Draws one of the numbers of levels that a stage may have, 0 among them.
+    fn draw_levels(&self, draw: &mut Draw, stage: Stage) -> u32 {
+        let levels = match draw.percent(weights::STAGE_OFF) {
+            true => 0,
+            false => match self.format {
+                Format::Rv64 => 3 + draw.below(u64::from(self.machine.max_levels) - 2) as u32,
+                _ => 2,
+            },
+        };
+        self.able_levels(levels, stage)
+    }
+
+    /// The number of levels that a foreign device has for a stage, and that is nearest to a number.
+    fn able_levels(&self, levels: u32, stage: Stage) -> u32 {
+        let Some(device) = self.device else {
+            return levels;
+        };
+        let able = match stage {
+            Stage::Guest => &device.modes.guest,
+            Stage::Host => &device.modes.host,
+        };
+        abilities::nearest_levels(levels as u8, able).into()
     }
 
     fn frame(&mut self, draw: &mut Draw, align: u64) -> u64 {
@@ -194,8 +224,10 @@ impl World {
 
     fn add_vm(&mut self, draw: &mut Draw, vmid: u16) {
         let levels = match self.wanted {
-            Some(mode) if mode.virt && draw.percent(85) => mode.host.into(),
-            _ => self.draw_levels(draw),
+            Some(mode) if mode.virt && draw.percent(85) => {
+                self.able_levels(mode.host.into(), Stage::Host)
+            }
+            _ => self.draw_levels(draw, Stage::Host),
         };
         let host = (levels > 0).then(|| {
             let root = self.frame(draw, 4 * 4096);
@@ -476,8 +508,10 @@ impl World {
     fn add_space(&mut self, draw: &mut Draw, vm: Option<usize>, asid: u16) {
         let switches = self.switches;
         let levels = match self.wanted {
-            Some(mode) if mode.virt == vm.is_some() && draw.percent(85) => mode.guest.into(),
-            _ => self.draw_levels(draw),
+            Some(mode) if mode.virt == vm.is_some() && draw.percent(85) => {
+                self.able_levels(mode.guest.into(), Stage::Guest)
+            }
+            _ => self.draw_levels(draw, Stage::Guest),
         };
         let mut tables = (levels > 0).then(|| {
             let root = self.guest_frame(draw, vm);
@@ -542,7 +576,8 @@ impl World {
         }
     }
 
-    fn add_context(&mut self, context: Context, pages: &[Wanted]) -> usize {
+    fn add_context(&mut self, mut context: Context, pages: &[Wanted]) -> usize {
+        self.restrict(&mut context);
         let number = self.contexts.len();
         self.contexts.push(NamedContext {
             name: format!("c{number}"),
@@ -550,6 +585,13 @@ impl World {
         });
         self.pages.push(pages.to_vec());
         number
+    }
+
+    /// Takes from a context what a foreign device does not have.
+    fn restrict(&self, context: &mut Context) {
+        if let Some(device) = self.device {
+            abilities::restrict_context(context, device);
+        }
     }
 
     /// A context that differs in one field only from one of those that there are.
@@ -567,6 +609,7 @@ impl World {
         let of = draw.below(self.contexts.len() as u64) as usize;
         let mut context = self.contexts[of].context;
         self.change(draw, &mut context, field);
+        self.restrict(&mut context);
         if context == self.contexts[of].context || !self.machine.serves(&context) {
             return;
         }
@@ -590,10 +633,10 @@ impl World {
             // Outside virtual machines there is no host stage.
             ContextField::Virt => context.virt ^= context.host.levels == 0,
             ContextField::GuestMode if context.guest.levels > 0 => {
-                context.guest.levels = self.draw_levels(draw) as u8;
+                context.guest.levels = self.draw_levels(draw, Stage::Guest) as u8;
             }
             ContextField::HostMode if context.host.levels > 0 => {
-                context.host.levels = self.draw_levels(draw) as u8;
+                context.host.levels = self.draw_levels(draw, Stage::Host) as u8;
             }
             ContextField::GuestMode | ContextField::HostMode => {}
             ContextField::GuestRoot => {
@@ -674,10 +717,10 @@ impl World {
             context.vmid ^= 1 << draw.below(self.format.vmid_width().into());
         }
         if draw.percent(weights::ODD_MODE) && context.guest.levels > 0 {
-            context.guest.levels = self.draw_levels(draw) as u8;
+            context.guest.levels = self.draw_levels(draw, Stage::Guest) as u8;
         }
         if draw.percent(weights::ODD_MODE) && context.host.levels > 0 {
-            context.host.levels = self.draw_levels(draw) as u8;
+            context.host.levels = self.draw_levels(draw, Stage::Host) as u8;
         }
         if draw.percent(weights::ODD_MODE) && self.format == Format::Rv64 {
             context.guest.pbmte = !context.guest.pbmte;

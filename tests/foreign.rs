@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Devices of a user: built from a device file, and refused with the place and the correction if
+//! something in it, or in the sources, is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nestwalk::dut::Dut;
+use nestwalk::dut::description::{DeviceFile, Port, Visibility, template, template_top};
+use nestwalk::dut::foreign;
+use nestwalk::dut::variants::Variant;
+use nestwalk::report::Recorder;
+use nestwalk::scenario::Scenario;
+use nestwalk::stimulus::{self, Profile};
+use tempfile::TempDir;
+
+mod common {
+    pub mod program;
+}
+use common::program::{Ran, nestwalk};
+
+fn project(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder with a copy of the example MMU.
+struct Copy(TempDir);
+
+impl Copy {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["classic_mmu.sv", "classic_top.sv", "classic_mmu.toml"] {
+            let from = project(&format!("examples/classic_mmu/{name}"));
+            fs::copy(from, folder.path().join(name)).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Replaces a text of a file, which has it once.
+    fn edit(self, name: &str, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+        self
+    }
+
+    /// Replaces a name in a file.
+    fn rename(self, name: &str, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+        self
+    }
+
+    fn build(&self) -> Ran {
+        let file = self.path("classic_mmu.toml");
+        nestwalk(&["build", file.to_str().unwrap()])
+    }
+
+    /// The build is refused, and the error has these words.
+    fn refused(&self, words: &[&str]) {
+        let ran = self.build();
+        assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+        }
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+const TOML: &str = "classic_mmu.toml";
+const TOP: &str = "classic_top.sv";
+
+#[test]
+fn a_port_that_is_missing_is_named_before_anything_is_compiled() {
+    let copy = Copy::new().edit(TOP, "  output logic        rsp_valid_o,\n", "");
+    let copy = copy.edit(
+        TOP,
+        "  // The request and its CSRs",
+        "  logic rsp_valid_o;\n  // The request and its CSRs",
+    );
+    copy.refused(&[
+        "classic_top has no port `rsp_valid_o`",
+        "classic_mmu.toml:4",
+        "build --new",
+    ]);
+}
+
+#[test]
+fn a_port_of_another_width_or_direction_or_name_is_refused_with_what_would_be_right() {
+    let narrow = Copy::new().edit(TOP, "[63:0] req_gva_i", "[38:0] req_gva_i");
+    narrow.refused(&[
+        "`req_gva_i` of classic_top has the wrong width: 39 bits",
+        "expected 64 bits",
+    ]);
+    let wide = Copy::new().edit(TOP, "[1:0]  req_access_i", "[2:0]  req_access_i");
+    wide.refused(&["`req_access_i`", "3 bits", "expected 2 bits"]);
+    let turned = Copy::new().edit(
+        TOP,
+        "input  logic        req_user_i",
+        "output logic        req_user_i",
+    );
+    turned.refused(&[
+        "`req_user_i` of classic_top is an output",
+        "the socket has it as an input",
+    ]);
+    let other = Copy::new().rename(TOP, "rsp_hit_o", "rsp_hti_o");
+    other.refused(&[
+        "`rsp_hti_o` of classic_top is not of the socket",
+        "did you mean `rsp_hit_o`?",
+    ]);
+    let half = Copy::new().edit(TOP, "  input  logic        fence_use_gva_i,\n", "");
+    half.refused(&["only one of `fence_use_gva_i` and `fence_gva_i`"]);
+}
+
+#[test]
+fn an_ability_that_no_port_backs_is_refused_at_its_line() {
+    for (line, key, words) in [
+        (
+            "[tlb]",
+            "[memory]\nupdates = \"compare-and-swap\"\n[tlb]",
+            "no port `mem_req_update_o`",
+        ),
+        (
+            "[tlb]",
+            "[responses]\noutstanding = 4\n[tlb]",
+            "no port `req_id_i`",
+        ),
+        (
+            "[tlb]",
+            "[memory]\nreorder = true\n[tlb]",
+            "no port `mem_rsp_id_i`",
+        ),
+        (
+            "[tlb]",
+            "[fences]\nprecise = [\"gpa\"]\n[tlb]",
+            "no port `fence_use_gpa_i`",
+        ),
+        (
+            "[modes]",
+            "[modes]\nextensions = [\"svadu\"]",
+            "no port `mem_req_update_o`",
+        ),
+        (
+            "[modes]",
+            "[modes]\nextensions = [\"svpbmt\"]",
+            "no port `req_guest_pbmte_i`",
+        ),
+        (
+            "[tlb]",
+            "[walks]\ncaches = { guest = 2 }\n[tlb]",
+            "no port `walk_caches_i`",
+        ),
+    ] {
+        let copy = Copy::new().edit(TOML, line, key);
+        copy.refused(
+            &[words, "-->", "add the port, or do not declare"].map(|word| {
+                // One of these errors has another correction.
+                if key.contains("outstanding") && word.starts_with("add") {
+                    "expected at most 1"
+                } else {
+                    word
+                }
+            }),
+        );
+    }
+}
+
+#[test]
+fn a_device_file_with_an_unknown_key_or_a_wrong_value_is_refused_at_its_line() {
+    for (from, to, words) in [
+        (
+            "recent = 1",
+            "recnet = 1",
+            ["unknown key `recnet` in [tlb]", "did you mean `recent`?"],
+        ),
+        (
+            "\"sv39\"]",
+            "\"sv93\"]",
+            ["unknown mode `sv93`", "did you mean `sv39`?"],
+        ),
+        (
+            "entries = 8",
+            "entries = \"8\"",
+            ["`entries` cannot be a string", "without quotes"],
+        ),
+        (
+            "format = \"rv64\"",
+            "format = \"rv65\"",
+            ["unknown format `rv65`", "did you mean"],
+        ),
+        (
+            "top = \"classic_top\"",
+            "",
+            ["the file has no `top`", "the top module"],
+        ),
+        (
+            "[modes]",
+            "[mods]",
+            ["unknown key `mods`", "did you mean `modes`?"],
+        ),
+        (
+            "hit_may_fault = true",
+            "hit_may_fault = 1",
+            ["`hit_may_fault`", "true or false"],
+        ),
+        (
+            "[modes]",
+            "[modes]\nhpa_width = 60",
+            ["`hpa_width` = 60 is out of range", "32 to 56"],
+        ),
+    ] {
+        let copy = Copy::new().edit(TOML, from, to);
+        copy.refused(&[words[0], words[1], "-->"]);
+    }
+}
+
+#[test]
+fn sources_that_verilator_refuses_are_shown_with_their_line() {
+    let broken = Copy::new().edit("classic_mmu.sv", "S2_DONE: state <=", "S2_DONE: state");
+    broken.refused(&[
+        "Verilator on the sources of classic-mmu has failed",
+        "classic_mmu.sv:",
+    ]);
+    let lost = Copy::new().edit(TOML, "\"classic_mmu.sv\", ", "\"lost.sv\", ");
+    lost.refused(&["lost.sv"]);
+    let other = Copy::new().edit(TOML, "top = \"classic_top\"", "top = \"classic\"");
+    other.refused(&["classic", "not found"]);
+}
+
+#[test]
+fn files_that_are_no_device_are_refused() {
+    let copy = Copy::new();
+    let run = |device: &Path| {
+        let scenario = project("scenarios/sv39-kvm.toml");
+        let ran = nestwalk(&["run", &scenario, "--device", device.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+        ran.stderr
+    };
+    let text = copy.path("text.so");
+    fs::write(&text, "no object").unwrap();
+    assert!(run(&text).contains("cannot load the device"));
+    assert!(run(&copy.path("lost.so")).contains("No such file"));
+    assert!(run(&copy.path("lost.toml")).contains("build --new"));
+}
+
+/// A shared object whose interface has another version.
+#[test]
+fn an_object_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("other.c");
+    let object = folder.path().join("other.so");
+    fs::write(
+        &source,
+        "static const unsigned version[64] = {9999};\n\
+         const void* nestwalk_dut_interface(void) { return version; }\n",
+    )
+    .unwrap();
+    let compiled = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&object, &source])
+        .status();
+    assert!(compiled.unwrap().success());
+    let scenario = project("scenarios/sv39-kvm.toml");
+    let ran = nestwalk(&["run", &scenario, "--device", object.to_str().unwrap()]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr
+            .contains("has version 9999 of the device interface, not"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_object_of_a_device_file_is_built_again_if_a_source_changes_and_not_otherwise() {
+    let copy = Copy::new();
+    let object = |copy: &Copy| {
+        let file = copy.path(TOML);
+        let ran = nestwalk(&["build", file.to_str().unwrap(), "--json"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()["object"].as_str().unwrap().to_owned()
+    };
+    let first = object(&copy);
+    let made = fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(object(&copy), first);
+    assert_eq!(fs::metadata(&first).unwrap().modified().unwrap(), made);
+    let copy = copy.edit("classic_mmu.sv", "TLB_ENTRIES = 8", "TLB_ENTRIES = 4");
+    assert_ne!(object(&copy), first);
+
+    // The object explains itself, wherever it is.
+    let to = copy.path("kept.so");
+    let file = copy.path(TOML);
+    let ran = nestwalk(&["build", file.to_str().unwrap(), "-o", to.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    drop(file);
+    let device = foreign::device(to.to_str().unwrap()).unwrap().unwrap();
+    assert_eq!(device.description().name, "classic-mmu");
+    assert_eq!(device.description().visibility(), Visibility::Attributed);
+}
+
+/// The ports of a top module that `nestwalk build --new` writes.
+fn template_ports() -> Vec<Port> {
+    let text = template_top();
+    let ports = text.lines().filter_map(|line| {
+        let line = line.trim().trim_end_matches(',');
+        let (side, rest) = line.split_once(" logic ")?;
+        let is_input = match side.trim() {
+            "input" => true,
+            "output" => false,
+            _ => return None,
+        };
+        let (range, name) = match rest.trim().split_once(']') {
+            Some((range, name)) => (Some(range), name),
+            None => (None, rest),
+        };
+        let high = range.and_then(|r| r.trim_start_matches('[').split(':').next()?.parse().ok());
+        Some(Port {
+            name: name.trim().to_owned(),
+            is_input,
+            width: high.map_or(1, |high: u32| high + 1),
+        })
+    });
+    ports.collect()
+}
+
+#[test]
+fn the_template_is_a_device_file_of_the_top_beside_it_and_shows_every_default() {
+    let file = DeviceFile::parse(template(), "my_mmu.toml").unwrap();
+    let ports = template_ports();
+    assert!(ports.len() > 25);
+    let full = file.resolve(&ports).unwrap();
+    // Without any key that has a default it is the same device.
+    let least = "name = \"my-mmu\"\ntop = \"my_mmu_top\"\nfiles = [\"my_mmu_top.sv\"]\n\
+                 format = \"rv64\"\n";
+    let least = DeviceFile::parse(least, "least.toml").unwrap();
+    assert_eq!(least.resolve(&ports).unwrap(), full);
+
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new");
+    let arguments = ["build", "--new", new.to_str().unwrap()];
+    assert_eq!(nestwalk(&arguments).code, 0);
+    assert_eq!(
+        fs::read_to_string(new.join("my_mmu.toml")).unwrap(),
+        template()
+    );
+    let built = nestwalk(&["build", new.join("my_mmu.toml").to_str().unwrap()]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    // Nothing is written over.
+    let again = nestwalk(&arguments);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("the file exists"), "{}", again.stderr);
+}
+
+/// A device file for the project's own RTL, with all ports.
+fn own(folder: &Path, parameters: &str) -> PathBuf {
+    let path = folder.join("own.toml");
+    let text = format!(
+        "name = \"own\"\ntop = \"tb_top\"\nfiles = [{:?}, {:?}]\nassertions = false\n{parameters}",
+        project("rtl/nested_mmu.f"),
+        project("sim/tb_top.sv"),
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn ran(dut: &mut Dut, scenario: &Scenario) -> String {
+    dut.renew().unwrap();
+    let mut recorder = Recorder::new(scenario);
+    let stats = nestwalk::bench::run(dut, scenario, &mut recorder);
+    let stats = stats.unwrap_or_else(|failed| panic!("{}", failed.failure));
+    let requests: Vec<_> = (recorder.accesses.iter())
+        .map(|request| (request.accepted, &request.answered, &request.replays))
+        .collect();
+    format!("{stats:?} {requests:?}")
+}
+
+#[test]
+fn the_projects_rtl_takes_the_same_cycles_as_a_foreign_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = own(
+        folder.path(),
+        "format = \"handout\"\n[parameters]\nFormat = 0\nTlbEntries = 16\nWalkSlots = 4\n\
+         [tlb]\nentries = 16\nrecent = 5\nhit_may_fault = true\n[walks]\noutstanding = 4\n",
+    );
+    let foreign = foreign::device(file.to_str().unwrap()).unwrap().unwrap();
+    let own = Variant::parse("handout").unwrap();
+    assert_eq!(foreign.description().visibility(), Visibility::Steps);
+    let mut duts = [own, foreign].map(|variant| Dut::new(variant, 1).unwrap());
+    for number in 0..6 {
+        let profile = Profile::ALL[0];
+        let scenario =
+            |variant| stimulus::scenario_toward(profile, 3, number, 500, &[], Some(variant));
+        let [one, other] = &mut duts;
+        assert_eq!(ran(one, &scenario(own)), ran(other, &scenario(foreign)));
+    }
+}
+
+/// The commands of the blocks of a page that are marked `sh`.
+fn commands(page: &str) -> String {
+    let text = fs::read_to_string(project(page)).unwrap();
+    let blocks = text.split("```sh\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_commands_of_the_tutorial_work_as_they_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["examples", "tools"] {
+        std::os::unix::fs::symlink(project(name), folder.path().join(name)).unwrap();
+    }
+    let commands = commands("docs/your-walker.md");
+    assert!(commands.matches("nestwalk ").count() >= 3, "{commands}");
+    // Links to the project are copied as what they lead to.
+    let commands = commands.replace("cp -r examples buggy", "cp -rL examples buggy");
+    let program = assert_cmd::cargo::cargo_bin("nestwalk");
+    let script = format!("set -e\nnestwalk() {{ {program:?} \"$@\"; }}\n{commands}");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains("device my-mmu: rv64") && text.contains("device classic-mmu: rv64"));
+    let planted = folder
+        .path()
+        .join("buggy/examples/classic_mmu/classic_mmu.sv");
+    let planted = fs::read_to_string(planted).unwrap();
+    assert!(planted.contains("fault_htval <= g_addr;"));
+}
