@@ -14,6 +14,7 @@ use super::memory_request::{Read, Update};
 use super::memory_server::{Beside, MemoryServer};
 use super::mismatch::{Mismatch, WalkEnd};
 use crate::addr::Hpa;
+use crate::dut::description::{ContextTime, Description};
 use crate::dut::{Clocked, Dut, DutError, Inputs, Outputs};
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Query, WalkCaches};
@@ -261,6 +262,30 @@ struct Edit {
     by_device: bool,
 }
 
+/// The limits of a device on what the bench asks of it at a time.
+struct Limits {
+    /// Requests without a response, at most.
+    outstanding: usize,
+    /// A request behind a fence may be on its port while the fence waits.
+    overlaps_fences: bool,
+    /// The requester can delay a response.
+    has_response_ready: bool,
+}
+
+impl Limits {
+    fn of(description: &Description) -> Self {
+        Self {
+            outstanding: match description.context {
+                ContextTime::Request => description.outstanding() as usize,
+                // The context does not change while a request is in flight.
+                ContextTime::Live => 1,
+            },
+            overlaps_fences: description.has_replays(),
+            has_response_ready: description.has_response_ready(),
+        }
+    }
+}
+
 /// A run under way: the part that answers the device in each cycle, and, up to [`BATCH`] cycles behind it, the part that
 /// judges what was seen.
 struct Run<'a> {
@@ -311,6 +336,7 @@ struct Run<'a> {
     /// The device has taken the request behind the fence that is offered: the fence does not match it.
     taken_ahead: bool,
     free_ids: VecDeque<u8>,
+    limits: Limits,
     /// Cycles since there has been nothing to do.
     tail: u64,
     /// The device is to be reset before the next cycle.
@@ -358,6 +384,7 @@ impl<'a> Run<'a> {
             requesting: None,
             taken_ahead: false,
             free_ids: (0..=255).collect(),
+            limits: Limits::of(&machine.description()),
             tail: 0,
             wants_reset: false,
             response_waits: false,
@@ -406,7 +433,8 @@ impl<'a> Run<'a> {
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
-        self.inputs.rsp_ready = self.requester.accepts(self.response_waits, self.cycle);
+        self.inputs.rsp_ready = !self.limits.has_response_ready
+            || self.requester.accepts(self.response_waits, self.cycle);
         self.inputs.mem_req_ready = self.server.ready(self.read_waits, self.cycle);
         match self.server.offer(self.cycle) {
             Some(reply) => {
@@ -482,6 +510,7 @@ impl<'a> Run<'a> {
             self.inputs.set_fence(fence);
         }
         if self.requesting.is_none()
+            && self.outstanding < self.limits.outstanding
             && let Some((access, query)) = self.next_request()
             && self.is_time_for(access)
             && let Some(&id) = self.free_ids.front()
@@ -504,6 +533,7 @@ impl<'a> Run<'a> {
             None if self.waiting > 0 || self.taken_ahead => return None,
             // A request behind the fence is on its port already: the device must not take it before a fence that matches it.
             None => match self.scenario.ops.get(self.op)? {
+                Op::Fence(_) if !self.limits.overlaps_fences => return None,
                 Op::Fence(_) => self.op + 1,
                 _ => self.op,
             },

@@ -54,6 +54,10 @@ const MOST_LEGAL: usize = 4;
 /// A walk that has ended, whose result a TLB may contain.
 #[derive(Debug)]
 struct Kept {
+    /// The context of the request that it was for.
+    context: Context,
+    /// It has found a global page.
+    is_global: bool,
     words: Words,
     reads: Vec<Read>,
 }
@@ -210,7 +214,8 @@ impl PortChecker {
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
             fences: Vec::new(),
-            tlb: tlb.map(|tlb| Tlb::new(machine.format, tlb.entries, tlb.recent.saturating_sub(1))),
+            // Nothing is known of the replacement but the pages that it must keep.
+            tlb: tlb.map(|tlb| Tlb::new(machine.format, 0, tlb.recent)),
             requests_since: 0,
             fence_waits: 0,
             ports: StablePorts::default(),
@@ -282,12 +287,16 @@ impl PortChecker {
             kept.retain(|walk| {
                 let first = walk.reads.first().map_or(0, |read| read.cycle);
                 let mut later = fences.iter().rev().take_while(|fence| fence.cycle >= first);
+                let space = AddressSpaceTag {
+                    asid: walk.context.asid,
+                    ..*space
+                };
                 !later.any(|event| {
                     let Fence { gva, gpa, asid, .. } = event.fence;
                     // A fence with an ASID does not match global pages.
                     let is_whole = gva.is_none() && gpa.is_none();
                     let matches_global = asid.is_none() || !self.format.has_global_pages();
-                    is_whole && matches_global && event.fence.matches_tag(*space)
+                    is_whole && matches_global && event.fence.matches_tag(space)
                 })
             });
         }
@@ -501,6 +510,7 @@ impl PortChecker {
 
     /// Keeps the words of a walk that has ended for a request, and what it has found.
     fn keep(&mut self, query: &Query, reads: &[Read]) {
+        let mut is_global = false;
         if !self.has_walk_caches {
             let mut found = None;
             each_walk(self.format, query, reads, &[], |walk| {
@@ -508,15 +518,17 @@ impl PortChecker {
                 true
             });
             if let Some(Ok(mapping)) = found {
+                is_global = mapping.global;
                 let begun = reads.first().map_or(0, |read| read.cycle);
                 self.may_contain(query, &mapping, begun);
             }
         }
-        let of_space = self.kept.entry(query.context.space()).or_default();
+        let of_space = self.kept.entry(without_asid(&query.context)).or_default();
         // The same walk with the same words takes the place of the older one.
         let same = |other: &Kept| -> bool {
             let pairs = other.reads.iter().zip(reads);
-            other.reads.len() == reads.len()
+            other.context == query.context
+                && other.reads.len() == reads.len()
                 && pairs.clone().all(|(one, two)| {
                     (one.at, one.update, one.word) == (two.at, two.update, two.word)
                 })
@@ -536,6 +548,8 @@ impl PortChecker {
         let mut words = Words::default();
         reads.iter().for_each(|read| words.add(read));
         of_space.push_back(Kept {
+            context: query.context,
+            is_global,
             words,
             reads: reads.to_vec(),
         });
@@ -734,12 +748,22 @@ impl PortChecker {
         // A walk may need no memory request.
         search.follow(query, &[], false);
         if is_whole {
-            let kept = self.kept.get(&query.context.space());
+            let tlb = self.description.tlb;
+            let hit_may_fault = tlb.is_some_and(|tlb| tlb.hit_may_fault);
+            let kept = self.kept.get(&without_asid(&query.context));
             for kept in kept.into_iter().flat_map(|kept| kept.iter().rev()) {
                 if search.explained.is_some() {
                     break;
                 }
-                search.follow(query, &[&kept.words], false);
+                let is_of_asid = kept.context.asid == query.context.asid;
+                if is_of_asid {
+                    search.follow(query, &[&kept.words], false);
+                }
+                // The fault of a hit is that of the walk that has filled the TLB.
+                if hit_may_fault && (is_of_asid || kept.is_global) {
+                    let view = view(query, &kept.context, &kept.context);
+                    search.follow(&view, &[&kept.words], false);
+                }
             }
         } else {
             search.follow(query, &[&self.words], true);
