@@ -41,6 +41,7 @@ public:
     ~VerilatedDut() {
         end_trace();
         model_->final();
+        destroy_model();
     }
 
     void reset() {
@@ -121,9 +122,16 @@ private:
         (void)trace_.release();
     }
 
+    // The scopes of a model leave the context of the thread, which is the one that was made last:
+    // that of another device, which may be gone.
+    void destroy_model() {
+        Verilated::threadContextp(context_.get());
+        model_.reset();
+    }
+
     void make() {
         end_trace();
-        model_.reset();
+        if (model_) destroy_model();
         context_ = std::make_unique<VerilatedContext>();
         // Otherwise Verilator makes a pool of threads, which a model of one thread does not use.
         context_->threads(1);

@@ -435,3 +435,78 @@ fn the_commands_of_the_tutorial_work_as_they_are_printed() {
     let planted = fs::read_to_string(planted).unwrap();
     assert!(planted.contains("fault_htval <= g_addr;"));
 }
+
+/// Runs a campaign on the top that `build --new` writes, with this code in place of the MMU.
+fn campaign_on(code: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new");
+    assert_eq!(nestwalk(&["build", "--new", new.to_str().unwrap()]).code, 0);
+    let top = new.join("my_mmu_top.sv");
+    let text = fs::read_to_string(&top).unwrap();
+    assert!(text.contains("  // my_mmu u_mmu (...);\n"));
+    fs::write(&top, text.replace("  // my_mmu u_mmu (...);\n", code)).unwrap();
+    let device = new.join("my_mmu.toml");
+    let out = folder.path().join("out");
+    nestwalk(&[
+        "fuzz",
+        "--profile",
+        "rv64",
+        "--seed",
+        "1",
+        "--count",
+        "500",
+        "--no-shrink",
+        "--device",
+        device.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+    ])
+}
+
+#[test]
+fn a_device_that_never_answers_is_a_stall_or_a_hang() {
+    let ran = campaign_on("");
+    let says = match ran.code {
+        1 => "a stall without a visible cause",
+        3 => "HANG",
+        code => panic!("{code}: {}{}", ran.stdout, ran.stderr),
+    };
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+}
+
+#[test]
+fn a_device_that_ends_the_simulation_or_the_process_fails_and_the_report_is_whole() {
+    let on_request = |what: &str| {
+        let call = format!("  always @(posedge clk_i) if (req_valid_i) {what};\n");
+        campaign_on(&format!(
+            "  import \"DPI-C\" function void _exit(input int code);\n\
+             {call}"
+        ))
+    };
+    for (what, says) in [
+        ("$finish", "$finish"),
+        ("$fatal(1, \"lost\")", "lost"),
+        ("_exit(0)", "the device called _exit"),
+    ] {
+        let ran = on_request(what);
+        assert_eq!(ran.code, 1, "{what}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(says), "{what}: {}", ran.stdout);
+        assert!(ran.stdout.contains("report.txt"), "{what}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_output_of_a_device_does_not_reach_the_standard_output() {
+    let ran = campaign_on(
+        "  import \"DPI-C\" function int puts(input string text);\n\
+         always @(posedge clk_i) begin\n    $display(\"displayed\");\n    \
+         void'(puts(\"put\"));\n  end\n",
+    );
+    assert!(matches!(ran.code, 1 | 3), "{}{}", ran.stdout, ran.stderr);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(
+        !lines.contains(&"displayed") && !lines.contains(&"put"),
+        "{}",
+        ran.stdout
+    );
+}

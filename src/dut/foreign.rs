@@ -296,9 +296,13 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
         bytes.extend(contents);
     }
     let sources = fnv1a(bytes);
+    let variant = variant(Foreign::at(&path.to_string_lossy()), &description);
+    let wrapper_text = socket_module(&file, &description, variant.inputs_at());
+    let code = format!("{}{}", socket_ports(&description.ports), guards());
     let carried = library::carried_hash();
     let recipe = library::RECIPE;
-    let key = fnv1a(format!("{recipe}\n{sources}\n{carried}\n{tools}").into_bytes());
+    let made_of = [&sources, carried, &tools, &wrapper_text, &code].join("\n");
+    let key = fnv1a(format!("{recipe}\n{made_of}").into_bytes());
     let object = cache.object(&file.name, &key)?;
     if object.is_file() {
         return Ok(object);
@@ -315,7 +319,6 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     library::announce(&format!("building device {}", file.name));
     let begun = Instant::now();
     let work = cache.work(&key)?;
-    let variant = variant(Foreign::at(&path.to_string_lossy()), &description);
     let make = || -> Result<PathBuf, Failed> {
         let options = library::options(&work);
         fs::create_dir_all(&options.scratch).map_err(BuildError::file(&options.scratch))?;
@@ -328,8 +331,7 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
             kind: Kind::Device,
         };
         let wrapper = work.join("nestwalk_socket.sv");
-        let text = socket_module(&file, &description, variant.inputs_at());
-        fs::write(&wrapper, text).map_err(BuildError::file(&wrapper))?;
+        fs::write(&wrapper, &wrapper_text).map_err(BuildError::file(&wrapper))?;
         let mut arguments = file.arguments();
         arguments.push(wrapper.into());
         let sources_of = Sources {
@@ -349,10 +351,11 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
         let _ = writeln!(text, "ports = {ports_text}");
         text.push_str(&library::tool_lines(&verilator, &compilers));
         let glue = Glue {
-            code: &socket_ports(&description.ports),
+            code: &code,
             ports: "SocketPorts",
             description: &text,
             device_file: file.text(),
+            replaced: &[&ENDS[..], &PRINTS[..]].concat(),
         };
         const AT_A_TIME: usize = 2;
         cache.assemble(&model, &glue, &work, AT_A_TIME, &verilator, &compilers)
@@ -479,6 +482,30 @@ fn socket_module(file: &DeviceFile, description: &Description, inputs_at: u32) -
         top = file.top,
         declared = declared.join(",\n"),
         connected = connected.join(",\n"),
+    )
+}
+
+/// Functions of the C library that end the process.
+const ENDS: [&str; 5] = ["exit", "_exit", "_Exit", "quick_exit", "abort"];
+/// Functions of the C library that write to the standard output.
+const PRINTS: [&str; 3] = ["puts", "putchar", "printf"];
+
+/// Functions in place of [`ENDS`] and [`PRINTS`]: a device may import them (DPI-C). The end of the
+/// process becomes a failure of the device, and its output does not reach the standard output.
+fn guards() -> String {
+    let ends = ENDS.map(|name| {
+        format!(
+            "[[noreturn]] void __wrap_{name}() {{\n    \
+             throw std::runtime_error(\"the device called {name}\");\n}}\n"
+        )
+    });
+    format!(
+        "extern \"C\" {{\n{}\
+         int __wrap_puts(const char* text) {{ return nestwalk::sim_print(\"%s\\n\", text); }}\n\
+         int __wrap_putchar(int character) {{ return character; }}\n\
+         int __wrap_printf(const char* format, ...) {{\n    \
+         return nestwalk::sim_print(\"%s\", format);\n}}\n}}\n",
+        ends.concat()
     )
 }
 

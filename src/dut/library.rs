@@ -352,6 +352,7 @@ impl Cache {
             ports: "nestwalk::TbTopPorts<Vdevice>",
             description: &description,
             device_file: "",
+            replaced: &[],
         };
         self.assemble(&model, &glue, work, jobs, &verilator, &compilers)
     }
@@ -412,6 +413,11 @@ impl Cache {
             build::write_if_changed(&script, &text)?;
             link.arg(format!("-Wl,--version-script={}", script.display()));
             link.arg("-Wl,--no-undefined");
+            link.args(
+                glue.replaced
+                    .iter()
+                    .map(|name| format!("-Wl,--wrap={name}")),
+            );
         }
         let output = link.current_dir(work).output();
         let output = output.map_err(|source| BuildError::Start {
@@ -572,6 +578,8 @@ pub(super) struct Glue<'a> {
     pub(super) description: &'a str,
     /// The text of the device file.
     pub(super) device_file: &'a str,
+    /// Functions of the C library that `code` replaces: `__wrap_exit` for `exit`.
+    pub(super) replaced: &'a [&'a str],
 }
 
 /// The lines of a description about the tools.
