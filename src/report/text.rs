@@ -334,15 +334,24 @@ pub fn stats(stats: &Stats) -> String {
         0 => String::new(),
         replays => format!(" ({})", count(replays, "replay")),
     };
+    // A device that shows no walks shows their memory reads.
+    let walks = match (stats.walks, stats.reads) {
+        (0, 1..) => format!(
+            "{}; hits and page walks are not visible",
+            count(stats.reads, "memory read")
+        ),
+        _ => format!(
+            "TLB hit rate {:.1} %{l2}; {}, {:.2} memory reads each; {} coalesced",
+            100.0 * per(stats.hits, stats.accesses),
+            count(stats.walks, "page walk"),
+            per(stats.reads, stats.walks),
+            count(stats.merged, "request"),
+        ),
+    };
     format!(
-        "{} in {}: TLB hit rate {:.1} %{l2}; {}, {:.2} memory reads each; {} coalesced; {}; \
-         {}{replays}; {}",
+        "{} in {}: {walks}; {}; {}{replays}; {}",
         count(stats.accesses, "access"),
         count(stats.cycles, "cycle"),
-        100.0 * per(stats.hits, stats.accesses),
-        count(stats.walks, "page walk"),
-        per(stats.reads, stats.walks),
-        count(stats.merged, "request"),
         count(stats.faults, "fault"),
         count(stats.fences, "fence"),
         count(stats.edits, "edit"),

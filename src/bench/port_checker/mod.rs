@@ -350,6 +350,14 @@ impl PortChecker {
         views
     }
 
+    /// Returns true if other contexts with the tags of a request have other switches of the G-stage.
+    fn mixes_switches(&self, query: &Query) -> bool {
+        let switches = |context: &Context| (context.host.adue, context.host.pbmte, context.napot);
+        let seen = self.contexts.get(&without_asid(&query.context));
+        let mut seen = seen.into_iter().flatten();
+        seen.any(|context| switches(context) != switches(&query.context))
+    }
+
     /// Follows the walk of a request over memory requests: see [`follow`]. `thorough`: in every view
     /// of page-walk caches, not as the request is alone.
     fn follow(&self, query: &Query, reads: &[Read], thorough: bool) -> Option<bool> {
@@ -777,6 +785,9 @@ impl PortChecker {
                 }
             }
         }
+        // A nested TLB may mix the switches of several contexts in one walk. Such walks are not
+        // followed.
+        search.is_open |= self.has_walk_caches && self.mixes_switches(query);
         let Search {
             mut explained,
             found,

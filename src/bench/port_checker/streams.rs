@@ -69,7 +69,8 @@ impl PossibleWalk {
     fn on_fence(&mut self, fence: &Fence, cycle: u64) {
         for candidate in &mut self.candidates {
             let matches = fence.matches_tag(candidate.query.context.space());
-            if matches && !candidate.is_complete && candidate.overtaken.is_none() {
+            // With page-walk caches a walk that may have ended may go on, too.
+            if matches && candidate.overtaken.is_none() {
                 candidate.overtaken = Some(FenceEvent {
                     fence: *fence,
                     cycle,
