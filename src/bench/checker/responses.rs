@@ -105,7 +105,6 @@ impl Checker {
     }
 
     /// Checks the response of a hit against what the TLB may contain.
-
     fn check_hit(
         &self,
         id: u8,

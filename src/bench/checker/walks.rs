@@ -49,7 +49,7 @@ impl Checker {
         {
             return Err(self.read_after_fence(record, read, by));
         }
-        if let Err(violation) = self.turns.on_request(slot) {
+        if let Some(violation) = self.turns.on_request(slot) {
             return Err(self.late_request(record, violation, read.cycle));
         }
         if count >= LONG_WALK && count.is_power_of_two() {

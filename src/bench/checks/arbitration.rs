@@ -56,28 +56,24 @@ impl RoundRobin {
         }
     }
 
-    /// Checks that a slot whose memory request is accepted has not waited for too long.
-    ///
-    /// # Errors
-    /// The rule that is broken.
+    /// Checks that a slot whose memory request is accepted has not waited for too long. Returns the
+    /// rule that is broken, if one is.
     #[inline]
-    pub fn on_request(&mut self, slot: u8) -> Result<(), Violation> {
+    pub fn on_request(&mut self, slot: u8) -> Option<Violation> {
         let since = self.since[usize::from(slot)];
         let waited = self.accepted - since.accepted;
         self.accepted += 1;
         if waited >= self.too_many {
-            return Err(Violation::Port(PortViolation::NotRoundRobin {
+            return Some(Violation::Port(PortViolation::NotRoundRobin {
                 slot,
                 waited,
                 most: self.too_many - 1,
             }));
         }
-        match self.quiet - since.quiet > self.most_quiet {
-            true => Err(Violation::Stalled(Stall::Walk {
-                slot,
-                cycles: self.most_quiet,
-            })),
-            false => Ok(()),
-        }
+        let is_late = self.quiet - since.quiet > self.most_quiet;
+        is_late.then_some(Violation::Stalled(Stall::Walk {
+            slot,
+            cycles: self.most_quiet,
+        }))
     }
 }

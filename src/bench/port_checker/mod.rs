@@ -801,6 +801,8 @@ impl PortChecker {
         for (mapping, begun) in found {
             self.may_contain(query, &mapping, begun);
         }
+        // The TLB may contain what a walk has found that was not followed.
+        self.has_forgotten |= is_open;
         explained
     }
 
@@ -1100,3 +1102,6 @@ fn widest(description: &Description, fence: &Fence) -> Fence {
             .filter(|&vmid| precise.vmid && !(zero && vmid == 0)),
     }
 }
+
+#[cfg(test)]
+mod tests;
