@@ -399,13 +399,23 @@ fn the_projects_rtl_takes_the_same_cycles_as_a_foreign_device() {
     }
 }
 
-/// The commands of the blocks of a page that are marked `sh`.
+/// The commands of the blocks of a page that are marked `sh`, and of those that are marked
+/// `sh exit=1`, which must end with that exit code.
 fn commands(page: &str) -> String {
     let text = fs::read_to_string(project(page)).unwrap();
-    let blocks = text.split("```sh\n").skip(1);
-    blocks
-        .map(|block| block.split("```").next().unwrap())
-        .collect()
+    let blocks = text.split("```sh").skip(1);
+    let commands = blocks.map(|block| {
+        let (mark, block) = block.split_once('\n').unwrap();
+        let block = block.split("```").next().unwrap();
+        match mark {
+            "" => block.to_owned(),
+            " exit=1" => (block.lines())
+                .map(|line| format!("if {line}; then exit 9; else test $? -eq 1; fi\n"))
+                .collect(),
+            mark => panic!("sh{mark}"),
+        }
+    });
+    commands.collect()
 }
 
 #[test]
@@ -415,7 +425,7 @@ fn the_commands_of_the_tutorial_work_as_they_are_printed() {
         std::os::unix::fs::symlink(project(name), folder.path().join(name)).unwrap();
     }
     let commands = commands("docs/your-walker.md");
-    assert!(commands.matches("nestwalk ").count() >= 3, "{commands}");
+    assert!(commands.matches("nestwalk ").count() >= 6, "{commands}");
     // Links to the project are copied as what they lead to.
     let commands = commands.replace("cp -r examples buggy", "cp -rL examples buggy");
     let program = assert_cmd::cargo::cargo_bin("nestwalk");
@@ -429,11 +439,77 @@ fn the_commands_of_the_tutorial_work_as_they_are_printed() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");
     assert!(text.contains("device my-mmu: rv64") && text.contains("device classic-mmu: rv64"));
-    let planted = folder
-        .path()
-        .join("buggy/examples/classic_mmu/classic_mmu.sv");
-    let planted = fs::read_to_string(planted).unwrap();
-    assert!(planted.contains("fault_htval <= g_addr;"));
+    assert!(
+        text.contains("no mismatch") && text.contains("MISMATCH"),
+        "{text}"
+    );
+}
+
+/// Runs a campaign on a device file.
+fn campaign(device: &Path, count: &str, out: &Path) -> Ran {
+    nestwalk(&[
+        "fuzz",
+        "--profile",
+        "rv64",
+        "--seed",
+        "1",
+        "--count",
+        count,
+        "--jobs",
+        "1",
+        "--device",
+        device.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+    ])
+}
+
+#[test]
+fn the_example_mmu_agrees_with_the_golden_model() {
+    let copy = Copy::new();
+    let ran = campaign(&copy.path("classic_mmu.toml"), "60000", &copy.path("out"));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("no mismatch"), "{}", ran.stdout);
+}
+
+#[test]
+fn every_planted_bug_of_the_example_mmu_is_found_and_fails_again_by_its_file() {
+    let folder = project("examples/classic_mmu/bugs");
+    let mut bugs: Vec<PathBuf> = (fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    bugs.sort();
+    assert!(bugs.len() >= 10);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        while let Some(bug) = bugs.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            let name = bug.display();
+            let copy = tempfile::tempdir().unwrap();
+            let own = copy.path().join("examples/classic_mmu");
+            fs::create_dir_all(&own).unwrap();
+            for file in ["classic_mmu.sv", "classic_top.sv", "classic_mmu.toml"] {
+                let from = project(&format!("examples/classic_mmu/{file}"));
+                fs::copy(from, own.join(file)).unwrap();
+            }
+            let planted = std::process::Command::new(project("tools/mutant.py"))
+                .arg("plant")
+                .args([bug, copy.path()])
+                .status();
+            assert!(planted.unwrap().success(), "{name}");
+            let out = copy.path().join("out");
+            let ran = campaign(&own.join("classic_mmu.toml"), "60000", &out);
+            assert_eq!(ran.code, 1, "{name}: {}{}", ran.stdout, ran.stderr);
+            let bundle = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+            let scenario = bundle.join("scenario.toml");
+            let again = nestwalk(&["run", scenario.to_str().unwrap()]);
+            assert_eq!(again.code, 1, "{name}: {}{}", again.stdout, again.stderr);
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        work();
+        other.join().unwrap();
+    });
 }
 
 /// Runs a campaign on the top that `build --new` writes, with this code in place of the MMU.
