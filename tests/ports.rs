@@ -56,6 +56,7 @@ impl Copy {
             "sim/dut_abi.h",
             "src/dut/bridge.rs",
             "src/dut/event_layout.rs",
+            "src/dut/socket.rs",
             "docs/ports.md",
         ] {
             let to = copy.0.path().join(file);

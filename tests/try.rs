@@ -89,7 +89,7 @@ fn a_file_that_all_share_is_tried_on_every_profile() {
         "rtl/tlb.sv",
         "rtl/nested_mmu_types.svh",
         "sim/tb_top.sv",
-        "src/bench/checker.rs",
+        "src/bench/checker/mod.rs",
     ] {
         let (built, ran) = of_file(file);
         assert_eq!(built, ["handout", "classic32", "rv32", "rv64"], "{file}");
