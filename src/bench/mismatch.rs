@@ -93,6 +93,24 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    /// Returns the mismatch of a memory request of a slot that has no walk in flight.
+    #[cold]
+    pub(super) fn of_no_walk(slot: u8, read: &Read) -> Box<Self> {
+        let violation = Violation::Reads {
+            expected: ExpectedRequest::NoWalk { slot },
+            observed: ObservedRequest::Request {
+                request: MemoryRequest::of(read),
+                place: None,
+                cycle: read.cycle,
+            },
+        };
+        Box::new(Self {
+            reads: vec![*read],
+            wrong_read: Some(0),
+            ..*Self::new(read.cycle, violation)
+        })
+    }
+
     /// Returns a mismatch that concerns no request.
     pub(super) fn new(cycle: u64, violation: Violation) -> Box<Self> {
         Box::new(Self {

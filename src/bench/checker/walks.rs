@@ -2,7 +2,7 @@
 //! The walks: their memory requests, steps and results against the golden walk over the same words.
 
 use super::Checker;
-use crate::bench::memory_request::{MemoryRequest, Read, RequestCounts};
+use crate::bench::memory_request::{Read, RequestCounts};
 use crate::bench::mismatch::{
     AssignmentViolation, ExpectedRequest, FillViolation, Mismatch, NoFillReason, ObservedRequest,
     RequestEvent, Violation, WalkCacheHit, WalkCacheViolation, WalkEnd,
@@ -36,11 +36,11 @@ impl Checker {
     #[inline]
     pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         let Some(record) = self.board.record_in(slot) else {
-            return Err(Self::read_of_no_walk(slot, read));
+            return Err(Mismatch::of_no_walk(slot, read));
         };
         let walk = self.board.walk_mut(record);
         if walk.ended {
-            return Err(Self::read_of_no_walk(slot, read));
+            return Err(Mismatch::of_no_walk(slot, read));
         }
         walk.reads.push(*read);
         let count = walk.reads.len();
@@ -94,23 +94,6 @@ impl Checker {
             }
             _ => Ok(()),
         }
-    }
-
-    #[cold]
-    fn read_of_no_walk(slot: u8, read: &Read) -> Box<Mismatch> {
-        let violation = Violation::Reads {
-            expected: ExpectedRequest::NoWalk { slot },
-            observed: ObservedRequest::Request {
-                request: MemoryRequest::of(read),
-                place: None,
-                cycle: read.cycle,
-            },
-        };
-        Box::new(Mismatch {
-            reads: vec![*read],
-            wrong_read: Some(0),
-            ..*Mismatch::new(read.cycle, violation)
-        })
     }
 
     /// Checks the result of a walk, which is given to a request. At the first request of the walk it

@@ -4,15 +4,15 @@
 //! A [`Rig`] plays an RV64 device with one stage of three levels, outside virtual machines.
 
 use super::*;
-use crate::addr::Hpa;
+use crate::addr::{Gva, Hpa};
 use crate::bench::checker::Response;
 use crate::bench::memory_request::Update;
 use crate::bench::mismatch::Check;
 use crate::dut::description::Visibility;
 use crate::format::riscv::Entry;
-use crate::golden::EntryMemory;
+use crate::golden::{self, EntryMemory};
 use crate::memory::HostMemory;
-use crate::mmu::{Access, MemoryType, Translation};
+use crate::mmu::{Access, MemoryType, Outcome, StageControl, Translation};
 
 const FORMAT: Format = Format::Rv64;
 const ROOT: u64 = 0x1000;

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Responses: whether some golden walk over the words served gives them.
+
+use super::PortChecker;
+use super::attribution::{view, without_asid};
+use super::streams::{Stream, wanted};
+use super::words::{Followed, Words, each_walk};
+use crate::addr::Gva;
+use crate::bench::checker::Response;
+use crate::bench::memory_request::RequestCounts;
+use crate::bench::mismatch::{
+    ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, PairingViolation, ReplayViolation,
+    RequestEvent, ResponseViolation, Violation, WalkEnd,
+};
+use crate::bench::scoreboard::Request;
+use crate::dut::description::{Reads, Tval2};
+use crate::dut::{MalformedResponse, Outputs};
+use crate::golden::{self, Mapping};
+use crate::mmu::{Fault, FaultKind, Fence, FenceMatch, Outcome, Position, Purpose, Query};
+
+/// Legal outcomes that a mismatch names.
+const MOST_LEGAL: usize = 4;
+
+/// The search for a golden walk that gives a response.
+struct Search<'a, 'b> {
+    checker: &'a PortChecker,
+    request: &'a Request,
+    outputs: &'a Outputs,
+    /// Other outcomes that are legal.
+    legal: &'b mut Vec<Outcome>,
+    explained: Option<Outcome>,
+    /// Translations that the TLB may contain from now on, with the cycle after which a fence
+    /// invalidates them. A response may be explained by several walks.
+    found: Vec<(Mapping, u64)>,
+    /// Not every walk was followed.
+    is_open: bool,
+}
+
+impl Search<'_, '_> {
+    /// An outcome is legal. Returns true if it is that of the response.
+    fn may_be(&mut self, outcome: Outcome) -> bool {
+        let agrees = self.checker.agrees(&outcome, self.outputs);
+        if agrees {
+            self.explained = Some(outcome);
+        } else if self.legal.len() < MOST_LEGAL && !self.legal.contains(&outcome) {
+            self.legal.push(outcome);
+        }
+        agrees
+    }
+
+    /// Follows the golden walks of a request over words: all of them, with what the TLB may contain,
+    /// or until one gives the response.
+    fn follow(&mut self, query: &Query, words: &[&Words], all: bool) {
+        let checker = self.checker;
+        let followed = each_walk(checker.format, query, &[], words, |walk| {
+            let Some(end) = walk.found else {
+                return false;
+            };
+            if !checker.may_give(self.request, &end, walk.first, walk.last) {
+                return false;
+            }
+            let agrees = self.may_be(golden::outcome(&end));
+            if let (true, Ok(mapping)) = (agrees && all, end) {
+                let read = checker.read_at(walk.first, walk.last).unwrap_or(0);
+                self.found.push((mapping, read));
+            }
+            agrees && !all
+        });
+        self.is_open |= followed == Followed::TooMany;
+    }
+
+    /// Looks for the response among the translations that the TLB may contain.
+    fn look_into_tlb(&mut self) {
+        if self.explained.is_some() || self.checker.description.tlb.is_none() {
+            return;
+        }
+        let fences = self.request.fences_before();
+        let translations = &self.checker.translations;
+        for outcome in translations
+            .may_contain(&self.request.query, fences)
+            .flatten()
+        {
+            if self.may_be(outcome) {
+                return;
+            }
+        }
+    }
+}
+
+impl PortChecker {
+    /// Checks a response.
+    pub fn response(&mut self, outputs: &Outputs, cycle: u64) -> Result<Response, Box<Mismatch>> {
+        let id = outputs.rsp_id;
+        let Some(request) = self.board.request(id) else {
+            let violation = PairingViolation::NoRequest {
+                id,
+                observed: RequestEvent::Response,
+            };
+            return Err(Mismatch::new(cycle, Violation::OneResponse(violation)));
+        };
+        let request = request.clone();
+        self.requests_since = 0;
+        if self.fields.replay && outputs.rsp_replay {
+            if request.overtaken.is_none() {
+                let violation = ReplayViolation::Unexpected(NoReplayReason::RequestNotOvertaken);
+                return Err(self.mismatch(id, cycle, Violation::Replay(violation)));
+            }
+            self.release(&request, None, cycle)?;
+            return Ok(Response::Replay { request });
+        }
+        if self.fields.gva && outputs.rsp_gva != request.query.gva.0 {
+            let violation = ResponseViolation::Gva {
+                expected: request.query.gva,
+                observed: Gva(outputs.rsp_gva),
+            };
+            return Err(self.mismatch(id, cycle, Violation::WalkResponse(violation)));
+        }
+        let mut legal = Vec::new();
+        let explained = self.explain(&request, outputs, &mut legal);
+        let Some(outcome) = explained else {
+            let violation = match self.observed(outputs) {
+                Ok(observed) => ResponseViolation::NotLegal { legal, observed },
+                Err(malformed) => ResponseViolation::Malformed(malformed),
+            };
+            return Err(self.mismatch(id, cycle, Violation::WalkResponse(violation)));
+        };
+        self.release(&request, Some(&outcome), cycle)?;
+        Ok(Response::Answer {
+            hit: !self.has_walk_of(&request),
+            request,
+            outcome,
+        })
+    }
+
+    /// Returns the outcome of a response, if it is legal. The other outcomes that are legal go to
+    /// `legal`.
+    fn explain(
+        &mut self,
+        request: &Request,
+        outputs: &Outputs,
+        legal: &mut Vec<Outcome>,
+    ) -> Option<Outcome> {
+        let query = &request.query;
+        let is_whole = self.is_attributed
+            && !self.has_walk_caches
+            && !self.description.walks.speculative
+            && self.description.walks.reads == Reads::Exact;
+        let mut search = Search {
+            checker: self,
+            request,
+            outputs,
+            legal,
+            explained: None,
+            found: Vec::new(),
+            is_open: false,
+        };
+        // A walk may need no memory request.
+        search.follow(query, &[], false);
+        if is_whole {
+            let tlb = self.description.tlb;
+            let hit_may_fault = tlb.is_some_and(|tlb| tlb.hit_may_fault);
+            let kept = self.kept.get(&without_asid(&query.context));
+            for kept in kept.into_iter().flat_map(|kept| kept.iter().rev()) {
+                if search.explained.is_some() {
+                    break;
+                }
+                let is_of_asid = kept.context.asid == query.context.asid;
+                if is_of_asid {
+                    search.follow(query, &[&kept.words], false);
+                }
+                // The fault of a hit is that of the walk that has filled the TLB.
+                if hit_may_fault && (is_of_asid || kept.is_global) {
+                    let view = view(query, &kept.context, &kept.context);
+                    search.follow(&view, &[&kept.words], false);
+                }
+            }
+        } else {
+            search.follow(query, &[&self.words], true);
+        }
+        search.look_into_tlb();
+        if !is_whole && search.explained.is_none() {
+            for view in self.views(query).iter().skip(1) {
+                search.follow(view, &[&self.words], true);
+                if search.explained.is_some() {
+                    break;
+                }
+            }
+        }
+        // A nested TLB may mix the switches of several contexts in one walk. Such walks are not
+        // followed.
+        search.is_open |= self.has_walk_caches && self.mixes_switches(query);
+        let Search {
+            mut explained,
+            found,
+            is_open,
+            ..
+        } = search;
+        if explained.is_none() && (is_open || self.has_forgotten) {
+            // Not every walk is known.
+            explained = self.observed(outputs).ok().flatten();
+        }
+        for (mapping, begun) in found {
+            self.may_contain(query, &mapping, begun);
+        }
+        // The TLB may contain what a walk has found that was not followed.
+        self.has_forgotten |= is_open;
+        explained
+    }
+
+    /// Returns the cycle after which a fence invalidates a walk over words that were served from a
+    /// first to a last cycle. A fence need not invalidate the pointers that a page-walk cache
+    /// contains, but only leaves.
+    fn read_at(&self, first: Option<u64>, last: Option<u64>) -> Option<u64> {
+        if self.has_walk_caches { last } else { first }
+    }
+
+    /// Returns true if a request may get the result of a walk over words that were served from a
+    /// first to a last cycle.
+    fn may_give(
+        &self,
+        request: &Request,
+        found: &Result<Mapping, Fault>,
+        first: Option<u64>,
+        last: Option<u64>,
+    ) -> bool {
+        let (Some(first), Some(last)) = (first, last) else {
+            return true;
+        };
+        let is_fresh = last >= self.since[usize::from(request.id)];
+        let may_be_kept = match found {
+            Ok(_) => self.description.tlb.is_some(),
+            Err(fault) => {
+                let tlb = self.description.tlb;
+                fault.kind != FaultKind::Memory && tlb.is_some_and(|tlb| tlb.hit_may_fault)
+            }
+        };
+        if !is_fresh && !may_be_kept {
+            return false;
+        }
+        let space = request.query.context.space();
+        let before = &self.fences[..request.fences_before() as usize];
+        let Some(read) = self.read_at(Some(first), Some(last)) else {
+            return true;
+        };
+        let mut later = before.iter().rev().take_while(|event| event.cycle >= read);
+        !later.any(|event| match found {
+            Ok(mapping) => event
+                .fence
+                .matches(space, &mapping.extent(request.query.gva)),
+            Err(fault) => self.surely_matches(&event.fence, &request.query, fault),
+        })
+    }
+
+    /// Returns true if a fence certainly matches what a walk with a fault has read.
+    fn surely_matches(&self, fence: &Fence, query: &Query, fault: &Fault) -> bool {
+        let smallest = self.format.geometry().offset_width;
+        let gpa = match fault.at {
+            Position::Host { gpa, .. } => Some(gpa),
+            Position::Guest { .. } => None,
+        };
+        if fence.gpa.is_some() && gpa.is_none() {
+            return false;
+        }
+        let extent = FenceMatch {
+            gva: query.gva,
+            gpa: gpa.unwrap_or_default(),
+            guest_size: smallest,
+            host_size: smallest,
+            // The page may be global, and a fence with an ASID does not match it then.
+            global: self.format.has_global_pages(),
+        };
+        fence.matches(query.context.space(), &extent)
+    }
+
+    /// Returns true if the fields of a response that the device has are those of an outcome.
+    fn agrees(&self, outcome: &Outcome, outputs: &Outputs) -> bool {
+        let fields = &self.fields;
+        match outcome {
+            Ok(translation) => {
+                outputs.rsp_fault_kind == 0
+                    && outputs.rsp_hpa == translation.hpa.0
+                    && (!fields.gpa || outputs.rsp_gpa == translation.gpa.0)
+                    && (!fields.page_size
+                        || u32::from(outputs.rsp_page_size) == translation.page_size)
+                    && (!fields.memory_type
+                        || outputs.rsp_attributes == translation.memory_type as u8)
+            }
+            Err(fault) => {
+                let (stage, level, gpa) = match fault.at {
+                    Position::Guest { level } => (0, level, 0),
+                    Position::Host { level, gpa, .. } => (1, level, gpa.0),
+                };
+                let purpose = match fault.at {
+                    Position::Host { purpose, .. } => match purpose {
+                        Purpose::GuestEntry(level) => (0, level),
+                        Purpose::Data => (1, 0),
+                        Purpose::GuestUpdate(level) => (2, level),
+                    },
+                    Position::Guest { .. } => (0, 0),
+                };
+                let trap = fault.trap.unwrap_or_default();
+                let may_be_zero = self.description.responses.tval2 == Tval2::MayBeZero;
+                outputs.rsp_fault_kind != 0
+                    && (!fields.fault_kind || outputs.rsp_fault_kind == fault.kind as u8)
+                    && (!fields.fault_stage || outputs.rsp_fault_stage == stage)
+                    && (!fields.fault_level || u32::from(outputs.rsp_fault_level) == level)
+                    && (!fields.fault_purpose || outputs.rsp_fault_purpose == purpose.0)
+                    && (!fields.fault_for_level
+                        || u32::from(outputs.rsp_fault_for_level) == purpose.1)
+                    && (!fields.gpa || outputs.rsp_gpa == gpa)
+                    && (!fields.cause || outputs.rsp_trap_cause == trap.cause)
+                    && (!fields.trap_gva || outputs.rsp_trap_gva == trap.gva)
+                    && (!fields.tval2
+                        || outputs.rsp_trap_tval2 == trap.tval2
+                        || may_be_zero && outputs.rsp_trap_tval2 == 0)
+                    && (!fields.tinst || outputs.rsp_trap_tinst == trap.tinst)
+            }
+        }
+    }
+
+    /// Returns the outcome of a response; none for a fault of which the device does not tell the
+    /// kind.
+    fn observed(&self, outputs: &Outputs) -> Result<Option<Outcome>, MalformedResponse> {
+        if outputs.rsp_fault_kind != 0 && !self.fields.fault_kind {
+            return Ok(None);
+        }
+        let has_all = self.fields.fault_stage && self.fields.fault_level;
+        let mut shown = outputs.clone();
+        if !has_all && outputs.rsp_fault_kind != 0 {
+            // The fields of a fault that the device has not are zero.
+            shown.rsp_gpa = 0;
+        }
+        let has_traps = self.format.has_traps();
+        shown.outcome(has_traps).map(Some)
+    }
+
+    /// Takes out a request that is answered. No walk may be under way for it alone.
+    fn release(
+        &mut self,
+        request: &Request,
+        outcome: Option<&Outcome>,
+        cycle: u64,
+    ) -> Result<(), Box<Mismatch>> {
+        self.board.answer_unassigned();
+        self.board.release(request.id);
+        if self.is_attributed {
+            self.check_ended(request, cycle)?;
+        }
+        if let Some(tlb) = &mut self.tlb {
+            let is_fenced = self.fences.len() as u64 > request.fences_before();
+            let had_walk = self
+                .streams
+                .iter()
+                .any(|stream| stream.walk_for(request).is_some());
+            match outcome {
+                // The device may have filled the TLB or not.
+                _ if is_fenced && had_walk => self.tlb = None,
+                Some(Ok(_)) if had_walk => {
+                    let walk = self
+                        .streams
+                        .iter()
+                        .find_map(|stream| stream.walk_for(request));
+                    let reads = walk.map_or(&[][..], |walk| &walk.reads);
+                    let mut end = None;
+                    each_walk(self.format, &request.query, reads, &[], |walk| {
+                        end = walk.found;
+                        true
+                    });
+                    match end {
+                        Some(Ok(mapping)) => {
+                            tlb.on_walk(&request.query, &mapping, &[], true, cycle);
+                        }
+                        // It is a walk that page-walk caches have shortened.
+                        _ => self.tlb = None,
+                    }
+                }
+                Some(outcome @ Ok(_)) => tlb.on_hit(&request.query, outcome),
+                _ => {}
+            }
+        }
+        if self.board.is_empty() {
+            self.drop_invalidated();
+        }
+        Ok(())
+    }
+
+    /// Checks that no walk is in flight for a request alone that has been answered.
+    fn check_ended(&self, request: &Request, cycle: u64) -> Result<(), Box<Mismatch>> {
+        let is_in_flight = |query: &Query| {
+            let mut requests = self.board.unassigned_requests();
+            requests.any(|other| self.is_equal(&other.query, query))
+        };
+        let is_orphan = |stream: &&Stream| !stream.keeps(is_in_flight);
+        let Some(stream) = self.streams.iter().find(is_orphan) else {
+            return Ok(());
+        };
+        let Some(walk) = stream.walks.first() else {
+            return Ok(());
+        };
+        let cached = self.cached();
+        let wanted = wanted(self.format, &walk.candidates[0], &walk.reads, &cached);
+        let Some((next, fault)) = wanted.request else {
+            return Ok(());
+        };
+        let violation = Violation::Reads {
+            expected: ExpectedRequest::Request {
+                request: next.behind(&walk.reads),
+                at: fault.at,
+            },
+            observed: ObservedRequest::End(WalkEnd {
+                made: RequestCounts::of(&walk.reads),
+                id: request.id,
+                response: None,
+            }),
+        };
+        Err(Box::new(Mismatch {
+            op: Some(request.op),
+            query: Some(request.query),
+            reads: walk.reads.clone(),
+            wrong_read: Some(walk.reads.len()),
+            ..*Mismatch::new(cycle, violation)
+        }))
+    }
+}
