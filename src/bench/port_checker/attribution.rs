@@ -64,9 +64,23 @@ impl PortChecker {
         views
     }
 
-    /// Returns true if other contexts with the tags of a request have other switches of the G-stage.
-    pub(super) fn mixes_switches(&self, query: &Query) -> bool {
-        let switches = |context: &Context| (context.host.adue, context.host.pbmte, context.napot);
+    /// Returns true if page-walk caches may mix contexts in the walk of some request in flight.
+    fn may_mix_contexts(&self) -> bool {
+        let mut requests = self.board.unassigned_requests();
+        requests.any(|request| self.mixes_contexts(&request.query))
+    }
+
+    /// Returns true if page-walk caches may mix the host stages of several contexts in one walk of a
+    /// request: other contexts with its tags have another root or other switches there. Such walks
+    /// are not followed.
+    pub(super) fn mixes_contexts(&self, query: &Query) -> bool {
+        if !self.has_walk_caches {
+            return false;
+        }
+        let switches = |context: &Context| {
+            let host = context.host;
+            (host.root, host.adue, host.pbmte, context.napot)
+        };
         let seen = self.contexts.get(&without_asid(&query.context));
         let mut seen = seen.into_iter().flatten();
         seen.any(|context| switches(context) != switches(&query.context))
@@ -101,6 +115,11 @@ impl PortChecker {
                 candidate.is_complete |= ends == Some(true);
             }
             next = self.next_walks(&stream, read, true)?;
+        }
+        if next.is_empty() && self.may_mix_contexts() {
+            // The walk cannot be told, and neither can what the TLB contains after it.
+            self.has_forgotten = true;
+            return Ok(());
         }
         if next.is_empty() {
             return Err(self.wrong_request(&stream, id, read));

@@ -186,9 +186,7 @@ impl PortChecker {
                 }
             }
         }
-        // A nested TLB may mix the switches of several contexts in one walk. Such walks are not
-        // followed.
-        search.is_open |= self.has_walk_caches && self.mixes_switches(query);
+        search.is_open |= self.mixes_contexts(query);
         let Search {
             mut explained,
             found,
