@@ -4,7 +4,7 @@
 //!
 //! A foreign device is described by a TOML file beside its RTL ([`DeviceFile`]) and by the ports of
 //! its top. The project's own devices are described by their parameters
-//! ([`Description::of_variant`]). The testbench asks nothing else about a device.
+//! (`Description::of_variant`). The testbench asks nothing else about a device.
 
 mod file;
 mod own;
