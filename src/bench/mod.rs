@@ -13,6 +13,7 @@ mod port_checker;
 mod replay_memory;
 mod reported;
 mod requests;
+mod rules;
 mod scoreboard;
 pub mod steps;
 

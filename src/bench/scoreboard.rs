@@ -166,8 +166,8 @@ pub(super) struct Scoreboard {
     slots: Vec<Option<usize>>,
     /// Walks that were started.
     started: usize,
-    /// Cycle of each fence, by its number from 1. Reasons are told by it.
-    fence_cycles: Vec<u64>,
+    /// The fences, in the order of their numbers from 1.
+    fences: Vec<FenceEvent>,
     /// Requests that were accepted, and have neither hit nor been assigned to a walk.
     unassigned: usize,
 }
@@ -181,7 +181,7 @@ impl Scoreboard {
             free_walks: Vec::new(),
             slots: vec![None; slots],
             started: 0,
-            fence_cycles: Vec::new(),
+            fences: Vec::new(),
             unassigned: 0,
         }
     }
@@ -420,17 +420,17 @@ impl Scoreboard {
     /// Returns the number of fences.
     #[inline]
     pub fn fence_count(&self) -> u64 {
-        self.fence_cycles.len() as u64
+        self.fences.len() as u64
     }
 
     /// The device has accepted a fence. Returns its number.
     pub fn fence(&mut self, fence: &Fence, cycle: u64) -> u64 {
-        self.fence_cycles.push(cycle);
-        let number = self.fence_count();
         let by = FenceEvent {
             fence: *fence,
             cycle,
         };
+        self.fences.push(by);
+        let number = self.fence_count();
         for walk in &mut self.walks {
             if walk.requests > 0 && !walk.ended {
                 walk.fences.push((number, *fence));
@@ -453,11 +453,13 @@ impl Scoreboard {
         number
     }
 
-    /// Returns a fence with the cycle of its handshake, by its number.
-    pub fn event_of(&self, number: u64, fence: &Fence) -> FenceEvent {
-        FenceEvent {
-            fence: *fence,
-            cycle: self.fence_cycles[number as usize - 1],
-        }
+    /// Returns the fences since the reset, in the order of their numbers from 1.
+    pub fn fences(&self) -> &[FenceEvent] {
+        &self.fences
+    }
+
+    /// Returns the fence of a number.
+    pub fn fence_of(&self, number: u64) -> FenceEvent {
+        self.fences[number as usize - 1]
     }
 }

@@ -7,17 +7,17 @@ use crate::bench::mismatch::{
     ActionAfterFence, AssignmentViolation, HitReason, Mismatch, OvertakenUse, PairingViolation,
     RequestEvent, Stall, Violation,
 };
+use crate::bench::rules;
 use crate::bench::scoreboard::Walk;
 use crate::dut::Miss;
 use crate::golden::occupancy::page_walk_cache::LookUp;
-use crate::golden::occupancy::tlb::Certainty;
 use crate::mmu::{Context, Fence, Query};
 
 impl Checker {
     /// Checks that a request may miss, and that it is assigned to the right walk.
     pub fn miss(&mut self, miss: &Miss, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(request) = self.board.request(miss.id) else {
-            return Err(Self::no_request(miss.id, cycle, RequestEvent::Miss));
+            return Err(rules::no_request(miss.id, cycle, RequestEvent::Miss));
         };
         let (query, driven, fences) = (request.query, request.driven, request.fences);
         let wrong = |checker: &Self, violation| Err(checker.mismatch(miss.id, cycle, violation));
@@ -26,20 +26,7 @@ impl Checker {
             return wrong(self, Violation::AfterFence { by, observed });
         }
         if let Some(must_hit) = request.must_hit {
-            let because = match must_hit.because {
-                Certainty::Recent => HitReason::Recent {
-                    of: self.tlb.recent_pages(),
-                },
-                Certainty::RoomForAll => HitReason::Room {
-                    entries: self.tlb.entries(),
-                },
-            };
-            let violation = Violation::MustHit {
-                page: must_hit.page.into(),
-                found: must_hit.found,
-                because,
-            };
-            return wrong(self, violation);
+            return wrong(self, rules::must_hit(&self.tlb, &must_hit));
         }
         if request.by_l2 {
             let violation = PairingViolation::MissAfterL2Hit;
@@ -78,7 +65,7 @@ impl Checker {
         };
         self.board.assign(miss.id, record);
         let walk = self.board.walk(record);
-        if !self.is_equal(walk, query) {
+        if !rules::may_share_walk(self.format, &walk.query, query) {
             let violation = AssignmentViolation::OtherRequest {
                 slot: miss.slot,
                 query: walk.query,
@@ -89,9 +76,9 @@ impl Checker {
             .fences
             .iter()
             .find(|(number, fence)| *number <= fences && fence.matches_tag(query.context.space()));
-        if let Some((number, fence)) = overtaken {
+        if let Some((number, _)) = overtaken {
             let violation = Violation::Overtaken {
-                by: self.board.event_of(*number, fence),
+                by: self.board.fence_of(*number),
                 observed: OvertakenUse::Shared { slot: miss.slot },
             };
             return wrong(self, violation);
@@ -135,20 +122,12 @@ impl Checker {
         Ok(())
     }
 
-    /// Returns true if a walk is equal to the walk of a request.
-    fn is_equal(&self, walk: &Walk, query: &Query) -> bool {
-        let smallest = self.format.geometry().offset_width;
-        let any_access = !self.format.has_privileges() && !query.context.rights;
-        let other = &walk.query;
-        other.context == query.context
-            && other.gva.0 >> smallest == query.gva.0 >> smallest
-            && (other.access == query.access || any_access)
-    }
-
     /// Returns true if a request must share a walk: both are equal, no fence has overtaken the walk,
     /// and both contexts look the same. A device may tell contexts apart that mean the same.
     fn must_share(&self, walk: &Walk, query: &Query, driven: &Context) -> bool {
-        self.is_equal(walk, query) && walk.driven == *driven && !walk.is_overtaken_for(query)
+        rules::may_share_walk(self.format, &walk.query, query)
+            && walk.driven == *driven
+            && !walk.is_overtaken_for(query)
     }
 
     /// Counts the cycles in which a request waits, and returns true if the wait must have a cause by
@@ -195,7 +174,7 @@ impl Checker {
             waiting,
             cycles: self.limits.stall_cycles,
         };
-        let mut mismatch = self.stalled(cycle, stall);
+        let mut mismatch = rules::stalled(&self.board, cycle, stall);
         mismatch.op = held.map(|request| request.op);
         mismatch.query = Some(query);
         Err(mismatch)

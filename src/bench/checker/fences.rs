@@ -2,16 +2,17 @@
 //! Fences: how long one may wait, what an overtaken walk must not do, and replays.
 
 use super::Checker;
-use crate::addr::{Gpa, Gva};
+use crate::addr::Gva;
 use crate::bench::memory_request::{MemoryRequest, Read};
 use crate::bench::mismatch::{
     ActionAfterFence, FenceEvent, Mismatch, NoReplayReason, OvertakenUse, PortViolation,
     ReplayViolation, Violation,
 };
+use crate::bench::rules;
 use crate::bench::scoreboard::Overtaken;
 use crate::dut::Outputs;
 use crate::golden::{self, Mapping};
-use crate::mmu::{Fault, Fence, FenceMatch, Position, Purpose, Query};
+use crate::mmu::{Fault, Fence, Position, Purpose, Query};
 
 impl Checker {
     /// The device has accepted a fence.
@@ -166,7 +167,7 @@ impl Checker {
                         ..
                     },
                 ..
-            }) => self.names_surely(fence, query, *gpa),
+            }) => rules::surely_matches(self.format, fence, query, *gpa),
             Err(_) => false,
         };
         let stale = self
@@ -177,28 +178,13 @@ impl Checker {
             .find(|(number, fence)| *number <= fences && names(fence));
         match stale {
             None => Ok(()),
-            Some((number, fence)) => {
+            Some((number, _)) => {
                 let violation = Violation::Overtaken {
-                    by: self.board.event_of(*number, fence),
+                    by: self.board.fence_of(*number),
                     observed: OvertakenUse::Answered,
                 };
                 Err(self.mismatch(id, cycle, violation))
             }
         }
-    }
-
-    /// Returns true if a fence certainly matches the translation of a request, of which only the gPA
-    /// is known.
-    fn names_surely(&self, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
-        let smallest = self.format.geometry().offset_width;
-        let extent = FenceMatch {
-            gva: query.gva,
-            gpa,
-            guest_size: smallest,
-            host_size: smallest,
-            // The page may be global, and a fence with an ASID does not match it then.
-            global: self.format.has_global_pages(),
-        };
-        fence.matches(query.context.space(), &extent)
     }
 }

@@ -22,9 +22,9 @@ mod walk_caches;
 mod walks;
 
 use super::checks::{Progress, RoundRobin, StablePorts};
-use super::mismatch::{Mismatch, PairingViolation, RequestEvent, Stall, Violation};
-use super::reported;
+use super::mismatch::{Mismatch, Stall, Violation};
 use super::scoreboard::{Request, Scoreboard};
+use super::{reported, rules};
 use crate::dut::Outputs;
 use crate::dut::description::Visibility;
 use crate::dut::microarchitecture::Microarchitecture;
@@ -168,25 +168,9 @@ impl Checker {
     pub fn goes_on(&mut self, is_fine: bool, cycle: u64) -> Result<(), Box<Mismatch>> {
         if self.progress.is_idle_for_too_long(is_fine) {
             let cycles = self.limits.idle_cycles;
-            return Err(self.stalled(cycle, Stall::Idle { cycles }));
+            return Err(rules::stalled(&self.board, cycle, Stall::Idle { cycles }));
         }
         Ok(())
-    }
-
-    #[cold]
-    fn stalled(&self, cycle: u64, stall: Stall) -> Box<Mismatch> {
-        let waits = self.board.oldest();
-        Box::new(Mismatch {
-            op: waits.map(|request| request.op),
-            query: waits.map(|request| request.query),
-            ..*Mismatch::new(cycle, Violation::Stalled(stall))
-        })
-    }
-
-    #[cold]
-    fn no_request(id: u8, cycle: u64, observed: RequestEvent) -> Box<Mismatch> {
-        let violation = PairingViolation::NoRequest { id, observed };
-        Mismatch::new(cycle, Violation::OneResponse(violation))
     }
 
     /// Returns a mismatch that concerns the request of an id.

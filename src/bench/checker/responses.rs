@@ -7,6 +7,7 @@ use crate::bench::mismatch::{
     ExpectedHit, Mismatch, MissReason, PairingViolation, ReplayViolation, RequestEvent,
     ResponseViolation, StaleOrigin, Violation,
 };
+use crate::bench::rules;
 use crate::bench::scoreboard::Request;
 use crate::dut::Outputs;
 use crate::golden;
@@ -18,7 +19,7 @@ impl Checker {
     pub fn response(&mut self, outputs: &Outputs, cycle: u64) -> Result<Response, Box<Mismatch>> {
         let id = outputs.rsp_id;
         let Some(request) = self.board.request(id) else {
-            return Err(Self::no_request(id, cycle, RequestEvent::Response));
+            return Err(rules::no_request(id, cycle, RequestEvent::Response));
         };
         let (query, fences) = (request.query, request.fences);
         if outputs.rsp_replay {
@@ -98,7 +99,7 @@ impl Checker {
     /// Takes out a request that is answered.
     fn release(&mut self, id: u8, cycle: u64) -> Result<Request, Box<Mismatch>> {
         let Some(request) = self.board.release(id) else {
-            return Err(Self::no_request(id, cycle, RequestEvent::Response));
+            return Err(rules::no_request(id, cycle, RequestEvent::Response));
         };
         self.drop_invalidated();
         Ok(request)
@@ -140,8 +141,8 @@ impl Checker {
     #[cold]
     fn why_no_hit(&self, query: &Query, fences: u64) -> MissReason {
         match self.tlb.absence(query, fences) {
-            Absence::Invalidated { fence, number } => {
-                MissReason::Invalidated(self.board.event_of(number, &fence))
+            Absence::Invalidated { number, .. } => {
+                MissReason::Invalidated(self.board.fence_of(number))
             }
             Absence::NeverFound => MissReason::NeverFound,
             Absence::NotFoundOfLate => MissReason::NotFoundOfLate {
@@ -156,14 +157,14 @@ impl Checker {
         let origin = self.tlb.origin(query, fences, outcome)?;
         Some(StaleOrigin {
             found: origin.found,
-            by: self.board.event_of(origin.number, &origin.fence),
+            by: self.board.fence_of(origin.number),
         })
     }
 
     /// The L2 TLB has answered a request: the TLB is filled with what it has found.
     pub fn second_hit(&mut self, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(request) = self.board.request_mut(id) else {
-            return Err(Self::no_request(id, cycle, RequestEvent::L2TlbHit));
+            return Err(rules::no_request(id, cycle, RequestEvent::L2TlbHit));
         };
         let (query, walk) = (request.query, request.walk);
         let is_answered = std::mem::replace(&mut request.by_l2, true);

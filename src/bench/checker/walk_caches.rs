@@ -205,8 +205,8 @@ impl Checker {
             WhyNot::Absent(Absence::NotFoundOfLate) => NoWalkCacheHit::NotReadOfLate {
                 known: history::KEYS,
             },
-            WhyNot::Absent(Absence::Invalidated { fence, number }) => {
-                NoWalkCacheHit::Invalidated(self.board.event_of(number, &fence))
+            WhyNot::Absent(Absence::Invalidated { number, .. }) => {
+                NoWalkCacheHit::Invalidated(self.board.fence_of(number))
             }
             WhyNot::Elsewhere(places) => NoWalkCacheHit::Elsewhere(places),
         }

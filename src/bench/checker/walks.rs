@@ -8,6 +8,7 @@ use crate::bench::mismatch::{
     RequestEvent, Violation, WalkCacheHit, WalkCacheViolation, WalkEnd,
 };
 use crate::bench::replay_memory::{Difference, ReplayMemory};
+use crate::bench::rules;
 use crate::bench::scoreboard::{Judged, Overtaken, Walk};
 use crate::bench::steps::{self, StepRecord};
 use crate::dut::Done;
@@ -105,7 +106,7 @@ impl Checker {
         log: &mut L,
     ) -> Result<Option<Ended>, Box<Mismatch>> {
         let Some(request) = self.board.request(done.id) else {
-            return Err(Self::no_request(done.id, cycle, RequestEvent::WalkResult));
+            return Err(rules::no_request(done.id, cycle, RequestEvent::WalkResult));
         };
         let wrong = |checker: &Self, violation| Err(checker.mismatch(done.id, cycle, violation));
         let walk = self.board.record_in(done.slot);
@@ -318,7 +319,7 @@ impl Checker {
         let extent = mapping.extent(query.gva);
         let mut fences = self.board.walk(walk).fences.iter();
         match fences.find(|(_, fence)| fence.matches(space, &extent)) {
-            Some((number, fence)) => NoFillReason::Invalidated(self.board.event_of(*number, fence)),
+            Some((number, _)) => NoFillReason::Invalidated(self.board.fence_of(*number)),
             None => NoFillReason::StagesOff,
         }
     }

@@ -8,7 +8,7 @@ use crate::bench::memory_request::Read;
 use crate::bench::mismatch::{Mismatch, PortViolation, Violation};
 use crate::bench::port_checker::PortChecker;
 use crate::bench::scoreboard::Scoreboard;
-use crate::dut::description::Visibility;
+use crate::dut::description::{Description, Visibility};
 use crate::dut::{Clocked, Outputs, Requests};
 use crate::mmu::{Context, Fence, Query, WalkCaches};
 use crate::scenario::{Held, Machine, Op};
@@ -32,8 +32,7 @@ pub(super) enum Judge {
 
 impl Judge {
     /// Returns the checks of a device. `ever`: the page-walk caches that are in use at any time.
-    pub fn new(machine: &Machine, ever: WalkCaches) -> Self {
-        let description = machine.description();
+    pub fn new(machine: &Machine, description: Description, ever: WalkCaches) -> Self {
         // Walks that page-walk caches shorten can be told from their steps alone.
         let enough = match ever.any() {
             true => Visibility::Steps,

@@ -349,6 +349,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, cycles: &'a [u64]) -> Self {
         let machine = &scenario.machine;
+        let description = machine.description();
+        let limits = Limits::of(&description);
         Self {
             scenario,
             cycles,
@@ -361,7 +363,7 @@ impl<'a> Run<'a> {
             memory: Cow::Borrowed(&scenario.memory),
             server: MemoryServer::new(&scenario.timing),
             requester: Requester::new(&scenario.timing, 0),
-            checker: Judge::new(machine, scenario.walk_caches_ever()),
+            checker: Judge::new(machine, description, scenario.walk_caches_ever()),
             stats: Stats::default(),
             inputs: idle_inputs(machine.walk_caches),
             cycle: 0,
@@ -384,7 +386,7 @@ impl<'a> Run<'a> {
             requesting: None,
             taken_ahead: false,
             free_ids: (0..=255).collect(),
-            limits: Limits::of(&machine.description()),
+            limits,
             tail: 0,
             wants_reset: false,
             response_waits: false,

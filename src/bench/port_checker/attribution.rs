@@ -2,15 +2,16 @@
 //! The attribution of memory requests to the walks of requests.
 
 use super::streams::{Candidate, PossibleWalk, Stream, follow, wanted};
-use super::words::{Words, each_walk};
+use super::words::{Wanted, Words, end_of};
 use super::{Kept, MOST_KEPT, PortChecker};
 use crate::bench::memory_request::{MemoryRequest, Read};
 use crate::bench::mismatch::{
-    ActionAfterFence, ExpectedRequest, FenceEvent, HitReason, Mismatch, ObservedRequest, Violation,
+    ActionAfterFence, ExpectedRequest, Mismatch, ObservedRequest, Violation,
 };
+use crate::bench::rules;
 use crate::bench::scoreboard::Request;
 use crate::golden::Mapping;
-use crate::golden::occupancy::tlb::Certainty;
+use crate::golden::occupancy::NumberedFence;
 use crate::mmu::{AddressSpaceTag, Context, Query, StageControl};
 
 /// Walks that an id of the memory port may be in at a time.
@@ -27,9 +28,9 @@ pub(super) fn without_asid(context: &Context) -> AddressSpaceTag {
     }
 }
 
-/// Returns a request as a page-walk cache may see it: with the tables of other contexts. A page-walk
-/// cache tells contexts apart by their tags alone. Until a fence, the tables of another root are
-/// legal, and so are entries that a context with other switches has read.
+/// Returns a request with the tables and the switches of other contexts, one for each stage. A
+/// page-walk cache tells contexts apart by their tags alone. Until a fence, its entries below another
+/// root are legal, and so are those that a context with other switches has read.
 pub(super) fn view(query: &Query, guest: &Context, host: &Context) -> Query {
     let mut query = *query;
     let context = &mut query.context;
@@ -46,12 +47,12 @@ pub(super) fn view(query: &Query, guest: &Context, host: &Context) -> Query {
 }
 
 impl PortChecker {
-    /// Returns a request as the page-walk caches may see it: as it is, then with the tables of other
-    /// contexts.
+    /// Returns a request in every view of the page-walk caches: as it is, then with the tables of
+    /// other contexts.
     pub(super) fn views(&self, query: &Query) -> Vec<Query> {
         let mut views = vec![*query];
         let seen = self.contexts.get(&without_asid(&query.context));
-        let seen = seen.filter(|_| self.has_walk_caches);
+        let seen = seen.filter(|_| self.has_walk_caches());
         let seen = seen.map_or(&[][..], Vec::as_slice);
         for guest in seen {
             for host in seen {
@@ -74,7 +75,7 @@ impl PortChecker {
     /// request: other contexts with its tags have another root or other switches there. Such walks
     /// are not followed.
     pub(super) fn mixes_contexts(&self, query: &Query) -> bool {
-        if !self.has_walk_caches {
+        if !self.has_walk_caches() {
             return false;
         }
         let switches = |context: &Context| {
@@ -87,15 +88,15 @@ impl PortChecker {
     }
 
     /// Follows the walk of a request over memory requests: see [`follow`]. `thorough`: in every view
-    /// of page-walk caches, not as the request is alone.
+    /// of the page-walk caches, instead of the request as it is alone.
     fn follow(&self, query: &Query, reads: &[Read], thorough: bool) -> Option<bool> {
         let cached = self.cached();
-        let mut result = None;
         if !thorough {
-            return follow(self.format, query, reads, &cached);
+            return follow(self.format, query, reads, cached);
         }
+        let mut result = None;
         for view in self.views(query) {
-            result = result.max(follow(self.format, &view, reads, &cached));
+            result = result.max(follow(self.format, &view, reads, cached));
             if result == Some(true) {
                 break;
             }
@@ -108,11 +109,9 @@ impl PortChecker {
         let place = usize::from(id).min(self.streams.len() - 1);
         let mut stream = std::mem::take(&mut self.streams[place]);
         let mut next = self.next_walks(&stream, read, false)?;
-        if next.is_empty() && self.has_walk_caches {
-            for candidate in stream.walks.iter_mut().flat_map(PossibleWalk::with_reads) {
-                let (candidate, reads) = candidate;
-                let ends = self.follow(&candidate.query, reads, true);
-                candidate.is_complete |= ends == Some(true);
+        if next.is_empty() && self.has_walk_caches() {
+            for walk in &mut stream.walks {
+                walk.complete(|query, reads| self.follow(query, reads, true) == Some(true));
             }
             next = self.next_walks(&stream, read, true)?;
         }
@@ -124,7 +123,7 @@ impl PortChecker {
         if next.is_empty() {
             return Err(self.wrong_request(&stream, id, read));
         }
-        // Further walks are forgotten with those that are complete, which are kept.
+        // The first of them began earliest. Those that are left out are not followed any more.
         next.truncate(MOST_POSSIBLE);
         for walk in &next {
             let ended = walk
@@ -204,18 +203,13 @@ impl PortChecker {
 
     /// Keeps the words of a walk that has ended for a request, and what it has found.
     fn keep(&mut self, query: &Query, reads: &[Read]) {
+        let begun = |reads: &[Read]| reads.first().map_or(0, |read| read.cycle);
         let mut is_global = false;
-        if !self.has_walk_caches {
-            let mut found = None;
-            each_walk(self.format, query, reads, &[], |walk| {
-                found = walk.found;
-                true
-            });
-            if let Some(Ok(mapping)) = found {
-                is_global = mapping.global;
-                let begun = reads.first().map_or(0, |read| read.cycle);
-                self.may_contain(query, &mapping, begun);
-            }
+        if !self.has_walk_caches()
+            && let Some(Ok(mapping)) = end_of(self.format, query, reads).found()
+        {
+            is_global = mapping.global;
+            self.may_contain(query, &mapping, begun(reads));
         }
         let of_space = self.kept.entry(without_asid(&query.context)).or_default();
         // The same walk with the same words takes the place of the older one.
@@ -227,8 +221,7 @@ impl PortChecker {
                     (one.at, one.update, one.word) == (two.at, two.update, two.word)
                 })
         };
-        // Fences invalidate the one that began earlier, if any.
-        let begun = |reads: &[Read]| reads.first().map_or(0, |read| read.cycle);
+        // A fence invalidates the one that began earlier, if it invalidates one of them.
         if let Some(at) = of_space.iter().position(same) {
             if begun(&of_space[at].reads) > begun(reads) {
                 return;
@@ -249,43 +242,32 @@ impl PortChecker {
         });
     }
 
-    /// The TLB may contain what a walk has found that has read its first word in a cycle.
+    /// From now on the TLB may contain the mapping of a walk. `begun`: the cycle after which a fence
+    /// invalidates the mapping.
     pub(super) fn may_contain(&mut self, query: &Query, mapping: &Mapping, begun: u64) {
-        let numbered = (1..).zip(&self.fences).collect::<Vec<(u64, &FenceEvent)>>();
-        let since = numbered
-            .into_iter()
-            .rev()
-            .take_while(|(_, event)| event.cycle >= begun);
-        let mut since: Vec<_> = since.map(|(number, event)| (number, event.fence)).collect();
-        since.reverse();
+        let fences = self.board.fences();
+        let before = fences.partition_point(|event| event.cycle < begun);
+        let since: Vec<NumberedFence> = (before as u64 + 1..)
+            .zip(&fences[before..])
+            .map(|(number, event)| (number, event.fence))
+            .collect();
         self.translations
             .on_walk(query, mapping, &since, false, begun);
     }
 
-    /// Checks that one of the requests that a walk may be for may miss in the TLB.
+    /// Checks that the request may miss in the TLB for which a walk begins. The contents of the TLB
+    /// are known only with one request at a time, so there is one candidate then.
     fn check_may_miss(&self, starting: &[Candidate], read: &Read) -> Result<(), Box<Mismatch>> {
-        let mut requests = starting
-            .iter()
-            .filter_map(|candidate| self.board.request(candidate.id));
-        let Some(request) = requests.next() else {
+        let request = starting
+            .first()
+            .and_then(|first| self.board.request(first.id));
+        let (Some(tlb), Some(request)) = (&self.tlb, request) else {
             return Ok(());
         };
-        let (Some(tlb), Some(must_hit)) = (&self.tlb, request.must_hit) else {
+        let Some(must_hit) = &request.must_hit else {
             return Ok(());
         };
-        let because = match must_hit.because {
-            Certainty::Recent => HitReason::Recent {
-                of: tlb.recent_pages(),
-            },
-            Certainty::RoomForAll => HitReason::Room {
-                entries: tlb.entries(),
-            },
-        };
-        let violation = Violation::MustHit {
-            page: must_hit.page.into(),
-            found: must_hit.found,
-            because,
-        };
+        let violation = rules::must_hit(tlb, must_hit);
         let mut mismatch = self.mismatch(request.id, read.cycle, violation);
         mismatch.reads.push(*read);
         Err(mismatch)
@@ -294,7 +276,6 @@ impl PortChecker {
     /// Returns the mismatch of a memory request that no walk calls for.
     #[cold]
     fn wrong_request(&self, stream: &Stream, id: u8, read: &Read) -> Box<Mismatch> {
-        let cached = self.cached();
         let walk = stream.walks.first();
         if let Some(walk) = walk
             && let Some(by) = walk.overtaken()
@@ -310,30 +291,24 @@ impl PortChecker {
         }
         // If the walk has ended, the request that has waited longest should have begun another.
         let unfinished = walk.filter(|_| !stream.may_end());
-        let (candidate, before) = match (unfinished, self.board.oldest()) {
-            (Some(walk), _) => (walk.candidates[0], &walk.reads[..]),
-            (None, Some(request)) => {
-                let candidate = Candidate {
-                    id: request.id,
-                    query: request.query,
-                    is_complete: false,
-                    overtaken: None,
-                };
-                (candidate, &[][..])
+        let (of, query, before) = match (unfinished, self.board.oldest()) {
+            (Some(walk), _) => {
+                let candidate = &walk.candidates[0];
+                (candidate.id, &candidate.query, &walk.reads[..])
             }
+            (None, Some(request)) => (request.id, &request.query, &[][..]),
             (None, None) => return Mismatch::of_no_walk(id, read),
         };
-        let wanted = wanted(self.format, &candidate, before, &cached);
-        let expected = match wanted.request {
-            Some((request, fault)) => ExpectedRequest::Request {
+        let expected = match wanted(self.format, query, before, self.cached()) {
+            Some(Wanted { request, at }) => ExpectedRequest::Request {
                 request: request.behind(before),
-                at: fault.at,
+                at,
             },
             None => ExpectedRequest::NoWalk { slot: id },
         };
         let observed = ObservedRequest::behind(read, before);
         let violation = Violation::Reads { expected, observed };
-        self.with_reads(wanted.id, before, read, violation)
+        self.with_reads(of, before, read, violation)
     }
 
     /// Returns a mismatch that concerns a memory request behind others of its walk.
@@ -351,31 +326,15 @@ impl PortChecker {
         mismatch
     }
 
-    /// Returns true if an id of the memory port has made a walk for a request.
-    pub(super) fn has_walk_of(&self, request: &Request) -> bool {
-        self.walk_of(request).is_some()
-    }
-
+    /// Returns the walk that may be for a request, and was started for it.
     pub(super) fn walk_of(&self, request: &Request) -> Option<&PossibleWalk> {
         self.streams
             .iter()
             .find_map(|stream| stream.walk_for(request))
     }
 
-    /// Returns true if two requests are equal: they may share a walk.
-    pub(super) fn is_equal(&self, one: &Query, other: &Query) -> bool {
-        let smallest = self.format.geometry().offset_width;
-        let any_access = !self.format.has_privileges() && !one.context.rights;
-        one.context == other.context
-            && one.gva.0 >> smallest == other.gva.0 >> smallest
-            && (one.access == other.access || any_access)
-    }
-
-    /// The words that page-walk caches may contain, if there are any.
-    pub(super) fn cached(&self) -> Vec<&Words> {
-        match self.has_walk_caches {
-            true => vec![&self.words],
-            false => Vec::new(),
-        }
+    /// Returns the words that page-walk caches may contain; none if no page-walk cache is in use.
+    pub(super) fn cached(&self) -> Option<&Words> {
+        self.has_walk_caches().then_some(&self.words)
     }
 }

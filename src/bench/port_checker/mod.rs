@@ -25,7 +25,8 @@ use self::streams::Stream;
 use self::words::Words;
 use super::checks::{Progress, StablePorts};
 use super::memory_request::Read;
-use super::mismatch::{FenceEvent, Mismatch, PortViolation, Stall, Violation};
+use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
+use super::rules;
 use super::scoreboard::{Request, Scoreboard};
 use crate::dut::Outputs;
 use crate::dut::description::{Description, Reads, ResponseFields, Visibility};
@@ -34,14 +35,14 @@ use crate::golden::occupancy::Tlb;
 use crate::mmu::{AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
 
-/// Walks of an address space whose words a TLB may have kept. More are forgotten, the oldest first:
-/// then a response may come from a walk that is not known any more, and is not judged.
+/// The most walks of an address space that are kept. The oldest is forgotten if there are more. Then
+/// a response that no walk explains may come from a walk that is not known any more, and is accepted.
 const MOST_KEPT: usize = 4096;
 
-/// A walk that has ended, whose result a TLB may contain.
+/// A walk that has ended, and whose result a TLB may contain.
 #[derive(Debug)]
 struct Kept {
-    /// The context of the request that it was for.
+    /// The context of the request that it served.
     context: Context,
     /// It has found a global page.
     is_global: bool,
@@ -54,17 +55,20 @@ pub(super) struct PortChecker {
     format: Format,
     description: Description,
     fields: ResponseFields,
+    /// A walk makes no other memory requests than the golden walk.
+    has_exact_reads: bool,
+    /// Memory requests are attributed to walks.
     is_attributed: bool,
     /// The page-walk caches that are in use at any time: walks may leave out requests.
-    has_walk_caches: bool,
+    walk_caches_ever: WalkCaches,
     board: Scoreboard,
-    /// By id of a request: the first cycle in which a walk may have begun whose result it may get.
+    /// By id of a request: the first cycle in which a walk whose result it may get may have begun.
     since: [u64; 256],
-    /// The walk of each id of the memory port.
+    /// By id of the memory port: the walks that it may be in.
     streams: Vec<Stream>,
     /// The walks that have ended, the oldest first.
     kept: FxHashMap<AddressSpaceTag, VecDeque<Kept>>,
-    /// Some of them were forgotten.
+    /// Some walks whose results the TLB may contain are not known.
     has_forgotten: bool,
     /// The contexts of the requests, by their address spaces without the ASID.
     contexts: FxHashMap<AddressSpaceTag, Vec<Context>>,
@@ -72,11 +76,11 @@ pub(super) struct PortChecker {
     translations: Tlb,
     /// All words that memory has served.
     words: Words,
-    fences: Vec<FenceEvent>,
     /// What the TLB must contain, if that is known: one request is in flight at a time.
     tlb: Option<Tlb>,
     /// Memory requests since the last request, response or fence that was accepted.
     requests_since: u64,
+    /// Cycles for which a fence has waited without a visible cause.
     fence_waits: u32,
     ports: StablePorts,
     progress: Progress,
@@ -88,24 +92,26 @@ impl PortChecker {
         let limits = machine.microarchitecture();
         let ids = description.memory_ids().next_power_of_two().max(2) as usize;
         let is_alone = description.outstanding() == 1;
+        let walks = &description.walks;
+        let has_exact_reads = !walks.speculative && walks.reads == Reads::Exact;
         let tlb = description
             .tlb
             .filter(|tlb| is_alone && tlb.second.is_none());
         Self {
             format: machine.format,
             fields: description.response_fields(),
-            is_attributed: description.visibility() >= Visibility::Attributed,
-            has_walk_caches: ever.any(),
+            has_exact_reads,
+            is_attributed: has_exact_reads && description.visibility() >= Visibility::Attributed,
+            walk_caches_ever: ever,
             board: Scoreboard::new(0),
             since: [0; 256],
             streams: vec![Stream::default(); ids],
             kept: FxHashMap::default(),
             has_forgotten: false,
             contexts: FxHashMap::default(),
-            // It has no limit.
+            // It contains every translation, and none for certain.
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
-            fences: Vec::new(),
             // Nothing is known of the replacement but the pages that it must keep.
             tlb: tlb.map(|tlb| Tlb::new(machine.format, 0, tlb.recent)),
             requests_since: 0,
@@ -123,18 +129,20 @@ impl PortChecker {
 
     /// The device is reset: nothing is left.
     pub fn reset(&mut self, machine: &Machine) {
-        let description = self.description.clone();
-        let has_walk_caches = self.has_walk_caches;
-        *self = Self::new(machine, description, WalkCaches::default());
-        self.has_walk_caches = has_walk_caches;
+        *self = Self::new(machine, self.description.clone(), self.walk_caches_ever);
+    }
+
+    /// Returns true if a page-walk cache is in use at any time.
+    fn has_walk_caches(&self) -> bool {
+        self.walk_caches_ever.any()
     }
 
     /// The device has accepted a request. `driven`: its context as it is driven, with the fields
     /// that the device ignores.
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
-        // A walk may be shared by equal requests, one after the other.
+        // Equal requests may share a walk, one after the other.
         let equal = self.board.unassigned_requests();
-        let equal = equal.filter(|other| self.is_equal(&other.query, query));
+        let equal = equal.filter(|other| rules::may_share_walk(self.format, &other.query, query));
         let since = equal.map(|other| self.since[usize::from(other.id)]).min();
         self.since[usize::from(id)] = since.unwrap_or(cycle);
         let seen = self.contexts.entry(without_asid(&query.context));
@@ -144,7 +152,7 @@ impl PortChecker {
         }
         self.requests_since = 0;
         let must_hit = self.tlb.as_ref().and_then(|tlb| tlb.must_contain(query));
-        let fences = self.fences.len() as u64;
+        let fences = self.board.fence_count();
         self.board
             .accept(Request::new(id, op, query, driven, cycle, fences, must_hit));
     }
@@ -154,10 +162,6 @@ impl PortChecker {
         self.fence_waits = 0;
         self.requests_since = 0;
         let number = self.board.fence(fence, cycle);
-        self.fences.push(FenceEvent {
-            fence: *fence,
-            cycle,
-        });
         if self.description.has_replays() {
             for stream in &mut self.streams {
                 stream.on_fence(fence, cycle);
@@ -174,7 +178,7 @@ impl PortChecker {
 
     /// Drops the walks that fences have invalidated for every request to come.
     fn drop_invalidated(&mut self) {
-        let fences = &self.fences;
+        let fences = self.board.fences();
         for (space, kept) in &mut self.kept {
             kept.retain(|walk| {
                 let first = walk.reads.first().map_or(0, |read| read.cycle);
@@ -198,8 +202,8 @@ impl PortChecker {
         }
     }
 
-    /// Checks that a fence may wait: a memory request is offered and not accepted, or the device has
-    /// not had its time.
+    /// Checks that a fence may wait: a memory request is offered and not accepted (`is_offered`), or
+    /// the fence has not waited for longer than the device may take.
     pub fn fence_waits(
         &mut self,
         fence: &Fence,
@@ -218,13 +222,11 @@ impl PortChecker {
 
     /// Memory has accepted a memory request of an id.
     pub fn read(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
-        let is_free =
-            self.description.walks.speculative || self.description.walks.reads != Reads::Exact;
-        if self.board.is_empty() && !is_free {
+        if self.board.is_empty() && self.has_exact_reads {
             return Err(Mismatch::of_no_walk(id, read));
         }
         self.check_livelock(read)?;
-        if self.is_attributed && !is_free {
+        if self.is_attributed {
             self.follow_stream(id, read)?;
         }
         self.words.add(read);
@@ -246,21 +248,15 @@ impl PortChecker {
         let a_walk = 2 * ((levels + 1) * (levels + 1) - 1);
         let requests = self.board.count() as u64 + 1;
         let walks = u64::from(self.description.walks.outstanding);
-        if self.requests_since <= a_walk * (requests + walks) {
+        let most = a_walk * (requests + walks);
+        if self.requests_since <= most {
             return Ok(());
         }
-        let oldest = self.board.oldest();
-        Err(Box::new(Mismatch {
-            op: oldest.map(|request| request.op),
-            query: oldest.map(|request| request.query),
-            ..*Mismatch::new(
-                read.cycle,
-                Violation::Stalled(Stall::Livelock {
-                    requests: self.requests_since,
-                    most: a_walk * (requests + walks),
-                }),
-            )
-        }))
+        let stall = Stall::Livelock {
+            requests: self.requests_since,
+            most,
+        };
+        Err(rules::stalled(&self.board, read.cycle, stall))
     }
 
     /// Checks that the ports are stable in a cycle. `accepted`: the response, and the memory
@@ -280,15 +276,8 @@ impl PortChecker {
         if !self.progress.is_idle_for_too_long(is_fine) {
             return Ok(());
         }
-        let waits = self.board.oldest();
-        let stall = Stall::Idle {
-            cycles: self.description.stalls.request,
-        };
-        Err(Box::new(Mismatch {
-            op: waits.map(|request| request.op),
-            query: waits.map(|request| request.query),
-            ..*Mismatch::new(cycle, Violation::Stalled(stall))
-        }))
+        let cycles = self.description.stalls.request;
+        Err(rules::stalled(&self.board, cycle, Stall::Idle { cycles }))
     }
 
     /// Returns a mismatch that concerns the request of an id.

@@ -4,19 +4,20 @@
 use super::PortChecker;
 use super::attribution::{view, without_asid};
 use super::streams::{Stream, wanted};
-use super::words::{Followed, Words, each_walk};
-use crate::addr::Gva;
+use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
+use crate::addr::{Gpa, Gva};
 use crate::bench::checker::Response;
 use crate::bench::memory_request::RequestCounts;
 use crate::bench::mismatch::{
-    ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, PairingViolation, ReplayViolation,
-    RequestEvent, ResponseViolation, Violation, WalkEnd,
+    ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, ReplayViolation, RequestEvent,
+    ResponseViolation, Violation, WalkEnd,
 };
+use crate::bench::rules;
 use crate::bench::scoreboard::Request;
-use crate::dut::description::{Reads, Tval2};
+use crate::dut::description::Tval2;
 use crate::dut::{MalformedResponse, Outputs};
 use crate::golden::{self, Mapping};
-use crate::mmu::{Fault, FaultKind, Fence, FenceMatch, Outcome, Position, Purpose, Query};
+use crate::mmu::{Fault, FaultKind, Fence, Outcome, Position, Purpose, Query};
 
 /// Legal outcomes that a mismatch names.
 const MOST_LEGAL: usize = 4;
@@ -50,19 +51,19 @@ impl Search<'_, '_> {
 
     /// Follows the golden walks of a request over words: all of them, with what the TLB may contain,
     /// or until one gives the response.
-    fn follow(&mut self, query: &Query, words: &[&Words], all: bool) {
+    fn follow(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
         let followed = each_walk(checker.format, query, &[], words, |walk| {
-            let Some(end) = walk.found else {
+            let Some(end) = walk.end.found() else {
                 return false;
             };
-            if !checker.may_give(self.request, &end, walk.first, walk.last) {
+            if !checker.may_give(self.request, &end, walk.served) {
                 return false;
             }
             let agrees = self.may_be(golden::outcome(&end));
             if let (true, Ok(mapping)) = (agrees && all, end) {
-                let read = checker.read_at(walk.first, walk.last).unwrap_or(0);
-                self.found.push((mapping, read));
+                let begun = walk.served.map_or(0, |served| checker.begun(served));
+                self.found.push((mapping, begun));
             }
             agrees && !all
         });
@@ -92,11 +93,7 @@ impl PortChecker {
     pub fn response(&mut self, outputs: &Outputs, cycle: u64) -> Result<Response, Box<Mismatch>> {
         let id = outputs.rsp_id;
         let Some(request) = self.board.request(id) else {
-            let violation = PairingViolation::NoRequest {
-                id,
-                observed: RequestEvent::Response,
-            };
-            return Err(Mismatch::new(cycle, Violation::OneResponse(violation)));
+            return Err(rules::no_request(id, cycle, RequestEvent::Response));
         };
         let request = request.clone();
         self.requests_since = 0;
@@ -126,7 +123,7 @@ impl PortChecker {
         };
         self.release(&request, Some(&outcome), cycle)?;
         Ok(Response::Answer {
-            hit: !self.has_walk_of(&request),
+            hit: self.walk_of(&request).is_none(),
             request,
             outcome,
         })
@@ -141,10 +138,8 @@ impl PortChecker {
         legal: &mut Vec<Outcome>,
     ) -> Option<Outcome> {
         let query = &request.query;
-        let is_whole = self.is_attributed
-            && !self.has_walk_caches
-            && !self.description.walks.speculative
-            && self.description.walks.reads == Reads::Exact;
+        // Then a TLB holds the results of whole walks, which are known.
+        let is_whole = self.is_attributed && !self.has_walk_caches();
         let mut search = Search {
             checker: self,
             request,
@@ -155,7 +150,7 @@ impl PortChecker {
             is_open: false,
         };
         // A walk may need no memory request.
-        search.follow(query, &[], false);
+        search.follow(query, None, false);
         if is_whole {
             let tlb = self.description.tlb;
             let hit_may_fault = tlb.is_some_and(|tlb| tlb.hit_may_fault);
@@ -166,21 +161,21 @@ impl PortChecker {
                 }
                 let is_of_asid = kept.context.asid == query.context.asid;
                 if is_of_asid {
-                    search.follow(query, &[&kept.words], false);
+                    search.follow(query, Some(&kept.words), false);
                 }
                 // The fault of a hit is that of the walk that has filled the TLB.
                 if hit_may_fault && (is_of_asid || kept.is_global) {
                     let view = view(query, &kept.context, &kept.context);
-                    search.follow(&view, &[&kept.words], false);
+                    search.follow(&view, Some(&kept.words), false);
                 }
             }
         } else {
-            search.follow(query, &[&self.words], true);
+            search.follow(query, Some(&self.words), true);
         }
         search.look_into_tlb();
         if !is_whole && search.explained.is_none() {
             for view in self.views(query).iter().skip(1) {
-                search.follow(view, &[&self.words], true);
+                search.follow(view, Some(&self.words), true);
                 if search.explained.is_some() {
                     break;
                 }
@@ -205,26 +200,26 @@ impl PortChecker {
         explained
     }
 
-    /// Returns the cycle after which a fence invalidates a walk over words that were served from a
-    /// first to a last cycle. A fence need not invalidate the pointers that a page-walk cache
-    /// contains, but only leaves.
-    fn read_at(&self, first: Option<u64>, last: Option<u64>) -> Option<u64> {
-        if self.has_walk_caches { last } else { first }
+    /// Returns the cycle after which a fence invalidates a walk over words. A fence need not
+    /// invalidate the pointers that a page-walk cache contains, but only leaves.
+    fn begun(&self, served: ServedIn) -> u64 {
+        match self.has_walk_caches() {
+            true => served.last,
+            false => served.first,
+        }
     }
 
-    /// Returns true if a request may get the result of a walk over words that were served from a
-    /// first to a last cycle.
+    /// Returns true if a request may get the result of a walk over words that memory has served.
     fn may_give(
         &self,
         request: &Request,
         found: &Result<Mapping, Fault>,
-        first: Option<u64>,
-        last: Option<u64>,
+        served: Option<ServedIn>,
     ) -> bool {
-        let (Some(first), Some(last)) = (first, last) else {
+        let Some(served) = served else {
             return true;
         };
-        let is_fresh = last >= self.since[usize::from(request.id)];
+        let is_fresh = served.last >= self.since[usize::from(request.id)];
         let may_be_kept = match found {
             Ok(_) => self.description.tlb.is_some(),
             Err(fault) => {
@@ -236,11 +231,9 @@ impl PortChecker {
             return false;
         }
         let space = request.query.context.space();
-        let before = &self.fences[..request.fences_before() as usize];
-        let Some(read) = self.read_at(Some(first), Some(last)) else {
-            return true;
-        };
-        let mut later = before.iter().rev().take_while(|event| event.cycle >= read);
+        let before = &self.board.fences()[..request.fences_before() as usize];
+        let begun = self.begun(served);
+        let mut later = before.iter().rev().take_while(|event| event.cycle >= begun);
         !later.any(|event| match found {
             Ok(mapping) => event
                 .fence
@@ -249,25 +242,14 @@ impl PortChecker {
         })
     }
 
-    /// Returns true if a fence certainly matches what a walk with a fault has read.
+    /// Returns true if a fence certainly matches the entries that a walk with a fault has read.
     fn surely_matches(&self, fence: &Fence, query: &Query, fault: &Fault) -> bool {
-        let smallest = self.format.geometry().offset_width;
         let gpa = match fault.at {
-            Position::Host { gpa, .. } => Some(gpa),
-            Position::Guest { .. } => None,
+            Position::Host { gpa, .. } => gpa,
+            Position::Guest { .. } if fence.gpa.is_some() => return false,
+            Position::Guest { .. } => Gpa::default(),
         };
-        if fence.gpa.is_some() && gpa.is_none() {
-            return false;
-        }
-        let extent = FenceMatch {
-            gva: query.gva,
-            gpa: gpa.unwrap_or_default(),
-            guest_size: smallest,
-            host_size: smallest,
-            // The page may be global, and a fence with an ASID does not match it then.
-            global: self.format.has_global_pages(),
-        };
-        fence.matches(query.context.space(), &extent)
+        rules::surely_matches(self.format, fence, query, gpa)
     }
 
     /// Returns true if the fields of a response that the device has are those of an outcome.
@@ -316,23 +298,22 @@ impl PortChecker {
         }
     }
 
-    /// Returns the outcome of a response; none for a fault of which the device does not tell the
-    /// kind.
+    /// Returns the outcome of a response; none for a fault whose kind the device does not tell.
     fn observed(&self, outputs: &Outputs) -> Result<Option<Outcome>, MalformedResponse> {
         if outputs.rsp_fault_kind != 0 && !self.fields.fault_kind {
             return Ok(None);
         }
-        let has_all = self.fields.fault_stage && self.fields.fault_level;
         let mut shown = outputs.clone();
-        if !has_all && outputs.rsp_fault_kind != 0 {
-            // The fields of a fault that the device has not are zero.
+        let has_place = self.fields.fault_stage && self.fields.fault_level;
+        if outputs.rsp_fault_kind != 0 && !has_place {
+            // The fault is shown as one of the guest stage, which has no gPA.
             shown.rsp_gpa = 0;
         }
-        let has_traps = self.format.has_traps();
-        shown.outcome(has_traps).map(Some)
+        shown.outcome(self.format.has_traps()).map(Some)
     }
 
-    /// Takes out a request that is answered. No walk may be under way for it alone.
+    /// Takes out a request that is answered. No walk may be in flight for it alone. `outcome`: none
+    /// is a replay.
     fn release(
         &mut self,
         request: &Request,
@@ -344,37 +325,8 @@ impl PortChecker {
         if self.is_attributed {
             self.check_ended(request, cycle)?;
         }
-        if let Some(tlb) = &mut self.tlb {
-            let is_fenced = self.fences.len() as u64 > request.fences_before();
-            let had_walk = self
-                .streams
-                .iter()
-                .any(|stream| stream.walk_for(request).is_some());
-            match outcome {
-                // The device may have filled the TLB or not.
-                _ if is_fenced && had_walk => self.tlb = None,
-                Some(Ok(_)) if had_walk => {
-                    let walk = self
-                        .streams
-                        .iter()
-                        .find_map(|stream| stream.walk_for(request));
-                    let reads = walk.map_or(&[][..], |walk| &walk.reads);
-                    let mut end = None;
-                    each_walk(self.format, &request.query, reads, &[], |walk| {
-                        end = walk.found;
-                        true
-                    });
-                    match end {
-                        Some(Ok(mapping)) => {
-                            tlb.on_walk(&request.query, &mapping, &[], true, cycle);
-                        }
-                        // It is a walk that page-walk caches have shortened.
-                        _ => self.tlb = None,
-                    }
-                }
-                Some(outcome @ Ok(_)) => tlb.on_hit(&request.query, outcome),
-                _ => {}
-            }
+        if self.tlb.is_some() {
+            self.touch_tlb(request, outcome, cycle);
         }
         if self.board.is_empty() {
             self.drop_invalidated();
@@ -382,28 +334,46 @@ impl PortChecker {
         Ok(())
     }
 
+    /// Follows the fill or the hit of the TLB by a request that is answered.
+    fn touch_tlb(&mut self, request: &Request, outcome: Option<&Outcome>, cycle: u64) {
+        let walk = self.walk_of(request);
+        let end = walk.map(|walk| end_of(self.format, &request.query, &walk.reads));
+        let is_fenced = self.board.fence_count() > request.fences_before();
+        let Some(tlb) = &mut self.tlb else {
+            return;
+        };
+        match (end, outcome) {
+            // The device may have filled the TLB or not.
+            (Some(_), _) if is_fenced => self.tlb = None,
+            (Some(End::Found(Ok(mapping))), Some(Ok(_))) => {
+                tlb.on_walk(&request.query, &mapping, &[], true, cycle);
+            }
+            // Page-walk caches have shortened the walk.
+            (Some(_), Some(Ok(_))) => self.tlb = None,
+            (None, Some(outcome @ Ok(_))) => tlb.on_hit(&request.query, outcome),
+            _ => {}
+        }
+    }
+
     /// Checks that no walk is in flight for a request alone that has been answered.
     fn check_ended(&self, request: &Request, cycle: u64) -> Result<(), Box<Mismatch>> {
         let is_in_flight = |query: &Query| {
             let mut requests = self.board.unassigned_requests();
-            requests.any(|other| self.is_equal(&other.query, query))
+            requests.any(|other| rules::may_share_walk(self.format, &other.query, query))
         };
         let is_orphan = |stream: &&Stream| !stream.keeps(is_in_flight);
-        let Some(stream) = self.streams.iter().find(is_orphan) else {
+        let orphan = self.streams.iter().find(is_orphan);
+        let Some(walk) = orphan.and_then(|stream| stream.walks.first()) else {
             return Ok(());
         };
-        let Some(walk) = stream.walks.first() else {
-            return Ok(());
-        };
-        let cached = self.cached();
-        let wanted = wanted(self.format, &walk.candidates[0], &walk.reads, &cached);
-        let Some((next, fault)) = wanted.request else {
+        let query = &walk.candidates[0].query;
+        let Some(next) = wanted(self.format, query, &walk.reads, self.cached()) else {
             return Ok(());
         };
         let violation = Violation::Reads {
             expected: ExpectedRequest::Request {
-                request: next.behind(&walk.reads),
-                at: fault.at,
+                request: next.request.behind(&walk.reads),
+                at: next.at,
             },
             observed: ObservedRequest::End(WalkEnd {
                 made: RequestCounts::of(&walk.reads),

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The memory requests of each id of the memory port, as walks of the requests in flight.
 //!
-//! The device does not say for which request a walk is. So each id has the candidates: the requests
-//! whose golden walk over the words of the id so far calls for just the memory requests that the
-//! device has made. Requests that are equal are one candidate.
+//! The device does not tell which request a walk serves. So each walk of an id has candidates: the
+//! requests whose golden walk over the words of the walk calls for just the memory requests that the
+//! device has made.
 
-use super::words::{Followed, GoldenWalk, Words, each_walk};
-use crate::addr::Hpa;
-use crate::bench::memory_request::{MemoryRequest, Read, Update};
+use super::words::{Followed, GoldenWalk, Wanted, Words, each_walk};
+use crate::bench::memory_request::Read;
 use crate::bench::mismatch::FenceEvent;
 use crate::bench::scoreboard::Request;
 use crate::format::Format;
-use crate::mmu::{Fault, Fence, Query};
+use crate::mmu::{Fence, Query};
 
-/// A request whose walk an id may be in.
+/// A request that a walk may serve.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub id: u8,
     pub query: Query,
-    /// The golden walk has ended.
+    /// The golden walk of the request ends behind the memory requests of the walk.
     pub is_complete: bool,
     /// The fence that has overtaken the request, if the device must end its walk.
     pub overtaken: Option<FenceEvent>,
@@ -28,30 +27,23 @@ pub(super) struct Candidate {
 #[derive(Clone, Debug)]
 pub(super) struct PossibleWalk {
     pub reads: Vec<Read>,
-    /// There is one at least.
+    /// The requests that the walk may serve, at least one.
     pub candidates: Vec<Candidate>,
 }
 
 impl PossibleWalk {
-    /// Returns the candidates, each with the memory requests of the walk.
-    pub fn with_reads(&mut self) -> impl Iterator<Item = (&mut Candidate, &[Read])> {
-        let reads = &self.reads[..];
-        self.candidates
-            .iter_mut()
-            .map(move |candidate| (candidate, reads))
-    }
-
-    fn has_ended(&self) -> bool {
-        self.candidates
-            .iter()
-            .any(|candidate| candidate.is_complete)
+    /// Marks the candidates whose golden walks end behind the memory requests.
+    pub fn complete(&mut self, ends: impl Fn(&Query, &[Read]) -> bool) {
+        for candidate in &mut self.candidates {
+            candidate.is_complete |= ends(&candidate.query, &self.reads);
+        }
     }
 
     /// Returns true if another walk may follow: this one has ended for some request, or a fence has
     /// overtaken the request that it may be for.
     pub fn may_end(&self) -> bool {
-        let is_overtaken = |candidate: &Candidate| candidate.overtaken.is_some();
-        self.has_ended() || self.candidates.iter().any(is_overtaken)
+        let may_end = |one: &Candidate| one.is_complete || one.overtaken.is_some();
+        self.candidates.iter().any(may_end)
     }
 
     /// Returns the fence that has overtaken every request that the walk may be for.
@@ -80,7 +72,7 @@ impl PossibleWalk {
     }
 }
 
-/// The walks that an id may be in. None: it has made no memory request.
+/// The walks that an id may be in. The list is empty before the first memory request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
     pub walks: Vec<PossibleWalk>,
@@ -115,14 +107,6 @@ impl Stream {
     }
 }
 
-/// The request that a walk should have made instead.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub id: u8,
-    /// None: the walk has ended.
-    pub request: Option<(MemoryRequest, Fault)>,
-}
-
 /// Follows the golden walk of a request over memory requests, and over words that page-walk caches
 /// may contain. Returns none if the golden walk does not make all of the requests, else true if it
 /// ends behind them.
@@ -130,14 +114,14 @@ pub(super) fn follow(
     format: Format,
     query: &Query,
     reads: &[Read],
-    cached: &[&Words],
+    cached: Option<&Words>,
 ) -> Option<bool> {
     let mut makes_all = false;
     let mut ends = false;
     let followed = each_walk(format, query, reads, cached, |walk| {
         if walk.made == reads.len() {
             makes_all = true;
-            ends |= walk.found.is_some();
+            ends |= walk.end.found().is_some();
         }
         ends
     });
@@ -148,26 +132,20 @@ pub(super) fn follow(
     }
 }
 
-/// Returns the request that the golden walk calls for behind memory requests that it makes.
+/// Returns the request that the golden walk calls for behind memory requests that it makes; none if
+/// it has ended.
 pub(super) fn wanted(
     format: Format,
-    candidate: &Candidate,
+    query: &Query,
     reads: &[Read],
-    cached: &[&Words],
-) -> Wanted {
+    cached: Option<&Words>,
+) -> Option<Wanted> {
     let mut longest: Option<GoldenWalk> = None;
-    each_walk(format, &candidate.query, reads, cached, |walk| {
-        if longest
-            .as_ref()
-            .is_none_or(|longest| longest.made < walk.made)
-        {
-            longest = Some(walk.clone());
+    each_walk(format, query, reads, cached, |walk| {
+        if longest.is_none_or(|longest| longest.made < walk.made) {
+            longest = Some(*walk);
         }
         false
     });
-    let request = |(hpa, update): (Hpa, Option<Update>)| MemoryRequest { hpa, update };
-    Wanted {
-        id: candidate.id,
-        request: longest.and_then(|walk| Some((request(walk.wanted?), walk.wanted_at?))),
-    }
+    longest?.end.wanted()
 }

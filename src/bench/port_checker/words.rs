@@ -7,10 +7,10 @@
 use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
-use crate::bench::memory_request::{Read, Update};
+use crate::bench::memory_request::{MemoryRequest, Read, Update};
 use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping};
-use crate::mmu::{Fault, Query};
+use crate::mmu::{Fault, Position, Query};
 
 /// Golden walks that are followed for one request. A request with more of them is not judged.
 const MOST_WALKS: usize = 128;
@@ -85,62 +85,126 @@ impl Words {
 }
 
 /// A golden walk over served words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct GoldenWalk {
-    /// Its end; none if it calls for a word that memory has not served.
-    pub found: Option<Result<Mapping, Fault>>,
-    /// The memory request that it calls for, if it has no end.
-    pub wanted: Option<(Hpa, Option<Update>)>,
-    /// The fault that the golden walk would have if memory had no such word: the place of the
-    /// request that it calls for.
-    pub wanted_at: Option<Fault>,
-    /// The number of the `reads` that it has made, in their order.
+    /// Its end.
+    pub end: End,
+    /// The number of memory requests of the device that it makes, in their order.
     pub made: usize,
-    /// The cycle in which the first of its words was served; none if it has read nothing.
-    pub first: Option<u64>,
-    /// The cycle in which the last of its words was served.
-    pub last: Option<u64>,
+    /// The cycles in which its words were served; none if it reads nothing.
+    pub served: Option<ServedIn>,
 }
 
-/// Memory that serves each request of a golden walk with one of the words that are possible. The
-/// choices are made by a script, so that every walk can be followed.
+/// The end of a golden walk over served words.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// The walk has ended.
+    Found(Result<Mapping, Fault>),
+    /// The walk calls for a word that memory has not served.
+    Wants(Wanted),
+}
+
+impl End {
+    /// Returns the result of the walk, if it has ended.
+    pub fn found(self) -> Option<Result<Mapping, Fault>> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Wants(_) => None,
+        }
+    }
+
+    /// Returns the memory request that the walk calls for, if it has not ended.
+    pub fn wanted(self) -> Option<Wanted> {
+        match self {
+            Self::Found(_) => None,
+            Self::Wants(wanted) => Some(wanted),
+        }
+    }
+}
+
+/// A memory request that a golden walk calls for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub request: MemoryRequest,
+    /// The place of the request in the walk.
+    pub at: Position,
+}
+
+/// The cycles in which memory served the words of a walk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServedIn {
+    /// The earliest of them.
+    pub first: u64,
+    /// The latest of them.
+    pub last: u64,
+}
+
+impl ServedIn {
+    /// Returns the cycles with one more.
+    fn with(this: Option<Self>, cycle: u64) -> Self {
+        let Self { first, last } = this.unwrap_or(Self {
+            first: cycle,
+            last: cycle,
+        });
+        Self {
+            first: first.min(cycle),
+            last: last.max(cycle),
+        }
+    }
+}
+
+/// Memory that serves each request of a golden walk with the next word of a device, or with one of
+/// the words that are possible. A script makes the choices, so that every walk can be followed.
 struct Choosing<'a> {
-    /// Memory requests of a device, in their order. Each may be the next, or not.
+    /// Memory requests of a device that the walk has not made, in their order.
     reads: &'a [Read],
-    words: &'a [&'a Words],
-    made: usize,
-    /// By choice: the number that is chosen, and how many there are.
+    words: Option<&'a Words>,
+    /// By choice: the number that is chosen, and the number of possible words.
     script: Vec<(usize, usize)>,
+    /// The choices that were made.
     choices: usize,
+    /// The requests that were served.
     served: usize,
-    wanted: Option<(Hpa, Option<Update>)>,
-    first: Option<u64>,
-    last: Option<u64>,
+    served_in: Option<ServedIn>,
+    /// The first request that was not served.
+    wanted: Option<MemoryRequest>,
 }
 
 impl Choosing<'_> {
-    fn serve(&mut self, at: Hpa, update: Option<Update>) -> Option<u64> {
+    fn serve(&mut self, hpa: Hpa, update: Option<Update>) -> Option<u64> {
         if self.wanted.is_some() {
             return None;
         }
-        let next = self.reads.get(self.made);
-        let next = next.filter(|read| read.at == at && read.update == update);
-        let words = self.words;
-        // The device could also know the word from before; but then the next request, which is the
-        // same, would be one too many.
-        let words = if next.is_some() { &[][..] } else { words };
-        let mut possible = words.iter().flat_map(|words| words.served(at, update));
-        let count = usize::from(next.is_some()) + possible.clone().count();
+        let (word, cycle) = match self.reads.split_first() {
+            _ if self.served == MOST_REQUESTS => return self.want(hpa, update),
+            // The device could also know the word from before; but then this request of the device
+            // would be one too many.
+            Some((next, behind)) if next.at == hpa && next.update == update => {
+                self.reads = behind;
+                (next.word, next.cycle)
+            }
+            _ => match self.choose(hpa, update) {
+                Some(word) => (word.word, word.cycle),
+                None => return self.want(hpa, update),
+            },
+        };
+        self.served += 1;
+        self.served_in = Some(ServedIn::with(self.served_in, cycle));
+        word
+    }
+
+    fn want(&mut self, hpa: Hpa, update: Option<Update>) -> Option<u64> {
+        self.wanted = Some(MemoryRequest { hpa, update });
+        None
+    }
+
+    /// Returns one of the words that a request may be served with, by the script; none if there is
+    /// none.
+    fn choose(&mut self, hpa: Hpa, update: Option<Update>) -> Option<Word> {
+        let mut possible = self.words?.served(hpa, update);
+        let count = possible.clone().count();
         let choice = match count {
-            _ if self.served == MOST_REQUESTS => {
-                self.wanted = Some((at, update));
-                return None;
-            }
-            0 => {
-                self.wanted = Some((at, update));
-                return None;
-            }
-            1 => 0,
+            0 | 1 => 0,
             _ => {
                 if self.choices == self.script.len() {
                     self.script.push((0, count));
@@ -150,20 +214,7 @@ impl Choosing<'_> {
                 choice
             }
         };
-        self.served += 1;
-        let (word, cycle) = match next {
-            Some(read) if choice == 0 => {
-                self.made += 1;
-                (read.word, read.cycle)
-            }
-            _ => {
-                let word = possible.nth(choice - usize::from(next.is_some()))?;
-                (word.word, word.cycle)
-            }
-        };
-        self.first = Some(self.first.map_or(cycle, |first| first.min(cycle)));
-        self.last = Some(self.last.map_or(cycle, |last| last.max(cycle)));
-        word
+        possible.nth(choice).copied()
     }
 }
 
@@ -177,7 +228,7 @@ impl EntryMemory for Choosing<'_> {
     }
 }
 
-/// The end of [`each_walk`].
+/// The reason why [`each_walk`] has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
     /// `visit` has returned true.
@@ -188,44 +239,58 @@ pub(super) enum Followed {
     TooMany,
 }
 
+/// Follows the golden walk of a request that a script chooses. Returns it with the choices that it
+/// has made.
+fn walk_by(
+    format: Format,
+    query: &Query,
+    reads: &[Read],
+    words: Option<&Words>,
+    script: Vec<(usize, usize)>,
+) -> (GoldenWalk, Vec<(usize, usize)>) {
+    let mut memory = Choosing {
+        reads,
+        words,
+        script,
+        choices: 0,
+        served: 0,
+        served_in: None,
+        wanted: None,
+    };
+    let found = golden::walk(format, query, &mut memory, &mut ());
+    let walk = GoldenWalk {
+        end: match (memory.wanted, found) {
+            // To the golden walk, a word that memory has not served is an error.
+            (Some(request), Err(fault)) => End::Wants(Wanted {
+                request,
+                at: fault.at,
+            }),
+            (_, found) => End::Found(found),
+        },
+        made: reads.len() - memory.reads.len(),
+        served: memory.served_in,
+    };
+    memory.script.truncate(memory.choices);
+    (walk, memory.script)
+}
+
 /// Calls `visit` with every golden walk of a request in which each memory request is served with the
 /// next of `reads`, or with one of `words`, until `visit` returns true.
 pub(super) fn each_walk(
     format: Format,
     query: &Query,
     reads: &[Read],
-    words: &[&Words],
+    words: Option<&Words>,
     mut visit: impl FnMut(&GoldenWalk) -> bool,
 ) -> Followed {
-    let mut script: Vec<(usize, usize)> = Vec::new();
+    let mut script = Vec::new();
     for _ in 0..MOST_WALKS {
-        let mut memory = Choosing {
-            reads,
-            words,
-            made: 0,
-            script: std::mem::take(&mut script),
-            choices: 0,
-            served: 0,
-            wanted: None,
-            first: None,
-            last: None,
-        };
-        let found = golden::walk(format, query, &mut memory, &mut ());
-        let is_open = memory.wanted.is_some();
-        let walk = GoldenWalk {
-            wanted: memory.wanted,
-            wanted_at: found.err().filter(|_| is_open),
-            found: (!is_open).then_some(found),
-            made: memory.made,
-            first: memory.first,
-            last: memory.last,
-        };
+        let (walk, choices) = walk_by(format, query, reads, words, script);
         if visit(&walk) {
             return Followed::Stopped;
         }
-        // The next script: the last choice that has another is made anew.
-        script = memory.script;
-        script.truncate(memory.choices);
+        // The next script differs in the last choice that has another word.
+        script = choices;
         while script
             .pop_if(|(choice, count)| *choice + 1 == *count)
             .is_some()
@@ -236,4 +301,9 @@ pub(super) fn each_walk(
         }
     }
     Followed::TooMany
+}
+
+/// Returns the end of the golden walk of a request over the words of a device's walk.
+pub(super) fn end_of(format: Format, query: &Query, reads: &[Read]) -> End {
+    walk_by(format, query, reads, None, Vec::new()).0.end
 }
