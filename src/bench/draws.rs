@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The random draws of memory and requester. Each draw is a function of its key, not the next of a sequence.
+//! Random draws of memory and requester. Each draw is a function of its key, not the next of a
+//! sequence.
 //!
-//! The key is the seed, the stream, and the cycle since the last restart; for a memory request also its address. A scenario
-//! from which an op is removed thus keeps the timing of all other ops as far as they keep their cycles, which is what
-//! [`crate::shrink`] needs. A restart is the start of a run, a reset, and each [`Op::Timing`](crate::scenario::Op::Timing).
+//! The key is the seed, the stream, and the cycle since the last restart; for a memory request also
+//! its address. If an op is removed from a scenario, all other ops keep their timing as far as they
+//! keep their cycles. [`crate::shrink`] needs that. A restart is the start of a run, a reset, or an
+//! [`Op::Timing`](crate::scenario::Op::Timing).
 
 /// The increment of SplitMix64: 2^64 divided by the golden ratio, odd.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Cycles for which the draws of a memory address stay the same, as a power of two: a read that is granted some cycles
-/// earlier or later mostly keeps its latency.
+/// Cycles for which the draws of a memory address stay the same, as a power of two. A read that is
+/// granted some cycles earlier or later mostly keeps its latency.
 const WINDOW: u32 = 5;
 
-/// What is drawn. Draws of different streams are independent.
+/// A stream of draws. Draws of different streams are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     /// Memory accepts no request in a cycle.
@@ -25,12 +27,12 @@ pub(super) enum Stream {
     Latency,
     /// A memory request is answered with an error.
     Error,
-    /// What is on the data lines beside an error.
+    /// The data beside an error.
     Beside,
 }
 
 impl Stream {
-    /// How many there are.
+    /// The number of streams.
     const COUNT: usize = Stream::Beside as usize + 1;
 }
 
@@ -53,12 +55,13 @@ impl Draws {
         Self { keys, since }
     }
 
-    /// Restarts in a cycle: the cycles from it on draw what the cycles from the first restart on have drawn.
+    /// Restarts in a cycle. From it on each cycle draws what the same cycle after the first restart
+    /// has drawn.
     pub fn restart(&mut self, since: u64) {
         self.since = since;
     }
 
-    /// The draw of a cycle.
+    /// Returns the draw of a cycle.
     #[inline]
     pub fn in_cycle(&self, stream: Stream, cycle: u64) -> Draw {
         let cycle = cycle.wrapping_sub(self.since);
@@ -67,7 +70,8 @@ impl Draws {
         ))
     }
 
-    /// The draw of a cycle, the same in `run` cycles in a row; 0 and 1: in each cycle another.
+    /// Returns the draw of a cycle. It is the same in `run` consecutive cycles; with 0 or 1 each
+    /// cycle has its own.
     #[inline]
     pub fn in_spell(&self, stream: Stream, cycle: u64, run: u32) -> Draw {
         let run = u64::from(run);
@@ -78,7 +82,7 @@ impl Draws {
         self.in_cycle(stream, cycle - late)
     }
 
-    /// The draw of an address in a cycle, the same in a window of cycles.
+    /// Returns the draw of an address in a cycle. It is the same in a window of cycles.
     #[inline]
     pub fn of_address(&self, stream: Stream, address: u64, cycle: u64) -> Draw {
         let window = cycle.wrapping_sub(self.since) >> WINDOW;
@@ -110,7 +114,8 @@ impl Draw {
     }
 }
 
-/// The output function of SplitMix64: a bijection in which every bit of the result depends on every bit of the argument.
+/// The output function of SplitMix64: a bijection in which every bit of the result depends on every
+/// bit of the argument.
 #[inline]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

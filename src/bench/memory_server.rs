@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Host physical memory as the device sees it: late, busy, out of order and with errors, as the scenario says.
+//! Host physical memory as the device sees it: late, busy, out of order and with errors, as the
+//! scenario defines.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use crate::addr::Hpa;
 use crate::memory::HostMemory;
 use crate::scenario::Timing;
 
-/// What is on the data lines beside an error, where it means nothing.
+/// The data beside an error. They mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
     /// 0.
@@ -19,7 +20,7 @@ pub enum Beside {
     Ones,
     /// The last word that was given and looks like a pointer.
     Pointer,
-    /// What is really there.
+    /// The word in memory.
     Truth,
     /// The word that was given last.
     Last,
@@ -57,7 +58,7 @@ pub(super) struct Reply {
     pub id: u8,
     /// None: an error.
     pub word: Option<u64>,
-    /// What is on the data lines: the word; beside an error, which makes it mean nothing, anything.
+    /// The data: the word, or anything beside an error.
     pub data: u64,
     due: u64,
 }
@@ -70,7 +71,7 @@ pub(super) struct MemoryServer {
     pointer: u64,
     /// In the order of their grants.
     under_way: VecDeque<Reply>,
-    /// Of them, the one that was offered last.
+    /// The index of the reply that was offered last.
     offered: usize,
 }
 
@@ -86,18 +87,19 @@ impl MemoryServer {
         }
     }
 
-    /// Behaves otherwise from a cycle on; what is under way keeps its time.
+    /// Changes the timing from a cycle on. Replies in flight keep their time.
     pub fn set_timing(&mut self, timing: &Timing, cycle: u64) {
         self.draws = Draws::new(timing.seed, cycle);
         self.timing = timing.clone();
     }
 
-    /// Whether nothing is on its way.
+    /// Returns true if no reply is in flight.
     pub fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
 
-    /// Whether it takes a read in a cycle. `waits`: one was offered in the last, and was not taken.
+    /// Returns true if it accepts a memory request in a cycle. `waits`: a request was offered in
+    /// the cycle before, and was not accepted.
     #[inline]
     pub fn ready(&self, waits: bool, cycle: u64) -> bool {
         let (busy, run) = (self.timing.memory_busy, self.timing.memory_run);
@@ -105,14 +107,15 @@ impl MemoryServer {
         (!self.timing.after_valid || waits) && (busy == 0 || !draw().chance(busy))
     }
 
-    /// Drops what is on its way: the device has been reset in a cycle. From it on the draws are those of a start.
+    /// Drops the replies in flight: the device has been reset in a cycle. From it on the draws are
+    /// those of a start.
     pub fn reset(&mut self, cycle: u64) {
         self.under_way.clear();
         self.draws.restart(cycle);
     }
 
-    /// Takes a read or an update: the word is that of this moment, whenever it arrives. An error updates nothing. Gives the word, and
-    /// what comes beside an error.
+    /// Accepts a memory request. The word is that of this moment, whenever it arrives. An error
+    /// updates nothing. Returns the word, and the data beside an error.
     #[inline]
     pub fn grant(
         &mut self,
@@ -161,7 +164,7 @@ impl MemoryServer {
         (word, beside)
     }
 
-    /// Draws what comes with an error.
+    /// Draws the data beside an error.
     #[cold]
     fn beside_error(&self, at: Hpa, cycle: u64, memory: &HostMemory) -> (Beside, u64) {
         let draw = self.draws.of_address(Stream::Beside, at.0, cycle);
@@ -171,13 +174,13 @@ impl MemoryServer {
             (Beside::Ones, _) => (beside, u64::MAX),
             (Beside::Pointer, _) => (beside, self.pointer),
             (Beside::Truth, Ok(word)) => (beside, word),
-            // Of a hole there is none.
+            // A hole has no word.
             (Beside::Truth | Beside::Last, _) => (Beside::Last, self.last),
             (Beside::Any, _) => (beside, draw.bits()),
         }
     }
 
-    /// The reply that memory offers in a cycle.
+    /// Returns the reply that memory offers in a cycle.
     pub fn offer(&mut self, cycle: u64) -> Option<&Reply> {
         self.offered = if self.timing.reorder {
             let by_time = |&at: &usize| (self.under_way[at].due, at);
@@ -189,7 +192,7 @@ impl MemoryServer {
         next.filter(|reply| reply.due <= cycle)
     }
 
-    /// The reply that was offered last has been taken.
+    /// The reply that was offered last has been accepted.
     pub fn taken(&mut self) {
         self.under_way.remove(self.offered);
     }

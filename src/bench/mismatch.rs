@@ -88,7 +88,7 @@ pub struct Mismatch {
     pub reads: Vec<Read>,
     /// Index of the first wrong request among [`Mismatch::reads`].
     pub wrong_read: Option<usize>,
-    /// What was expected and what was observed.
+    /// The expected and the observed behaviour.
     pub violation: Violation,
 }
 
@@ -150,14 +150,14 @@ impl Mismatch {
     }
 }
 
-/// What was expected and what was observed, by check.
+/// The expected and the observed behaviour, by check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Violation {
     /// See [`Check::Reads`].
     Reads {
-        /// What the golden walk over the same words does here.
+        /// The next action of the golden walk over the same words.
         expected: ExpectedRequest,
-        /// What the device's walk does here.
+        /// The next action of the device's walk.
         observed: ObservedRequest,
     },
     /// See [`Check::WalkResponse`].
@@ -168,7 +168,7 @@ pub enum Violation {
         expected: ExpectedHit,
         /// The response.
         observed: Outcome,
-        /// Where the response comes from, if a fence has invalidated that.
+        /// The walk from which the response comes, if a fence has invalidated it.
         origin: Option<StaleOrigin>,
     },
     /// See [`Check::MustHit`].
@@ -177,7 +177,7 @@ pub enum Violation {
         page: Page,
         /// Cycle in which a walk found the page last.
         found: u64,
-        /// Why it must be there.
+        /// The reason why it must be there.
         because: HitReason,
     },
     /// See [`Check::Fill`].
@@ -195,14 +195,14 @@ pub enum Violation {
     Overtaken {
         /// The fence: the walk was started before, the request was accepted after it.
         by: FenceEvent,
-        /// What the walk was used for.
+        /// The use of the walk.
         observed: OvertakenUse,
     },
     /// See [`Check::AfterFence`].
     AfterFence {
         /// The fence that matches the request.
         by: FenceEvent,
-        /// What the device did after it.
+        /// The action of the device after it.
         observed: ActionAfterFence,
     },
     /// See [`Check::Replay`].
@@ -328,7 +328,7 @@ pub struct FenceEvent {
     pub cycle: u64,
 }
 
-/// What the golden walk does where the device differs.
+/// The action of the golden walk where the device differs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ExpectedRequest {
     /// It reads or updates an entry.
@@ -342,7 +342,7 @@ pub enum ExpectedRequest {
     End {
         /// Memory requests of the walk.
         made: RequestCounts,
-        /// What it has ended with.
+        /// The outcome of the walk.
         outcome: Outcome,
     },
     /// There is none: the slot has no walk in flight.
@@ -352,7 +352,7 @@ pub enum ExpectedRequest {
     },
 }
 
-/// What the device's walk does where it differs from the golden walk.
+/// The action of the device's walk where it differs from the golden walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ObservedRequest {
     /// It reads or updates an entry.
@@ -391,35 +391,35 @@ pub struct WalkEnd {
     pub response: Option<Result<Outcome, MalformedResponse>>,
 }
 
-/// How a response differs, of a walk or in its fields.
+/// A response that differs from the expected one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResponseViolation {
     /// The outcome differs.
     Outcome {
-        /// By the golden walk over the same words.
+        /// The outcome of the golden walk over the same words.
         expected: Outcome,
-        /// In the response.
+        /// The outcome in the response.
         observed: Outcome,
     },
     /// No golden walk over words that the device was given has the outcome.
     NotLegal {
         /// Outcomes of golden walks over such words. There may be more.
         legal: Vec<Outcome>,
-        /// In the response; none is a fault of which the device does not tell the kind.
+        /// The outcome in the response; none is a fault whose kind the device does not tell.
         observed: Option<Outcome>,
     },
     /// The response has another gVA than the request.
     Gva {
-        /// Of the request.
+        /// The gVA of the request.
         expected: Gva,
-        /// In the response.
+        /// The gVA in the response.
         observed: Gva,
     },
     /// The fields are not those of any response.
     Malformed(MalformedResponse),
 }
 
-/// What a request may get from the TLB.
+/// The responses that a request may get from the TLB.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectedHit {
     /// One of these responses.
@@ -428,10 +428,10 @@ pub enum ExpectedHit {
     Miss(MissReason),
 }
 
-/// Why a request must miss.
+/// The reason why a request must miss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MissReason {
-    /// What walks have found does not permit the access.
+    /// No mapping that walks have found permits the access.
     NotPermitted,
     /// Fences have invalidated what walks have found; this is the last of them.
     Invalidated(FenceEvent),
@@ -454,7 +454,7 @@ pub struct StaleOrigin {
 }
 
 impl StaleOrigin {
-    /// Whether the fence came before the end of the walk.
+    /// Returns true if the fence came before the end of the walk.
     pub const fn is_overtaken(&self) -> bool {
         self.found >= self.by.cycle
     }
@@ -479,7 +479,7 @@ impl From<occupancy::Page> for Page {
     }
 }
 
-/// Why a request must hit.
+/// The reason why a request must hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HitReason {
     /// The page is one of those that the TLB has filled or hit last.
@@ -496,7 +496,7 @@ pub enum HitReason {
     L2,
 }
 
-/// How fills differ.
+/// A fill that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FillViolation {
     /// A fill that must not be.
@@ -507,7 +507,7 @@ pub enum FillViolation {
     Repeated,
 }
 
-/// Why a walk must not fill the TLB.
+/// The reason why a walk must not fill the TLB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NoFillReason {
     /// It has ended with a fault.
@@ -520,15 +520,15 @@ pub enum NoFillReason {
     StagesOff,
 }
 
-/// How a request is assigned wrongly.
+/// A wrong assignment of a request to a walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AssignmentViolation {
-    /// To a slot that has no walk in flight.
+    /// The request is assigned to a slot that has no walk in flight.
     NoWalk {
         /// The slot.
         slot: u8,
     },
-    /// To the walk of a request that is not equal.
+    /// The request is assigned to the walk of a request that is not equal.
     OtherRequest {
         /// The slot.
         slot: u8,
@@ -547,7 +547,7 @@ pub enum AssignmentViolation {
     },
 }
 
-/// What a walk that a fence has overtaken was used for.
+/// The use of a walk that a fence has overtaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OvertakenUse {
     /// A request from after the fence shares it.
@@ -559,7 +559,7 @@ pub enum OvertakenUse {
     Answered,
 }
 
-/// What a device did after a fence that forbids it.
+/// An action of a device after a fence that forbids it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActionAfterFence {
     /// A memory request of a walk that the fence has overtaken.
@@ -576,7 +576,7 @@ pub enum ActionAfterFence {
     },
 }
 
-/// How replays differ.
+/// A replay that is wrong or missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplayViolation {
     /// There is none, though a fence has overtaken the walk.
@@ -597,7 +597,7 @@ pub enum ReplayViolation {
     },
 }
 
-/// Why a request must not get a replay.
+/// The reason why a request must not get a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NoReplayReason {
     /// Its walk had ended before the fence.
@@ -608,14 +608,14 @@ pub enum NoReplayReason {
     RequestNotOvertaken,
 }
 
-/// How requests and responses are paired wrongly.
+/// A wrong pairing of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairingViolation {
     /// No request of the id is outstanding.
     NoRequest {
         /// The id.
         id: u8,
-        /// What came for it.
+        /// The event that names the id.
         observed: RequestEvent,
     },
     /// The L2 TLB has answered a request that has a response or a walk already.
@@ -709,7 +709,7 @@ pub struct PortResponse {
     pub hit: bool,
     /// It is a replay.
     pub replay: bool,
-    /// What the other fields say.
+    /// The outcome in the other fields.
     pub outcome: Result<Outcome, MalformedResponse>,
 }
 
@@ -745,7 +745,7 @@ impl PortRequest {
     }
 }
 
-/// How a device makes no progress.
+/// A lack of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
     /// It does nothing, though nothing is in flight and something is asked of it.
@@ -820,7 +820,7 @@ impl From<PageWalkCache> for WalkCacheHit {
     }
 }
 
-/// How page-walk caches differ from what they may and must contain.
+/// A hit or a miss in a page-walk cache that its contents do not allow.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WalkCacheViolation {
     /// A cache certainly contains an entry that leads further.
@@ -842,7 +842,7 @@ pub enum WalkCacheViolation {
         observed: WalkCacheHit,
         /// Address of the entry that was read.
         hpa: Hpa,
-        /// Why there must be no such hit.
+        /// The reason why there must be no such hit.
         because: NoWalkCacheHit,
     },
     /// A hit is reported where the walk has skipped nothing.
@@ -851,12 +851,12 @@ pub enum WalkCacheViolation {
         place: WalkPlace,
         /// The hit that is reported.
         hit: Option<WalkCacheHit>,
-        /// What the walk did there.
+        /// The action of the walk there.
         observed: ObservedRequest,
     },
 }
 
-/// Why a page-walk cache must not hit, or not so.
+/// The reason why a page-walk cache must not hit, or not with this entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoWalkCacheHit {
     /// No walk has read the entry since the reset.

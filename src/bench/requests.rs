@@ -3,8 +3,8 @@
 
 const NOWHERE: u16 = u16::MAX;
 
-/// Few of the 256 ids are in use at a time. What is kept for them lies close together, or it would fill a data cache that
-/// the model needs.
+/// Few of the 256 ids are in use at a time. What is kept for them lies close together, or it would
+/// fill a data cache that the model needs.
 pub(super) struct Requests<T> {
     place: [u16; 256],
     places: Vec<Option<T>>,
@@ -20,12 +20,12 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Whether none waits.
+    /// Returns true if no request waits.
     pub fn is_empty(&self) -> bool {
         self.free.len() == self.places.len()
     }
 
-    /// What is kept for an id, which may have been kept before.
+    /// Keeps a request for an id. It takes the place of the one before.
     pub fn insert(&mut self, id: u8, request: T) {
         let place = &mut self.place[usize::from(id)];
         if *place == NOWHERE {

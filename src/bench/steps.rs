@@ -23,7 +23,7 @@ pub struct StepRecord {
     pub update: bool,
     /// The entry; none for an error.
     pub word: Option<u64>,
-    /// What the walk does next.
+    /// The next action of the walk.
     pub next: Next,
     /// The fault, if there is one.
     pub fault: Option<StepFault>,

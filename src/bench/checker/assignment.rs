@@ -122,18 +122,19 @@ impl Checker {
         Ok(())
     }
 
-    /// Returns true if a request must share a walk: both are equal, no fence has overtaken the walk,
-    /// and both contexts look the same. A device may tell contexts apart that mean the same.
+    /// Returns true if a request must share a walk: both are equal, no fence has overtaken the
+    /// walk, and both contexts look the same. A device may tell contexts apart that mean the same.
     fn must_share(&self, walk: &Walk, query: &Query, driven: &Context) -> bool {
         rules::may_share_walk(self.format, &walk.query, query)
             && walk.driven == *driven
             && !walk.is_overtaken_for(query)
     }
 
-    /// Counts the cycles in which a request waits, and returns true if the wait must have a cause by
-    /// now. A waiting request is looked up in each cycle in which the response register is free and
-    /// neither a fence nor an ended walk goes first. `looks`: this is such a cycle. `is_offered`: a
-    /// request is on the port, and was not accepted. `progress`: a lookup was successful.
+    /// Counts the cycles in which a request waits, and returns true if the wait must have a cause
+    /// by now. A waiting request is looked up in each cycle in which the response register is free
+    /// and neither a fence nor an ended walk goes first. `looks`: this is such a cycle.
+    /// `is_offered`: a request is on the port, and was not accepted. `progress`: a lookup was
+    /// successful.
     #[inline]
     pub fn keeps_out(&mut self, looks: bool, is_offered: bool, progress: bool) -> bool {
         let waits = is_offered || self.board.has_unassigned();
@@ -146,8 +147,8 @@ impl Checker {
         requests.any(|request| fence.matches_tag(request.query.context.space()))
     }
 
-    /// Checks that there is no room for a request that waits. `offered`: the request on the port, if
-    /// there is one.
+    /// Checks that there is no room for a request that waits. `offered`: the request on the port,
+    /// if there is one.
     #[cold]
     pub fn check_room(
         &self,

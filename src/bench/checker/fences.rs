@@ -28,9 +28,9 @@ impl Checker {
         self.drop_invalidated();
     }
 
-    /// Checks that a fence may wait. docs/ports.md allows that while a memory request of a walk that
-    /// the fence matches is offered and not accepted. `offered`: the slot of the memory request that
-    /// is offered and not accepted, if there is one.
+    /// Checks that a fence may wait. docs/ports.md allows that while a memory request of a walk
+    /// that the fence matches is offered and not accepted. `offered`: the slot of the memory
+    /// request that is offered and not accepted, if there is one.
     pub fn fence_waits(
         &self,
         fence: &Fence,
@@ -80,9 +80,9 @@ impl Checker {
         mismatch
     }
 
-    /// Returns the fence if a walk owes its requests a replay: the fence has overtaken the walk before
-    /// memory had answered all its requests. What the walk has read must be what the golden walk
-    /// begins with.
+    /// Returns the fence if a walk owes its requests a replay: the fence has overtaken the walk
+    /// before memory had answered all its requests. What the walk has read must be what the golden
+    /// walk begins with.
     pub(super) fn check_replay(
         &mut self,
         walk: usize,
@@ -147,7 +147,8 @@ impl Checker {
         Err(self.mismatch(id, cycle, Violation::Replay(violation)))
     }
 
-    /// Checks that no fence has matched the result of a shared walk before the request was accepted.
+    /// Checks that no fence has matched the result of a shared walk before the request was
+    /// accepted.
     pub(super) fn check_not_stale(
         &self,
         walk: usize,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compares all that a device does with the golden model.
 //!
-//! - A walk must be the golden walk over the very words that the device was given. Then the walk has
-//!   made the memory requests that the golden walk calls for, in that order and no more, and its
-//!   result follows from them, whatever was edited meanwhile (`walks`).
+//! - A walk must be the golden walk over the very words that the device was given. Then the walk
+//!   has made the memory requests that the golden walk calls for, in that order and no more, and
+//!   its result follows from them, whatever was edited meanwhile (`walks`).
 //! - A hit must be what some earlier walk found and no fence has matched since: the legal responses
 //!   are those of a TLB without limits. A page that the TLB certainly contains must hit
 //!   (`responses`, `assignment`).
@@ -57,11 +57,12 @@ pub(super) struct Checker {
     with_steps: bool,
     /// The page-walk caches that are in use at any time.
     walk_caches_ever: WalkCaches,
-    /// What the TLB may and must contain.
+    /// The translations that the TLB may contain, and those that it must contain.
     tlb: Tlb,
-    /// What the L2 TLB must contain, if there is one.
+    /// The translations that the L2 TLB must contain, if there is one.
     l2_tlb: Option<L2Tlb>,
-    /// What the page-walk caches and the nested TLB may and must contain, if any is in use.
+    /// The entries that the page-walk caches and the nested TLB may contain, and those that they
+    /// must contain; none if no such cache is in use at any time.
     walk_caches: Option<PageWalkCaches>,
     board: Scoreboard,
     ports: StablePorts,
@@ -146,8 +147,8 @@ impl Checker {
         }
     }
 
-    /// Checks that the ports are stable in a cycle. `accepted`: whether the response, and the memory
-    /// request, is accepted in it. `replied`: memory has answered a slot.
+    /// Checks that the ports are stable in a cycle. `accepted`: whether the response, and the
+    /// memory request, is accepted in it. `replied`: memory has answered a slot.
     #[inline]
     pub fn ports(
         &mut self,

@@ -192,14 +192,15 @@ impl Rig {
         self.checker.miss(&Miss { id, slot, merged }, cycle)
     }
 
-    /// What a walk does, and what it finds.
+    /// Returns the steps of a walk, and its result.
     fn golden(&mut self, query: &Query) -> (Vec<Step>, Result<Mapping, Fault>) {
         let mut steps = Vec::new();
         let found = golden::walk(FORMAT, query, &mut self.memory, &mut steps);
         (steps, found)
     }
 
-    /// The reads and updates of a walk, as memory takes them, with the steps that the device reports.
+    /// The reads and updates of a walk, as memory takes them, with the steps that the device
+    /// reports.
     fn reads(&mut self, slot: u8, query: &Query) -> Vec<(Read, WalkStep)> {
         let (steps, _) = self.golden(query);
         let mut reads = Vec::new();
@@ -672,7 +673,7 @@ fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
         ),
         "a miss",
     );
-    // Of four entries the last two are there: one of them is as far as is known.
+    // The last two of four entries are there. The checker knows that of one.
     let mut rig = Rig::of(Machine {
         tlb_entries: 4,
         ..Machine::of(FORMAT)
@@ -935,7 +936,7 @@ fn a_read_of_a_walk_that_a_fence_has_overtaken_is_found_from_the_cycle_after_it_
         let mut reads = rig.reads(0, &query);
         rig.show(0, &reads[..1]).unwrap();
         let fenced = rig.fence(&by_gpa(HPA));
-        // What is granted in the cycle of the handshake was offered before.
+        // A request that is granted in the cycle of the handshake was offered before.
         reads[1].0.cycle = fenced + u64::from(late);
         let checked = rig.checker.read(0, &reads[1].0);
         match late {
@@ -1066,7 +1067,8 @@ fn a_fence_that_waits_for_anything_but_an_offered_read_of_a_walk_that_it_matches
 
 #[test]
 fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
-    // A request is given to a walk as if from before the fence, and its response shows that it is not.
+    // A request is given to a walk as if from before the fence, and its response shows that it is
+    // not.
     let mut rig = Rig::new();
     let query = load(GVA);
     rig.walked(0, &query).unwrap();
@@ -1259,7 +1261,7 @@ fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
     // Each of the four slots may be looked up in page-walk caches first.
     quiet(&mut rig, 5);
     rig.checker.read(0, &read).unwrap();
-    // What passes while memory has the read does not count.
+    // Cycles in which memory has the read do not count.
     quiet(&mut rig, 90);
     rig.checker.wants_request(0);
     quiet(&mut rig, 6);

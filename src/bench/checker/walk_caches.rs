@@ -106,8 +106,8 @@ impl Checker {
         mismatch
     }
 
-    /// Returns the steps of an ended walk, with their numbers, to which page-walk caches have led it.
-    /// They have been checked.
+    /// Returns the steps of an ended walk, with their numbers, to which page-walk caches have led
+    /// it. They have been checked.
     #[inline]
     pub fn passes(&self, ended: &Ended) -> impl Iterator<Item = (usize, &WalkStep)> {
         let reported = self.board.walk(ended.walk).reported.iter().enumerate();
@@ -166,7 +166,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Returns the number of the first step of a walk to which a page-walk cache cannot have led it.
+    /// Returns the number of the first step of a walk to which a page-walk cache cannot have led
+    /// it.
     fn unknown_pass(&self, walk: usize, query: &Query) -> Option<usize> {
         let caches = self.walk_caches.as_ref()?;
         let geometry = self.format.geometry();

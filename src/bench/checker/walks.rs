@@ -67,8 +67,8 @@ impl Checker {
         }
     }
 
-    /// Memory has answered a slot in a cycle. If the slot offers its next memory request in the same
-    /// cycle, [`Checker::wants_request`] comes before that request.
+    /// Memory has answered a slot in a cycle. If the slot offers its next memory request in the
+    /// same cycle, [`Checker::wants_request`] comes before that request.
     #[inline]
     pub fn served(&mut self, slot: u8, cycle: u64) {
         self.turns.on_want(slot);
@@ -97,8 +97,9 @@ impl Checker {
         }
     }
 
-    /// Checks the result of a walk, which is given to a request. At the first request of the walk it
-    /// is compared with the golden walk, whose steps go to `log`; the end of the walk is returned.
+    /// Checks the result of a walk, which is given to a request. At the first request of the walk
+    /// it is compared with the golden walk, whose steps go to `log`; the end of the walk is
+    /// returned.
     pub fn done<L: StepLog>(
         &mut self,
         done: &Done,
@@ -238,7 +239,8 @@ impl Checker {
     }
 
     /// Compares the steps that the device has reported of a walk with the golden walk over the same
-    /// words. A fence had overtaken the walk after the first `kept` of them: the others were dropped.
+    /// words. A fence had overtaken the walk after the first `kept` of them: the others were
+    /// dropped.
     pub(super) fn check_steps(
         &self,
         walk: usize,
@@ -281,7 +283,8 @@ impl Checker {
         }
     }
 
-    /// Notes what a walk has found: a later hit may give it. Returns true if the TLB may contain it.
+    /// Notes what a walk has found: a later hit may give it. Returns true if the TLB may contain
+    /// it.
     fn may_fill(
         &mut self,
         walk: usize,

@@ -20,15 +20,15 @@ use crate::memory::HostMemory;
 use crate::mmu::{Context, Query, WalkCaches};
 use crate::scenario::{Held, Op, Scenario, Timing};
 
-/// Cycles without anything to do after the last answer, in which nothing may come any more.
+/// Cycles after the last response in which the device may do nothing more.
 const TAIL: u64 = 24;
-/// How often the bench looks for requests that have waited too long, in cycles.
+/// Cycles from one search for requests that have waited too long to the next.
 const LOOK_FOR_HANG: u64 = 256;
-/// Cycles that are checked together where nobody watches. A model fills the instruction cache by itself, so code that runs
-/// in turns with it is slow. [`LOOK_FOR_HANG`] is a multiple of it.
+/// Cycles that are checked together if no observer is live. A model alone fills the instruction
+/// cache, so code that alternates with it is slow. [`LOOK_FOR_HANG`] is a multiple of it.
 const BATCH: usize = 16;
 
-/// Figures of a run, or of many.
+/// The figures of one run or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stats {
@@ -36,19 +36,20 @@ pub struct Stats {
     pub cycles: u64,
     /// Accesses that have ended: answered, abandoned after a replay, or given up for a reset.
     pub accesses: u64,
-    /// Of them, by the TLB.
+    /// Accesses that the TLB has answered.
     pub hits: u64,
-    /// Of these, by its second level.
+    /// Accesses that the L2 TLB has answered.
     pub second_hits: u64,
-    /// Of all, with a fault.
+    /// Accesses that have ended with a fault.
     pub faults: u64,
     /// Walks.
     pub walks: u64,
-    /// Requests that shared a walk under way.
+    /// Requests that shared a walk in flight.
     pub merged: u64,
     /// Reads of table entries.
     pub reads: u64,
-    /// Updates of table entries (accessed and dirty bits), also those that found another entry than they expected.
+    /// Updates of table entries (accessed and dirty bits), including those that found another entry
+    /// than expected.
     pub updates: u64,
     /// Fences.
     pub fences: u64,
@@ -78,7 +79,7 @@ impl Stats {
     }
 }
 
-/// Why a run ended early.
+/// The reason why a run ended early.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// The device did something wrong.
@@ -87,25 +88,25 @@ pub enum Failure {
     /// The device does not go on.
     #[error("the device hangs: in cycle {cycle}, op {op} has waited since cycle {since}")]
     Hang {
-        /// When it was given up.
+        /// The cycle in which the run was given up.
         cycle: u64,
         /// The op that waits, by index.
         op: usize,
-        /// Since when.
+        /// The cycle since which it has waited.
         since: u64,
     },
     /// An RTL assertion failed.
     #[error("in cycle {cycle}: {error}")]
     Device {
-        /// When.
+        /// The cycle.
         cycle: u64,
-        /// What.
+        /// The error.
         error: DutError,
     },
 }
 
 impl Failure {
-    /// When it was noticed.
+    /// Returns the cycle in which the failure was noticed.
     pub fn cycle(&self) -> u64 {
         match self {
             Failure::Mismatch(mismatch) => mismatch.cycle,
@@ -117,13 +118,13 @@ impl Failure {
 /// A run that ended early.
 #[derive(Clone, Debug)]
 pub struct Failed {
-    /// Why.
+    /// The reason.
     pub failure: Failure,
-    /// The figures until then.
+    /// The figures up to that cycle.
     pub stats: Stats,
     /// The op that was begun last, or was the next to begin.
     pub begun: usize,
-    /// Memory as it was then.
+    /// Memory in that cycle.
     pub memory: HostMemory,
 }
 
@@ -133,7 +134,7 @@ impl From<Box<Mismatch>> for Failure {
     }
 }
 
-/// What the requester does by chance.
+/// The random behaviour of the requester.
 struct Requester {
     draws: Draws,
     idle: u32,
@@ -143,7 +144,7 @@ struct Requester {
 }
 
 impl Requester {
-    /// The requester from a cycle on.
+    /// Returns the requester from a cycle on.
     fn new(timing: &Timing, cycle: u64) -> Self {
         Self {
             draws: Draws::new(timing.seed, cycle),
@@ -154,14 +155,15 @@ impl Requester {
         }
     }
 
-    /// Whether it begins no request in a cycle.
+    /// Returns true if it begins no request in a cycle.
     #[inline]
     fn is_idle(&self, cycle: u64) -> bool {
         let draw = || self.draws.in_spell(Stream::RequestIdle, cycle, self.run);
         self.idle > 0 && draw().chance(self.idle)
     }
 
-    /// Whether it accepts a response in a cycle. `waits`: one was offered in the last, and was not accepted.
+    /// Returns true if it accepts a response in a cycle. `waits`: a response was offered in the
+    /// cycle before, and was not accepted.
     #[inline]
     fn accepts(&self, waits: bool, cycle: u64) -> bool {
         let draw = || self.draws.in_spell(Stream::ResponseBusy, cycle, self.run);
@@ -170,11 +172,11 @@ impl Requester {
     }
 }
 
-/// Cycles that a request may wait for its answer, with the timing at hand, before the device counts as dead: many times
-/// what the slowest device needs that gives each of 16 slots its turn.
+/// Returns the cycles after which a request without a response counts as a hang, with a timing.
+/// They are many times those that the slowest device needs that gives each of 16 slots its turn.
 fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     let levels = u64::from(scenario.machine.format.geometry().levels);
-    // And as many again for updates and the walks that go before them.
+    // As many again for updates and the walks before them.
     let reads = 2 * ((levels + 1) * (levels + 1) - 1);
     let slots = u64::from(scenario.machine.slots);
     let a_read = u64::from(*timing.latency.end()) + slots + 4;
@@ -183,12 +185,12 @@ fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     1000 + 16 * reads * a_read * 100 / memory_free * 100 / response_free
 }
 
-/// Whether the requester still wants an access that a fence has overtaken.
+/// Returns true if the requester repeats an access that a fence has overtaken.
 fn is_wanted(scenario: &Scenario, op: usize) -> bool {
     matches!(scenario.ops.get(op), Some(Op::Access(access)) if !access.speculative)
 }
 
-/// Nothing is asked of a device.
+/// Returns inputs without a request, a fence or a memory response.
 fn idle_inputs(walk_caches: WalkCaches) -> Inputs {
     let mut inputs = Inputs::default();
     inputs.set_walk_caches(walk_caches);
@@ -198,7 +200,7 @@ fn idle_inputs(walk_caches: WalkCaches) -> Inputs {
 /// Runs a scenario on a device, from its reset state, with all checks.
 ///
 /// # Errors
-/// The first thing that the device does wrong.
+/// The first mismatch, a hang, or a failure of the device.
 pub fn run<O: Observer>(
     dut: &mut Dut,
     scenario: &Scenario,
@@ -207,8 +209,8 @@ pub fn run<O: Observer>(
     run_at(dut, scenario, &[], observer)
 }
 
-/// The same, where each op of the scenario begins no earlier than in a cycle of its own, counted from the start. Of ops behind
-/// the end of `cycles`, none is given.
+/// Runs a scenario as [`run`] does, but no op begins before its cycle in `cycles`, counted from the
+/// start. Ops behind the end of `cycles` have no such cycle.
 pub(crate) fn run_at<O: Observer>(
     dut: &mut Dut,
     scenario: &Scenario,
@@ -227,7 +229,7 @@ pub(crate) fn run_at<O: Observer>(
     }
 }
 
-/// All that a cycle is judged by.
+/// The observations of a cycle, from which it is judged.
 #[derive(Debug, Default)]
 struct Seen {
     outputs: Outputs,
@@ -237,7 +239,8 @@ struct Seen {
     /// The op whose fence was offered, and whether the device took it.
     fence_offered: Option<usize>,
     fence_taken: bool,
-    /// What memory took, and will give; and beside an error.
+    /// The memory request that was accepted, with the word that memory returns, and the data beside
+    /// an error.
     read: Option<Read>,
     beside: Option<Beside>,
     /// The slot whose read or update memory has answered.
@@ -246,7 +249,8 @@ struct Seen {
     rsp_ready: bool,
     /// The op whose request was offered and not taken.
     offered: Option<usize>,
-    /// Something is asked of the device, and no answer of memory is on its way: it has nothing to wait for.
+    /// The device has something to do, and no memory response is outstanding: it has nothing to
+    /// wait for.
     owes: bool,
     /// The op to begin next, after this cycle.
     op: usize,
@@ -286,33 +290,34 @@ impl Limits {
     }
 }
 
-/// A run under way: the part that answers the device in each cycle, and, up to [`BATCH`] cycles behind it, the part that
-/// judges what was seen.
+/// A run in progress. One part answers the device in each cycle. The other part judges the
+/// observations, up to [`BATCH`] cycles later.
 struct Run<'a> {
     scenario: &'a Scenario,
     /// The earliest cycles of ops.
     cycles: &'a [u64],
-    /// What the device heeds of the scenario's contexts.
+    /// The contexts of the scenario, with the fields that the device uses.
     contexts: Vec<Context>,
-    /// That of the scenario until the first edit.
+    /// The memory of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
     requester: Requester,
     checker: Judge,
-    /// The figures up to the last cycle that was judged; but the edits are those of all.
+    /// The figures up to the last cycle that was judged. The number of edits includes the cycles
+    /// that were not.
     stats: Stats,
     inputs: Inputs,
     cycle: u64,
-    /// Cycles that were seen and not judged.
+    /// The observations of the cycles that are not judged yet.
     seen: Vec<Seen>,
     unjudged: usize,
-    /// Edits in them.
+    /// Edits in those cycles.
     edits: Vec<Edit>,
     /// Requests that the device has not answered.
     outstanding: usize,
-    /// The op of each.
+    /// By id: the op of the request.
     op_of_id: [usize; 256],
-    /// Accesses that are to be asked again, for a fence has overtaken them.
+    /// Accesses that are to be repeated, because a fence has overtaken them.
     replays: VecDeque<usize>,
     patience: u64,
     /// The next op to begin, and since when it is the next.
@@ -323,7 +328,7 @@ struct Run<'a> {
     /// The cycles in which reads, answers and responses pass again, and the last of them.
     held_until: [u64; Held::ALL.len()],
     any_held_until: u64,
-    /// Cycles for which ports have been held in all, or will be: nobody's fault.
+    /// Cycles in all for which ports have been held, or will be. They do not count as a hang.
     held: u64,
     /// The walk caches that are in use.
     walk_caches: WalkCaches,
@@ -331,9 +336,11 @@ struct Run<'a> {
     waited: [u32; 2],
     /// The op of the fence that was offered last.
     fence_seen: Option<usize>,
-    /// The op whose request is on the port: the next, the one behind the fence that is offered, or one that is asked again.
+    /// The op whose request is on the port: the next op, the one behind the fence that is offered,
+    /// or one that is repeated.
     requesting: Option<usize>,
-    /// The device has taken the request behind the fence that is offered: the fence does not match it.
+    /// The device has accepted the request behind the fence that is offered, which the fence does
+    /// not match.
     taken_ahead: bool,
     free_ids: VecDeque<u8>,
     limits: Limits,
@@ -341,7 +348,7 @@ struct Run<'a> {
     tail: u64,
     /// The device is to be reset before the next cycle.
     wants_reset: bool,
-    /// What the device offered in the last cycle and was not taken.
+    /// The device offered a response in the last cycle, which was not accepted.
     response_waits: bool,
     read_waits: bool,
 }
@@ -453,7 +460,7 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// Lets nothing pass where a port is held.
+    /// Stops the transfers on the ports that are held.
     #[cold]
     fn hold(&mut self) {
         let is_held = self.held_until.map(|until| self.cycle < until);
@@ -462,7 +469,7 @@ impl<'a> Run<'a> {
         self.inputs.rsp_ready &= !is_held[Held::Responses as usize];
     }
 
-    /// After a reset: nobody waits for anything any more.
+    /// Forgets what is in flight: the device is reset.
     fn forget(&mut self) {
         self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
@@ -482,7 +489,7 @@ impl<'a> Run<'a> {
         self.read_waits = false;
     }
 
-    /// Accesses that have been begun and have not ended.
+    /// Returns the number of accesses that have begun and not ended.
     fn begun_accesses(&self) -> usize {
         let asked_again = self.requesting.is_some_and(|op| op < self.op);
         self.outstanding + self.replays.len() + usize::from(asked_again)
@@ -528,12 +535,13 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// The access to ask for next, and what: one that a fence has overtaken goes first.
+    /// Returns the next access with its request. One that a fence has overtaken goes first.
     fn next_request(&self) -> Option<(usize, Query)> {
         let op = match self.replays.front() {
             Some(&op) => op,
             None if self.waiting > 0 || self.taken_ahead => return None,
-            // A request behind the fence is on its port already: the device must not take it before a fence that matches it.
+            // A request behind the fence is on its port already. The device must not accept it
+            // before a fence that matches it.
             None => match self.scenario.ops.get(self.op)? {
                 Op::Fence(_) if !self.limits.overlaps_fences => return None,
                 Op::Fence(_) => self.op + 1,
@@ -546,7 +554,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The first cycle in which an op may begin.
+    /// Returns the first cycle in which an op may begin.
     #[inline]
     fn first_cycle_of(&self, op: usize) -> u64 {
         self.cycles.get(op).copied().unwrap_or(0)
@@ -557,7 +565,7 @@ impl<'a> Run<'a> {
         self.first_cycle_of(op) <= self.cycle
     }
 
-    /// What the device is asked, with all that it must not heed.
+    /// Returns the request of an access as it is driven, with the fields that the device ignores.
     #[inline]
     fn driven(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
@@ -567,7 +575,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What that means.
+    /// Returns the request of an access, with the fields that the device uses.
     #[inline]
     fn query(&self, op: &crate::scenario::AccessOp) -> Query {
         Query {
@@ -577,7 +585,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does the ops that take no cycle.
+    /// Executes the ops that take no cycle.
     fn begin_timeless_ops(&mut self) {
         while let Some(op) = self.scenario.ops.get(self.op) {
             match op {
@@ -644,7 +652,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Takes what the device showed, as memory and requester.
+    /// Reacts to the outputs of the device, as memory and as requester.
     #[inline(always)]
     fn react(&mut self) {
         let cycle = self.cycle;
@@ -825,7 +833,7 @@ mod tests {
 
     impl Observer for Live {}
 
-    /// How long each port has waited at most: reads, and responses.
+    /// By port: the most cycles for which a memory request, or a response, has waited.
     #[derive(Default)]
     struct Waits([u32; Held::ALL.len()]);
 
@@ -887,7 +895,8 @@ mod tests {
         let (mut passed, mut failed, mut undone) = (0, 0, 0);
         for number in 0..100 {
             let mut scenario = stimulus::scenario(profile, 1, number, 200);
-            // The checker believes in a larger TLB than the device has, and so finds pages that should have hit.
+            // The checker assumes a larger TLB than the device has, and so finds pages that should
+            // have hit.
             scenario.machine = Machine::of(format);
             let live = run(&mut dut, &scenario, &mut Live);
             let batched = run(&mut dut, &scenario, &mut ());

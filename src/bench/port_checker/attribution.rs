@@ -29,8 +29,8 @@ pub(super) fn without_asid(context: &Context) -> AddressSpaceTag {
 }
 
 /// Returns a request with the tables and the switches of other contexts, one for each stage. A
-/// page-walk cache tells contexts apart by their tags alone. Until a fence, its entries below another
-/// root are legal, and so are those that a context with other switches has read.
+/// page-walk cache tells contexts apart by their tags alone. Until a fence, its entries below
+/// another root are legal, and so are those that a context with other switches has read.
 pub(super) fn view(query: &Query, guest: &Context, host: &Context) -> Query {
     let mut query = *query;
     let context = &mut query.context;
@@ -71,9 +71,9 @@ impl PortChecker {
         requests.any(|request| self.mixes_contexts(&request.query))
     }
 
-    /// Returns true if page-walk caches may mix the host stages of several contexts in one walk of a
-    /// request: other contexts with its tags have another root or other switches there. Such walks
-    /// are not followed.
+    /// Returns true if page-walk caches may mix the host stages of several contexts in one walk of
+    /// a request: other contexts with its tags have another root or other switches there. Such
+    /// walks are not followed.
     pub(super) fn mixes_contexts(&self, query: &Query) -> bool {
         if !self.has_walk_caches() {
             return false;
@@ -87,8 +87,8 @@ impl PortChecker {
         seen.any(|context| switches(context) != switches(&query.context))
     }
 
-    /// Follows the walk of a request over memory requests: see [`follow`]. `thorough`: in every view
-    /// of the page-walk caches, instead of the request as it is alone.
+    /// Follows the walk of a request over memory requests: see [`follow`]. `thorough`: in every
+    /// view of the page-walk caches, instead of the request as it is alone.
     fn follow(&self, query: &Query, reads: &[Read], thorough: bool) -> Option<bool> {
         let cached = self.cached();
         if !thorough {
@@ -242,8 +242,8 @@ impl PortChecker {
         });
     }
 
-    /// From now on the TLB may contain the mapping of a walk. `begun`: the cycle after which a fence
-    /// invalidates the mapping.
+    /// From now on the TLB may contain the mapping of a walk. `begun`: the cycle after which a
+    /// fence invalidates the mapping.
     pub(super) fn may_contain(&mut self, query: &Query, mapping: &Mapping, begun: u64) {
         let fences = self.board.fences();
         let before = fences.partition_point(|event| event.cycle < begun);

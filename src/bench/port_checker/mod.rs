@@ -2,8 +2,8 @@
 //! Compares a device with the golden model by its ports alone.
 //!
 //! - *Ports*: every request has one response. The response is that of a golden walk over words that
-//!   memory has served, and that no fence has invalidated since for this request. A walk may mix old
-//!   and new words: page-walk caches do.
+//!   memory has served, and that no fence has invalidated since for this request. A walk may mix
+//!   old and new words: page-walk caches do.
 //! - *Attributed*: the memory requests of each id of the memory port are those of golden walks of
 //!   requests in flight, in their order and no more. A response without a walk comes from the words
 //!   of one walk, for a TLB holds the results of whole walks.
@@ -35,8 +35,9 @@ use crate::golden::occupancy::Tlb;
 use crate::mmu::{AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
 
-/// The most walks of an address space that are kept. The oldest is forgotten if there are more. Then
-/// a response that no walk explains may come from a walk that is not known any more, and is accepted.
+/// The most walks of an address space that are kept. The oldest is forgotten if there are more.
+/// Then a response that no walk explains may come from a walk that is not known any more, and is
+/// accepted.
 const MOST_KEPT: usize = 4096;
 
 /// A walk that has ended, and whose result a TLB may contain.
@@ -76,7 +77,8 @@ pub(super) struct PortChecker {
     translations: Tlb,
     /// All words that memory has served.
     words: Words,
-    /// What the TLB must contain, if that is known: one request is in flight at a time.
+    /// The translations that the TLB must contain. They are known only if one request is in flight
+    /// at a time.
     tlb: Option<Tlb>,
     /// Memory requests since the last request, response or fence that was accepted.
     requests_since: u64,
@@ -202,8 +204,8 @@ impl PortChecker {
         }
     }
 
-    /// Checks that a fence may wait: a memory request is offered and not accepted (`is_offered`), or
-    /// the fence has not waited for longer than the device may take.
+    /// Checks that a fence may wait: a memory request is offered and not accepted (`is_offered`),
+    /// or the fence has not waited for longer than the device may take.
     pub fn fence_waits(
         &mut self,
         fence: &Fence,

@@ -49,8 +49,8 @@ impl Search<'_, '_> {
         agrees
     }
 
-    /// Follows the golden walks of a request over words: all of them, with what the TLB may contain,
-    /// or until one gives the response.
+    /// Follows the golden walks of a request over words: all of them, with what the TLB may
+    /// contain, or until one gives the response.
     fn follow(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
         let followed = each_walk(checker.format, query, &[], words, |walk| {

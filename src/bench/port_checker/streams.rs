@@ -2,8 +2,8 @@
 //! The memory requests of each id of the memory port, as walks of the requests in flight.
 //!
 //! The device does not tell which request a walk serves. So each walk of an id has candidates: the
-//! requests whose golden walk over the words of the walk calls for just the memory requests that the
-//! device has made.
+//! requests whose golden walk over the words of the walk calls for just the memory requests that
+//! the device has made.
 
 use super::words::{Followed, GoldenWalk, Wanted, Words, each_walk};
 use crate::bench::memory_request::Read;

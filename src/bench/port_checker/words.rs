@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The words that memory has served, and every golden walk over them.
 //!
-//! A device may have read several words at one address: tables are edited, and until a fence each of
-//! them is legal. So there may be more than one golden walk of a request.
+//! A device may have read several words at one address: tables are edited, and until a fence each
+//! of them is legal. So there may be more than one golden walk of a request.
 
 use rustc_hash::FxHashMap;
 
@@ -274,8 +274,8 @@ fn walk_by(
     (walk, memory.script)
 }
 
-/// Calls `visit` with every golden walk of a request in which each memory request is served with the
-/// next of `reads`, or with one of `words`, until `visit` returns true.
+/// Calls `visit` with every golden walk of a request in which each memory request is served with
+/// the next of `reads`, or with one of `words`, until `visit` returns true.
 pub(super) fn each_walk(
     format: Format,
     query: &Query,
