@@ -4,6 +4,7 @@
 use super::streams::{Candidate, PossibleWalk, Stream, follow, wanted};
 use super::words::{Wanted, Words, end_of};
 use super::{Kept, MOST_KEPT, PortChecker};
+use crate::addr::{Gpa, Hpa};
 use crate::bench::memory_request::{MemoryRequest, Read};
 use crate::bench::mismatch::{
     ActionAfterFence, ExpectedRequest, Mismatch, ObservedRequest, Violation,
@@ -12,7 +13,7 @@ use crate::bench::rules;
 use crate::bench::scoreboard::Request;
 use crate::golden::Mapping;
 use crate::golden::occupancy::NumberedFence;
-use crate::mmu::{AddressSpaceTag, Context, Query, StageControl};
+use crate::mmu::{AddressSpaceTag, Context, Query};
 
 /// Walks that an id of the memory port may be in at a time.
 const MOST_POSSIBLE: usize = 16;
@@ -28,27 +29,19 @@ pub(super) fn without_asid(context: &Context) -> AddressSpaceTag {
     }
 }
 
-/// Returns a request with the tables and the switches of other contexts, one for each stage. A
-/// page-walk cache tells contexts apart by their tags alone. Until a fence, its entries below
-/// another root are legal, and so are those that a context with other switches has read.
-pub(super) fn view(query: &Query, guest: &Context, host: &Context) -> Query {
+/// Returns a request with the roots of other contexts, one for each stage. A page-walk cache tells
+/// contexts apart by their tags alone. Until a fence, its entries below another root are legal. The
+/// switches are those of the request: pointers do not depend on them.
+fn with_roots(query: &Query, guest: Gpa, host: Hpa) -> Query {
     let mut query = *query;
-    let context = &mut query.context;
-    context.guest = StageControl {
-        mxr: context.guest.mxr,
-        ..guest.guest
-    };
-    context.host = StageControl {
-        mxr: context.host.mxr,
-        ..host.host
-    };
-    context.napot = guest.napot;
+    query.context.guest.root = guest;
+    query.context.host.root = host;
     query
 }
 
 impl PortChecker {
-    /// Returns a request in every view of the page-walk caches: as it is, then with the tables of
-    /// other contexts.
+    /// Returns a request in every view of the page-walk caches: as it is, then with the roots of other
+    /// contexts.
     pub(super) fn views(&self, query: &Query) -> Vec<Query> {
         let mut views = vec![*query];
         let seen = self.contexts.get(&without_asid(&query.context));
@@ -56,7 +49,7 @@ impl PortChecker {
         let seen = seen.map_or(&[][..], Vec::as_slice);
         for guest in seen {
             for host in seen {
-                let other = view(query, guest, host);
+                let other = with_roots(query, guest.guest.root, host.host.root);
                 if !views.contains(&other) {
                     views.push(other);
                 }

@@ -2,7 +2,7 @@
 //! Responses: whether some golden walk over the words served gives them.
 
 use super::PortChecker;
-use super::attribution::{view, without_asid};
+use super::attribution::without_asid;
 use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
 use crate::addr::{Gpa, Gva};
@@ -17,10 +17,29 @@ use crate::bench::scoreboard::Request;
 use crate::dut::description::Tval2;
 use crate::dut::{MalformedResponse, Outputs};
 use crate::golden::{self, Mapping};
-use crate::mmu::{Fault, FaultKind, Fence, Outcome, Position, Purpose, Query};
+use crate::mmu::{
+    Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, StageControl,
+};
 
 /// Legal outcomes that a mismatch names.
 const MOST_LEGAL: usize = 4;
+
+/// Returns a request with the stages of another context. A TLB tells contexts apart by their tags
+/// alone: until a fence, a hit gives the result of the context that has filled the TLB.
+fn with_stages_of(query: &Query, filled_by: &Context) -> Query {
+    let mut query = *query;
+    let context = &mut query.context;
+    context.guest = StageControl {
+        mxr: context.guest.mxr,
+        ..filled_by.guest
+    };
+    context.host = StageControl {
+        mxr: context.host.mxr,
+        ..filled_by.host
+    };
+    context.napot = filled_by.napot;
+    query
+}
 
 /// The search for a golden walk that gives a response.
 struct Search<'a, 'b> {
@@ -165,8 +184,8 @@ impl PortChecker {
                 }
                 // The fault of a hit is that of the walk that has filled the TLB.
                 if hit_may_fault && (is_of_asid || kept.is_global) {
-                    let view = view(query, &kept.context, &kept.context);
-                    search.follow(&view, Some(&kept.words), false);
+                    let as_filled = with_stages_of(query, &kept.context);
+                    search.follow(&as_filled, Some(&kept.words), false);
                 }
             }
         } else {
