@@ -142,7 +142,8 @@ impl PortChecker {
         };
         self.release(&request, Some(&outcome), cycle)?;
         Ok(Response::Answer {
-            hit: self.walk_of(&request).is_none(),
+            // Without attribution it cannot be told.
+            hit: self.is_attributed && self.walk_of(&request).is_none(),
             request,
             outcome,
         })

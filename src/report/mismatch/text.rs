@@ -206,7 +206,12 @@ fn outcome_with(outcome: &Outcome, shown: Shown, format: Format) -> String {
                 MemoryType::Nc => ", NC",
                 MemoryType::Io => ", IO",
             };
-            format!("{gpa}hPA {hpa}, page of {}{memory_type}", size(*page_size))
+            // No page has a size of 0: the device has no such field.
+            let page = match page_size {
+                0 => String::new(),
+                &log2 => format!(", page of {}", size(log2)),
+            };
+            format!("{gpa}hPA {hpa}{page}{memory_type}")
         }
         Err(fault) => {
             let gva = match fault.trap.filter(|_| shown.trap_gva) {
