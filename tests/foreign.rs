@@ -445,29 +445,21 @@ fn the_commands_of_the_tutorial_work_as_they_are_printed() {
     );
 }
 
-/// Runs a campaign on a device file.
-fn campaign(device: &Path, count: &str, out: &Path) -> Ran {
-    nestwalk(&[
-        "fuzz",
-        "--profile",
-        "rv64",
-        "--seed",
-        "1",
-        "--count",
-        count,
-        "--jobs",
-        "1",
-        "--device",
-        device.to_str().unwrap(),
-        "-o",
-        out.to_str().unwrap(),
-    ])
+/// Runs a campaign of the first seed on a device file, with further options.
+fn campaign(device: &Path, out: &Path, options: &[&str]) -> Ran {
+    let paths = [device, out].map(|path| path.to_str().unwrap());
+    let fixed = ["fuzz", "--profile", "rv64", "--seed", "1"];
+    let named = ["--device", paths[0], "-o", paths[1]];
+    nestwalk(&[&fixed[..], &named, options].concat())
 }
+
+/// The options of a campaign that is long enough to find each planted bug.
+const LONG: [&str; 4] = ["--count", "60000", "--jobs", "1"];
 
 #[test]
 fn the_example_mmu_agrees_with_the_golden_model() {
     let copy = Copy::new();
-    let ran = campaign(&copy.path("classic_mmu.toml"), "60000", &copy.path("out"));
+    let ran = campaign(&copy.path("classic_mmu.toml"), &copy.path("out"), &LONG);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("no mismatch"), "{}", ran.stdout);
 }
@@ -497,7 +489,7 @@ fn every_planted_bug_of_the_example_mmu_is_found_and_fails_again_by_its_file() {
                 .status();
             assert!(planted.unwrap().success(), "{name}");
             let out = copy.path().join("out");
-            let ran = campaign(&own.join("classic_mmu.toml"), "60000", &out);
+            let ran = campaign(&own.join("classic_mmu.toml"), &out, &LONG);
             assert_eq!(ran.code, 1, "{name}: {}{}", ran.stdout, ran.stderr);
             let bundle = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
             let scenario = bundle.join("scenario.toml");
@@ -521,22 +513,8 @@ fn campaign_on(code: &str) -> Ran {
     let text = fs::read_to_string(&top).unwrap();
     assert!(text.contains("  // my_mmu u_mmu (...);\n"));
     fs::write(&top, text.replace("  // my_mmu u_mmu (...);\n", code)).unwrap();
-    let device = new.join("my_mmu.toml");
-    let out = folder.path().join("out");
-    nestwalk(&[
-        "fuzz",
-        "--profile",
-        "rv64",
-        "--seed",
-        "1",
-        "--count",
-        "500",
-        "--no-shrink",
-        "--device",
-        device.to_str().unwrap(),
-        "-o",
-        out.to_str().unwrap(),
-    ])
+    let short = ["--count", "500", "--no-shrink"];
+    campaign(&new.join("my_mmu.toml"), &folder.path().join("out"), &short)
 }
 
 #[test]

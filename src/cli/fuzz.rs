@@ -67,7 +67,8 @@ pub(super) struct Args {
     lean: Vec<PathBuf>,
     /// Run every scenario on this device: a name such as rv64_s1, a specification such as
     /// rv64:slots=2,tlb=8, or the path of a device file or of a shared object of `nestwalk build`;
-    /// the stimulus follows the abilities of the device [default: each scenario draws a device that has a name]
+    /// the stimulus follows the abilities of the device [default: each scenario draws a device that
+    /// has a name]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Draw N devices from all legal parameters of the profile's format; the scenarios take them in
@@ -359,10 +360,10 @@ fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
     let mut out = format!("{}\n", text::stats(&outcome.stats));
     let seconds = time.as_secs_f64();
     out.push_str(&format!(
-        "{} scenarios in {seconds:.1} s: {:.0} accesses a second on {} threads\n",
-        outcome.scenarios,
+        "{} in {seconds:.1} s: {:.0} accesses a second on {}\n",
+        text::count(outcome.scenarios, "scenario"),
         outcome.stats.accesses as f64 / seconds.max(1e-9),
-        campaign.jobs
+        text::count(campaign.jobs as u64, "thread"),
     ));
     match &outcome.failed {
         None if outcome.interrupted => out.push_str("interrupted; no mismatch until then\n"),

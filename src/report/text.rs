@@ -15,7 +15,7 @@ use crate::mmu::{Fault, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
 /// Renders a number with its noun, which has an `s` or `es` unless the number is 1.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         number if noun.ends_with('s') => format!("{number} {noun}es"),
