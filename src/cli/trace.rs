@@ -126,7 +126,7 @@ struct Replayed {
     time: Duration,
     /// The replay was interrupted: the figures count up to that point.
     interrupted: bool,
-    /// Why the file was not read to its end: the figures are those until then.
+    /// The reason why the file was not read to its end. The figures are those up to there.
     error: Option<TraceError>,
 }
 

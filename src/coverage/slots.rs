@@ -41,7 +41,7 @@ axis! {
 }
 
 impl WalkState {
-    /// Whether it is a state of an update.
+    /// Returns true if it is a state of an update.
     pub fn is_update(self) -> bool {
         matches!(
             self,
@@ -49,7 +49,7 @@ impl WalkState {
         )
     }
 
-    /// Whether the state only lasts while a port is held.
+    /// Returns true if the state lasts only while a port is held.
     pub fn needs_hold(self) -> bool {
         matches!(self, Self::ReadOffered | Self::UpdateToCome | Self::Ended)
     }
@@ -107,7 +107,7 @@ pub struct SlotWalk {
     granted: Option<u64>,
     /// The cycle in which memory answered its last access.
     answered: Option<u64>,
-    /// What it does next, as the device reported; none before its first entry.
+    /// Its next action, as the device has reported it; none before its first entry.
     next: Option<Next>,
 }
 

@@ -129,7 +129,7 @@ pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
         Ok(())
     };
     thread::scope(|scope| {
-        // Where no more threads can be made, this one does the work.
+        // If no more threads can be made, this one does the work.
         let others: Vec<_> = (1..AT_A_TIME.min(missing.len()))
             .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
@@ -315,7 +315,8 @@ impl Cache {
         Ok(work)
     }
 
-    /// Takes a lock, which the end of this process frees as well. `waits` is called if another has it.
+    /// Takes a lock, which the end of this process frees as well. `waits` is called if another has
+    /// it.
     pub(super) fn lock(&self, name: &str, waits: impl FnOnce()) -> Result<File, LibraryError> {
         let path = self.sub("locks")?.join(name);
         let file = File::create(&path).map_err(cannot_write(&path))?;
@@ -328,7 +329,8 @@ impl Cache {
         Ok(file)
     }
 
-    /// Builds a device in the folder `work`, which has the carried files. Returns the shared object.
+    /// Builds a device in the folder `work`, which has the carried files. Returns the shared
+    /// object.
     fn build(&self, variant: &Variant, work: &Path, jobs: usize) -> Result<PathBuf, Failed> {
         let verilator = self.verilator()?;
         let options = options(work);
@@ -430,8 +432,8 @@ impl Cache {
         }
     }
 
-    /// The Verilator to use: `NESTWALK_VERILATOR`, else the one that has compiled the devices of the
-    /// program, else one on PATH.
+    /// The Verilator to use: `NESTWALK_VERILATOR`, else the one that has compiled the devices of
+    /// the program, else one on PATH.
     pub(super) fn verilator(&self) -> Result<Verilator, Failed> {
         let name = |file: &str| CARRIED.iter().find(|(name, _)| *name == file);
         let scripts = ["tools/find-verilator.sh", "tools/verilator-version"].map(name);
@@ -455,8 +457,9 @@ impl Cache {
         Ok(Verilator::find(&script, None)?)
     }
 
-    /// A text that tells the tools from others: versions, and flags. To ask them takes half a second, so
-    /// the answer is kept, with the size and the time of each program, until one of them changes.
+    /// A text that tells the tools from others: versions, and flags. To ask them takes half a
+    /// second, so the answer is kept, with the size and the time of each program, until one of them
+    /// changes.
     pub(super) fn tools(&self) -> Result<String, Failed> {
         static ASKED: Mutex<Option<String>> = Mutex::new(None);
         let mut asked = ASKED.lock().unwrap_or_else(|e| e.into_inner());

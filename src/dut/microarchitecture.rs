@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The figures of the RTL's microarchitecture on which checks rest.
 //!
-//! Neither the specification nor the handout demands them.
-//!
-//! The models of what caches must contain have one figure more: of n entries, the log2(n) + 1 that
-//! were filled or used last are certainly there.
+//! Neither the specification nor the handout demands them. The models of the L2 TLB and of the
+//! page-walk caches have one figure more: of n entries, the log2(n) + 1 that were filled or hit
+//! last are certainly present.
 
 use crate::format::Format;
 
@@ -21,12 +20,14 @@ pub struct Microarchitecture {
     /// Memory requests of other slots that are one turn of each of them: the port is served round
     /// robin.
     pub turn_without_walk_caches: u64,
-    /// The same, where page-walk caches are in use: a walk waits for its turn in the caches first,
-    /// and while memory requests of other slots fill them. That takes at most those between two
-    /// look-ups of each other slot: the levels of the host's stage, some with an update.
+    /// The same turn if page-walk caches are in use. A walk first waits for its lookup in the
+    /// caches, and while memory requests of other slots fill them. These are at most the requests
+    /// between two lookups of each other slot: one for each level of the host stage, some with an
+    /// update.
     pub turn_with_walk_caches: u64,
-    /// Cycles with nothing on the memory port that a walk waits for at most before it offers its next
-    /// request: a lookup in page-walk caches for each slot, and one cycle to offer the request.
+    /// Cycles with nothing on the memory port that a walk waits for at most before it offers its
+    /// next request: a lookup in page-walk caches for each slot, and one cycle to offer the
+    /// request.
     pub quiet_cycles: u64,
     /// Number of the pages filled or hit last that the TLB certainly contains. A tree pseudo-LRU of
     /// n ways replaces none that fewer than log2(n) others have been touched after. The figure is

@@ -39,15 +39,17 @@ use foreign::ForeignError;
 use library::LibraryError;
 use variants::{IllegalParameter, Variant};
 
-/// Whether this build counts which of the RTL's code is reached ([`Dut::write_coverage`]).
+/// True if this build counts the code of the RTL that is reached ([`Dut::write_coverage`]).
 pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
 
-/// Makes a write past the limit on the size of files (RLIMIT_FSIZE) an error: it does not end the process by SIGXFSZ any more.
+/// Makes every later write past the limit on file sizes (RLIMIT_FSIZE) fail, in place of the signal
+/// SIGXFSZ, which ends the process.
 pub fn ignore_file_size_signal() {
     bridge::ffi::ignore_file_size_signal();
 }
 
-/// Tells whether a device can be made at once: it is compiled in, or this process has built or loaded it.
+/// Returns true if a device can be made at once: it is compiled in, or this process has built or
+/// loaded it.
 pub fn is_ready(variant: &'static Variant) -> bool {
     bridge::ffi::is_built_in(variant.name) || library::is_loaded(variant)
 }
@@ -177,8 +179,8 @@ impl Dut {
         }
     }
 
-    /// Replaces the model by a new one, in its reset state: what [`Dut::new`] gives. No state is left of what it has done
-    /// before, also none that the RTL's reset leaves as it is.
+    /// Replaces the model by a new one in its reset state, as [`Dut::new`] makes it. No earlier
+    /// state is left, not even state that the reset of the RTL keeps.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -187,12 +189,12 @@ impl Dut {
         self.reset()
     }
 
-    /// Tells whether it is of a shared object.
+    /// Returns true if the device comes from a shared object.
     pub fn is_loaded(&self) -> bool {
         self.object.is_some()
     }
 
-    /// What it is a build of.
+    /// Returns the parameters of the device.
     pub fn variant(&self) -> &'static Variant {
         self.variant
     }
@@ -226,8 +228,8 @@ impl Dut {
         self.clocked().tick(inputs, outputs)
     }
 
-    /// Records the cycles that follow, from time `from` on, into a new FST file. The time of a cycle is the number of ticks
-    /// before it, since the device was made.
+    /// Records the following cycles, from time `from` on, in a new FST file. The time of a cycle is
+    /// the number of ticks before it, since the device was made.
     ///
     /// # Errors
     /// If the file cannot be created.
@@ -238,8 +240,8 @@ impl Dut {
         Ok(self.inner.pin_mut().trace_open(path, from)?)
     }
 
-    /// Writes what of the RTL has been reached since the device was made into a file, in the format of Verilator's coverage data; whole
-    /// or not at all.
+    /// Writes the code of the RTL that was reached since the device was made to a file, in the
+    /// format of Verilator's coverage data. The file is written as a whole or not at all.
     ///
     /// # Errors
     /// If the program was built without `NESTWALK_COVERAGE=1`, or the file cannot be written.
@@ -261,8 +263,8 @@ impl Dut {
             .to_str()
             .ok_or_else(|| DutError::Stopped(format!("{} is not UTF-8", shown::path(path))))?;
         self.inner.pin_mut().write_coverage(name)?;
-        // Verilator does not look whether all of it was written. Where the disk is full, or the file may not grow, a block behind it
-        // cannot be written either.
+        // Verilator does not check that all of the file was written. If the disk is full, or the
+        // file may not grow, a further block cannot be written either.
         let whole = || -> io::Result<()> {
             let mut file = OpenOptions::new().append(true).open(&draft)?;
             let length = file.metadata()?.len();
@@ -276,7 +278,7 @@ impl Dut {
     /// Ends the wave file.
     ///
     /// # Errors
-    /// If the writer has noticed that it cannot be written; a file that is not whole it may not notice.
+    /// If the writer has noticed that it cannot write. It may not notice a file that is cut short.
     pub fn trace_close(&mut self) -> Result<(), DutError> {
         Ok(self.inner.pin_mut().trace_close()?)
     }
@@ -289,8 +291,9 @@ pub struct Clocked<'a> {
 }
 
 impl Clocked<'_> {
-    /// One clock cycle: drives `inputs`, and gives what the device shows before the rising edge that ends it. A valid and its ready
-    /// that are both set are a transfer. A payload in `outputs` is renewed only with its valid.
+    /// Executes one clock cycle: drives `inputs`, and samples the outputs before the rising edge
+    /// that ends the cycle. A transfer takes place if a valid and its ready are both set. A payload
+    /// in `outputs` is written only with its valid.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -387,7 +390,7 @@ impl Outputs {
         self.fault(has_traps).map(Err)
     }
 
-    /// Whether a replay says nothing but id and gVA.
+    /// Returns true if a replay has no payload but id and gVA.
     pub(crate) fn is_bare_replay(&self) -> bool {
         !self.rsp_hit
             && self.rsp_fault_kind == 0

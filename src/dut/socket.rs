@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The socket: the ports by which the testbench drives a foreign device.
 //!
-//! They are the ports of `sim/tb_top.sv`, and a few that only foreign devices have. A device has the
-//! mandatory ones and any of the others.
+//! They are the ports of `sim/tb_top.sv`, and a few that only foreign devices have. A device has
+//! the mandatory ones and any of the others.
 
 use std::collections::BTreeMap;
 

@@ -71,7 +71,7 @@ pub struct WalkCacheEntries {
 }
 
 impl WalkCacheEntries {
-    /// The same number for each cache.
+    /// Returns the same number of entries for each cache.
     pub const fn all(entries: u32) -> Self {
         Self {
             guest: entries,
@@ -80,12 +80,12 @@ impl WalkCacheEntries {
         }
     }
 
-    /// Whether there is any cache.
+    /// Returns true if there is any cache.
     pub const fn any(self) -> bool {
         self.guest > 0 || self.host > 0 || self.nested > 0
     }
 
-    /// The number that all caches have, if they have the same.
+    /// Returns the number of entries that all caches have, if it is the same.
     pub fn same(self) -> Option<u32> {
         (self == Self::all(self.guest)).then_some(self.guest)
     }
@@ -243,8 +243,8 @@ impl std::error::Error for SpecificationError {}
 const ALL_CACHES: &str = "walk-caches";
 
 impl Variant {
-    /// Whether random campaigns draw it. The others are there to be measured: small walk caches show
-    /// more defects, and are faster.
+    /// Returns true if random campaigns draw it. The other devices serve measurements: small
+    /// page-walk caches show more defects, and are faster.
     pub const fn is_for_campaigns(&self) -> bool {
         let WalkCacheEntries {
             guest,
@@ -254,8 +254,8 @@ impl Variant {
         guest <= 2 && host <= 2 && nested <= 2
     }
 
-    /// The parameter `InputsAt` of `sim/tb_top.sv`. With the rising edge the model is fastest, but an
-    /// assertion would fail in the cycle after the one that it is about.
+    /// The parameter `InputsAt` of `sim/tb_top.sv`. With the rising edge the model is fastest, but
+    /// an assertion would fail in the cycle after the one that it is about.
     pub const fn inputs_at(&self) -> u32 {
         if self.checked { 1 } else { 2 }
     }
@@ -265,7 +265,7 @@ impl Variant {
         FORMATS[self.format as usize]
     }
 
-    /// Whether the format is one of RISC-V's.
+    /// Returns true if the format is one of RISC-V's.
     const fn is_of_riscv(&self) -> bool {
         self.format >= 2
     }
@@ -281,9 +281,9 @@ impl Variant {
             .expect("each format has a default device")
     }
 
-    /// Whether the RTL can be elaborated with these parameters: the assertions at the end of
+    /// Checks that the RTL can be elaborated with these parameters: by the assertions at the end of
     /// `rtl/nested_mmu.sv`, and the limits of this program. A parameter without a meaning in the
-    /// format has its default.
+    /// format must have its default.
     ///
     /// # Errors
     /// The first parameter that is not legal.
@@ -452,8 +452,8 @@ impl Variant {
 
     /// The device of these parameters, whatever its name says: from the table, or kept.
     ///
-    /// A device that is not in the table is kept until the program ends. That is a hundred bytes for
-    /// each device that the program is asked for.
+    /// A device that is not in the table is kept until the program ends. That is a hundred bytes
+    /// for each device that the program is asked for.
     ///
     /// # Errors
     /// If the parameters are not legal.
@@ -548,7 +548,7 @@ const fn variant(
     }
 }
 
-/// The same with the parameter `ReadBypass`.
+/// Returns a variant with the parameter `ReadBypass`.
 const fn bypass(name: &'static str, variant: Variant) -> Variant {
     Variant {
         name,
@@ -567,7 +567,7 @@ const fn sv39_without_svadu(name: &'static str, variant: Variant) -> Variant {
     }
 }
 
-/// The same with a second-level TLB.
+/// Returns a variant with an L2 TLB.
 const fn tlb2(
     name: &'static str,
     sets: u32,

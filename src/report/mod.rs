@@ -28,27 +28,27 @@ pub struct GoldenAccess<'a> {
     pub op: usize,
     /// The op.
     pub access: &'a AccessOp,
-    /// What was asked.
+    /// The request.
     pub query: Query,
     /// The steps of the walk.
     pub steps: Vec<Step>,
-    /// What it found.
+    /// The result of the walk.
     pub found: Result<Mapping, Fault>,
-    /// Where it differs from what the scenario expects.
+    /// The differences from the expectation of the scenario.
     pub differences: Vec<String>,
-    /// What the scenario expects is of the device alone, and nothing has been compared: a fault of
-    /// memory, where memory answers with errors at random, and this walk has none.
+    /// The expectation concerns the device alone, and nothing has been compared: it is a memory
+    /// fault, memory returns errors at random, and this walk has none.
     pub of_device_alone: bool,
 }
 
 impl GoldenAccess<'_> {
-    /// Whether this walk has been compared with what the scenario expects.
+    /// Returns true if this walk has been compared with the expectation of the scenario.
     pub fn is_compared(&self) -> bool {
         self.access.expect.is_some() && !self.of_device_alone
     }
 }
 
-/// What `op` asks for.
+/// Returns the request of an access.
 pub fn query(scenario: &Scenario, access: &AccessOp) -> Query {
     Query {
         context: scenario
@@ -59,7 +59,8 @@ pub fn query(scenario: &Scenario, access: &AccessOp) -> Query {
     }
 }
 
-/// The golden walk of every access, one after the other, each over the memory of its turn and without a TLB.
+/// The golden walk of every access, one after the other, each over the memory of its turn and
+/// without a TLB.
 pub fn golden_accesses(scenario: &Scenario) -> Vec<GoldenAccess<'_>> {
     let format = scenario.machine.format;
     let mut memory = scenario.memory.clone();
@@ -142,7 +143,7 @@ pub fn reject_holes(scenario: &Scenario, accesses: &[GoldenAccess<'_>]) -> Resul
             .iter()
             .find(|s| s.hpa.is_some() && s.word.is_none())
             && let Some(hole) = step.hpa
-            // What a region does not permit is no mistake.
+            // An access that a region does not permit is no mistake.
             && scenario.memory.permits(hole, step.update.is_some())
         {
             return Err(HoleInImage {
@@ -160,7 +161,7 @@ pub fn reject_holes(scenario: &Scenario, accesses: &[GoldenAccess<'_>]) -> Resul
     Ok(())
 }
 
-/// What a device did with one access.
+/// The actions of a device for one access.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceAccess {
     /// The cycle in which its request was accepted, the first time that it was made.
@@ -196,12 +197,11 @@ pub struct DeviceWalk {
 /// A golden walk over the words that a device was given.
 #[derive(Clone, Debug)]
 pub struct JudgedWalk {
-    /// What it is for: of the requests that share the device's walk, the first that has got its
-    /// result.
+    /// The request: of those that share the device's walk, the first that has got its result.
     pub query: Query,
     /// Its steps.
     pub steps: Vec<Step>,
-    /// What it has found.
+    /// The result of the walk.
     pub found: Result<Mapping, Fault>,
 }
 
@@ -308,7 +308,8 @@ impl Observer for Recorder {
     }
 }
 
-/// The golden walk over the words that a device was given, and over `memory` from where the device left its path.
+/// The golden walk over the words that a device was given, and over `memory` from where the device
+/// left its path.
 pub fn golden_beside(
     format: Format,
     query: &Query,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The abilities of a device that a scenario needs, and scenarios that need no others.
 //!
-//! This is the only place that compares scenarios with devices. A scenario of a file that needs more
-//! than a device has is refused ([`missing`]); a random scenario is cut down ([`restrict`]).
+//! This is the only place that compares scenarios with devices. A scenario of a file that needs
+//! more than a device has is refused ([`missing`]); a random scenario is cut down ([`restrict`]).
 
 use std::fmt;
 

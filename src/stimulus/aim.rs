@@ -37,7 +37,7 @@ pub(super) struct Edit {
     pub stage: Stage,
 }
 
-/// When an edit is to be made.
+/// The time at which an edit is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
     /// Before the walk.
@@ -58,7 +58,7 @@ pub(super) struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Aimed {
     pub edit: Edit,
-    /// When it must be made, if not before the walk.
+    /// The window in which it must be made; none is before the walk.
     pub window: Option<Window>,
 }
 

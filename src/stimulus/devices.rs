@@ -35,8 +35,8 @@ pub fn devices(format: Format, seed: u64, count: usize, every_mode: bool) -> Vec
     devices
 }
 
-/// A device of legal parameters. Small numbers are more likely: they show more of what goes wrong, and
-/// compile faster.
+/// A device of legal parameters. Small numbers are more likely: they show more of what goes wrong,
+/// and compile faster.
 fn draw_device(format: Format, draw: &mut Draw, every_mode: bool) -> Variant {
     let slots = match draw.percent(50) {
         true => 2 + draw.below(2) as u32,

@@ -40,8 +40,8 @@ fn with_roots(query: &Query, guest: Gpa, host: Hpa) -> Query {
 }
 
 impl PortChecker {
-    /// Returns a request in every view of the page-walk caches: as it is, then with the roots of other
-    /// contexts.
+    /// Returns a request in every view of the page-walk caches: as it is, then with the roots of
+    /// other contexts.
     pub(super) fn views(&self, query: &Query) -> Vec<Query> {
         let mut views = vec![*query];
         let seen = self.contexts.get(&without_asid(&query.context));

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::{BuildError, Result, Verilator, write_if_changed};
 
-/// What objects are linked into.
+/// The target that objects are linked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linkage {
     /// The program.
@@ -35,8 +35,8 @@ pub struct Options {
     pub model_opt_level: u32,
 }
 
-/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is one
-/// (devices are faster than by GCC), unless `CXX` says what to take.
+/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is
+/// one (devices are faster than by GCC), unless `CXX` says what to take.
 const MODEL_CXX: &str = "NESTWALK_MODEL_CXX";
 
 /// The compilers of a build.
@@ -76,8 +76,8 @@ impl Compilers {
         if let Some(program) = program {
             device.compiler(program);
         }
-        // A model is wide words, taken apart and put together bit by bit: GCC's vector code for that
-        // is no faster, and slower for some devices (docs/performance.md).
+        // A model is wide words, taken apart and put together bit by bit: GCC's vector code for
+        // that is no faster, and slower for some devices (docs/performance.md).
         if tool(&device)?.is_like_gnu() {
             device
                 .flag("-fno-tree-vectorize")
@@ -146,8 +146,8 @@ fn version(build: &cc::Build) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Flags of all C++: the defaults of `cc` (position-independent, frame pointers, debug) cost a third
-/// of the speed, and an unoptimised model is of no use even in a debug build.
+/// Flags of all C++: the defaults of `cc` (position-independent, frame pointers, debug) cost a
+/// third of the speed, and an unoptimised model is of no use even in a debug build.
 pub fn configure(build: &mut cc::Build, options: &Options, verilator: &Verilator) {
     build
         .cpp(true)
@@ -187,7 +187,7 @@ pub fn configure(build: &mut cc::Build, options: &Options, verilator: &Verilator
     build.includes(&options.include);
 }
 
-/// Whether a compiler is there, and has a library.
+/// Returns true if a compiler and its library exist.
 fn compiles_cxx20(program: &str, scratch: &Path) -> Result<bool> {
     let source = scratch.join("concepts.cpp");
     write_if_changed(

@@ -23,9 +23,9 @@ pub enum BuildError {
     },
     /// A tool has failed.
     Failed {
-        /// What it was doing, as a noun: `Verilator on the RTL`.
+        /// Its task, as a noun: `Verilator on the RTL`.
         what: String,
-        /// What the tool printed.
+        /// The output of the tool.
         output: String,
     },
     /// A file or a folder cannot be read or written.

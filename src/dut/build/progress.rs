@@ -5,8 +5,8 @@ use std::env;
 use std::process::{Command, Stdio};
 
 /// The number of an open file descriptor, on which progress is printed. cargo hides the output of a
-/// build script until the script has failed, but hands on the descriptors that it has inherited. The
-/// Makefile opens one.
+/// build script until the script has failed, but hands on the descriptors that it has inherited.
+/// The Makefile opens one.
 const PROGRESS: &str = "NESTWALK_PROGRESS";
 
 /// The descriptor of [`PROGRESS`], if there is one.
@@ -16,8 +16,8 @@ pub fn wanted() -> Option<String> {
         .filter(|value| !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Prints a line on the descriptor of [`PROGRESS`], if there is one. A descriptor that is closed is no
-/// reason to fail.
+/// Prints a line on the descriptor of [`PROGRESS`], if there is one. A descriptor that is closed is
+/// no reason to fail.
 pub fn print(line: &str) {
     let Some(descriptor) = wanted() else {
         return;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Models, the units that they are compiled in, and the objects of units.
 //!
-//! What has not changed is not compiled again: an object is known by a hash of its sources, its flags
-//! and its compiler. So an edit of the RTL compiles the models that it reaches, and the runtime is
-//! compiled once.
+//! A unit that has not changed is not compiled again: an object is identified by a hash of its
+//! sources, its flags and its compiler. So an edit of the RTL compiles only the models that it
+//! reaches, and the runtime is compiled once.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -32,7 +32,7 @@ pub struct Model {
     pub folder: PathBuf,
 }
 
-/// What drives a model.
+/// The driver of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The testbench.
@@ -243,12 +243,12 @@ pub struct Prepared {
     what: String,
     command: Command,
     folder: PathBuf,
-    /// Where the object is, or will be.
+    /// The path of the object, which may not exist yet.
     pub object: PathBuf,
 }
 
 impl Prepared {
-    /// Whether the object is there.
+    /// Returns true if the object exists.
     pub fn is_there(&self) -> bool {
         self.object.is_file()
     }

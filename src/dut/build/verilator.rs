@@ -40,8 +40,8 @@ pub struct Sources<'a> {
 }
 
 impl Verilator {
-    /// Asks `tools/find-verilator.sh`, which the make targets ask too. `binary`: the program to look
-    /// at, in place of those that the script knows of.
+    /// Asks `tools/find-verilator.sh`, which the make targets ask too. `binary`: the program to
+    /// look at, in place of those that the script knows of.
     ///
     /// # Errors
     /// If there is none that can be used.

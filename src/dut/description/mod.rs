@@ -21,7 +21,7 @@ pub use file::{DeviceFile, DeviceFileError, template};
 pub use resolve::Port;
 pub use top::template_top;
 
-/// How much a device shows. Each level has the checks of the levels below it.
+/// A level of visibility. Each level has the checks of the levels below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Visibility {
     /// The ports alone: a read cannot be attributed to a walk.
@@ -156,7 +156,7 @@ pub struct Walks {
 pub enum Reads {
     /// Exactly those of the golden walk.
     Exact,
-    /// Those of the golden walk, and others of the same lines of so many bytes.
+    /// The reads of the golden walk, and others of the same lines of so many bytes.
     Line(u32),
     /// Any.
     Any,
@@ -165,9 +165,9 @@ pub enum Reads {
 /// The time at which a walk checks the permissions of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermissionCheck {
-    /// When the leaf has been read: the walk reads nothing after a fault.
+    /// The walk checks the leaf when it has read it, and reads nothing after a fault.
     Entry,
-    /// When the walk ends: it may read on after a fault.
+    /// The walk checks the leaf when it ends, and may read on after a fault.
     End,
 }
 
@@ -185,13 +185,13 @@ pub struct Fences {
 /// The operands whose fences must keep the entries that they do not match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Precision {
-    /// Of a gVA.
+    /// Fences with a gVA.
     pub gva: bool,
-    /// Of a gPA.
+    /// Fences with a gPA.
     pub gpa: bool,
-    /// Of an ASID.
+    /// Fences with an ASID.
     pub asid: bool,
-    /// Of a VMID.
+    /// Fences with a VMID.
     pub vmid: bool,
 }
 
@@ -255,9 +255,10 @@ pub enum UpdateScheme {
 /// The time at which a device reads the context of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContextTime {
-    /// When it accepts the request.
+    /// The device reads the context when it accepts the request.
     Request,
-    /// While it serves the request: the context does not change while a request is outstanding.
+    /// The device reads the context while it serves the request. The context does not change while
+    /// a request is in flight.
     Live,
 }
 
@@ -309,7 +310,8 @@ impl Description {
         }
     }
 
-    /// The same device, of which the testbench uses no more than a level of visibility.
+    /// Returns the description of the same device, of which the testbench uses no more than a level
+    /// of visibility.
     #[must_use]
     pub fn at_most(&self, visibility: Visibility) -> Self {
         Self {

@@ -44,7 +44,8 @@ pub fn template_top() -> String {
         |port: &&SocketPort| MANDATORY.contains(&port.name) || USUAL.contains(&port.name);
     let mut text = String::from(
         "// The ports by which nestwalk drives an MMU: docs/your-walker.md explains them.\n\
-         // Connect your MMU here. Optional ports are comments; the testbench uses those that exist.\n\
+         // Connect your MMU here. Optional ports are comments; the testbench uses those that
+         // exist.\n\
          module my_mmu_top (\n",
     );
     for port in PORTS.iter().filter(|port| !is_active(port)) {

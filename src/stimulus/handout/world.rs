@@ -108,8 +108,8 @@ impl World {
             0 => context.asid ^= 1 << draw.below(16),
             1 => context.vmid ^= 1 << draw.below(14),
             2 => context.rights ^= profile.rights,
-            // A guest stage that is off has root 0. If it is turned on with that root, the twins differ
-            // in the mode alone.
+            // A guest stage that is off has root 0. If it is turned on with that root, the twins
+            // differ in the mode alone.
             3 if context.guest.levels == 0 => {
                 context.guest = Context::handout(Some(Gpa(0)), context.host.root).guest;
             }

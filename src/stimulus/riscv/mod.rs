@@ -969,8 +969,8 @@ impl Ops<'_> {
     }
 
     /// An edit of a word that an access updates at one of the positions selected by `at`, between
-    /// its read of the word and the update. `outcome`: what becomes of the update; drawn, if none is
-    /// wanted.
+    /// its read of the word and the update. `outcome`: what becomes of the update; drawn, if none
+    /// is wanted.
     fn lost_update(
         &mut self,
         query: &Query,
