@@ -7,6 +7,8 @@
 # usage: tools/mutants.sh [MUTANT...]
 #   NESTWALK_COUNT    accesses for each profile and seed (default 200000)
 #   NESTWALK_SEEDS    seeds, separated by blanks (default 1)
+#   NESTWALK_LEVELS   levels of visibility below `steps` (docs/visibility.md), separated by blanks,
+#                     that are tried in addition, with the first seed (default none)
 #   NESTWALK_DEVICE   the one device to build and to run on, by its name in src/dut/variants.rs
 #                     (default: those of the bug's formats, as campaigns draw them)
 #
@@ -14,13 +16,14 @@
 # have not found it on RV64. The devices of RV32 are built only in that case.
 #
 # The script prints a line for each bug and seed, and a summary, and writes
-# target/mutants/results.json. Exit code 1: a bug survives, or a shrunk scenario does not fail
-# again.
+# target/mutants/results.json. Exit code 1: a bug survives the level `steps`, or a shrunk scenario
+# does not fail again.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 count=${NESTWALK_COUNT:-200000}
 seeds=${NESTWALK_SEEDS:-1}
+levels=${NESTWALK_LEVELS:-}
 device=${NESTWALK_DEVICE:-}
 work=$root/target/mutants
 # Devices of RTL with a bug are not used later.
@@ -60,8 +63,8 @@ profiles_of() {
     esac
 }
 
-printf '%-46s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' \
-    mutant seed profile accesses s 'found by' ops 'shrink s' again
+printf '%-46s %-10s %4s %-16s %8s %6s  %-42s %4s %7s  %s\n' \
+    mutant level seed profile accesses s 'found by' ops 'shrink s' again
 for mutant in "$@"; do
     name=$(basename "$mutant" .toml)
     # A bug of all formats is tried on RISC-V's.
@@ -82,10 +85,10 @@ for mutant in "$@"; do
         # Exit code 10: a seed has not found it yet.
         status=0
         # shellcheck disable=SC2046
-        python3 - "$nestwalk" "$name" "$count" "$out" "$device" "$seeds" $(profiles_of "$formats") <<'PYTHON' || status=$?
+        python3 - "$nestwalk" "$name" "$count" "$out" "$device" "$seeds" "$levels" $(profiles_of "$formats") <<'PYTHON' || status=$?
 import json, os, re, shlex, subprocess, sys, time
 
-nestwalk, name, count, out, device, seeds = sys.argv[1:7]
+nestwalk, name, count, out, device, seeds, levels = sys.argv[1:8]
 state = os.path.join(out, "rows.json")
 rows = {}
 if os.path.exists(state):
@@ -99,17 +102,19 @@ def failure_of(code, text):
     return failure and (failure.get("check") or failure["kind"])
 
 
-for seed in seeds.split():
-    row = rows.setdefault(seed, {
-        "mutant": name, "seed": int(seed), "accesses": 0, "seconds": 0, "killed": False,
-        "fails_again": False})
+tries = [("steps", seed) for seed in seeds.split()]
+tries += [(level, seeds.split()[0]) for level in levels.split()]
+for level, seed in tries:
+    row = rows.setdefault(f"{level} {seed}", {
+        "mutant": name, "level": level, "seed": int(seed), "accesses": 0, "seconds": 0,
+        "killed": False, "fails_again": False})
     if row["killed"]:
         continue
     begun = time.monotonic()
-    for profile in sys.argv[7:]:
-        folder = os.path.join(out, seed)
+    for profile in sys.argv[8:]:
+        folder = os.path.join(out, level, seed)
         command = [nestwalk, "fuzz", "--profile", profile, "--seed", seed, "--count", count,
-                   "-o", folder]
+                   "--visibility", level, "-o", folder]
         if device:
             command += ["--device", device]
         ran = subprocess.run(command, capture_output=True, text=True)
@@ -160,7 +165,7 @@ with open(sys.argv[1]) as file:
 for row in rows.values():
     with open(sys.argv[2], "a") as file:
         print(json.dumps(row), file=file)
-    start = "{mutant:46} {seed:4} {0:16} {accesses:8} {seconds:6.1f}  ".format(
+    start = "{mutant:46} {level:10} {seed:4} {0:16} {accesses:8} {seconds:6.1f}  ".format(
         row.get("profile", "all"), **row)
     if not row["killed"]:
         print(start + "SURVIVED", flush=True)
@@ -178,13 +183,19 @@ import json, os, statistics, sys
 with open(sys.argv[1]) as file:
     rows = [json.loads(line) for line in file]
 killed = [row for row in rows if row["killed"]]
-summary = {
-    "killed": len(killed),
-    "survived": len(rows) - len(killed),
-    "not_again": sum(not row["fails_again"] for row in killed),
-}
-print("{killed} killed, {survived} survived; "
-      "{not_again} left a scenario that does not fail again".format(**summary))
+summary = {"not_again": sum(not row["fails_again"] for row in killed), "levels": {}}
+for row in rows:
+    counts = summary["levels"].setdefault(row["level"], {}).setdefault(
+        str(row["seed"]), {"killed": 0, "survived": 0})
+    counts["killed" if row["killed"] else "survived"] += 1
+for level, seeds in summary["levels"].items():
+    for seed, counts in seeds.items():
+        print(f"level {level}, seed {seed}: {counts['killed']} killed, "
+              f"{counts['survived']} survived")
+print(f"{summary['not_again']} left a scenario that does not fail again")
+# A level below `steps` sees less, so a mutant may well survive there.
+survived = sum(row["level"] == "steps" and not row["killed"] for row in rows)
+killed = [row for row in killed if row["level"] == "steps"]
 for key, what in [("accesses", "accesses to kill"), ("seconds", "seconds, all told"),
                   ("ops", "ops left"), ("shrink_seconds", "seconds of shrinking")]:
     values = [row[key] for row in killed if row[key] is not None]
@@ -195,5 +206,5 @@ draft = sys.argv[2] + ".draft"
 with open(draft, "w") as file:
     json.dump({"summary": summary, "mutants": rows}, file, indent=2)
 os.replace(draft, sys.argv[2])
-sys.exit(summary["survived"] > 0 or summary["not_again"] > 0)
+sys.exit(survived > 0 or summary["not_again"] > 0)
 PYTHON
