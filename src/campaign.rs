@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crate::bench::{Failed, Stats, run};
+use crate::coverage::abilities::Abilities;
 use crate::coverage::{Bins, Coverage, CoverageCollector, Goal, InOrder, Run};
 use crate::dut::description::Visibility;
 use crate::dut::variants::Variant;
@@ -207,6 +208,16 @@ impl Campaign {
         }
     }
 
+    /// Returns the abilities of the campaign's device, if it is a foreign one or hides something.
+    fn abilities(&self) -> Option<Abilities> {
+        let foreign = self.device.filter(|device| device.foreign.is_some());
+        match (foreign, self.visibility) {
+            (Some(device), level) => Some(Abilities::of(&device.description().at_most(level))),
+            (None, Visibility::Steps) => None,
+            (None, level) => Some(Abilities::of_own_devices(self.profile.format, level)),
+        }
+    }
+
     /// Returns the versions of the program and of the campaign's device.
     pub fn versions(&self) -> Versions {
         Versions::with_device(self.device.and_then(|device| device.foreign))
@@ -392,6 +403,7 @@ impl Campaign {
                 seed: self.seed,
                 count: self.count,
                 shape: self.shape(),
+                abilities: self.abilities(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 parts: vec![shard],
                 scenarios: passed.scenarios,

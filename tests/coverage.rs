@@ -11,6 +11,7 @@ use nestwalk::bench::run;
 use nestwalk::campaign::{Campaign, Devices};
 use nestwalk::coverage::model::Model;
 use nestwalk::coverage::{Bins, Coverage, CoverageCollector, Id, Run, file, html};
+use nestwalk::dut::description::Visibility;
 use nestwalk::format::Format;
 use nestwalk::format::riscv::Entry;
 use nestwalk::mmu::{Access, Fence, Rights, WalkCaches};
@@ -40,7 +41,7 @@ fn campaign(profile: Profile, count: u64, jobs: usize) -> Campaign {
         lean: None,
         device: None,
         devices: Vec::new(),
-        visibility: nestwalk::dut::description::Visibility::Steps,
+        visibility: Visibility::Steps,
     }
 }
 
@@ -280,6 +281,46 @@ fn a_read_follows_upon_a_word_at_once_only_with_the_read_bypass() {
 }
 
 #[test]
+fn what_a_level_of_visibility_hides_is_neither_counted_nor_missing() {
+    let profile = Profile::ALL[4];
+    let shows = |level| {
+        let campaign = Campaign {
+            visibility: level,
+            ..campaign(profile, 2_000, 2)
+        };
+        covered(&campaign)
+    };
+    let (whole, ports) = (shows(Visibility::Steps), shows(Visibility::Ports));
+    let model = Model::of(profile.format);
+    for group in &model.groups {
+        for (bin, &count) in ports.group(profile.format, group).iter().enumerate() {
+            let needed = model.visibility[group.start + bin];
+            assert!(count == 0 || needed == Visibility::Ports, "{}", group.name);
+        }
+        for bin in ports.empty_bins(profile.format, group) {
+            let needed = model.visibility[group.start + bin];
+            assert_eq!(needed, Visibility::Ports, "{}", group.name);
+        }
+    }
+    let of_ports = ports.total(profile.format);
+    let of_whole = whole.total(profile.format);
+    assert_eq!((of_whole.not_visible, of_whole.not_able), (0, 0));
+    assert!(of_ports.reached > 0 && of_ports.not_able == 0);
+    assert_eq!(
+        of_ports.reachable + of_ports.not_visible,
+        of_whole.reachable
+    );
+
+    // A run that sees a bin makes it visible, and a file keeps what was hidden.
+    let text = file::to_json(&ports);
+    let mut sum = file::parse(Path::new("ports.json"), &text).unwrap();
+    assert_eq!(sum, ports);
+    sum.merge(&whole).unwrap();
+    assert_eq!(sum.total(profile.format).not_visible, 0);
+    assert_eq!(sum.total(profile.format).reachable, of_whole.reachable);
+}
+
+#[test]
 fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
     let profile = Profile::ALL[4];
     let whole = campaign(profile, 5_000, 1);
@@ -300,6 +341,7 @@ fn coverage_is_the_same_at_any_number_of_threads_and_of_parts() {
                 seed: whole.seed,
                 count: whole.count,
                 shape: whole.shape(),
+                abilities: None,
                 version: env!("CARGO_PKG_VERSION").into(),
                 parts: vec![Shard::new(machine, 3).unwrap()],
                 scenarios: 0,

@@ -3,6 +3,7 @@
 
 use super::covergroup::Covergroup;
 use super::model::Model;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::scenario::Machine;
 
@@ -12,6 +13,8 @@ pub struct Bins {
     model: &'static Model,
     counts: Vec<u32>,
     hit: Vec<u32>,
+    /// The level of visibility of the run.
+    shown: Visibility,
 }
 
 impl Bins {
@@ -22,7 +25,13 @@ impl Bins {
             model,
             counts: vec![0; model.bins],
             hit: Vec::new(),
+            shown: Visibility::Steps,
         }
+    }
+
+    /// Sets the level of visibility of the run. Bins that need a higher level are not counted.
+    pub(super) fn show(&mut self, level: Visibility) {
+        self.shown = level;
     }
 
     /// Returns the format.
@@ -36,6 +45,9 @@ impl Bins {
         let Some(bin) = self.model.number(bin) else {
             return;
         };
+        if self.shown != Visibility::Steps && self.model.visibility[bin] > self.shown {
+            return;
+        }
         if self.counts[bin] == 0 {
             self.hit.push(bin as u32);
         }

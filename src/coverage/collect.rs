@@ -66,6 +66,8 @@ impl<'a> CoverageCollector<'a> {
     pub fn new(scenario: &'a Scenario, bins: &'a mut Bins) -> Self {
         let format = scenario.machine.format;
         debug_assert_eq!(format, bins.format());
+        let device = scenario.machine.description();
+        bins.show(device.visibility_with(scenario.walk_caches_ever()));
         Self {
             scenario,
             bins,

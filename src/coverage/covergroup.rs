@@ -23,6 +23,7 @@
 
 use std::fmt::Debug;
 
+use super::abilities::Abilities;
 use super::bins::Sampling;
 use super::domain::Domain;
 use super::events::{
@@ -32,6 +33,7 @@ use super::events::{
 };
 use super::goal::Goal;
 use super::groups::Id;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 /// A value of an axis. An axis is the values of one type that a format has, in order.
@@ -44,15 +46,23 @@ pub trait AxisValue: Copy + Eq + Debug + 'static {
 
     /// Returns the number of the value on its axis; none if the format has no such value.
     fn position(self, domain: &Domain) -> Option<usize>;
+
+    /// Returns true if a device with these abilities can have the value.
+    fn is_able(self, device: &Abilities) -> bool {
+        let _ = device;
+        true
+    }
 }
 
-/// Declares an enum that is an axis: each variant with its label, in the order of the axis.
+/// Declares an enum that is an axis: each variant with its label, in the order of the axis. A
+/// function may follow that tells whether a device can have a value.
 macro_rules! axis {
     (
         $(#[$meta:meta])*
         $visibility:vis enum $Axis:ident {
             $( $(#[$value_meta:meta])* $Value:ident = $label:literal, )+
         }
+        $(able: $able:expr;)?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +95,13 @@ macro_rules! axis {
             fn position(self, _: &$crate::coverage::domain::Domain) -> Option<usize> {
                 Some(self as usize)
             }
+
+            $(
+                fn is_able(self, device: &$crate::coverage::abilities::Abilities) -> bool {
+                    let able: fn(Self, &$crate::coverage::abilities::Abilities) -> bool = $able;
+                    able(self, device)
+                }
+            )?
         }
     };
 }
@@ -129,6 +146,9 @@ pub trait Bin: Copy + Eq + Debug + 'static {
     /// Returns the number of the bin; none if the format lacks one of its values. `axes` are the
     /// axes of [`Bin::axes`].
     fn number(self, domain: &Domain, axes: &[Axis]) -> Option<usize>;
+
+    /// Returns true if a device with these abilities can have the value of each axis.
+    fn has_values(self, device: &Abilities) -> bool;
 }
 
 /// Declares the bin of a covergroup: its name, a description of what it counts, and its axes, each
@@ -200,6 +220,11 @@ macro_rules! covergroup {
                 )+
                 Some(number)
             }
+
+            fn has_values(self, device: &$crate::coverage::abilities::Abilities) -> bool {
+                use $crate::coverage::covergroup::AxisValue;
+                true $( && self.$field.is_able(device) )+
+            }
         }
     };
 }
@@ -214,6 +239,12 @@ pub enum Rule {
     Impossible(&'static str),
     /// The bin may be hit, but no run is asked to hit it, for this reason.
     NotAsked(&'static str),
+    /// The bin can be hit, but the devices of the runs hide what it counts
+    /// ([`Coverage::rules`](super::Coverage::rules)).
+    NotVisible,
+    /// The bin can be hit, but the devices of the runs lack an ability that it needs
+    /// ([`Coverage::rules`](super::Coverage::rules)).
+    NotAble,
 }
 
 impl Rule {
@@ -255,6 +286,19 @@ pub trait Covergroup: Bin + Registered {
     fn rule(self, format: Format) -> Rule {
         let _ = format;
         Rule::Reachable
+    }
+
+    /// Returns the level of visibility at which the sampling rule knows all that the bin needs. By
+    /// default that is the level that shows which walk serves which request.
+    fn visibility(self) -> Visibility {
+        Visibility::Requests
+    }
+
+    /// Returns true if a device with these abilities can reach the bin, apart from the values of
+    /// its axes.
+    fn is_able(self, device: &Abilities) -> bool {
+        let _ = device;
+        true
     }
 
     /// Returns the goal that the generator of stimulus draws to hit the bin; none if it cannot.

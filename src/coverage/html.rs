@@ -111,6 +111,18 @@ fn meter(summary: &Summary) -> String {
     )
 }
 
+/// Renders the numbers of bins that the runs cannot see or reach; nothing if there are none.
+fn hidden(summary: &Summary) -> String {
+    if summary.not_visible + summary.not_able == 0 {
+        return String::new();
+    }
+    format!(
+        "<p>{} more are not visible, and {} need an ability that the device does not have.</p>\n",
+        grouped(summary.not_visible),
+        grouped(summary.not_able)
+    )
+}
+
 fn of_format(out: &mut String, coverage: &Coverage, format: Format) {
     let model = Model::of(format);
     let total = coverage.total(format);
@@ -121,6 +133,7 @@ fn of_format(out: &mut String, coverage: &Coverage, format: Format) {
         grouped(total.reachable),
         meter(&total)
     );
+    out.push_str(&hidden(&total));
     grid(out, coverage, model);
     out.push_str("<h3>Groups</h3>\n");
     for group in &model.groups {
@@ -503,6 +516,7 @@ fn of_group(out: &mut String, coverage: &Coverage, model: &Model, group: &Group)
         meter(&summary),
         escape(group.about)
     );
+    out.push_str(&hidden(&summary));
     for (bin, &count) in coverage.group(model.format(), group).iter().enumerate() {
         if let (Rule::Impossible(why), true) = (group.rules[bin], count > 0) {
             let _ = writeln!(

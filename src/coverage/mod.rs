@@ -13,6 +13,7 @@
 //!   registers them.
 //! - [`rtl`] is the coverage of the RTL's code, which Verilator counts.
 
+pub mod abilities;
 pub mod axes;
 mod bins;
 mod collect;
@@ -37,6 +38,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use abilities::{Abilities, Sight};
 pub use axes::{Mode, WalkPosition};
 pub use bins::{Bins, Hits, Sampling};
 pub use collect::CoverageCollector;
@@ -52,6 +54,7 @@ pub use walks::WalkInFlight;
 use crate::campaign::Shape;
 use crate::format::Format;
 use crate::shard::Shard;
+use crate::stimulus::Profile;
 
 /// A run of a campaign, or the sum of several of its shards.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +68,10 @@ pub struct Run {
     pub count: u64,
     /// The other options of the campaign.
     pub shape: Shape,
+    /// The abilities of the device, if it is a foreign one or hides something; none for the
+    /// project's own devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abilities: Option<Abilities>,
     /// The version of the program.
     pub version: String,
     /// The shards whose coverage the file contains.
@@ -89,6 +96,7 @@ impl Run {
         id(self) == id(other)
             && self.profile == other.profile
             && self.shape == other.shape
+            && self.abilities == other.abilities
             && self.version == other.version
     }
 
@@ -234,17 +242,59 @@ impl Coverage {
         model.group(G::ID).into_iter().flat_map(move |group| {
             let counts = self.group(format, group).iter().copied();
             let bins = G::all(&model.domain).into_iter();
-            let rules = group.rules.iter().copied();
+            let rules = self.rules(format, group).into_iter();
             bins.zip(rules)
                 .zip(counts)
                 .map(|((bin, rule), count)| (bin, rule, count))
         })
     }
 
+    /// Returns how the runs of a format see each bin: as the run that sees it best. None if there
+    /// is a run that sees every bin.
+    fn sights(&self, format: Format) -> Option<Vec<Sight>> {
+        let model = Model::of(format);
+        let of_format = |run: &&Run| {
+            let profile: Result<Profile, _> = run.profile.parse();
+            profile.is_ok_and(|profile| profile.format == format)
+        };
+        let mut best: Option<Vec<Sight>> = None;
+        for run in self.runs.iter().filter(of_format) {
+            let sights = model.sights(run.abilities.as_ref()?);
+            best = Some(match best {
+                None => sights,
+                Some(best) => best
+                    .into_iter()
+                    .zip(sights)
+                    .map(|(a, b)| a.max(b))
+                    .collect(),
+            });
+        }
+        best
+    }
+
+    /// Returns the rules of a group's bins, in view of the devices of the runs: a reachable bin
+    /// without a hit that no run can see or reach is [`Rule::NotVisible`] or [`Rule::NotAble`].
+    pub fn rules(&self, format: Format, group: &Group) -> Vec<Rule> {
+        let mut rules = group.rules.clone();
+        let Some(sights) = self.sights(format) else {
+            return rules;
+        };
+        let bins = self.group(format, group).iter().zip(&sights[group.start..]);
+        for (rule, (&count, &sight)) in rules.iter_mut().zip(bins) {
+            *rule = match (*rule, sight) {
+                (Rule::Reachable, Sight::NotVisible) if count == 0 => Rule::NotVisible,
+                (Rule::Reachable, Sight::NotAble) if count == 0 => Rule::NotAble,
+                (rule, _) => rule,
+            };
+        }
+        rules
+    }
+
     /// Returns the summary of a group.
     pub fn summary(&self, format: Format, group: &Group) -> Summary {
         let mut summary = Summary::default();
-        for (rule, &count) in group.rules.iter().zip(self.group(format, group)) {
+        let rules = self.rules(format, group);
+        for (rule, &count) in rules.iter().zip(self.group(format, group)) {
             let hit = count > 0;
             match rule {
                 Rule::Reachable => {
@@ -256,6 +306,8 @@ impl Coverage {
                     summary.contradictions += u64::from(hit);
                 }
                 Rule::NotAsked(_) => summary.not_asked += 1,
+                Rule::NotVisible => summary.not_visible += 1,
+                Rule::NotAble => summary.not_able += 1,
             }
         }
         summary
@@ -270,11 +322,13 @@ impl Coverage {
         total
     }
 
-    /// Returns the numbers of a group's reachable bins without a hit.
+    /// Returns the numbers of a group's reachable bins without a hit. Bins that no run can see or
+    /// reach are left out.
     pub fn empty_bins(&self, format: Format, group: &Group) -> Vec<usize> {
+        let rules = self.rules(format, group);
         let counts = self.group(format, group);
         (0..counts.len())
-            .filter(|&bin| counts[bin] == 0 && group.rules[bin] == Rule::Reachable)
+            .filter(|&bin| counts[bin] == 0 && rules[bin] == Rule::Reachable)
             .collect()
     }
 
@@ -298,8 +352,9 @@ impl Coverage {
         let mut empty = Vec::new();
         for group in &model.groups {
             let counts = self.group(format, group);
+            let rules = self.rules(format, group);
             let goals = model.goals(group).into_iter().enumerate();
-            for (bin, goal) in goals.filter(|&(bin, _)| group.rules[bin] == Rule::Reachable) {
+            for (bin, goal) in goals.filter(|&(bin, _)| rules[bin] == Rule::Reachable) {
                 if counts.get(bin).is_none_or(|&count| count == 0) {
                     empty.extend(goal);
                 }
@@ -320,6 +375,10 @@ pub struct Summary {
     pub impossible: u64,
     /// Bins that no run is asked to hit.
     pub not_asked: u64,
+    /// Bins that a device hides from every run.
+    pub not_visible: u64,
+    /// Bins that the device of no run is able to reach.
+    pub not_able: u64,
     /// Impossible bins that were hit.
     pub contradictions: u64,
 }
@@ -330,6 +389,8 @@ impl Summary {
         self.reachable += other.reachable;
         self.impossible += other.impossible;
         self.not_asked += other.not_asked;
+        self.not_visible += other.not_visible;
+        self.not_able += other.not_able;
         self.contradictions += other.contradictions;
     }
 
@@ -387,6 +448,7 @@ impl InOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dut::description::Visibility;
 
     fn hits(bins: &[(u32, u32)]) -> Hits {
         Hits {
@@ -407,6 +469,7 @@ mod tests {
                 stimulus: "1".into(),
                 rtl: "2".into(),
             },
+            abilities: None,
             version: "0".into(),
             parts: vec![Shard::WHOLE],
             scenarios,
@@ -480,6 +543,55 @@ mod tests {
             sum.merge(&coverage).unwrap();
             assert_eq!(sum.runs.len(), number + 2);
         }
+    }
+
+    #[test]
+    fn a_device_that_lacks_an_ability_misses_no_bin_that_needs_it() {
+        let format = Format::Rv64;
+        let device = Abilities {
+            guest: vec![0, 3],
+            host: vec![0, 3],
+            svadu: false,
+            svnapot: false,
+            fence: None,
+            ..Abilities::of_own_devices(format, Visibility::Steps)
+        };
+        let of = |abilities: Option<&Abilities>| Coverage {
+            runs: vec![Run {
+                profile: "rv64".into(),
+                abilities: abilities.cloned(),
+                ..run(4)
+            }],
+            counts: [(format as u8, vec![0; Model::of(format).bins])].into(),
+        };
+        let (limited, whole) = (of(Some(&device)), of(None));
+        let names = |coverage: &Coverage, id| {
+            let group = Model::of(format).group(id).unwrap();
+            let empty = coverage.empty_bins(format, group).into_iter();
+            empty.map(|bin| group.bin_name(bin)).collect::<Vec<_>>()
+        };
+        let is_of_sv39 = |name: &String| !name.contains("sv48") && !name.contains("sv57");
+        let translations = names(&limited, Id::Translation);
+        assert!(!translations.is_empty() && translations.iter().all(is_of_sv39));
+        let mut expected = names(&whole, Id::Translation);
+        expected.retain(|name| is_of_sv39(name) && !name.contains("64 KiB"));
+        assert_eq!(translations, expected);
+        assert_eq!(names(&limited, Id::Update), Vec::<String>::new());
+        assert_eq!(names(&limited, Id::Fence), Vec::<String>::new());
+        assert!(!names(&whole, Id::Update).is_empty());
+
+        // The generator of stimulus does not aim at them either.
+        assert!(limited.empty_goals(format).len() < whole.empty_goals(format).len());
+        let total = limited.total(format);
+        assert_eq!(total.not_visible, 0);
+        assert_eq!(
+            total.reachable + total.not_able,
+            whole.total(format).reachable
+        );
+        // A campaign on a device that has them all asks for every bin again.
+        let mut sum = limited;
+        sum.runs.push(whole.runs[0].clone());
+        assert_eq!(sum.total(format), whole.total(format));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 use std::sync::LazyLock;
 
 use super::Goal;
+use super::abilities::{Abilities, Sight};
 use super::covergroup::{Axis, Covergroup, Rule};
 use super::domain::Domain;
 use super::groups::{self, Id};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 /// A covergroup of a format, for files and reports.
@@ -29,6 +31,8 @@ pub struct Group {
     pub start: usize,
     /// The goal of each bin.
     goals: fn(&Domain) -> Vec<Option<Goal>>,
+    /// Tells for each bin whether a device with these abilities can reach it.
+    able: fn(&Domain, &Abilities) -> Vec<bool>,
 }
 
 /// The separator of the values in the name of a bin.
@@ -50,6 +54,11 @@ impl Group {
             goals: |domain| {
                 let bins = G::all(domain).into_iter();
                 bins.map(|bin| bin.goal(domain.format)).collect()
+            },
+            able: |domain, device| {
+                let bins = G::all(domain).into_iter();
+                bins.map(|bin| bin.has_values(device) && bin.is_able(device))
+                    .collect()
             },
         }
     }
@@ -105,6 +114,8 @@ pub struct Model {
     by_id: [Option<usize>; Id::ALL.len()],
     /// The number of bins.
     pub bins: usize,
+    /// The level of visibility that each bin needs.
+    pub visibility: Vec<Visibility>,
     /// A hash of the name and the rule of every bin. Models with the same hash have the same bins.
     pub hash: u64,
 }
@@ -146,12 +157,26 @@ impl Model {
         (group.goals)(&self.domain)
     }
 
+    /// Returns how a device with these abilities sees each bin.
+    pub(super) fn sights(&self, device: &Abilities) -> Vec<Sight> {
+        let able = self.groups.iter();
+        let able = able.flat_map(|group| (group.able)(&self.domain, device));
+        able.zip(&self.visibility)
+            .map(|(is_able, &needed)| match is_able {
+                false => Sight::NotAble,
+                true if needed > device.visibility => Sight::NotVisible,
+                true => Sight::Visible,
+            })
+            .collect()
+    }
+
     fn new(format: Format) -> Self {
         let mut model = Self {
             domain: Domain::new(format),
             groups: Vec::new(),
             by_id: [None; Id::ALL.len()],
             bins: 0,
+            visibility: Vec::new(),
             // FNV-1a.
             hash: 0xCBF2_9CE4_8422_2325,
         };
@@ -172,6 +197,7 @@ impl groups::Visitor for Model {
                 Rule::Reachable => (0, ""),
                 Rule::Impossible(why) => (1, *why),
                 Rule::NotAsked(why) => (2, *why),
+                Rule::NotVisible | Rule::NotAble => (3, "depends on the runs"),
             };
             let text = format!("{}:{}:{tag}{why}", group.name, group.bin_name(bin));
             for byte in text.bytes() {
@@ -179,6 +205,8 @@ impl groups::Visitor for Model {
             }
         }
         self.bins += group.rules.len();
+        let bins = G::all(&self.domain).into_iter();
+        self.visibility.extend(bins.map(|bin| bin.visibility()));
         self.by_id[group.id as usize] = Some(self.groups.len());
         self.groups.push(group);
     }

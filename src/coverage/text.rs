@@ -48,21 +48,42 @@ fn of_format(coverage: &Coverage, format: Format, most: usize) -> String {
         total.reachable,
         total.percent()
     );
+    if total.not_visible + total.not_able > 0 {
+        let _ = writeln!(
+            out,
+            "{} more are not visible, and {} need an ability that the device does not have",
+            total.not_visible, total.not_able
+        );
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["group", "reached", "of", "%", "impossible", "counts"]);
+    table.set_header([
+        "group",
+        "reached",
+        "of",
+        "%",
+        "impossible",
+        "not visible",
+        "not able",
+        "counts",
+    ]);
     for group in &model.groups {
         let summary = coverage.summary(format, group);
         table.add_row([
             group.name.to_owned(),
             summary.reached.to_string(),
             summary.reachable.to_string(),
-            format!("{:.1}", summary.percent()),
+            match summary.reachable {
+                0 => "-".to_owned(),
+                _ => format!("{:.1}", summary.percent()),
+            },
             summary.impossible.to_string(),
+            summary.not_visible.to_string(),
+            summary.not_able.to_string(),
             group.about.to_owned(),
         ]);
     }
-    for column in 1..=4 {
+    for column in 1..=6 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

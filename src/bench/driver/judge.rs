@@ -33,12 +33,7 @@ pub(super) enum Judge {
 impl Judge {
     /// Returns the checks of a device. `ever`: the page-walk caches that are in use at any time.
     pub fn new(machine: &Machine, description: Description, ever: WalkCaches) -> Self {
-        // Walks that page-walk caches shorten can be told from their steps alone.
-        let enough = match ever.any() {
-            true => Visibility::Steps,
-            false => Visibility::Requests,
-        };
-        match description.visibility() >= enough {
+        match description.visibility_with(ever) >= Visibility::Requests {
             true => Self::Events(Box::new(Checker::new(machine, ever))),
             false => Self::Ports(Box::new(PortChecker::new(machine, description, ever))),
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The fields of a context.
 
+use super::super::abilities::Abilities;
 use super::super::covergroup::axis;
 use crate::mmu::Context;
 
@@ -42,9 +43,31 @@ axis! {
         /// [`Context::rights`].
         RightsMode = "rights mode",
     }
+    able: |field, device| field.is_able(device);
 }
 
 impl ContextField {
+    /// Returns true if a device with these abilities can have two values of the field.
+    fn is_able(self, device: &Abilities) -> bool {
+        match self {
+            Self::Virt => device.virt.len() > 1,
+            Self::GuestMode => device.guest.len() > 1,
+            Self::HostMode => device.host.len() > 1,
+            Self::GuestRoot => device.has_stage(false),
+            Self::HostRoot => device.has_stage(true),
+            Self::Asid => device.asid,
+            Self::Vmid => device.vmid,
+            Self::User => device.user.len() > 1,
+            Self::Sum => device.sum,
+            Self::GuestMxr => device.guest_mxr,
+            Self::HostMxr => device.host_mxr,
+            Self::GuestAdue | Self::HostAdue => device.svadu,
+            Self::GuestPbmte | Self::HostPbmte => device.svpbmt,
+            Self::Napot => device.svnapot,
+            Self::RightsMode => device.rights,
+        }
+    }
+
     /// Returns true if two contexts differ in the field.
     pub fn differs(self, one: &Context, other: &Context) -> bool {
         match self {

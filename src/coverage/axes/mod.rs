@@ -13,10 +13,12 @@ pub use operands::Operands;
 pub use position::WalkPosition;
 pub use walk_cache::{CacheHitAt, CacheKind, CacheMet};
 
+use super::abilities::Abilities;
 use super::covergroup::{AxisValue, Rule, axis};
 use super::domain::Domain;
 use crate::dut::variants::VARIANTS;
 use crate::format::Format;
+use crate::format::riscv::NAPOT_PAGE_SIZE;
 use crate::mmu::{Access, FaultKind, Purpose, Rights};
 
 impl AxisValue for Access {
@@ -31,6 +33,10 @@ impl AxisValue for Access {
     #[inline]
     fn position(self, _: &Domain) -> Option<usize> {
         Some(self as usize)
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.accesses.contains(&self)
     }
 }
 
@@ -93,6 +99,10 @@ impl AxisValue for PageSize {
     fn position(self, domain: &Domain) -> Option<usize> {
         domain.page_sizes.iter().position(|&known| known == self)
     }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        self.0 != Some(NAPOT_PAGE_SIZE) || device.svnapot
+    }
 }
 
 /// Renders a size, given as log2 of the bytes, in the largest unit.
@@ -119,6 +129,10 @@ impl AxisValue for Level {
 
     fn position(self, _: &Domain) -> Option<usize> {
         Some(self.0 as usize)
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.has_guest_level(self.0) || device.has_host_level(self.0)
     }
 }
 
@@ -150,6 +164,7 @@ axis! {
         /// The leaf of a NAPOT page.
         NapotLeaf = "NAPOT leaf",
     }
+    able: |kind, device| kind != EntryKind::NapotLeaf || device.svnapot;
 }
 
 axis! {
@@ -200,6 +215,14 @@ axis! {
         /// The host stage, to update a guest entry.
         HostToUpdate = "host to update",
     }
+    able: |stage, device| match stage {
+        LeafStage::Guest => device.has_stage(false),
+        LeafStage::HostForData => device.has_stage(true),
+        LeafStage::HostToRead => device.has_stage(false) && device.has_stage(true),
+        LeafStage::HostToUpdate => {
+            device.svadu && device.has_stage(false) && device.has_stage(true)
+        }
+    };
 }
 
 impl LeafStage {

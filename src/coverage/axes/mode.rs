@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The stages that translate.
 
+use super::super::abilities::Abilities;
 use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use super::{OFF, WalkPosition};
@@ -78,5 +79,12 @@ impl AxisValue for Mode {
     #[inline]
     fn position(self, domain: &Domain) -> Option<usize> {
         domain.mode_at(self)
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.virt.contains(&self.virt)
+            && device.guest.contains(&self.guest)
+            && (!self.virt || device.host.contains(&self.host))
+            && (!self.rights || device.rights)
     }
 }

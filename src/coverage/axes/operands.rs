@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The operands of a fence.
 
+use super::super::abilities::Abilities;
 use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use crate::mmu::Fence;
@@ -83,5 +84,16 @@ impl AxisValue for Operands {
             | usize::from(self.vmid) << 3;
         let is_native = domain.format.has_native_contexts() && !self.virt;
         Some(operands | usize::from(is_native) << 4)
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        let Some(fence) = device.fence else {
+            return false;
+        };
+        device.virt.contains(&self.virt)
+            && (!self.gva || fence.gva)
+            && (!self.gpa || fence.gpa)
+            && (!self.asid || fence.asid)
+            && (!self.vmid || fence.vmid)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The position of a table entry in a walk.
 
+use super::super::abilities::Abilities;
 use super::super::covergroup::AxisValue;
 use super::super::domain::Domain;
 use crate::format::Format;
@@ -83,5 +84,21 @@ impl AxisValue for WalkPosition {
                 levels + level as usize * domain.purposes + purpose
             }
         })
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        match self {
+            Self::Guest { level } => device.has_guest_level(level),
+            Self::Host { level, purpose } => {
+                device.has_host_level(level)
+                    && match purpose {
+                        Purpose::Data => true,
+                        Purpose::GuestEntry(guest) => device.has_guest_level(guest),
+                        Purpose::GuestUpdate(guest) => {
+                            device.svadu && device.has_guest_level(guest)
+                        }
+                    }
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `cache-fence`: fences, and their effects on page-walk caches.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{CacheMet, Operands};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, covergroup};
 use crate::coverage::events;
 use crate::coverage::formats;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::golden::occupancy::PageWalkCache;
 
@@ -25,6 +27,14 @@ covergroup! {
 
 impl Covergroup for CacheFence {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `cache-switch`: page-walk caches that are switched on and off.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{CacheKind, CacheMet};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, axis, covergroup};
 use crate::coverage::domain::Domain;
 use crate::coverage::events::{self, CacheFence, CacheHit};
 use crate::coverage::goal::{Goal, Situation};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::golden::occupancy::page_walk_cache::SwitchedOff;
 use crate::mmu::WalkCaches;
@@ -58,6 +60,14 @@ covergroup! {
 
 impl Covergroup for CacheSwitch {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

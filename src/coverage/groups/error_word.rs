@@ -2,12 +2,14 @@
 //! `error-word`: the word on the data lines together with an error of memory.
 
 use crate::bench::Beside;
+use crate::coverage::abilities::Abilities;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, Rule, axis, covergroup};
 use crate::coverage::domain::Domain;
 use crate::coverage::events::MemoryError;
 use crate::coverage::formats::{self, Feature};
 use crate::coverage::goal::{Goal, Situation};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 impl AxisValue for Beside {
@@ -47,6 +49,14 @@ covergroup! {
 
 impl Covergroup for ErrorWord {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Ports
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.errors && (self.of == Failed::Read || device.svadu)
+    }
 
     fn rule(self, format: Format) -> Rule {
         Rule::unless(match self.of {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `fence-place`: the progress of the walks that fences match.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
 use crate::coverage::events::FenceOffered;
 use crate::coverage::formats::{self, Feature};
 use crate::coverage::goal::{Goal, Situation};
 use crate::coverage::slots::{LastEntry, WalkState};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 axis! {
@@ -33,6 +35,14 @@ covergroup! {
 
 impl Covergroup for FencePlace {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.fence.is_some()
+    }
 
     fn rule(self, format: Format) -> Rule {
         const TOOK: &str = "it has taken an entry before";

@@ -8,6 +8,7 @@ use crate::coverage::events::FenceOffered;
 use crate::coverage::formats::{self, Feature};
 use crate::coverage::goal::{Goal, Situation};
 use crate::coverage::slots::WalkState;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 axis! {
@@ -33,6 +34,10 @@ covergroup! {
 
 impl Covergroup for FenceWalk {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
 
     fn rule(self, format: Format) -> Rule {
         let rules = formats::of(format);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `memory-type`: the memory types of a translation's leaves.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::LeafStage;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, Rule, covergroup};
@@ -36,6 +37,10 @@ impl AxisValue for LeafType {
     #[inline]
     fn position(self, _: &Domain) -> Option<usize> {
         Some(self.0.map_or(0, |of_leaf| 1 + of_leaf as usize))
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.svpbmt || self.0.is_none_or(|of_leaf| of_leaf == mmu::MemoryType::Pma)
     }
 }
 

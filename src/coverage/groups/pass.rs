@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `pass`: hits in page-walk caches.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{CacheHitAt, Mode, OFF, WalkPosition};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, covergroup};
 use crate::coverage::events::CacheHit;
 use crate::dut;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 
 covergroup! {
@@ -20,6 +22,14 @@ covergroup! {
 
 impl Covergroup for Pass {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

@@ -2,11 +2,13 @@
 //! `pass-after`: hits in page-walk caches after fences that did not match the entry.
 
 use super::cache_fence::ANY_GPA;
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::CacheMet;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, Rule, covergroup};
 use crate::coverage::domain::Domain;
 use crate::coverage::events::CacheHit;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::golden::occupancy::PageWalkCache;
 
@@ -41,6 +43,14 @@ covergroup! {
 
 impl Covergroup for PassAfter {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

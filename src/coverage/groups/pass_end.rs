@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `pass-end`: the ends of walks that hit in page-walk caches.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{CacheKind, LeafStage, WalkPosition};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
 use crate::coverage::events::FinishedWalk;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::mmu::Access;
 
@@ -43,6 +45,14 @@ covergroup! {
 
 impl Covergroup for PassEnd {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

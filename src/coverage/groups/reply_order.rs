@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `reply-order`: responses of memory, before or after those of older reads.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::Order;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
 use crate::coverage::events::{MemoryRead, MemoryReply};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use std::collections::VecDeque;
 
@@ -35,6 +37,15 @@ covergroup! {
 impl Covergroup for ReplyOrder {
     /// The slots whose reads and updates are outstanding, the oldest first.
     type Memory = VecDeque<u8>;
+
+    fn visibility(self) -> Visibility {
+        Visibility::Ports
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        (device.several_reads || self.others == InFlight::Zero)
+            && (device.reorder || self.order == Order::InOrder)
+    }
 
     fn rule(self, _: Format) -> Rule {
         match (self.others, self.order) {

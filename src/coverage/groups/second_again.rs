@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `second-again`: pages that the L2 TLB has returned to the TLB.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::has_l2_tlb;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -83,6 +84,10 @@ impl Sets {
 
 impl Covergroup for SecondAgain {
     type Memory = Pages;
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.l2_tlb
+    }
 
     fn is_of(format: Format) -> bool {
         has_l2_tlb(format)

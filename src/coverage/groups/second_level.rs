@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `second-level`: responses of the L2 TLB.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{Mode, NOTHING_KEPT, has_l2_tlb};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -29,6 +30,10 @@ covergroup! {
 
 impl Covergroup for SecondLevel {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.l2_tlb
+    }
 
     fn is_of(format: Format) -> bool {
         has_l2_tlb(format)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `since-reset`: the numbers of requests and fences since the last reset.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, axis, covergroup};
 use crate::coverage::events::{FenceAccepted, Request};
+use crate::dut::description::Visibility;
 
 axis! {
     /// A number of requests or fences.
@@ -37,6 +39,17 @@ pub struct Counts {
 
 impl Covergroup for SinceReset {
     type Memory = Counts;
+
+    fn visibility(self) -> Visibility {
+        Visibility::Ports
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        match self.many {
+            Many::Requests1000 | Many::Requests3000 => true,
+            Many::Fences128 | Many::Fences256 => device.fence.is_some(),
+        }
+    }
 
     #[inline]
     fn on_request(counts: &mut Counts, _: &Request<'_>, out: &mut Sampling<'_>) {

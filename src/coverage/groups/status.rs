@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `status`: leaves that permit the access but lack A or D.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{LeafStage, RACE};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -46,6 +47,10 @@ covergroup! {
 
 impl Covergroup for Status {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        self.then == Then::Fault || device.svadu
+    }
 
     fn is_of(format: Format) -> bool {
         format.updates_entries()

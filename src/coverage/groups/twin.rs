@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `twin`: requests of contexts that differ in one field only.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::ContextField;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, Rule, axis, covergroup};
@@ -8,6 +9,7 @@ use crate::coverage::domain::Domain;
 use crate::coverage::events::Request;
 use crate::coverage::formats::{self, Feature};
 use crate::coverage::goal::{Goal, Situation};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::mmu::{Context, Query};
 
@@ -84,6 +86,14 @@ impl AxisValue for TwinField {
     fn position(self, _: &Domain) -> Option<usize> {
         Self::ALL.iter().position(|&known| known == self)
     }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        match self {
+            Self::Field(field) => AxisValue::is_able(field, device),
+            Self::GuestRootBits => device.has_stage(false),
+            Self::HostRootBits => device.has_stage(true),
+        }
+    }
 }
 
 axis! {
@@ -109,6 +119,13 @@ covergroup! {
 impl Covergroup for Twin {
     /// The request before, and its context as it was driven.
     type Memory = Option<(Query, Context)>;
+
+    fn visibility(self) -> Visibility {
+        match self.when {
+            When::JustBefore => Visibility::Ports,
+            When::InFlight => Visibility::Requests,
+        }
+    }
 
     fn rule(self, format: Format) -> Rule {
         let rules = formats::of(format);

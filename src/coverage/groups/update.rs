@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `update`: compare-and-swaps of leaves.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{LeafStage, Level, POINTER_AT_0};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, covergroup};
@@ -22,6 +23,10 @@ covergroup! {
 
 impl Covergroup for Update {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.svadu
+    }
 
     fn is_of(format: Format) -> bool {
         format.updates_entries()

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `wait`: the time that ports wait.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, axis, covergroup};
 use crate::coverage::domain::Domain;
 use crate::coverage::events::{MemoryReply, PortWait};
 use crate::coverage::goal::{Goal, Situation};
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::scenario::Held;
 
@@ -64,6 +66,18 @@ covergroup! {
 
 impl Covergroup for Wait {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        match self.port {
+            Held::Reads | Held::Responses => Visibility::Ports,
+            // The time is counted for each walk.
+            Held::Answers => Visibility::Requests,
+        }
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        self.port != Held::Responses || device.response_ready
+    }
 
     fn goal(self, _: Format) -> Option<Goal> {
         Some(Goal::Situation(Situation::Wait(self)))

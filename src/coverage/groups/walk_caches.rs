@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `walk-caches`: walks by the page-walk caches in use.
 
+use crate::coverage::abilities::Abilities;
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{AxisValue, Covergroup, Rule, axis, covergroup};
 use crate::coverage::domain::Domain;
 use crate::coverage::events::FinishedWalk;
+use crate::dut::description::Visibility;
 use crate::format::Format;
 use crate::mmu;
 
@@ -69,6 +71,14 @@ covergroup! {
 
 impl Covergroup for WalkCaches {
     type Memory = ();
+
+    fn visibility(self) -> Visibility {
+        Visibility::Steps
+    }
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.walk_caches
+    }
 
     fn is_of(format: Format) -> bool {
         format.has_walk_caches()

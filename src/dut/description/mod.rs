@@ -13,16 +13,19 @@ mod top;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::socket::Ports;
 use super::variants::{SecondTlb, WalkCacheEntries};
 use crate::format::Format;
-use crate::mmu::{Access, Context, FaultKind};
+use crate::mmu::{Access, Context, FaultKind, WalkCaches};
 pub use file::{DeviceFile, DeviceFileError, template};
 pub use resolve::Port;
 pub use top::template_top;
 
 /// A level of visibility. Each level has the checks of the levels below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Visibility {
     /// The ports alone: a read cannot be attributed to a walk.
     Ports,
@@ -297,6 +300,15 @@ impl Description {
     /// The level of visibility.
     pub fn visibility(&self) -> Visibility {
         self.shown().min(self.most_visibility)
+    }
+
+    /// The level of visibility of a run in which these page-walk caches are in use at some time.
+    /// Walks that page-walk caches shorten can be told from their steps alone.
+    pub fn visibility_with(&self, ever: WalkCaches) -> Visibility {
+        match self.visibility() {
+            Visibility::Requests if ever.any() => Visibility::Attributed,
+            level => level,
+        }
     }
 
     /// The level of visibility that the ports give.

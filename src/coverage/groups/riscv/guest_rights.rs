@@ -2,6 +2,7 @@
 //! `guest-rights` of RISC-V: the rights of leaves of the guest stage.
 
 use super::checked_leaf;
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{Mxr, PageOwner, WalkPosition};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, axis, covergroup};
@@ -36,6 +37,15 @@ covergroup! {
 
 impl Covergroup for GuestRights {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        let has_privilege = match self.who {
+            Who::User => device.user.contains(&true),
+            Who::Supervisor => device.user.contains(&false),
+            Who::SupervisorWithSum => device.user.contains(&false) && device.sum,
+        };
+        has_privilege && device.has_stage(false) && (self.mxr == Mxr::Off || device.guest_mxr)
+    }
 
     #[inline]
     fn is_of(format: Format) -> bool {

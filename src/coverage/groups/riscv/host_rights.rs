@@ -2,6 +2,7 @@
 //! `host-rights` of RISC-V: the rights of host leaves of the data.
 
 use super::checked_leaf;
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{LeafStage, Mxr, PageOwner};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, covergroup};
@@ -23,6 +24,10 @@ covergroup! {
 
 impl Covergroup for HostRights {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.has_stage(true) && (self.mxr == Mxr::Off || device.host_mxr)
+    }
 
     #[inline]
     fn is_of(format: Format) -> bool {

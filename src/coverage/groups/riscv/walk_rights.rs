@@ -2,6 +2,7 @@
 //! `walk-rights` of RISC-V: the rights of host leaves of guest entries.
 
 use super::checked_leaf;
+use crate::coverage::abilities::Abilities;
 use crate::coverage::axes::{LeafStage, Mxr, PageOwner, RACE};
 use crate::coverage::bins::Sampling;
 use crate::coverage::covergroup::{Covergroup, Rule, axis, covergroup};
@@ -34,6 +35,13 @@ covergroup! {
 
 impl Covergroup for WalkRights {
     type Memory = ();
+
+    fn is_able(self, device: &Abilities) -> bool {
+        device.has_stage(false)
+            && device.has_stage(true)
+            && (self.mxr == Mxr::Off || device.host_mxr)
+            && (self.purpose == WalkAccess::Read || device.svadu)
+    }
 
     #[inline]
     fn is_of(format: Format) -> bool {
