@@ -85,14 +85,11 @@ module cache_port #(
   assign mem_req_valid_o = (state_q == Tag && tag_valid_i && !kill_req_i) || state_q == Offer;
   assign mem_req_hpa_o   = address & ~HpaWidth'(PteBytes - 1);
 
-  always_comb begin : p_lanes
-    data_rdata_o = '0;
-    for (int unsigned lane = 0; lane < DataWidth / PteWidth; lane++) begin
-      if (lane == (32'(index_q) % (DataWidth / 8)) / PteBytes) begin
-        data_rdata_o[lane * PteWidth +: PteWidth] = mem_rsp_data_i;
-      end
-    end
-  end
+  data_lanes #(.DataWidth, .PteWidth) u_lanes (
+    .low_i  ($clog2(DataWidth / 8)'(index_q)),
+    .word_i (mem_rsp_data_i),
+    .data_o (data_rdata_o)
+  );
   assign data_error_o = mem_rsp_error_i;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_registers
