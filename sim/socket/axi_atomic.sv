@@ -106,8 +106,8 @@ module axi_atomic #(
         has_first_q <= TwoBeats && !awready_o;
         first_q     <= PteWidth'(wdata_i);
       end
-      // A read that was offered to memory stays until memory accepts it.
-      read_waits_q <= arvalid_i && first && !update && !ready;
+      // An address that has waited goes first: it may have been offered to memory.
+      read_waits_q <= arvalid_i && !update && !ready;
       if (awready_o) begin
         b_waits_q <= 1'b1;
         bid_o     <= awid_i;

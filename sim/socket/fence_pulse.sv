@@ -6,7 +6,7 @@
 // fence come from the socket, and stay until the fence is accepted.
 
 module fence_pulse #(
-  // Cycles from the pulse to the first cycle in which busy_i tells of it.
+  // Cycles from the pulse to the first cycle in which busy_i tells of it, at least 1.
   parameter int unsigned BusyAfter = 1
 ) (
   input  logic clk_i,

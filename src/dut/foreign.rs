@@ -16,11 +16,11 @@ use std::time::Instant;
 
 use super::bridge::ffi;
 use super::build::{BuildError, Compilers, Kind, Model, Sources};
-use super::description::{Description, DeviceFile, DeviceFileError, Port};
+use super::description::{ContextTime, Description, DeviceFile, DeviceFileError, Port};
 use super::event::EventLayout;
 use super::library::{self, Cache, Failed, Glue, LibraryError};
 use super::native::{self, NativeSources};
-use super::socket::{self, CLOCK, FAULT, FENCE_INSTRUCTION, Ports, RESET, Width};
+use super::socket::{self, CLOCK, FAULT, FENCE_INSTRUCTION, RESET, Width};
 use super::variants::{Foreign, Variant};
 use super::{COUNTS_CODE, DutError};
 use crate::fnv::fnv1a;
@@ -314,11 +314,19 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     let sources = fnv1a(bytes);
     let variant = variant(Foreign::at(&path.to_string_lossy()), &description);
     let wrapper_text = socket_module(&file, &description, variant.inputs_at());
-    let code = format!("{}{}", socket_ports(&description.ports), guards());
+    let code = format!("{}{}", socket_ports(&description), guards());
     let carried = library::carried_hash();
     let recipe = library::RECIPE;
     let native_tools = native_tools.join("\n");
-    let made_of = [&sources, carried, &tools, &native_tools, &wrapper_text, &code].join("\n");
+    let made_of = [
+        &sources,
+        carried,
+        &tools,
+        &native_tools,
+        &wrapper_text,
+        &code,
+    ]
+    .join("\n");
     let key = fnv1a(format!("{recipe}\n{made_of}").into_bytes());
     let object = cache.object(&file.name, &key)?;
     if object.is_file() {
@@ -546,8 +554,12 @@ fn guards() -> String {
     )
 }
 
-/// The C++ class that drives and samples the ports that the device has.
-fn socket_ports(ports: &Ports) -> String {
+/// The C++ class that drives and samples the ports that the device has. The fields of a request are
+/// the complement without `valid`, unless the device reads the context live.
+fn socket_ports(description: &Description) -> String {
+    let ports = &description.ports;
+    // Another requester would drive something else by then.
+    let changes = description.context == ContextTime::Request;
     let mut drive = String::new();
     let mut sample = String::new();
     let line = |text: &mut String, line: &str| {
@@ -558,6 +570,17 @@ fn socket_ports(ports: &Ports) -> String {
         let Some(width) = ports.width(name).filter(|_| !field.is_empty()) else {
             continue;
         };
+        if changes && field.starts_with("req_") && field != "req_valid" {
+            let mask = u64::MAX >> (64 - width);
+            line(
+                &mut drive,
+                &format!(
+                    "m.{name} = static_cast<std::uint64_t>(in.req_valid ? in.{field} : ~in.{field}) & \
+                     0x{mask:x}ull;"
+                ),
+            );
+            continue;
+        }
         // Verilator relies on bits above the width being 0.
         let mask = match (port.width, width) {
             (Width::Bits(_), _) | (_, 64) => String::new(),

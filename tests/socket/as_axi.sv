@@ -69,31 +69,48 @@ module as_axi #(
   // Reads. The form of the next one is drawn when an address is accepted.
 
   logic [2:0] form_q, form;
-  hpa_t       line, beat;
+  logic [1:0] turn_q;
+  hpa_t       line, beat, start;
   assign line = m_req_hpa_i & ~hpa_t'(63);
   assign beat = m_req_hpa_i & ~HpaWidth'(BusBytes - 1);
+  assign start = m_req_hpa_i ^ (hpa_t'(turn_q) << PteSize);
   // The last form needs a beat behind that of the entry.
   assign form = (form_q == 3'd5 && 32'(m_req_hpa_i[5:0]) + 2 * BusBytes > 64) ? 3'd1 : form_q;
 
+  typedef struct packed {
+    logic [SlotWidth-1:0] id;
+    hpa_t                 addr;
+    logic [7:0]           len;
+    logic [2:0]           size;
+    logic [1:0]           burst;
+  } address_t;
+
+  address_t address, held_q;
+  logic     read, read_ready, held_valid_q;
+
   always_comb begin : p_form
-    araddr_o  = m_req_hpa_i;
-    arlen_o   = 8'd0;
-    arsize_o  = PteSize;
-    arburst_o = 2'd1;
+    address = '{id: m_req_id_i, addr: m_req_hpa_i, len: 8'd0, size: PteSize, burst: 2'd1};
     if (Bursts) begin
       unique case (form)
-        3'd1:    {araddr_o, arsize_o} = {beat, BusSize};
-        3'd2:    {arlen_o, arburst_o} = {8'd3, 2'd2};
-        3'd3:    {araddr_o, arlen_o, arsize_o} = {line, 8'(64 / BusBytes - 1), BusSize};
-        3'd4:    {araddr_o, arlen_o, arsize_o, arburst_o} = {beat, 8'd1, BusSize, 2'd2};
-        3'd5:    {arlen_o, arsize_o} = {8'd1, BusSize};
+        3'd1:    {address.addr, address.size} = {beat, BusSize};
+        // A block that begins anywhere, and wraps around to the entry.
+        3'd2:    {address.addr, address.len, address.burst}
+                   = {start, 8'd3, 2'd2};
+        3'd3:    {address.addr, address.len, address.size}
+                   = {line, 8'(64 / BusBytes - 1), BusSize};
+        3'd4:    {address.addr, address.len, address.size, address.burst}
+                   = {beat, 8'd1, BusSize, 2'd2};
+        3'd5:    {address.len, address.size} = {8'd1, BusSize};
         default: ;
       endcase
     end
   end
 
-  assign arvalid_o = m_req_valid_i && !m_req_update_i;
-  assign arid_o    = m_req_id_i;
+  // With Bursts an address is held, so that it may meet that of an update.
+  assign read       = m_req_valid_i && !m_req_update_i;
+  assign arvalid_o  = Bursts ? held_valid_q : read;
+  assign read_ready = Bursts ? !held_valid_q : arready_i;
+  assign {arid_o, araddr_o, arlen_o, arsize_o, arburst_o} = Bursts ? held_q : address;
 
   // By id: the entry, and the burst with its beats so far.
   hpa_t                at_q [Ids], start_q [Ids];
@@ -131,7 +148,7 @@ module as_axi #(
   // Updates. Address and data leave in any order.
 
   logic           aw_done_q, w_done_q, first_done_q, aw_fires, w_fires, last_fires;
-  logic [Ids-1:0] b_waits_q;
+  logic [Ids-1:0] b_waits_q, updates_q;
   logic [1:0]     resp_q [Ids];
 
   assign awvalid_o = m_req_valid_i && m_req_update_i && !aw_done_q && !b_waits_q[m_req_id_i];
@@ -156,11 +173,11 @@ module as_axi #(
 
   assign bready_o      = bits[2];
   assign m_req_ready_o = m_req_update_i ? (aw_done_q || aw_fires) && (w_done_q || last_fires)
-                                        : arready_i;
+                                        : read_ready;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin : p_registers
     if (!rst_ni) begin
-      {form_q, aw_done_q, w_done_q, first_done_q, b_waits_q} <= '0;
+      {held_valid_q, held_q, turn_q, form_q, aw_done_q, w_done_q, first_done_q, b_waits_q, updates_q} <= '0;
       for (int unsigned id = 0; id < Ids; id++) begin
         {at_q[id], start_q[id], len_q[id], beats_q[id], size_q[id], wraps_q[id]} <= '0;
         {error_q[id], word_q[id], resp_q[id]} <= '0;
@@ -168,12 +185,17 @@ module as_axi #(
     end else begin
       if (m_req_valid_i && m_req_ready_o) begin
         at_q[m_req_id_i]    <= m_req_hpa_i;
-        start_q[m_req_id_i] <= m_req_update_i ? m_req_hpa_i : araddr_o;
-        len_q[m_req_id_i]   <= m_req_update_i ? 8'd0 : arlen_o;
-        size_q[m_req_id_i]  <= m_req_update_i ? PteSize : arsize_o;
-        wraps_q[m_req_id_i] <= !m_req_update_i && arburst_o == 2'd2;
-        form_q              <= 3'(32'(bits[7:4]) % 6);
+        start_q[m_req_id_i] <= m_req_update_i ? m_req_hpa_i : address.addr;
+        len_q[m_req_id_i]   <= m_req_update_i ? 8'd0 : address.len;
+        size_q[m_req_id_i]  <= m_req_update_i ? PteSize : address.size;
+        updates_q[m_req_id_i] <= m_req_update_i;
+        wraps_q[m_req_id_i] <= !m_req_update_i && address.burst == 2'd2;
+        // Most beats have one entry: an error beside it would be an error of the beat.
+        turn_q <= bits[13:12];
+        form_q <= (bits[7:6] == '0) ? 3'(32'(bits[11:8]) % 6) : {1'b0, bits[8], 1'b0};
       end
+      held_valid_q <= Bursts && (held_valid_q ? !arready_i : read);
+      if (!held_valid_q) held_q <= address;
       if (aw_fires) b_waits_q[m_req_id_i] <= 1'b1;
       aw_done_q    <= (aw_done_q || aw_fires) && !m_req_ready_o;
       w_done_q     <= (w_done_q || last_fires) && !m_req_ready_o;
@@ -182,7 +204,7 @@ module as_axi #(
         beats_q[rid_i] <= rlast_i ? '0 : beats_q[rid_i] + 8'd1;
         word_q[rid_i]  <= word;
         error_q[rid_i] <= error;
-        resp_q[rid_i]  <= rresp_i;
+        if (updates_q[rid_i]) resp_q[rid_i] <= rresp_i;
       end
       if (bvalid_i && bready_o) b_waits_q[bid_i] <= 1'b0;
     end

@@ -4,14 +4,14 @@
 // signals that mean nothing are noise.
 
 module as_cache_port #(
-  parameter int unsigned HpaWidth  = 56,
+  parameter int unsigned HpaWidth   = 56,
   parameter int unsigned IndexWidth = 12,
-  parameter int unsigned IdWidth   = 1,
-  parameter int unsigned DataWidth = 64,
-  parameter int unsigned PteWidth  = 64,
-  parameter int unsigned SlotWidth = 1,
-  // Reads are also killed when memory may have them.
-  parameter bit          LateKill  = 1'b0
+  parameter int unsigned IdWidth    = 1,
+  parameter int unsigned DataWidth  = 64,
+  parameter int unsigned PteWidth   = 64,
+  parameter int unsigned SlotWidth  = 1,
+  // Reads are also killed when memory may have them, each of them twice at most.
+  parameter bit          LateKill   = 1'b0
 ) (
   input  logic clk_i,
   input  logic rst_ni,
@@ -46,6 +46,7 @@ module as_cache_port #(
   logic               doomed_q, killed, done;
   logic [IdWidth-1:0] id_q;
   logic [31:0]        bits;
+  logic [1:0]         kills_q;
 
   noise u_noise (.clk_i, .rst_ni, .bits_o (bits));
 
@@ -57,7 +58,7 @@ module as_cache_port #(
   assign address_tag_o   = (tag_valid_o && !kill_req_o) ? m_req_hpa_i[HpaWidth-1:IndexWidth]
                                                         : (HpaWidth - IndexWidth)'({2{bits}});
   assign kill_req_o      = (state_q == Tag && doomed_q && bits[1])
-                        || (state_q == Data && LateKill && bits[4:2] == '0);
+                        || (state_q == Data && LateKill && kills_q != 2'd2 && bits[4:2] == '0);
 
   assign killed        = kill_req_o;
   assign done          = state_q == Data && data_rvalid_i && !killed;
@@ -67,11 +68,13 @@ module as_cache_port #(
     if (!rst_ni) begin
       state_q       <= Request;
       doomed_q      <= 1'b0;
+      kills_q       <= '0;
       id_q          <= '0;
       m_rsp_valid_o <= 1'b0;
       {m_rsp_id_o, m_rsp_error_o, m_rsp_data_o} <= '0;
     end else begin
       m_rsp_valid_o <= done;
+      kills_q       <= done ? '0 : kills_q + 2'(state_q == Data && killed);
       m_rsp_id_o    <= m_req_id_i;
       m_rsp_error_o <= data_error_i;
       m_rsp_data_o  <= PteWidth'(data_rdata_i >> (8 * (32'(m_req_hpa_i) % (DataWidth / 8))));
