@@ -32,6 +32,7 @@ use super::build::{
     self, BuildError, COVERAGE_RUNTIME, Compilers, Kind, Linkage, Model, Options, Part, RUNTIME,
     Unit, VERILATOR, Verilator, fingerprint,
 };
+use super::native::DPI_RUNTIME;
 use super::variants::Variant;
 use crate::fnv::fnv1a;
 use crate::shown;
@@ -375,6 +376,7 @@ impl Cache {
         for source in RUNTIME
             .iter()
             .chain(COUNTS_CODE.then_some(&COVERAGE_RUNTIME))
+            .chain((!glue.objects.is_empty()).then_some(&DPI_RUNTIME))
         {
             units.push(Unit::runtime(source, verilator, &options));
         }

@@ -10,6 +10,9 @@ use std::process::Command;
 
 use super::build::{BuildError, Compilers, fingerprint};
 
+/// The source of Verilator's runtime for the functions of `svdpi.h`.
+pub(super) const DPI_RUNTIME: &str = "verilated_dpi.cpp";
+
 type Result<T> = std::result::Result<T, BuildError>;
 
 /// The language of a source.
