@@ -500,6 +500,10 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
         "sim/tb_top.sv".to_owned(),
         verilated_sources.join("sim/tb_top.sv"),
     ));
+    for entry in fs::read_dir(root.join("sim/socket"))? {
+        let path = entry?.path();
+        files.push((format!("sim/socket/{}", file_name(&path)), path));
+    }
     // All headers except the bridge's.
     for entry in fs::read_dir(root.join("sim"))? {
         let path = entry?.path();

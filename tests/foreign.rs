@@ -302,6 +302,64 @@ fn the_object_of_a_device_file_is_built_again_if_a_source_changes_and_not_otherw
     assert_eq!(device.description().visibility(), Visibility::Attributed);
 }
 
+/// The example with a function in C++, and one in C with a header, on the way of the response.
+fn with_functions() -> Copy {
+    let copy = Copy::new().edit(
+        TOP,
+        "assign rsp_trap_cause_o = response.cause;",
+        "import \"DPI-C\" function int passed_by_c(input int value);\n  \
+         import \"DPI-C\" function int passed_by_cpp(input int value);\n  \
+         assign rsp_trap_cause_o = 6'(passed_by_cpp(passed_by_c(32'(response.cause))));",
+    );
+    let copy = copy.edit(
+        TOML,
+        "\"classic_top.sv\"]",
+        "\"classic_top.sv\", \"passed.c\", \"passed.cpp\"]\ninclude = [\"include\"]",
+    );
+    fs::create_dir(copy.path("include")).unwrap();
+    fs::write(copy.path("include/passed.h"), "enum { added = 0 };\n").unwrap();
+    let c = "#include \"passed.h\"\n\
+             int passed_by_c(int class) { return class + added; }\n";
+    fs::write(copy.path("passed.c"), c).unwrap();
+    let cpp = "#include \"svdpi.h\"\n#include <algorithm>\n\
+               extern \"C\" int passed_by_cpp(int value) { return std::max(value, 0); }\n";
+    fs::write(copy.path("passed.cpp"), cpp).unwrap();
+    copy
+}
+
+#[test]
+fn sources_in_c_and_cpp_are_compiled_and_the_object_is_built_again_if_a_header_changes() {
+    let short = ["--count", "3000", "--no-shrink"];
+    let copy = with_functions();
+    let agrees = |copy: &Copy| {
+        let ran = campaign(&copy.path(TOML), &copy.path("out"), &short);
+        assert!(matches!(ran.code, 0 | 1), "{}{}", ran.stdout, ran.stderr);
+        ran.code == 0
+    };
+    assert!(agrees(&copy));
+    // The function is called: with another constant the cause is a wrong one.
+    let copy = copy.edit("include/passed.h", "added = 0", "added = 1");
+    assert!(!agrees(&copy));
+    let copy = copy.edit("include/passed.h", "added = 1", "added = 0");
+    assert!(agrees(&copy));
+}
+
+#[test]
+fn sources_that_cannot_be_compiled_are_refused_with_what_would_be_right() {
+    let broken = with_functions().edit("passed.c", "return class", "return clas");
+    broken.refused(&["the compiler, on ", "passed.c", "clas"]);
+    let headless = with_functions().edit("passed.c", "passed.h", "pased.h");
+    headless.refused(&["the compiler, on ", "pased.h"]);
+    let lost = with_functions().edit(TOML, "\"passed.cpp\"", "\"lost.cpp\"");
+    lost.refused(&["lost.cpp", "No such file"]);
+    let undefined = with_functions().edit(TOML, ", \"passed.cpp\"", "");
+    undefined.refused(&["passed_by_cpp"]);
+    let header = with_functions().edit(TOML, "\"passed.c\"", "\"include/passed.h\"");
+    header.refused(&["is a header", "name the folder of headers in `include`"]);
+    let object = with_functions().edit(TOML, "\"passed.c\"", "\"passed.o\"");
+    object.refused(&["is compiled code", "expected sources"]);
+}
+
 /// The ports of a top module that `nestwalk build --new` writes.
 fn template_ports() -> Vec<Port> {
     let text = template_top();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs Verilator's lint over the RTL with every warning on, under each parameter set of
-# tools/rtl-params. There is no waiver file: a warning is an error.
+# tools/rtl-params, and over the socket adapters. There is no waiver file: a warning is an error.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,4 +38,28 @@ while read -r set; do
     printf '%s\n' "$out" | sed '/^$/d; /^- /d' >&2
     echo "lint: $set: $result"
 done <tools/rtl-params
+
+# The socket adapters, with an entry as wide as the bus and on a wider one, and for RV32.
+for file in sim/socket/*.sv; do
+    module=$(basename "$file" .sv)
+    case $module in
+    csr_images) sets='Rv32=0 Rv32=1' ;;
+    data_lanes) sets='DataWidth=64 DataWidth=128 PteWidth=32' ;;
+    fence_pulse) sets='BusyAfter=1 BusyAfter=3' ;;
+    hold_request | comb_hit) sets='ReqWidth=1 ReqWidth=200' ;;
+    *) sets='DataWidth=64 DataWidth=128 DataWidth=64,PteWidth=32,HpaWidth=34' ;;
+    esac
+    for set in $sets; do
+        # shellcheck disable=SC2046 # one word a parameter
+        if out=$("$bin" --lint-only -Wall -y sim/socket "$file" --top-module "$module" \
+            $(printf '%s\n' "$set" | tr , '\n' | sed 's/^/-G/') 2>&1 </dev/null); then
+            result=clean
+        else
+            result=FAILED
+            failed=1
+        fi
+        printf '%s\n' "$out" | sed '/^$/d; /^- /d' >&2
+        echo "lint: $module $set: $result"
+    done
+done
 exit "$failed"

@@ -37,56 +37,73 @@ module classic_top (
 );
 
   // The request and its CSRs are held until the MMU is done; then the response until it is taken.
-  logic        busy_q, done, waits_q, sent_q, pulse, fence_busy, pt_req, hit, fault;
-  logic [63:0] gva_q, first_q, hgatp_q, htval;
-  logic [1:0]  access_q;
-  logic        virt_q, user_q, sum_q, mxr_q, vs_mxr_q;
-  logic [55:0] paddr;
+  typedef struct packed {
+    logic [63:0] gva, first, hgatp;
+    logic [1:0]  access;
+    logic        virt, user, sum, mxr, vs_mxr;
+  } request_t;
+
+  typedef struct packed {
+    logic        hit, fault;
+    logic [55:0] hpa;
+    logic [5:0]  cause;
+    logic [63:0] htval;
+    logic [15:0] htinst;
+  } response_t;
+
+  request_t    request, held;
+  response_t   result, response;
+  logic        held_valid, done, pulse, fence_busy, pt_req, pt_ack, pt_err;
+  logic [63:0] pt_data, htval;
+  logic [55:0] pt_addr, paddr;
   logic [5:0]  cause;
   logic [15:0] htinst;
 
-  assign req_ready_o = !busy_q && !rsp_valid_o;
-  // A fence is a pulse in its first cycle, and accepted when the MMU is no longer busy with it.
-  assign pulse         = fence_valid_i && !sent_q;
-  assign fence_ready_o = sent_q && !fence_busy;
-  assign mem_req_valid_o = pt_req && !waits_q;
+  assign request = '{
+    gva: req_gva_i, access: req_access_i, virt: req_virt_i, user: req_user_i, sum: req_sum_i,
+    vs_mxr: req_guest_mxr_i, mxr: req_virt_i ? req_host_mxr_i : req_guest_mxr_i,
+    first: {(req_guest_levels_i != 0) ? 4'd8 : 4'd0, req_asid_i, req_guest_root_i[55:12]},
+    hgatp: {(req_host_levels_i != 0) ? 4'd8 : 4'd0, 2'd0, req_vmid_i, req_host_root_i[55:12]}
+  };
 
-  always_ff @(posedge clk_i) begin
-    if (req_valid_i && req_ready_o) begin
-      busy_q   <= 1'b1;
-      gva_q    <= req_gva_i;
-      access_q <= req_access_i;
-      virt_q   <= req_virt_i;
-      user_q   <= req_user_i;
-      sum_q    <= req_sum_i;
-      vs_mxr_q <= req_guest_mxr_i;
-      mxr_q    <= req_virt_i ? req_host_mxr_i : req_guest_mxr_i;
-      first_q  <= {(req_guest_levels_i != 0) ? 4'd8 : 4'd0, req_asid_i, req_guest_root_i[55:12]};
-      hgatp_q  <= {(req_host_levels_i != 0) ? 4'd8 : 4'd0, 2'd0, req_vmid_i, req_host_root_i[55:12]};
-    end
-    if (done) begin
-      busy_q           <= 1'b0;
-      rsp_valid_o      <= 1'b1;
-      rsp_hit_o        <= hit;
-      rsp_fault_o      <= fault;
-      rsp_hpa_o        <= fault ? '0 : paddr;
-      rsp_trap_cause_o <= fault ? cause : '0;
-      rsp_trap_tval2_o <= fault ? htval : '0;
-      rsp_trap_tinst_o <= fault ? htinst : '0;
-    end else if (rsp_ready_i) rsp_valid_o <= 1'b0;
-    sent_q  <= fence_valid_i && !fence_ready_o;
-    waits_q <= (waits_q || (mem_req_valid_o && mem_req_ready_i)) && !mem_rsp_valid_i;
-    if (!rst_ni) {busy_q, rsp_valid_o, sent_q, waits_q} <= '0;
-  end
+  hold_request #(.ReqWidth($bits(request_t)), .RspWidth($bits(response_t))) u_request (
+    .clk_i, .rst_ni, .req_valid_i, .req_ready_o, .req_i(request),
+    .rsp_valid_o, .rsp_ready_i, .rsp_o(response),
+    .held_valid_o(held_valid), .held_o(held), .done_i(done), .result_i(result)
+  );
+
+  assign result.hpa    = result.fault ? '0 : paddr;
+  assign result.cause  = result.fault ? cause : '0;
+  assign result.htval  = result.fault ? htval : '0;
+  assign result.htinst = result.fault ? htinst : '0;
+
+  assign rsp_hit_o        = response.hit;
+  assign rsp_hpa_o        = response.hpa;
+  assign rsp_fault_o      = response.fault;
+  assign rsp_trap_cause_o = response.cause;
+  assign rsp_trap_tval2_o = response.htval;
+  assign rsp_trap_tinst_o = response.htinst;
+
+  // A fence is a pulse, and accepted when the MMU is no longer busy with it.
+  fence_pulse u_fence (
+    .clk_i, .rst_ni, .fence_valid_i, .fence_ready_o, .pulse_o(pulse), .busy_i(fence_busy)
+  );
+
+  // One read at a time.
+  req_ack u_memory (
+    .clk_i, .rst_ni, .req_i(pt_req), .addr_i(pt_addr), .ack_o(pt_ack), .error_o(pt_err),
+    .data_o(pt_data), .mem_req_valid_o, .mem_req_ready_i, .mem_req_hpa_o, .mem_rsp_valid_i,
+    .mem_rsp_error_i, .mem_rsp_data_i
+  );
 
   classic_mmu u_mmu (
-    .clk(clk_i), .rst(!rst_ni), .satp(first_q), .vsatp(first_q), .hgatp(hgatp_q),
-    .sum(sum_q), .mxr(mxr_q), .vs_mxr(vs_mxr_q),
-    .req_i(busy_q), .vaddr_i(gva_q), .op_i(access_q), .virt_i(virt_q), .user_i(user_q),
-    .done_o(done), .hit_o(hit), .paddr_o(paddr), .fault_o(fault), .cause_o(cause),
-    .htval_o(htval), .htinst_o(htinst),
-    .pt_req_o(pt_req), .pt_addr_o(mem_req_hpa_o), .pt_ack_i(mem_rsp_valid_i && waits_q),
-    .pt_err_i(mem_rsp_error_i), .pt_data_i(mem_rsp_data_i),
+    .clk(clk_i), .rst(!rst_ni), .satp(held.first), .vsatp(held.first), .hgatp(held.hgatp),
+    .sum(held.sum), .mxr(held.mxr), .vs_mxr(held.vs_mxr),
+    .req_i(held_valid), .vaddr_i(held.gva), .op_i(held.access), .virt_i(held.virt),
+    .user_i(held.user), .done_o(done), .hit_o(result.hit), .paddr_o(paddr),
+    .fault_o(result.fault), .cause_o(cause), .htval_o(htval), .htinst_o(htinst),
+    .pt_req_o(pt_req), .pt_addr_o(pt_addr), .pt_ack_i(pt_ack), .pt_err_i(pt_err),
+    .pt_data_i(pt_data),
     .sfence_vma_i(pulse && (fence_instruction_i == 2'd0)),
     .hfence_vvma_i(pulse && (fence_instruction_i == 2'd1)),
     .hfence_gvma_i(pulse && (fence_instruction_i == 2'd2)),

@@ -212,6 +212,11 @@ impl Scoreboard {
         self.requests.get_mut(id)
     }
 
+    /// Returns the requests in flight.
+    pub fn requests_mut(&mut self) -> impl Iterator<Item = &mut Request> {
+        self.requests.iter_mut()
+    }
+
     /// Returns the requests that are not assigned to a walk.
     pub fn unassigned_requests(&self) -> impl Iterator<Item = &Request> {
         self.requests.iter().filter(|request| !request.has_walk())

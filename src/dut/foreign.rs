@@ -16,10 +16,11 @@ use std::time::Instant;
 
 use super::bridge::ffi;
 use super::build::{BuildError, Compilers, Kind, Model, Sources};
-use super::description::{Description, DeviceFile, DeviceFileError, Port};
+use super::description::{ContextTime, Description, DeviceFile, DeviceFileError, Port};
 use super::event::EventLayout;
 use super::library::{self, Cache, Failed, Glue, LibraryError};
-use super::socket::{self, CLOCK, FAULT, FENCE_INSTRUCTION, Ports, RESET, Width};
+use super::native::{self, NativeSources};
+use super::socket::{self, CLOCK, FAULT, FENCE_INSTRUCTION, RESET, Width};
 use super::variants::{Foreign, Variant};
 use super::{COUNTS_CODE, DutError};
 use crate::fnv::fnv1a;
@@ -256,7 +257,8 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
             source,
         })
     })?;
-    let mut arguments = file.arguments();
+    library::write_carried(scratch.path(), "sim/")?;
+    let mut arguments = file.arguments(scratch.path());
     for (name, value) in &file.parameters {
         arguments.push(format!("-G{name}={value}").into());
     }
@@ -283,14 +285,28 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     let description = file.resolve(&ports)?;
     let ports_text = text_of_ports(&ports);
 
+    let native = |carried| file.native_sources(&folder, carried);
+    let (included, native_tools) = match native(scratch.path()) {
+        None => Default::default(),
+        Some(sources) => {
+            let options = library::options(scratch.path());
+            fs::create_dir_all(&options.scratch)
+                .map_err(|error| failed(BuildError::file(&options.scratch)(error)))?;
+            let compilers = Compilers::find(&options, &verilator).map_err(failed)?;
+            sources.files(&compilers).map_err(failed)?
+        }
+    };
+
     // The hash of the sources does not depend on where they are.
     let mut bytes = file.text().as_bytes().to_vec();
-    for path in &read {
+    for path in read.iter().chain(&included) {
         let contents = fs::read(path).map_err(|source| ForeignError::Source {
             path: path.clone(),
             source,
         })?;
-        let name = path.strip_prefix(&folder).unwrap_or(path);
+        let of_folder = path.strip_prefix(&folder);
+        let name = of_folder.or_else(|_| path.strip_prefix(scratch.path()));
+        let name = name.unwrap_or(path);
         bytes.extend(name.to_string_lossy().as_bytes());
         bytes.extend(contents.len().to_le_bytes());
         bytes.extend(contents);
@@ -298,10 +314,19 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     let sources = fnv1a(bytes);
     let variant = variant(Foreign::at(&path.to_string_lossy()), &description);
     let wrapper_text = socket_module(&file, &description, variant.inputs_at());
-    let code = format!("{}{}", socket_ports(&description.ports), guards());
+    let code = format!("{}{}", socket_ports(&description), guards());
     let carried = library::carried_hash();
     let recipe = library::RECIPE;
-    let made_of = [&sources, carried, &tools, &wrapper_text, &code].join("\n");
+    let native_tools = native_tools.join("\n");
+    let made_of = [
+        &sources,
+        carried,
+        &tools,
+        &native_tools,
+        &wrapper_text,
+        &code,
+    ]
+    .join("\n");
     let key = fnv1a(format!("{recipe}\n{made_of}").into_bytes());
     let object = cache.object(&file.name, &key)?;
     if object.is_file() {
@@ -332,7 +357,7 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
         };
         let wrapper = work.join("nestwalk_socket.sv");
         fs::write(&wrapper, &wrapper_text).map_err(BuildError::file(&wrapper))?;
-        let mut arguments = file.arguments();
+        let mut arguments = file.arguments(&work);
         arguments.push(wrapper.into());
         let sources_of = Sources {
             what: &file.name,
@@ -345,6 +370,10 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
         };
         verilator.verilate_sources(&sources_of, COUNTS_CODE)?;
         check_event_width(&file, &description, &variant)?;
+        let objects = match native(&work) {
+            Some(sources) => sources.compile(&compilers, &model.folder, &work.join("native"))?,
+            None => Vec::new(),
+        };
         let mut text = String::new();
         let _ = writeln!(text, "device = {}", file.name);
         let _ = writeln!(text, "sources = {sources}");
@@ -356,6 +385,7 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
             description: &text,
             device_file: file.text(),
             replaced: &[&ENDS[..], &PRINTS[..]].concat(),
+            objects: &objects,
         };
         const AT_A_TIME: usize = 2;
         cache.assemble(&model, &glue, &work, AT_A_TIME, &verilator, &compilers)
@@ -396,8 +426,9 @@ fn check_event_width(
 }
 
 impl DeviceFile {
-    /// The arguments of Verilator for the sources: they are relative to the device file.
-    fn arguments(&self) -> Vec<OsString> {
+    /// The arguments of Verilator for the sources: they are relative to the device file. `carried`:
+    /// the folder that has `sim/socket/`, whose modules are found by their names.
+    fn arguments(&self, carried: &Path) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         let plain = |path: &String| match path.starts_with(['-', '+']) {
             true => format!("./{path}"),
@@ -409,13 +440,27 @@ impl DeviceFile {
         for define in &self.defines {
             arguments.push(format!("-D{define}").into());
         }
-        for path in &self.files {
+        for path in self.files.iter().filter(|path| !native::is_native(path)) {
             if path.ends_with(".f") {
                 arguments.push("-F".into());
             }
             arguments.push(plain(path).into());
         }
+        // Behind the folders of the user, whose modules come first.
+        arguments.extend(["-y".into(), carried.join("sim/socket").into()]);
         arguments
+    }
+
+    /// The sources in C and C++, if there are any. `folder`: that of the device file. `carried`:
+    /// the folder that has `sim/print.h`.
+    fn native_sources<'a>(&self, folder: &Path, carried: &'a Path) -> Option<NativeSources<'a>> {
+        let sources = self.files.iter().filter(|path| native::is_native(path));
+        let sources: Vec<PathBuf> = sources.map(|path| folder.join(path)).collect();
+        (!sources.is_empty()).then(|| NativeSources {
+            sources,
+            include: self.include.iter().map(|path| folder.join(path)).collect(),
+            carried,
+        })
     }
 }
 
@@ -509,8 +554,12 @@ fn guards() -> String {
     )
 }
 
-/// The C++ class that drives and samples the ports that the device has.
-fn socket_ports(ports: &Ports) -> String {
+/// The C++ class that drives and samples the ports that the device has. The fields of a request are
+/// the complement without `valid`, unless the device reads the context live.
+fn socket_ports(description: &Description) -> String {
+    let ports = &description.ports;
+    // Another requester would drive something else by then.
+    let changes = description.context == ContextTime::Request;
     let mut drive = String::new();
     let mut sample = String::new();
     let line = |text: &mut String, line: &str| {
@@ -521,6 +570,17 @@ fn socket_ports(ports: &Ports) -> String {
         let Some(width) = ports.width(name).filter(|_| !field.is_empty()) else {
             continue;
         };
+        if changes && field.starts_with("req_") && field != "req_valid" {
+            let mask = u64::MAX >> (64 - width);
+            line(
+                &mut drive,
+                &format!(
+                    "m.{name} = static_cast<std::uint64_t>(in.req_valid ? in.{field} : ~in.{field}) & \
+                     0x{mask:x}ull;"
+                ),
+            );
+            continue;
+        }
         // Verilator relies on bits above the width being 0.
         let mask = match (port.width, width) {
             (Width::Bits(_), _) | (_, 64) => String::new(),

@@ -32,6 +32,7 @@ use super::build::{
     self, BuildError, COVERAGE_RUNTIME, Compilers, Kind, Linkage, Model, Options, Part, RUNTIME,
     Unit, VERILATOR, Verilator, fingerprint,
 };
+use super::native::DPI_RUNTIME;
 use super::variants::Variant;
 use crate::fnv::fnv1a;
 use crate::shown;
@@ -305,13 +306,7 @@ impl Cache {
         if work.exists() {
             fs::remove_dir_all(&work).map_err(cannot_write(&work))?;
         }
-        for (name, contents) in CARRIED {
-            let file = work.join(name);
-            if let Some(parent) = file.parent() {
-                fs::create_dir_all(parent).map_err(cannot_write(parent))?;
-            }
-            fs::write(&file, contents).map_err(cannot_write(&file))?;
-        }
+        write_carried(&work, "")?;
         Ok(work)
     }
 
@@ -355,6 +350,7 @@ impl Cache {
             description: &description,
             device_file: "",
             replaced: &[],
+            objects: &[],
         };
         self.assemble(&model, &glue, work, jobs, &verilator, &compilers)
     }
@@ -380,11 +376,12 @@ impl Cache {
         for source in RUNTIME
             .iter()
             .chain(COUNTS_CODE.then_some(&COVERAGE_RUNTIME))
+            .chain((!glue.objects.is_empty()).then_some(&DPI_RUNTIME))
         {
             units.push(Unit::runtime(source, verilator, &options));
         }
         let (kept, mine) = (self.sub("objects")?, work.join("objects"));
-        let mut objects = Vec::new();
+        let mut objects = glue.objects.to_vec();
         let mut locks = Vec::new();
         let mut to_compile = Vec::new();
         for (number, unit) in units.iter().enumerate() {
@@ -549,6 +546,21 @@ pub(super) fn options(work: &Path) -> Options {
     }
 }
 
+/// Writes the files that the program carries, and whose paths begin with `start`, into a folder.
+///
+/// # Errors
+/// If one cannot be written.
+pub(super) fn write_carried(folder: &Path, start: &str) -> Result<(), LibraryError> {
+    for (name, contents) in CARRIED.iter().filter(|(name, _)| name.starts_with(start)) {
+        let file = folder.join(name);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).map_err(cannot_write(parent))?;
+        }
+        fs::write(&file, contents).map_err(cannot_write(&file))?;
+    }
+    Ok(())
+}
+
 /// A hash of the files that the program carries.
 pub(super) fn carried_hash() -> &'static str {
     static SOURCES: LazyLock<String> = LazyLock::new(|| {
@@ -583,6 +595,8 @@ pub(super) struct Glue<'a> {
     pub(super) device_file: &'a str,
     /// Functions of the C library that `code` replaces: `__wrap_exit` for `exit`.
     pub(super) replaced: &'a [&'a str],
+    /// Further objects to link.
+    pub(super) objects: &'a [PathBuf],
 }
 
 /// The lines of a description about the tools.

@@ -11,6 +11,7 @@ mod event_layout;
 pub mod foreign;
 pub mod library;
 pub mod microarchitecture;
+mod native;
 pub mod socket;
 pub mod variants;
 

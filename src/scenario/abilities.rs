@@ -198,6 +198,11 @@ pub(crate) fn restrict_context(context: &mut Context, device: &Description) {
     context.sum &= modes.sum;
     context.guest.mxr &= modes.mxr[0];
     context.host.mxr &= modes.mxr[1];
+    if device.has_csrs && !Description::csrs_hold(context) {
+        context.host.mxr &= context.guest.mxr;
+        context.guest.adue &= context.host.adue;
+        context.guest.pbmte &= context.host.pbmte;
+    }
     context.rights &= modes.rights;
     context.asid &= mask(modes.asid_width);
     context.vmid &= mask(modes.vmid_width);

@@ -270,6 +270,8 @@ struct Edit {
 struct Limits {
     /// Requests without a response, at most.
     outstanding: usize,
+    /// Ids of requests.
+    ids: usize,
     /// A request behind a fence may be on its port while the fence waits.
     overlaps_fences: bool,
     /// The requester can delay a response.
@@ -284,6 +286,7 @@ impl Limits {
                 // The context does not change while a request is in flight.
                 ContextTime::Live => 1,
             },
+            ids: description.request_ids() as usize,
             overlaps_fences: description.has_replays(),
             has_response_ready: description.has_response_ready(),
         }
@@ -392,7 +395,7 @@ impl<'a> Run<'a> {
             fence_seen: None,
             requesting: None,
             taken_ahead: false,
-            free_ids: (0..=255).collect(),
+            free_ids: (0..=255).take(limits.ids).collect(),
             limits,
             tail: 0,
             wants_reset: false,
@@ -484,7 +487,7 @@ impl<'a> Run<'a> {
         self.requesting = None;
         self.outstanding = 0;
         self.replays.clear();
-        self.free_ids = (0..=255).collect();
+        self.free_ids = (0..=255).take(self.limits.ids).collect();
         self.response_waits = false;
         self.read_waits = false;
     }

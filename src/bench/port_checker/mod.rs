@@ -28,6 +28,7 @@ use super::memory_request::Read;
 use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
 use super::rules;
 use super::scoreboard::{Request, Scoreboard};
+use crate::addr::Hpa;
 use crate::dut::Outputs;
 use crate::dut::description::{Description, Reads, ResponseFields, Visibility};
 use crate::format::Format;
@@ -163,6 +164,7 @@ impl PortChecker {
     pub fn fence(&mut self, fence: &Fence, cycle: u64) {
         self.fence_waits = 0;
         self.requests_since = 0;
+        self.let_miss(fence);
         let number = self.board.fence(fence, cycle);
         if self.description.has_replays() {
             for stream in &mut self.streams {
@@ -175,6 +177,19 @@ impl PortChecker {
         self.translations.on_fence(fence, number, cycle);
         if self.board.is_empty() {
             self.drop_invalidated();
+        }
+    }
+
+    /// A fence that is offered may take effect before the device looks up a request in flight, so
+    /// the requests that it matches may miss.
+    fn let_miss(&mut self, fence: &Fence) {
+        if self.tlb.is_none() {
+            return;
+        }
+        for request in self.board.requests_mut() {
+            if fence.matches_tag(request.query.context.space()) {
+                request.must_hit = None;
+            }
         }
     }
 
@@ -212,6 +227,7 @@ impl PortChecker {
         is_offered: bool,
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
+        self.let_miss(fence);
         self.fence_waits = if is_offered { 0 } else { self.fence_waits + 1 };
         match self.fence_waits > self.description.stalls.fence {
             true => {
@@ -232,7 +248,28 @@ impl PortChecker {
             self.follow_stream(id, read)?;
         }
         self.words.add(read);
+        self.add_error_of_line(read);
         Ok(())
+    }
+
+    /// An error of any word of a line may be that of each of its entries, if the device reads
+    /// lines.
+    fn add_error_of_line(&mut self, read: &Read) {
+        let Reads::Line(bytes) = self.description.walks.reads else {
+            return;
+        };
+        if read.word.is_some() || read.update.is_some() {
+            return;
+        }
+        let bytes = u64::from(bytes);
+        let line = read.at.0 & !(bytes - 1);
+        let entry = u64::from(self.format.geometry().pte_width / 8);
+        for at in (line..=line + (bytes - 1)).step_by(entry as usize) {
+            self.words.add(&Read {
+                at: Hpa(at),
+                ..*read
+            });
+        }
     }
 
     /// Checks that the requests in flight are not served by more memory requests than their walks

@@ -304,6 +304,33 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
 }
 
 #[test]
+fn a_request_in_flight_may_miss_behind_a_fence_that_matches_it() {
+    let fence = Fence {
+        virt: false,
+        ..Fence::default()
+    };
+    let other = Fence {
+        asid: Some(8),
+        ..fence
+    };
+    for (fence, may_miss) in [(fence, true), (other, false)] {
+        for is_accepted in [false, true] {
+            let mut rig = Rig::alone();
+            rig.serve(0, &load(1), &page(1)).unwrap();
+            rig.accept(1, &load(1));
+            match is_accepted {
+                true => rig.checker.fence(&fence, rig.cycle),
+                false => (rig.checker.fence_waits(&fence, false, rig.cycle)).unwrap(),
+            }
+            match may_miss {
+                true => rig.walk(1, &load(1)).unwrap(),
+                false => assert_eq!(found(rig.walk(1, &load(1))), Check::MustHit),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_read_of_a_walk_behind_the_fence_that_overtakes_it_is_found_where_reads_are_attributed() {
     let mut rig = Rig::new(Visibility::Attributed, |_| {});
     rig.accept(0, &load(1));
@@ -364,4 +391,36 @@ fn a_fence_that_waits_for_too_long_is_found() {
         found(rig.checker.fence_waits(&fence, false, 7)),
         Check::Port
     );
+}
+
+#[test]
+fn an_error_of_another_word_of_a_line_is_legal_for_a_device_that_reads_lines() {
+    for (reads, is_legal) in [(Reads::Line(64), true), (Reads::Any, false)] {
+        let mut rig = Rig::new(Visibility::Ports, |_| {});
+        rig.checker.description.walks.reads = reads;
+        rig.checker.has_exact_reads = false;
+        rig.accept(0, &load(1));
+        let mut reads = rig.reads(&load(1));
+        // The root table's entry is the second of its line.
+        let first = reads[0];
+        reads.push(Read {
+            at: Hpa(first.at.0 ^ 8),
+            word: None,
+            ..first
+        });
+        reads
+            .iter()
+            .try_for_each(|read| rig.checker.read(0, read))
+            .unwrap();
+        let outputs = Outputs {
+            rsp_valid: true,
+            rsp_gva: GVA + PAGE,
+            rsp_fault_kind: 1,
+            rsp_fault_level: 2,
+            rsp_trap_cause: 5,
+            ..Outputs::default()
+        };
+        let wrong = rig.checker.response(&outputs, rig.cycle + 1).err();
+        assert_eq!(wrong.is_none(), is_legal, "{wrong:?}");
+    }
 }

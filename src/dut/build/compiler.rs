@@ -45,6 +45,8 @@ pub struct Compilers {
     base: cc::Build,
     /// For devices.
     device: cc::Build,
+    /// For sources in C, which a user's RTL calls.
+    c: cc::Build,
     /// Their versions: text that differs between compilers.
     pub identity: String,
     /// The programs, as they are called.
@@ -85,12 +87,37 @@ impl Compilers {
         }
         let identity = format!("{}\n{}", version(&base)?, version(&device)?);
         let programs = [tool(&base)?, tool(&device)?].map(|tool| tool.path().to_owned());
+        let mut c = cc::Build::new();
+        c.target(&options.target)
+            .host(&options.target)
+            .out_dir(&options.scratch)
+            .opt_level(3)
+            .cargo_metadata(false)
+            .cargo_warnings(false)
+            .cargo_debug(false)
+            .cargo_output(false)
+            .pic(false)
+            .debug(false)
+            .warnings(false)
+            .flag("-fPIC")
+            .flag("-fvisibility=hidden")
+            .include(verilator.include().join("vltstd"));
         Ok(Self {
             base,
             device,
+            c,
             identity,
             programs,
         })
+    }
+
+    /// The command of the C compiler with its flags, for a user's source in a shared object, and
+    /// its version.
+    ///
+    /// # Errors
+    /// If the compiler cannot be identified.
+    pub fn c_command(&self) -> Result<(Command, String)> {
+        Ok((tool(&self.c)?.to_command(), version(&self.c)?))
     }
 
     /// The command of a compiler with its flags.

@@ -84,7 +84,7 @@ pub struct DeviceFile {
     pub(super) fences: GivenFences,
     pub(super) responses: GivenResponses,
     pub(super) memory: GivenMemory,
-    pub(super) context: ContextTime,
+    pub(super) context: GivenContext,
     pub(super) stalls: [u32; 2],
 }
 
@@ -149,6 +149,12 @@ pub(super) struct GivenResponses {
     pub(super) outstanding: Option<Given<u32>>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GivenContext {
+    pub(super) sampled: ContextTime,
+    pub(super) csrs: bool,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct GivenMemory {
     pub(super) updates: Option<Given<UpdateScheme>>,
@@ -201,7 +207,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("fences", &["precise", "zero_is_all", "ignores_bare"]),
     ("responses", &["tval2", "order", "outstanding"]),
     ("memory", &["updates", "errors", "reorder"]),
-    ("context", &["sampled"]),
+    ("context", &["sampled", "csrs"]),
     ("timing", &["stall", "fence_stall"]),
 ];
 
@@ -259,6 +265,9 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
     let source = "a list of source files, relative to this file";
     let files = file.require("files", source)?;
     let files_span = files.span.clone();
+    for field in files.array(source)? {
+        check_source(&field, source)?;
+    }
     let files = strings(&files, source)?;
     if files.is_empty() {
         return Err(
@@ -298,19 +307,7 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
         fences: fences(&file)?,
         responses: responses(&file)?,
         memory: memory(&file)?,
-        context: match section(&file, "context", "[context]")?
-            .as_ref()
-            .and_then(|table| table.get("sampled"))
-        {
-            Some(field) => field.choice(
-                "time",
-                &[
-                    ("request", ContextTime::Request),
-                    ("live", ContextTime::Live),
-                ],
-            )?,
-            None => ContextTime::Request,
-        },
+        context: context(&file)?,
         stalls: stalls(&file)?,
     })
 }
@@ -336,6 +333,23 @@ fn word(file: &Table<'_>, key: &'static str, what: &str) -> Result<String> {
     match text.is_empty() || text.contains(char::is_control) {
         true => Err(field.wrong(format!("`{key}` = {text:?} is no name"), what)),
         false => Ok(text.to_owned()),
+    }
+}
+
+/// Refuses files that are neither read by Verilator nor compiled.
+fn check_source(field: &Field<'_>, what: &str) -> Result<()> {
+    let text = field.string(what)?;
+    let extension = Path::new(text).extension().and_then(|end| end.to_str());
+    match extension {
+        Some("h" | "hh" | "hpp" | "hxx") => Err(field.wrong(
+            format!("{text:?} is a header"),
+            "expected sources; name the folder of headers in `include`",
+        )),
+        Some("o" | "a" | "so" | "dylib") => Err(field.wrong(
+            format!("{text:?} is compiled code"),
+            "expected sources in SystemVerilog, C or C++, or a file of arguments (.f)",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -696,6 +710,25 @@ fn memory(file: &Table<'_>) -> Result<GivenMemory> {
         errors: table.get("errors").map(boolean).transpose()?,
         reorder: table.get("reorder").map(boolean).transpose()?,
     })
+}
+
+fn context(file: &Table<'_>) -> Result<GivenContext> {
+    let mut context = GivenContext {
+        sampled: ContextTime::Request,
+        csrs: false,
+    };
+    let Some(table) = section(file, "context", "[context]")? else {
+        return Ok(context);
+    };
+    if let Some(field) = table.get("sampled") {
+        let times = [
+            ("request", ContextTime::Request),
+            ("live", ContextTime::Live),
+        ];
+        context.sampled = field.choice("time", &times)?;
+    }
+    context.csrs = flag(&table, "csrs", false)?;
+    Ok(context)
 }
 
 fn stalls(file: &Table<'_>) -> Result<[u32; 2]> {

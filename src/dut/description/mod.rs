@@ -79,6 +79,8 @@ pub struct Description {
     pub memory: Memory,
     /// The time at which the device reads the context of a request.
     pub context: ContextTime,
+    /// The device reads CSRs, which cannot hold every context: see [`Description::csrs_hold`].
+    pub has_csrs: bool,
     /// See [`Stalls`].
     pub stalls: Stalls,
     /// RTL assertions are on, and bits that the RTL leaves open are drawn.
@@ -337,6 +339,12 @@ impl Description {
         self.responses.outstanding
     }
 
+    /// Different values of a request's id. Without ids the testbench tells requests apart by its
+    /// own.
+    pub fn request_ids(&self) -> u32 {
+        self.ports.width("req_id_i").map_or(256, |width| 1 << width)
+    }
+
     /// Tells whether the requester can delay a response.
     pub fn has_response_ready(&self) -> bool {
         self.ports.has("rsp_ready_i")
@@ -424,12 +432,23 @@ impl Description {
     /// The fault kind that stands for a fault of an unknown kind on the response port.
     pub const UNKNOWN_FAULT: u8 = 0xF;
 
+    /// Tells whether the CSRs of a hart can hold a context. `mstatus.MXR` makes executable pages
+    /// readable in both stages, and the bits of `henvcfg` are 0 where those of `menvcfg` are.
+    pub fn csrs_hold(context: &Context) -> bool {
+        let (guest, host) = (&context.guest, &context.host);
+        !context.virt
+            || (guest.mxr || !host.mxr)
+                && (host.adue || !guest.adue)
+                && (host.pbmte || !guest.pbmte)
+    }
+
     /// Tells whether the device has the modes of a context.
     pub fn serves(&self, context: &Context) -> bool {
         let modes = &self.modes;
         let (guest, host) = (&context.guest, &context.host);
         let tag = |value: u16, width: u32| width >= 16 || value >> width == 0;
-        modes.virt.contains(&context.virt)
+        (!self.has_csrs || Self::csrs_hold(context))
+            && modes.virt.contains(&context.virt)
             && modes.guest.contains(&guest.levels)
             && (!context.virt || modes.host.contains(&host.levels))
             && modes.user.contains(&context.user)

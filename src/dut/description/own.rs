@@ -92,6 +92,7 @@ impl Description {
                 reorder: true,
             },
             context: ContextTime::Request,
+            has_csrs: false,
             stalls: Stalls {
                 request: STALL,
                 fence: STALL,

@@ -298,7 +298,8 @@ impl DeviceFile {
                 outstanding: requests,
             },
             memory,
-            context: self.context,
+            context: self.context.sampled,
+            has_csrs: self.context.csrs,
             stalls: Stalls {
                 request: self.stalls[0],
                 fence: self.stalls[1],
