@@ -208,7 +208,8 @@ impl PortChecker {
             is_open,
             ..
         } = search;
-        if explained.is_none() && (is_open || self.has_forgotten) {
+        let is_known = !is_open && !self.has_forgotten && !self.may_be_from_before(request);
+        if explained.is_none() && !is_known {
             // Not every walk is known.
             explained = self.observed(outputs).ok().flatten();
         }

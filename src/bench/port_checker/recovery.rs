@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The checks of a recording go on after a mismatch, and may begin in the middle of a run.
+//!
+//! A run of the testbench ends with its first mismatch. A recording does not, so a mismatch must
+//! not cause others that are not there:
+//!
+//! - After a memory request that no walk calls for, the walk of its id is *lost*: further requests
+//!   of the id are accepted until each request that was in flight has its response. Those responses
+//!   are not judged, because any of them may be that of the lost walk.
+//! - A recording that begins in the middle of a run begins with lost walks. What the TLB contains
+//!   is not known, until a fence of everything.
+
+use super::streams::{PossibleWalk, Stream};
+use super::PortChecker;
+use crate::bench::checks::StablePorts;
+use crate::bench::memory_request::Read;
+use crate::bench::mismatch::{Mismatch, Stall, Violation};
+use crate::bench::rules;
+use crate::bench::scoreboard::Request;
+use crate::dut::Outputs;
+use crate::golden::occupancy::Tlb;
+use crate::mmu::{Fence, Query};
+
+/// What is known of the walk of an id of the memory port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Walk {
+    /// Its walk is followed.
+    #[default]
+    Known,
+    /// What is followed may be wrong, but each of its memory requests belongs to a walk.
+    Doubtful,
+    /// Any memory request is accepted until the requests have their responses that were in flight.
+    LostUntilAnswered,
+    /// Any memory request is accepted until a walk has been followed to its end.
+    LostUntilFollowed,
+}
+
+/// What is not known after a mismatch, or at the beginning of a recording.
+#[derive(Default)]
+pub(super) struct Recovery {
+    /// By id of the memory port. Empty: all are known.
+    walks: Vec<Walk>,
+    /// The ids of the requests whose responses are not judged.
+    excused: Vec<u8>,
+    /// By V: a request with fewer fences before it may hit a page from before the recording.
+    unknown_until: [u64; 2],
+}
+
+impl Recovery {
+    fn walk(&self, place: usize) -> Walk {
+        self.walks.get(place).copied().unwrap_or_default()
+    }
+
+    /// Returns true if an id may be in another walk than is followed.
+    pub fn is_doubtful(&self, place: usize) -> bool {
+        self.walk(place) != Walk::Known
+    }
+
+    /// Returns true if any memory request of an id is accepted.
+    pub fn accepts_any(&self, place: usize) -> bool {
+        matches!(
+            self.walk(place),
+            Walk::LostUntilAnswered | Walk::LostUntilFollowed
+        )
+    }
+
+    /// The walks that an id may be in have been followed.
+    pub fn followed(&mut self, place: usize, walks: &[PossibleWalk]) {
+        if self.is_doubtful(place) && walks.iter().any(PossibleWalk::is_complete) {
+            self.walks[place] = Walk::Known;
+        }
+    }
+
+    /// The device has accepted a fence of a number.
+    pub fn on_fence(&mut self, fence: &Fence, number: u64) {
+        if fence.matches_everything() {
+            let until = &mut self.unknown_until[usize::from(fence.virt)];
+            *until = number.min(*until);
+        }
+    }
+}
+
+impl PortChecker {
+    /// The checks begin in the middle of a run.
+    pub fn begin_midway(&mut self) {
+        self.recovery.walks = vec![Walk::LostUntilFollowed; self.streams.len()];
+        self.recovery.unknown_until = [u64::MAX; 2];
+        if self.has_walk_caches() {
+            // A walk that a cache has shortened cannot be told.
+            self.is_attributed = false;
+            self.has_forgotten = true;
+        }
+    }
+
+    /// Returns the ids of the requests in flight.
+    fn in_flight(&self) -> Vec<u8> {
+        let requests = self.board.unassigned_requests();
+        requests.map(|request| request.id).collect()
+    }
+
+    /// Returns the place of an id of the memory port.
+    fn place_of(&self, id: u8) -> usize {
+        usize::from(id).min(self.streams.len() - 1)
+    }
+
+    /// Returns true if any memory request of an id is accepted.
+    pub(super) fn accepts_any(&self, id: u8) -> bool {
+        self.recovery.accepts_any(self.place_of(id))
+    }
+
+    /// Returns true if a response to a request may come from a page that the TLB has contained
+    /// since before the recording.
+    pub(super) fn may_be_from_before(&self, request: &Request) -> bool {
+        let until = self.recovery.unknown_until[usize::from(request.query.context.virt)];
+        let has_own_walk = || {
+            let walk = self.walk_of(request);
+            walk.is_some_and(|walk| walk.candidates.len() == 1 && walk.is_complete())
+        };
+        request.fences_before() < until && !has_own_walk()
+    }
+
+    /// Returns true if the response of an id is not judged.
+    pub fn is_excused(&self, id: u8) -> bool {
+        self.recovery.excused.contains(&id)
+    }
+
+    /// Goes on after a mismatch of a memory request.
+    pub fn recover_read(&mut self, id: u8, read: &Read, mismatch: &Mismatch) {
+        self.forget_certain_pages();
+        let again = match mismatch.violation {
+            Violation::MustHit { .. } => {
+                for id in self.in_flight() {
+                    if let Some(request) = self.board.request_mut(id) {
+                        request.must_hit = None;
+                    }
+                }
+                true
+            }
+            Violation::Stalled(Stall::Livelock { .. }) => {
+                self.requests_since = 0;
+                true
+            }
+            _ => false,
+        };
+        if again && self.read(id, read).is_ok() {
+            return;
+        }
+        let place = self.place_of(id);
+        self.recovery.walks.resize(self.streams.len(), Walk::Known);
+        if self.recovery.walks[place] != Walk::LostUntilFollowed {
+            self.recovery.walks[place] = match self.board.is_empty() {
+                true => Walk::Doubtful,
+                false => Walk::LostUntilAnswered,
+            };
+        }
+        self.streams[place] = Stream::default();
+        self.recovery.excused = self.in_flight();
+        self.words.add(read);
+    }
+
+    /// Ends the request of an id without judging its response: after a mismatch of the response, or
+    /// if the response is excused.
+    pub fn end_unjudged(&mut self, id: u8) {
+        self.requests_since = 0;
+        self.forget_certain_pages();
+        if self.board.release(id).is_some() {
+            self.board.answer_unassigned();
+        }
+        let recovery = &mut self.recovery;
+        recovery.excused.retain(|&excused| excused != id);
+        if recovery.excused.is_empty() {
+            for walk in &mut recovery.walks {
+                if *walk == Walk::LostUntilAnswered {
+                    *walk = Walk::Doubtful;
+                }
+            }
+        }
+        // A walk may have been for this request alone.
+        let in_flight = self.board.unassigned_requests();
+        let in_flight: Vec<Query> = in_flight.map(|request| request.query).collect();
+        let is_in_flight = |query: &Query| {
+            let may_share = |other| rules::may_share_walk(self.format, other, query);
+            in_flight.iter().any(may_share)
+        };
+        for stream in &mut self.streams {
+            if !stream.keeps(is_in_flight) {
+                *stream = Stream::default();
+            }
+        }
+        if self.board.is_empty() {
+            self.drop_invalidated();
+        }
+    }
+
+    /// Goes on after a mismatch of the rules of the ports.
+    pub fn recover_ports(&mut self, outputs: &Outputs, accepted: (bool, bool), cycle: u64) {
+        self.ports = StablePorts::default();
+        // Nothing was stalled before, so nothing can have changed.
+        let _ = self.ports.on_cycle(outputs, accepted, self.format, cycle);
+    }
+
+    /// No page is certainly in the TLB any more.
+    fn forget_certain_pages(&mut self) {
+        if let (Some(tlb), Some(described)) = (&mut self.tlb, self.description.tlb) {
+            *tlb = Tlb::new(self.format, 0, described.recent);
+        }
+    }
+}
