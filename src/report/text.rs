@@ -8,9 +8,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::formats;
 use super::mismatch::{Sides, rests_on, title};
 use crate::addr::{Gpa, Hpa};
-use crate::bench::{Failed, Failure, Read, Stats};
+use crate::bench::{Failed, Failure, Mismatch, Read, Stats};
 use crate::format::Format;
 use crate::golden::{self, Mapping, Meaning, Step};
+use crate::memory::HostMemory;
 use crate::mmu::{Fault, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
