@@ -11,6 +11,7 @@
 
 pub mod events;
 mod map;
+pub mod record;
 mod signal;
 mod wave;
 

@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 
 use super::{CliError, Ended, Verdict};
 use crate::audit::events::Writer;
+use crate::audit::record::Recorder;
 use crate::audit::{Audit, AuditError, Cycles, Map, Recording, template};
 use crate::bench::auditor::{Auditor, Figures, Finding, Observed, RecordingError};
-use crate::bench::{self, Observer};
+use crate::bench;
 use crate::dut::description::{Description, Visibility};
 use crate::dut::foreign::ForeignError;
-use crate::dut::{Inputs, Outputs};
 use crate::output::{Draft, FileOutput, OutputError, cannot_write};
 use crate::report::audit as report;
 use crate::report::json::Document;
@@ -367,50 +367,6 @@ fn write_new(path: &Path) -> Result<String, CliError> {
     ))
 }
 
-/// Records the ports of a run.
-struct Recorder {
-    writer: Writer<BufWriter<File>>,
-    error: Option<io::Error>,
-    /// The device has been reset since the last cycle.
-    was_reset: bool,
-}
-
-impl Observer for Recorder {
-    const PORTS: bool = true;
-
-    fn ports(&mut self, cycle: u64, inputs: &Inputs, outputs: &Outputs) {
-        let observed = Observed {
-            cycle,
-            repeat: 1,
-            reset: std::mem::take(&mut self.was_reset),
-            inputs: inputs.clone(),
-            outputs: outputs.clone(),
-            fence_instruction: fence_instruction(inputs),
-            unknown: Vec::new(),
-        };
-        if self.error.is_none() {
-            self.error = self.writer.cycle(&observed).err();
-        }
-    }
-
-    fn reset(&mut self) {
-        self.was_reset = true;
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.error.is_some()
-    }
-}
-
-/// The instruction of a fence, as the socket of a foreign device drives it.
-fn fence_instruction(inputs: &Inputs) -> u8 {
-    match inputs {
-        Inputs { fence_virt: false, .. } => 0,
-        Inputs { fence_use_gva: true, .. } | Inputs { fence_use_asid: true, .. } => 1,
-        _ => 2,
-    }
-}
-
 /// Runs a scenario on a new device, and records it. The run is the same as any other of the
 /// scenario, and its result is not looked at.
 pub(super) fn record(scenario: &Scenario, output: &FileOutput) -> Result<(), CliError> {
@@ -419,14 +375,14 @@ pub(super) fn record(scenario: &Scenario, output: &FileOutput) -> Result<(), Cli
     let cannot = || cannot_write(output.named());
     let file = File::create(draft.path()).map_err(cannot())?;
     let description = dut.description();
-    let writer = Writer::new(BufWriter::new(file), description).map_err(cannot())?;
-    let mut recorder = Recorder {
-        writer,
-        error: None,
-        was_reset: true,
-    };
+    let mut writer = Writer::new(BufWriter::new(file), description).map_err(cannot())?;
+    let mut error = None;
+    let mut recorder = Recorder::new(|observed: Observed| {
+        if error.is_none() {
+            error = writer.cycle(&observed).err();
+        }
+    });
     let _ = bench::run(&mut dut, scenario, &mut recorder);
-    let Recorder { writer, error, .. } = recorder;
     match error {
         Some(error) => return Err(cannot()(error).into()),
         None => writer.finish().map_err(cannot())?,
