@@ -133,7 +133,8 @@ fn why(port: bool) -> &'static str {
 }
 
 fn mean(near: &Option<String>) -> String {
-    near.as_ref().map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
+    near.as_ref()
+        .map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }
 
 fn kinds() -> String {
@@ -201,7 +202,9 @@ impl Port {
 /// The field of an event that is a port.
 fn field_of(port: &SocketPort, of: Port) -> &'static str {
     let name = port.name.strip_prefix(of.prefix()).unwrap_or(port.name);
-    name.strip_suffix("_i").or_else(|| name.strip_suffix("_o")).unwrap_or(name)
+    name.strip_suffix("_i")
+        .or_else(|| name.strip_suffix("_o"))
+        .unwrap_or(name)
 }
 
 /// The kind of an event.
@@ -267,7 +270,11 @@ impl State {
     fn set(&mut self, port: &SocketPort, bits: u64) {
         match port.name {
             FAULT => {
-                let kind = if bits != 0 { Description::UNKNOWN_FAULT } else { 0 };
+                let kind = if bits != 0 {
+                    Description::UNKNOWN_FAULT
+                } else {
+                    0
+                };
                 self.outputs.rsp_fault_kind = kind;
             }
             FENCE_INSTRUCTION => self.instruction = bits as u8,
@@ -326,7 +333,14 @@ impl Reader {
             buffer: Vec::new(),
             line: 0,
             shows_waits: false,
-            now: State::default(),
+            now: State {
+                inputs: Inputs {
+                    // Without a word about them, all may be in use.
+                    walk_caches: 7,
+                    ..Inputs::default()
+                },
+                ..State::default()
+            },
             cycle: None,
             reset: false,
             had: [false; 5],
@@ -337,7 +351,9 @@ impl Reader {
             reader.line = 1;
             return Err(reader.error(Problem::Empty));
         };
-        reader.shows_waits = reader.header(&header).map_err(|problem| reader.error(problem))?;
+        reader.shows_waits = reader
+            .header(&header)
+            .map_err(|problem| reader.error(problem))?;
         Ok(reader)
     }
 
@@ -360,7 +376,9 @@ impl Reader {
             self.buffer.clear();
             self.line += 1;
             let most = LONGEST_LINE as u64 + 1;
-            let read = (&mut self.input).take(most).read_until(b'\n', &mut self.buffer);
+            let read = (&mut self.input)
+                .take(most)
+                .read_until(b'\n', &mut self.buffer);
             let count = read.map_err(|source| AuditError::Read {
                 path: self.path.clone(),
                 source,
@@ -447,18 +465,21 @@ impl Reader {
         let known = KINDS.iter().find(|(name, _)| *name == named);
         let Some(&(_, kind)) = known else {
             return Err(Problem::Kind {
-                found: kind.as_str().map_or_else(|| kind.to_string(), str::to_owned),
+                found: kind
+                    .as_str()
+                    .map_or_else(|| kind.to_string(), str::to_owned),
                 near: nearest(named, KINDS.iter().map(|(name, _)| *name)),
             });
         };
         let cycle = fields.get("cycle").ok_or_else(|| missing("cycle"))?;
-        let cycle = cycle.as_u64().filter(|&cycle| cycle < u64::MAX / 2).ok_or_else(|| {
-            Problem::Value {
+        let cycle = cycle
+            .as_u64()
+            .filter(|&cycle| cycle < u64::MAX / 2)
+            .ok_or_else(|| Problem::Value {
                 field: "cycle".to_owned(),
                 found: cycle.to_string(),
                 expected: "the number of a cycle".to_owned(),
-            }
-        })?;
+            })?;
         if self.ended {
             return Err(Problem::AfterEnd);
         }
@@ -493,12 +514,17 @@ impl Reader {
             }
             Kind::Withdrawn => {
                 only(name, fields, &["port"])?;
-                let named = fields.get("port").and_then(Value::as_str).unwrap_or_default();
+                let named = fields
+                    .get("port")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 let port = Port::ALL.into_iter().find(|port| port.name() == named);
                 let Some(port) = port else {
                     return Err(Problem::Value {
                         field: "port".to_owned(),
-                        found: fields.get("port").map_or("missing".to_owned(), Value::to_string),
+                        found: fields
+                            .get("port")
+                            .map_or("missing".to_owned(), Value::to_string),
                         expected: Port::ALL.map(Port::name).join(", "),
                     });
                 };
@@ -541,8 +567,19 @@ impl Reader {
             return lacks("updates");
         }
         let known: Vec<&'static str> = payload_fields(port, is_update).collect();
-        let others = ["waits"];
-        only(kind, fields, &[&known[..], &others].concat())?;
+        let others: &[&'static str] = match port {
+            Port::Request => &["waits", WALK_CACHES],
+            _ => &["waits"],
+        };
+        only(kind, fields, &[&known[..], others].concat())?;
+        if let (Port::Request, Some(value)) = (port, fields.get(WALK_CACHES)) {
+            let used = value.as_u64().filter(|&used| used <= 7);
+            self.now.inputs.walk_caches = used.ok_or_else(|| Problem::Value {
+                field: WALK_CACHES.to_owned(),
+                found: value.to_string(),
+                expected: "a sum of 1 (guest), 2 (host) and 4 (nested)".to_owned(),
+            })? as u8;
+        }
         let waits = flag(fields, "waits")?;
         if waits && !self.shows_waits {
             return Err(Problem::NoWaits);
@@ -592,7 +629,10 @@ impl Reader {
 
     /// Reads the value of a field.
     fn bits(&self, field: &str, value: &Value, port: &SocketPort) -> Result<u64, Problem> {
-        let width = self.ports.width(port.name).unwrap_or(port.width.range(self.format)[1]);
+        let width = self
+            .ports
+            .width(port.name)
+            .unwrap_or(port.width.range(self.format)[1]);
         let most = u64::MAX >> (64 - width.clamp(1, 64));
         let bits = match value {
             Value::Bool(bit) if width == 1 => Some(u64::from(*bit)),
@@ -678,6 +718,9 @@ impl Reader {
 /// The fields of the first line.
 const HEADER: [&str; 4] = ["schema", "schema_version", "format", "waits"];
 
+/// The field of a request with the page-walk caches that are in use: the port `walk_caches_i`.
+const WALK_CACHES: &str = "walk_caches";
+
 /// The operands of a fence, with the inputs that say that there is one.
 const FENCE_OPERANDS: [(&str, &str); 4] = [
     ("gva", "fence_use_gva"),
@@ -761,6 +804,8 @@ pub struct Writer<W> {
     last: Option<(u64, bool)>,
     /// Memory requests without data: by id, whether each is an update.
     updates: Vec<std::collections::VecDeque<bool>>,
+    /// The device has page-walk caches.
+    has_walk_caches: bool,
     line: String,
 }
 
@@ -782,6 +827,7 @@ impl<W: Write> Writer<W> {
             held: Default::default(),
             last: None,
             updates: vec![Default::default(); 16],
+            has_walk_caches: description.walks.caches.any(),
             line: String::new(),
         })
     }
@@ -845,11 +891,14 @@ impl<W: Write> Writer<W> {
             Port::MemoryRequest => state.outputs.mem_req_id,
             _ => state.inputs.mem_rsp_id,
         });
-        let place = if self.ports.has("mem_req_id_o") { place % 16 } else { 0 };
+        let place = if self.ports.has("mem_req_id_o") {
+            place % 16
+        } else {
+            0
+        };
         let is_update = match port {
             Port::MemoryRequest => {
-                let is_update =
-                    self.ports.has("mem_req_update_o") && state.outputs.mem_req_update;
+                let is_update = self.ports.has("mem_req_update_o") && state.outputs.mem_req_update;
                 if !waits {
                     self.updates[place].push_back(is_update);
                 }
@@ -901,6 +950,9 @@ impl<W: Write> Writer<W> {
                 _ => write!(line, ",\"{field}\":\"0x{bits:X}\""),
             };
         }
+        if port == Port::Request && self.has_walk_caches {
+            let _ = write!(line, ",\"{WALK_CACHES}\":{}", state.inputs.walk_caches);
+        }
         line.push_str(if waits { ",\"waits\":true}\n" } else { "}\n" });
         self.output.write_all(line.as_bytes())
     }
@@ -920,6 +972,8 @@ impl<W: Write> Writer<W> {
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

@@ -199,7 +199,9 @@ impl Map {
         }
         let named: Vec<&'static SocketPort> = match &self.fields {
             Some(fields) => {
-                let mandatory = socket::MANDATORY.iter().filter_map(|name| socket::port(name));
+                let mandatory = socket::MANDATORY
+                    .iter()
+                    .filter_map(|name| socket::port(name));
                 let all = mandatory.filter(|port| !fields.contains(port));
                 all.chain(fields.iter().copied()).collect()
             }
@@ -216,7 +218,9 @@ impl Map {
             None => self.signals.iter().map(|(port, _)| *port).collect(),
         };
         let format = self.format();
-        let widest = named.into_iter().map(|port| (port, port.width.range(format)[1]));
+        let widest = named
+            .into_iter()
+            .map(|port| (port, port.width.range(format)[1]));
         self.resolve(&widest.collect::<Vec<_>>())
     }
 }
@@ -234,9 +238,13 @@ fn port_of(name: &str, span: &Span) -> Result<&'static SocketPort> {
     if [CLOCK, RESET].contains(&name) {
         return Err(Problem::at(span, message).label("see [clock] and [reset]"));
     }
-    let nearest = known.map(|port| (distance(name, port.name), port.name)).min();
+    let nearest = known
+        .map(|port| (distance(name, port.name), port.name))
+        .min();
     let problem = match nearest.filter(|&(edits, _)| name.len() <= 64 && edits <= 3) {
-        Some((_, nearest)) => Problem::at(span, message).label(format!("did you mean `{nearest}`?")),
+        Some((_, nearest)) => {
+            Problem::at(span, message).label(format!("did you mean `{nearest}`?"))
+        }
         None => Problem::at(span, message).label("expected a port such as `req_valid_i`"),
     };
     Err(problem.help("docs/your-walker.md lists the ports of the socket"))
@@ -272,9 +280,8 @@ fn located(field: &Field<'_>, text: &str, what: &'static str) -> Result<Located>
                 Some(start) => start + error.at..start + value.len().max(error.at),
                 None => field.span.clone(),
             };
-            Err(
-                Problem::at(&span, format!("{value:?} is no signal")).label(error.problem.to_string())
-            )
+            Err(Problem::at(&span, format!("{value:?} is no signal"))
+                .label(error.problem.to_string()))
         }
     }
 }
@@ -362,7 +369,9 @@ fn clock(table: &Table<'_>, text: &str) -> Result<Clock> {
         },
         (Some(_), Some(every)) => Err(Problem::at(&every.key_span, "`every` beside `signal`")
             .label("write only one of the two")),
-        (None, None) => Err(Problem::at(&table.span, "[clock] has neither `signal` nor `every`")
-            .label("expected the clock, or the units of time of a cycle")),
+        (None, None) => Err(
+            Problem::at(&table.span, "[clock] has neither `signal` nor `every`")
+                .label("expected the clock, or the units of time of a cycle"),
+        ),
     }
 }

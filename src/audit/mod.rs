@@ -29,7 +29,10 @@ use crate::shown;
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The map cannot be read.
-    #[error("cannot read {}: {source}\n  `nestwalk audit --new FILE` writes a map.", shown::path(path))]
+    #[error(
+        "cannot read {}: {source}\n  `nestwalk audit --new FILE` writes a map.",
+        shown::path(path)
+    )]
     ReadMap {
         /// The map.
         path: PathBuf,
@@ -80,7 +83,10 @@ pub enum AuditError {
         what: String,
     },
     /// The clock of the map never has its edge.
-    #[error("{}: {clock} has no {edge} edge, so there is no cycle", shown::path(path))]
+    #[error(
+        "{}: {clock} has no {edge} edge, so there is no cycle",
+        shown::path(path)
+    )]
     NoCycles {
         /// The recording.
         path: PathBuf,
@@ -90,7 +96,10 @@ pub enum AuditError {
         edge: &'static str,
     },
     /// The device is never out of reset.
-    #[error("{}: the reset of the map is active, or unknown, in each of {cycles} cycles", shown::path(path))]
+    #[error(
+        "{}: the reset of the map is active, or unknown, in each of {cycles} cycles",
+        shown::path(path)
+    )]
     AlwaysInReset {
         /// The recording.
         path: PathBuf,
@@ -232,7 +241,9 @@ impl Recording {
 fn starts_as_events(file: &mut File) -> io::Result<bool> {
     use std::io::Seek;
     let mut head = Vec::new();
-    BufReader::new(&mut *file).take(64).read_until(b'{', &mut head)?;
+    BufReader::new(&mut *file)
+        .take(64)
+        .read_until(b'{', &mut head)?;
     file.rewind()?;
     let blank = head.iter().take_while(|byte| byte.is_ascii_whitespace());
     Ok(head.get(blank.count()) == Some(&b'{'))

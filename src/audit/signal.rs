@@ -258,7 +258,9 @@ impl<'a> Parser<'a> {
     fn join(&mut self) -> Result<Expression<Name>> {
         self.skip_blanks();
         let digits = self.rest().len()
-            - (self.rest()).trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            - (self.rest())
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .len();
         let (count, rest) = self.rest().split_at(digits);
         if digits > 0 && rest.trim_start().starts_with('{') {
             let count = match count.parse::<u32>() {
@@ -418,9 +420,7 @@ impl Expression<Part> {
             false => Ok(Some(bits)),
         };
         let both = |left: &Self, right: &Self| match (left.width()?, right.width()?) {
-            (Some(one), Some(other)) if one != other => {
-                Err(ExpressionProblem::Widths(one, other))
-            }
+            (Some(one), Some(other)) if one != other => Err(ExpressionProblem::Widths(one, other)),
             (one, other) => Ok(one.or(other)),
         };
         match self {
@@ -545,9 +545,12 @@ mod tests {
     /// The value of an expression whose signals are `a` (0b1010, 4 bits), `b` (0b0110), and `u`
     /// (0b1x0z).
     fn value(text: &str) -> (u64, u64) {
-        let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        let expression =
+            Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
         let resolved = expression.resolve(&mut |name: &Name| {
-            let (path, slice) = name.split().unwrap_or((&name.text, Slice { high: 3, low: 0 }));
+            let (path, slice) = name
+                .split()
+                .unwrap_or((&name.text, Slice { high: 3, low: 0 }));
             let signal = ["a", "b", "u"].iter().position(|known| *known == path);
             signal.map_or(Err(path.to_owned()), |signal| {
                 Ok(Part {

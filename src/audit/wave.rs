@@ -17,7 +17,9 @@ use std::thread::{self, JoinHandle};
 
 use rustc_hash::FxHashMap;
 use wellen::stream::{Filter, StreamError, StreamingWaveform};
-use wellen::{FileFormat, Hierarchy, LoadOptions, SignalEncoding, SignalRef, SignalValueRef, VarRef};
+use wellen::{
+    FileFormat, Hierarchy, LoadOptions, SignalEncoding, SignalRef, SignalValueRef, VarRef,
+};
 
 use super::map::{Clock, Located, Map};
 use super::signal::{Expression, Name, Part, Slice, Value};
@@ -93,7 +95,10 @@ pub(super) struct Wave {
 }
 
 enum Sampling {
-    Edge { signal: Expression<Part>, rising: bool },
+    Edge {
+        signal: Expression<Part>,
+        rising: bool,
+    },
     Every(u64),
 }
 
@@ -133,7 +138,9 @@ impl<'a> Names<'a> {
         let edits = |full: &str| {
             let own = last(full);
             let length = own.len().max(wanted.len());
-            (length <= 64).then(|| distance(&own, &wanted)).filter(|&edits| edits * 3 <= length)
+            (length <= 64)
+                .then(|| distance(&own, &wanted))
+                .filter(|&edits| edits * 3 <= length)
         };
         let mut near: Vec<(usize, usize, &str)> = (self.vars.keys())
             .filter_map(|full| {
@@ -191,7 +198,11 @@ impl Binder<'_> {
             let message = format!("`{}` is no vector of bits", name.text);
             return Err(error(Problem::at(&span, message).label("expected bits")));
         };
-        let indices = |var: VarRef| hierarchy[var].index().map(|index| (index.msb(), index.lsb()));
+        let indices = |var: VarRef| {
+            hierarchy[var]
+                .index()
+                .map(|index| (index.msb(), index.lsb()))
+        };
         if vars.iter().any(|&var| indices(var) != indices(vars[0])) {
             let message = format!("`{}` is recorded in parts", name.text);
             return Err(error(
@@ -302,7 +313,9 @@ fn spawn<T: Send + 'static>(
 
 /// Runs code of `wellen` in a thread of its own to its end. A panic is an error.
 fn guarded<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    spawn(run)?.join().map_err(|panic| reason_of(panic.as_ref()))
+    spawn(run)?
+        .join()
+        .map_err(|panic| reason_of(panic.as_ref()))
 }
 
 /// Returns the last time of an FST, which may be later than the last change of a signal.
@@ -320,7 +333,9 @@ fn end_of_fst(path: &Path) -> Option<u64> {
 fn reason_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let line = text.and_then(|text| text.lines().next()).unwrap_or("unknown reason");
+    let line = text
+        .and_then(|text| text.lines().next())
+        .unwrap_or("unknown reason");
     format!("the file is damaged ({line})")
 }
 
@@ -353,12 +368,16 @@ impl Wave {
             format,
             reason,
         };
-        input.seek(SeekFrom::Start(0)).map_err(|source| AuditError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        input
+            .seek(SeekFrom::Start(0))
+            .map_err(|source| AuditError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
         let read = guarded(move || wellen::stream::read(input, &OPTIONS));
-        let file = read.map_err(&damaged)?.map_err(|error| damaged(error.to_string()))?;
+        let file = read
+            .map_err(&damaged)?
+            .map_err(|error| damaged(error.to_string()))?;
         let mut binder = Binder {
             names: Names::new(file.hierarchy()),
             map,
@@ -366,7 +385,10 @@ impl Wave {
             by_signal: FxHashMap::default(),
         };
         let (bound, description) = match map.device() {
-            Some(description) => (own_ports(path, &mut binder, description)?, description.clone()),
+            Some(description) => (
+                own_ports(path, &mut binder, description)?,
+                description.clone(),
+            ),
             None => mapped_ports(&mut binder, map)?,
         };
         let (clock, clock_name) = match &map.clock {
@@ -444,7 +466,9 @@ impl Wave {
         };
         // The reader ends when it can send no further batch.
         drop(batches);
-        let read = reader.join().unwrap_or_else(|panic| Err(reason_of(panic.as_ref())));
+        let read = reader
+            .join()
+            .unwrap_or_else(|panic| Err(reason_of(panic.as_ref())));
         let cycles = sampled?;
         read.map_err(damaged)?;
         if let Sampling::Edge { rising, .. } = clock
@@ -475,8 +499,11 @@ fn mapped_ports(
     if let Some((scope, span)) = &map.scope {
         let found = ports_in(binder, scope);
         if found.is_empty() {
-            let problem = Problem::at(span, format!("no signal of `{scope}` has the name of a port"))
-                .label("expected a scope of the recording");
+            let problem = Problem::at(
+                span,
+                format!("no signal of `{scope}` has the name of a port"),
+            )
+            .label("expected a scope of the recording");
             return Err(map.error(problem));
         }
         for (port, part) in found {
@@ -523,10 +550,15 @@ fn own_ports(
         path: path.to_owned(),
         what,
     };
-    let found = OWN_SCOPES.iter().map(|scope| ports_in(binder, scope)).find(|f| !f.is_empty());
+    let found = OWN_SCOPES
+        .iter()
+        .map(|scope| ports_in(binder, scope))
+        .find(|f| !f.is_empty());
     let Some(found) = found else {
         let [one, other] = OWN_SCOPES;
-        return Err(not_ours(format!("no ports in a scope `{one}` or `{other}`")));
+        return Err(not_ours(format!(
+            "no ports in a scope `{one}` or `{other}`"
+        )));
     };
     let mut bound = Vec::new();
     for (name, width) in description.ports.iter() {
@@ -575,8 +607,11 @@ fn send_changes(
     words: &[usize],
     sender: SyncSender<Batch>,
 ) -> Result<(), String> {
-    let places: FxHashMap<SignalRef, usize> =
-        signals.iter().enumerate().map(|(place, &signal)| (signal, place)).collect();
+    let places: FxHashMap<SignalRef, usize> = signals
+        .iter()
+        .enumerate()
+        .map(|(place, &signal)| (signal, place))
+        .collect();
     let mut batch = Vec::with_capacity(BATCH + 64);
     let changed = |time: u64, signal: SignalRef, value: SignalValueRef<'_>| {
         let (Some(&place), SignalValueRef::BitVec(bits)) = (places.get(&signal), value) else {
@@ -669,7 +704,8 @@ impl Sampler {
     ) -> Self {
         let mut users = vec![Vec::new(); slots.len()];
         for (index, port) in bound.iter().enumerate() {
-            port.signal.each_signal(&mut |signal| users[signal].push(index));
+            port.signal
+                .each_signal(&mut |signal| users[signal].push(index));
         }
         let has = |name: &str| bound.iter().any(|bound| bound.port.name == name);
         let values = slots.iter().map(|slot| {
@@ -862,7 +898,10 @@ impl Sampler {
             }
         };
         let is_of_clock = |signal: usize| of_clock.contains(&signal);
-        let before: Vec<_> = of_clock.iter().map(|&signal| self.values[signal].clone()).collect();
+        let before: Vec<_> = of_clock
+            .iter()
+            .map(|&signal| self.values[signal].clone())
+            .collect();
         each(self, &is_of_clock);
         let after = self.value(clock);
         let now = (after.unknown == 0).then_some(after.bits & 1 == 1);
@@ -909,7 +948,11 @@ impl Sampler {
             }
         }
         if !self.has.fault_kind {
-            let kind = if self.fault { Description::UNKNOWN_FAULT } else { 0 };
+            let kind = if self.fault {
+                Description::UNKNOWN_FAULT
+            } else {
+                0
+            };
             self.outputs.rsp_fault_kind = kind;
         }
     }
@@ -917,7 +960,9 @@ impl Sampler {
     /// Returns true if nothing happens at the ports.
     fn is_quiet(&mut self) -> bool {
         self.refresh();
-        let Self { inputs, outputs, .. } = self;
+        let Self {
+            inputs, outputs, ..
+        } = self;
         let handshakes = (inputs.req_valid && outputs.req_ready)
             || (inputs.fence_valid && outputs.fence_ready)
             || (outputs.rsp_valid && inputs.rsp_ready)
@@ -1015,8 +1060,13 @@ fn counts(port: &str, inputs: &Inputs, outputs: &Outputs) -> bool {
         "mem_rsp_ready_o" => inputs.mem_rsp_valid,
         "walk_caches_i" | "rsp_hit_o" => false,
         "rsp_hpa_o" | "rsp_page_size_o" | "rsp_attributes_o" => outputs.rsp_valid && !is_fault,
-        "rsp_trap_cause_o" | "rsp_trap_gva_o" | "rsp_trap_tval2_o" | "rsp_trap_tinst_o"
-        | "rsp_fault_stage_o" | "rsp_fault_level_o" | "rsp_fault_purpose_o"
+        "rsp_trap_cause_o"
+        | "rsp_trap_gva_o"
+        | "rsp_trap_tval2_o"
+        | "rsp_trap_tinst_o"
+        | "rsp_fault_stage_o"
+        | "rsp_fault_level_o"
+        | "rsp_fault_purpose_o"
         | "rsp_fault_for_level_o" => outputs.rsp_valid && is_fault,
         "mem_req_expected_o" | "mem_req_new_o" => outputs.mem_req_valid && outputs.mem_req_update,
         "mem_rsp_data_i" => inputs.mem_rsp_valid && outputs.mem_rsp_ready && !inputs.mem_rsp_error,
@@ -1115,7 +1165,9 @@ impl<R> Ordered<R> {
                 b"$comment" => Scan::Comment,
                 [b'b' | b'B' | b'r' | b'R' | b's' | b'S', ..] => Scan::Id,
                 [b'#', digits @ ..] => {
-                    let time = std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok());
+                    let time = std::str::from_utf8(digits)
+                        .ok()
+                        .and_then(|d| d.parse().ok());
                     if let Some(time) = time {
                         if time < self.time && self.error.is_none() {
                             self.error = Some((self.time, time));

@@ -77,7 +77,9 @@ impl Finding {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingError {
     /// A request with an unknown kind of access.
-    #[error("cycle {cycle}: a request with access {access}; the accesses of {format} are 0 to {most}")]
+    #[error(
+        "cycle {cycle}: a request with access {access}; the accesses of {format} are 0 to {most}"
+    )]
     Access {
         /// The cycle.
         cycle: u64,
@@ -250,12 +252,8 @@ impl Auditor {
     pub fn new(description: &Description, visibility: Visibility, sees_waits: bool) -> Self {
         let description = description.at_most(visibility.min(Visibility::Attributed));
         let machine = machine_of(&description);
-        let caches = description.walks.caches;
-        let ever = WalkCaches {
-            guest: caches.guest > 0,
-            host: caches.host > 0,
-            nested: caches.nested > 0,
-        };
+        // The recording shows which are in use.
+        let ever = WalkCaches::default();
         Self {
             checker: PortChecker::new(&machine, description.clone(), ever),
             sees_waits,
@@ -324,6 +322,7 @@ impl Auditor {
             }
             self.is_midway = true;
             self.figures.begins_midway = true;
+            self.use_walk_caches(&observed.inputs);
             self.checker.begin_midway();
         }
         self.begun = true;
@@ -334,8 +333,7 @@ impl Auditor {
         let is_accepted = inputs.req_valid && outputs.req_ready;
         let responds = outputs.rsp_valid && inputs.rsp_ready;
         let in_use = self.in_flight[usize::from(outputs.rsp_id)].is_some();
-        let responds_first =
-            is_accepted && responds && inputs.req_id == outputs.rsp_id && in_use;
+        let responds_first = is_accepted && responds && inputs.req_id == outputs.rsp_id && in_use;
         if responds_first {
             self.in_flight[usize::from(outputs.rsp_id)] = None;
         }
@@ -397,6 +395,20 @@ impl Auditor {
         }
         self.figures.open = self.checker.board().count() as u64;
         self.figures
+    }
+
+    /// Notes the page-walk caches that are in use.
+    fn use_walk_caches(&mut self, inputs: &Inputs) {
+        let caches = self.description.walks.caches;
+        if !caches.any() {
+            return;
+        }
+        let used = |bit: u8, entries: u32| entries > 0 && inputs.walk_caches >> bit & 1 == 1;
+        self.checker.use_walk_caches(WalkCaches {
+            guest: used(0, caches.guest),
+            host: used(1, caches.host),
+            nested: used(2, caches.nested),
+        });
     }
 
     /// The device has been reset: nothing is in flight.
@@ -506,7 +518,9 @@ impl Auditor {
     /// Keeps the last two cycles as one, if nothing happens in either.
     fn merge_quiet(&mut self) {
         let is_quiet = |waiting: &Waiting| {
-            let Observed { inputs, outputs, .. } = &waiting.observed;
+            let Observed {
+                inputs, outputs, ..
+            } = &waiting.observed;
             waiting.request.is_none()
                 && waiting.read.is_none()
                 && !outputs.rsp_valid
@@ -531,13 +545,19 @@ impl Auditor {
     fn query(&self, inputs: &Inputs, cycle: u64) -> Result<(Query, Context), RecordingError> {
         let format = self.description.format;
         let accesses = format.accesses();
-        let access = accesses.iter().find(|&&access| access as u8 == inputs.req_access);
+        let access = accesses
+            .iter()
+            .find(|&&access| access as u8 == inputs.req_access);
         let Some(&access) = access else {
             return Err(RecordingError::Access {
                 cycle,
                 access: inputs.req_access,
                 format: format.name(),
-                most: accesses.iter().map(|&access| access as u8).max().unwrap_or(0),
+                most: accesses
+                    .iter()
+                    .map(|&access| access as u8)
+                    .max()
+                    .unwrap_or(0),
             });
         };
         let context = self.context(inputs);
@@ -639,6 +659,7 @@ impl Auditor {
             self.is_stalled = false;
             self.is_fence_stalled = false;
         }
+        self.use_walk_caches(inputs);
         for &port in &observed.unknown {
             found(self, Finding::Unknown { cycle, port });
         }
@@ -665,7 +686,9 @@ impl Auditor {
                 self.accepted.pop_front();
             }
             self.accepted.push_back(cycle);
-            self.checker.accepted(inputs.req_id, op, query, driven, cycle);
+            self.checker
+                .accepted(inputs.req_id, op, query, driven, cycle);
+            self.checker.excuse_equal(inputs.req_id);
         }
         match &fence {
             Some(fence) if is_fence_accepted => {
@@ -713,7 +736,9 @@ impl Auditor {
     /// The cycles with these ports that are judged one by one. Behind them nothing changes.
     fn repeats(&self, observed: &Observed) -> u64 {
         let stalls = self.description.stalls;
-        observed.repeat.min(u64::from(stalls.request.max(stalls.fence)) + 2)
+        observed
+            .repeat
+            .min(u64::from(stalls.request.max(stalls.fence)) + 2)
     }
 
     fn judge_progress(
@@ -769,7 +794,11 @@ impl Auditor {
 
     /// Keeps a word that memory has served.
     fn remember(&mut self, read: &Read) {
-        if !read.at.0.is_multiple_of(self.description.format.geometry().pte_bytes()) {
+        if !read
+            .at
+            .0
+            .is_multiple_of(self.description.format.geometry().pte_bytes())
+        {
             return;
         }
         match (read.word, read.update) {
@@ -795,7 +824,7 @@ impl Auditor {
             return;
         }
         if is_known && self.checker.is_excused(id) {
-            self.checker.end_unjudged(id);
+            self.checker.end_excused(outputs);
             self.figures.unjudged += 1;
             self.figures.stats.accesses += 1;
             return;

@@ -18,8 +18,8 @@ use super::{CliError, Ended, Verdict};
 use crate::audit::events::Writer;
 use crate::audit::record::Recorder;
 use crate::audit::{Audit, AuditError, Cycles, Map, Recording, template};
-use crate::bench::auditor::{Auditor, Figures, Finding, Observed, RecordingError};
 use crate::bench;
+use crate::bench::auditor::{Auditor, Figures, Finding, Observed, RecordingError};
 use crate::dut::description::{Description, Visibility};
 use crate::dut::foreign::ForeignError;
 use crate::output::{Draft, FileOutput, OutputError, cannot_write};
@@ -150,7 +150,8 @@ impl Found {
         let check = self.checks.entry(report::title_of(finding));
         check.or_insert((0, finding.cycle())).0 += 1;
         if self.count <= limit {
-            self.texts.push(report::violation(self.count, finding, auditor));
+            self.texts
+                .push(report::violation(self.count, finding, auditor));
             self.values.push(report::violation_json(finding, auditor));
         }
     }
@@ -203,9 +204,8 @@ fn audit(
     let mut writer = None;
     if let Some(events) = events {
         let draft = events.draft()?;
-        let file = File::create(draft.path()).and_then(|file| {
-            Writer::new(BufWriter::new(file), &description)
-        });
+        let file = File::create(draft.path())
+            .and_then(|file| Writer::new(BufWriter::new(file), &description));
         writer = Some(file.map_err(cannot_write(events.named()))?);
         drafted = Some(draft);
     }
@@ -237,9 +237,11 @@ fn audit(
         (None, None) => None,
     };
     let events = match (written, drafted, events) {
-        (Some(written), Some(draft), Some(events)) => {
-            Some(written.map(|()| draft).map_err(cannot_write(events.named())))
-        }
+        (Some(written), Some(draft), Some(events)) => Some(
+            written
+                .map(|()| draft)
+                .map_err(cannot_write(events.named())),
+        ),
         _ => None,
     };
     let Found {
@@ -276,7 +278,11 @@ impl Audited {
         }
         if self.count > limit {
             let more = self.count - limit;
-            let _ = writeln!(text, "\n{} more, which --limit hides", count(more, "violation"));
+            let _ = writeln!(
+                text,
+                "\n{} more, which --limit hides",
+                count(more, "violation")
+            );
         }
         if !self.texts.is_empty() {
             text.push('\n');
@@ -302,9 +308,9 @@ impl Audited {
     }
 
     fn json(&self) -> Value {
-        let checks = self.checks.iter().map(|(title, (number, first))| {
-            json!({ "title": title, "count": number, "first": first })
-        });
+        let checks = self.checks.iter().map(
+            |(title, (number, first))| json!({ "title": title, "count": number, "first": first }),
+        );
         json!({
             "device": self.description.name,
             "format": self.description.format,

@@ -42,7 +42,10 @@ pub fn violation(number: u64, finding: &Finding, auditor: &Auditor) -> String {
     let cycle = finding.cycle();
     let time = auditor.time_of(cycle);
     let time = time.map_or_else(String::new, |time| format!(" (time {time})"));
-    let mut text = format!("VIOLATION {number} in cycle {cycle}{time}: {}\n", title_of(finding));
+    let mut text = format!(
+        "VIOLATION {number} in cycle {cycle}{time}: {}\n",
+        title_of(finding)
+    );
     match finding {
         Finding::Unknown { port, .. } => {
             let _ = write!(
@@ -55,8 +58,8 @@ pub fn violation(number: u64, finding: &Finding, auditor: &Auditor) -> String {
         Finding::Mismatch(mismatch) => {
             if let (Some(op), Some(query)) = (mismatch.op, &mismatch.query) {
                 let accepted = auditor.accepted(op);
-                let accepted =
-                    accepted.map_or_else(String::new, |cycle| format!(", accepted in cycle {cycle}"));
+                let accepted = accepted
+                    .map_or_else(String::new, |cycle| format!(", accepted in cycle {cycle}"));
                 let query = text::query(query, format);
                 let _ = writeln!(text, "  request {op}{accepted}: {query}");
             }
@@ -106,7 +109,10 @@ pub fn figures(figures: &Figures) -> String {
         parts.push(count(stats.replays, "replay"));
     }
     if figures.open > 0 {
-        parts.push(format!("{} open at the end", count(figures.open, "request")));
+        parts.push(format!(
+            "{} open at the end",
+            count(figures.open, "request")
+        ));
     }
     parts.join(", ")
 }

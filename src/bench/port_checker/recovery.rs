@@ -10,8 +10,12 @@
 //! - A recording that begins in the middle of a run begins with lost walks. What the TLB contains
 //!   is not known, until a fence of everything.
 
-use super::streams::{PossibleWalk, Stream};
+use std::collections::VecDeque;
+
 use super::PortChecker;
+use super::attribution::without_asid;
+use super::streams::{PossibleWalk, Stream};
+use crate::addr::Gva;
 use crate::bench::checks::StablePorts;
 use crate::bench::memory_request::Read;
 use crate::bench::mismatch::{Mismatch, Stall, Violation};
@@ -19,7 +23,12 @@ use crate::bench::rules;
 use crate::bench::scoreboard::Request;
 use crate::dut::Outputs;
 use crate::golden::occupancy::Tlb;
-use crate::mmu::{Fence, Query};
+use crate::mmu::{AddressSpaceTag, Fence, Query, WalkCaches};
+
+/// Pages of lost walks that are kept. The oldest is forgotten if there are more.
+const MOST_PAGES: usize = 4096;
+/// log2 of the bytes of the page of a lost walk, if the response does not tell it.
+const LARGEST_PAGE: u32 = 30;
 
 /// What is known of the walk of an id of the memory port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +53,19 @@ pub(super) struct Recovery {
     excused: Vec<u8>,
     /// By V: a request with fewer fences before it may hit a page from before the recording.
     unknown_until: [u64; 2],
+    /// Pages that the TLB may have been filled with by walks that were lost.
+    pages: VecDeque<UnknownPage>,
+}
+
+/// A page of which the TLB may give another translation than is known.
+struct UnknownPage {
+    /// The address space, without the ASID: the page may be global.
+    space: AddressSpaceTag,
+    gva: Gva,
+    /// log2 of its bytes.
+    size: u32,
+    /// A request with fewer fences before it may hit the page.
+    until: u64,
 }
 
 impl Recovery {
@@ -77,6 +99,22 @@ impl Recovery {
             let until = &mut self.unknown_until[usize::from(fence.virt)];
             *until = number.min(*until);
         }
+        let is_whole = fence.gva.is_none() && fence.gpa.is_none() && fence.asid.is_none();
+        for page in self.pages.iter_mut().filter(|_| is_whole) {
+            if fence.matches_tag(page.space) {
+                page.until = number.min(page.until);
+            }
+        }
+    }
+
+    /// Returns true if a request may hit a page that a lost walk has filled.
+    fn may_hit(&self, request: &Request) -> bool {
+        let Query { context, gva, .. } = &request.query;
+        self.pages.iter().any(|page| {
+            page.space == without_asid(context)
+                && gva.0 >> page.size == page.gva.0 >> page.size
+                && request.fences_before() < page.until
+        })
     }
 }
 
@@ -86,9 +124,7 @@ impl PortChecker {
         self.recovery.walks = vec![Walk::LostUntilFollowed; self.streams.len()];
         self.recovery.unknown_until = [u64::MAX; 2];
         if self.has_walk_caches() {
-            // A walk that a cache has shortened cannot be told.
-            self.is_attributed = false;
-            self.has_forgotten = true;
+            self.forget_walks();
         }
     }
 
@@ -116,7 +152,44 @@ impl PortChecker {
             let walk = self.walk_of(request);
             walk.is_some_and(|walk| walk.candidates.len() == 1 && walk.is_complete())
         };
-        request.fences_before() < until && !has_own_walk()
+        (request.fences_before() < until || self.recovery.may_hit(request)) && !has_own_walk()
+    }
+
+    /// The recording has accepted a request: it may share the walk of an equal one that is lost.
+    pub fn excuse_equal(&mut self, id: u8) {
+        let Some(request) = self
+            .board
+            .request(id)
+            .filter(|_| !self.recovery.excused.is_empty())
+        else {
+            return;
+        };
+        let is_equal = |excused: &u8| {
+            let excused = self.board.request(*excused);
+            excused.is_some_and(|other| {
+                rules::may_share_walk(self.format, &other.query, &request.query)
+            })
+        };
+        if self.recovery.excused.iter().any(is_equal) {
+            self.recovery.excused.push(id);
+        }
+    }
+
+    /// Page-walk caches are in use from now on.
+    pub fn use_walk_caches(&mut self, used: WalkCaches) {
+        let had_any = self.has_walk_caches();
+        self.walk_caches_ever = self.walk_caches_ever.or(used);
+        let is_midway = self.recovery.unknown_until != [0; 2];
+        if is_midway && self.has_walk_caches() && !had_any {
+            self.forget_walks();
+        }
+    }
+
+    /// The walks before the recording are not known, and page-walk caches may contain their words.
+    fn forget_walks(&mut self) {
+        // A walk that a cache has shortened cannot be told.
+        self.is_attributed = false;
+        self.has_forgotten = true;
     }
 
     /// Returns true if the response of an id is not judged.
@@ -158,8 +231,32 @@ impl PortChecker {
         self.words.add(read);
     }
 
-    /// Ends the request of an id without judging its response: after a mismatch of the response, or
-    /// if the response is excused.
+    /// Ends the request of a response that is excused.
+    pub fn end_excused(&mut self, outputs: &Outputs) {
+        let id = outputs.rsp_id;
+        if let Some(request) = self.board.request(id)
+            && outputs.rsp_fault_kind == 0
+        {
+            if self.recovery.pages.len() == MOST_PAGES {
+                self.recovery.pages.pop_front();
+            }
+            let smallest = self.format.geometry().offset_width;
+            let size = match u32::from(outputs.rsp_page_size) {
+                size if self.fields.page_size && size >= smallest && size < 64 => size,
+                _ if self.format.has_superpages() => LARGEST_PAGE,
+                _ => smallest,
+            };
+            self.recovery.pages.push_back(UnknownPage {
+                space: without_asid(&request.query.context),
+                gva: request.query.gva,
+                size,
+                until: u64::MAX,
+            });
+        }
+        self.end_unjudged(id);
+    }
+
+    /// Ends the request of an id after a mismatch of its response.
     pub fn end_unjudged(&mut self, id: u8) {
         self.requests_since = 0;
         self.forget_certain_pages();

@@ -339,9 +339,7 @@ fn sources(file: &Table<'_>) -> Result<(String, Vec<String>)> {
     let span = files.span.clone();
     let files = strings(&files, source)?;
     match files.is_empty() {
-        true => {
-            Err(Problem::at(&span, "`files` is empty").label(format!("expected {source}")))
-        }
+        true => Err(Problem::at(&span, "`files` is empty").label(format!("expected {source}"))),
         false => Ok((top, files)),
     }
 }
