@@ -227,10 +227,12 @@ fn a_wrong_memory_request_is_one_violation_and_does_not_cause_others() {
                     matches!(check, Check::Reads | Check::AfterFence),
                     "{check:?}"
                 );
-                assert_eq!(cycle, wrong, "{profile} {number}");
-                found += 1;
+                // It may be the first request of another walk, which then cannot go on.
+                assert!(cycle >= wrong, "{profile} {number}");
+                found += u32::from(cycle == wrong);
             }
-            assert!(violations.len() <= 1, "{profile} {number}: {violations:?}");
+            let found = &audited.findings;
+            assert!(found.len() <= 1, "{profile} {number}: {found:#?}");
         }
     }
     assert!(all > 60 && found * 10 > all * 9, "{found} of {all}");
@@ -781,8 +783,11 @@ fn slices_operators_constants_and_concatenations_make_ports_of_other_signals() {
     let wrong = Small::new().vcd("b10010000000000000000011001111000 h", "b1 h");
     let (ran, said) = wrong.audit();
     assert_eq!(ran.code, 1, "{said}");
-    assert!(said.contains("VIOLATION 1 in cycle 9 (time 110)"), "{said}");
-    assert!(said.contains("request 0, accepted in cycle 2"), "{said}");
+    assert!(
+        said.contains("VIOLATION 1 in cycle 10 (time 110)"),
+        "{said}"
+    );
+    assert!(said.contains("request 0, accepted in cycle 3"), "{said}");
     assert!(
         said.contains("hPA 0x90000678") && said.contains("rests on"),
         "{said}"
@@ -838,7 +843,7 @@ fn a_map_that_does_not_fit_is_refused_with_its_place_and_the_correction() {
         .map("\"tb.clk\"", "\"tb.dut.ctrl\"")
         .refused(&["the clock has 3 bits"]);
     small()
-        .map("active = \"low\"", "active = \"high\"")
+        .map("\"tb.rst_n\"", "\"tb.rst_n & 1'b0\"")
         .refused(&["is active, or unknown"]);
     small()
         .map("active = \"low\"", "active = \"on\"")
@@ -856,7 +861,7 @@ fn unknown_bits_are_an_error_or_a_violation_only_where_they_count() {
     assert_eq!(ran.code, 1, "{said}");
     assert!(said.contains("unknown bits at an output"), "{said}");
     assert!(
-        said.contains("`rsp_valid_o`") && said.contains("in cycle 9"),
+        said.contains("`rsp_valid_o`") && said.contains("in cycle 10"),
         "{said}"
     );
     let address = Small::new().vcd("b10000000000000000001010010001000 a", "bx a");
@@ -866,7 +871,7 @@ fn unknown_bits_are_an_error_or_a_violation_only_where_they_count() {
     // An input is the recording's own fault.
     Small::new()
         .vcd("b100000000000000000100000000001 d", "bx d")
-        .refused(&["cycle 6", "`mem_rsp_data_i`", "neither 0 nor 1"]);
+        .refused(&["cycle 7", "`mem_rsp_data_i`", "neither 0 nor 1"]);
 }
 
 #[test]
@@ -1052,7 +1057,7 @@ fn the_ten_lines_of_the_page_are_a_recording_and_every_error_in_them_is_refused_
             ":2: fence, but the device has no fence port",
         ),
         (
-            "\"kind\":\"reset\"",
+            "\"kind\":\"read\",\"hpa\":\"0x80000000\"",
             "\"kind\":\"read-data\",\"data\":1",
             "data of memory, but each memory request",
         ),

@@ -12,7 +12,7 @@ use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use rustc_hash::FxHashMap;
@@ -90,8 +90,16 @@ pub(super) struct Wave {
     at_start: bool,
     /// The wave is one of this program: it begins in reset if it begins with the first cycle.
     is_own: bool,
-    /// The last time of the recording, as far as it is known.
-    last_time: Arc<AtomicU64>,
+    times: Arc<Times>,
+}
+
+/// The times of a recording, as far as they are known.
+#[derive(Default)]
+struct Times {
+    /// The last time.
+    last: AtomicU64,
+    /// The time has gone back: from this time to that.
+    back: OnceLock<(u64, u64)>,
 }
 
 enum Sampling {
@@ -140,7 +148,7 @@ impl<'a> Names<'a> {
             let length = own.len().max(wanted.len());
             (length <= 64)
                 .then(|| distance(&own, &wanted))
-                .filter(|&edits| edits * 3 <= length)
+                .filter(|&edits| edits <= length.div_ceil(3))
         };
         let mut near: Vec<(usize, usize, &str)> = (self.vars.keys())
             .filter_map(|full| {
@@ -352,8 +360,8 @@ const fn format_name(format: FileFormat) -> &'static str {
 impl Wave {
     /// Opens a wave, and binds the signals of the map.
     pub fn open(path: &Path, file: File, map: &Map) -> Result<(Self, Description), AuditError> {
-        let last_time = Arc::new(AtomicU64::new(0));
-        let mut input = Ordered::new(BufReader::new(file), Arc::clone(&last_time));
+        let times = Arc::new(Times::default());
+        let mut input = Ordered::new(BufReader::new(file), Arc::clone(&times));
         let kind = wellen::viewers::detect_file_format(&mut input);
         let format = match kind {
             FileFormat::Vcd | FileFormat::Fst => format_name(kind),
@@ -416,7 +424,7 @@ impl Wave {
             && matches!(clock, Sampling::Every(_))
             && let Some(last) = end_of_fst(path)
         {
-            last_time.store(last, Ordering::Relaxed);
+            times.last.store(last, Ordering::Relaxed);
         }
         let wave = Self {
             file,
@@ -428,7 +436,7 @@ impl Wave {
             reset,
             at_start: map.at_start,
             is_own: map.device().is_some(),
-            last_time,
+            times,
         };
         Ok((wave, description))
     }
@@ -445,7 +453,7 @@ impl Wave {
             reset,
             at_start,
             is_own,
-            last_time,
+            times,
         } = self;
         let damaged = |reason: String| AuditError::Damaged {
             path: path.to_owned(),
@@ -462,7 +470,7 @@ impl Wave {
         sampler.is_own = is_own;
         let sampled = match &clock {
             Sampling::Edge { signal, rising } => sampler.by_edges(signal, *rising, &batches, to),
-            Sampling::Every(time) => sampler.by_time(*time, &batches, &last_time, to),
+            Sampling::Every(time) => sampler.by_time(*time, &batches, &times.last, to),
         };
         // The reader ends when it can send no further batch.
         drop(batches);
@@ -470,6 +478,9 @@ impl Wave {
             .join()
             .unwrap_or_else(|panic| Err(reason_of(panic.as_ref())));
         let cycles = sampled?;
+        if let Some((before, after)) = times.back.get() {
+            return Err(damaged(format!("time goes back from {before} to {after}")));
+        }
         read.map_err(damaged)?;
         if let Sampling::Edge { rising, .. } = clock
             && cycles == 0
@@ -1096,15 +1107,13 @@ fn cut(words: &[u64], part: &Part) -> u64 {
 /// The text of a VCD, in which the time must not go back: `wellen` skips such changes.
 struct Ordered<R> {
     inner: R,
-    /// The last time that was read.
-    last_time: Arc<AtomicU64>,
+    times: Arc<Times>,
     state: Scan,
     token: Vec<u8>,
     /// The place of the next byte, and of the first that was not scanned.
     at: u64,
     scanned: u64,
     time: u64,
-    error: Option<(u64, u64)>,
 }
 
 /// The place in the text of a VCD.
@@ -1126,16 +1135,15 @@ enum Scan {
 const TOKEN: usize = 32;
 
 impl<R> Ordered<R> {
-    fn new(inner: R, last_time: Arc<AtomicU64>) -> Self {
+    fn new(inner: R, times: Arc<Times>) -> Self {
         Self {
             inner,
-            last_time,
+            times,
             state: Scan::Header,
             token: Vec::new(),
             at: 0,
             scanned: 0,
             time: 0,
-            error: None,
         }
     }
 
@@ -1169,11 +1177,12 @@ impl<R> Ordered<R> {
                         .ok()
                         .and_then(|d| d.parse().ok());
                     if let Some(time) = time {
-                        if time < self.time && self.error.is_none() {
-                            self.error = Some((self.time, time));
+                        if time < self.time {
+                            // Only the first counts.
+                            let _ = self.times.back.set((self.time, time));
                         }
                         self.time = time;
-                        self.last_time.store(time, Ordering::Relaxed);
+                        self.times.last.store(time, Ordering::Relaxed);
                     }
                     Scan::First
                 }
@@ -1194,13 +1203,11 @@ impl<R> Ordered<R> {
         self.at = end;
     }
 
+    /// Ends the reading if the time has gone back, before `wellen` gets to know it.
     fn check(&self) -> io::Result<()> {
-        match self.error {
+        match self.times.back.get() {
             None => Ok(()),
-            Some((before, after)) => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("time goes back from {before} to {after}"),
-            )),
+            Some(_) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
@@ -1210,6 +1217,7 @@ impl<R: BufRead> Read for Ordered<R> {
         self.check()?;
         let count = self.inner.read(buffer)?;
         self.advance(&buffer[..count]);
+        self.check()?;
         Ok(count)
     }
 }

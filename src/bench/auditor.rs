@@ -156,6 +156,9 @@ pub struct Figures {
     pub open: u64,
     /// The recording does not begin in reset.
     pub begins_midway: bool,
+    /// Page-walk caches may contain words that are not known: for some time, neither walks nor
+    /// responses were judged.
+    pub is_blind: bool,
 }
 
 /// The memory request of a cycle.
@@ -731,6 +734,7 @@ impl Auditor {
             self.judge_progress(observed, is_active || !waiting.owes, found);
         }
         self.figures.stats.cycles += observed.repeat;
+        self.figures.is_blind |= self.checker.is_blind();
     }
 
     /// The cycles with these ports that are judged one by one. Behind them nothing changes.

@@ -133,6 +133,13 @@ pub fn not_checked(figures: &Figures, sees_waits: bool) -> Vec<String> {
             count(figures.unjudged, "response")
         ));
     }
+    if figures.is_blind {
+        lines.push(
+            "walks and responses up to a reset: page-walk caches may contain words of walks that \
+             are not known"
+                .to_owned(),
+        );
+    }
     if !sees_waits {
         lines.push(
             "stalls and stable ports: the events do not show what is offered and not accepted"
@@ -159,5 +166,6 @@ pub fn figures_json(figures: &Figures) -> Value {
         "unjudged": figures.unjudged,
         "open": figures.open,
         "begins_midway": figures.begins_midway,
+        "blind": figures.is_blind,
     })
 }

@@ -53,6 +53,8 @@ pub(super) struct Recovery {
     excused: Vec<u8>,
     /// By V: a request with fewer fences before it may hit a page from before the recording.
     unknown_until: [u64; 2],
+    /// Page-walk caches may contain words that are not known.
+    is_blind: bool,
     /// Pages that the TLB may have been filled with by walks that were lost.
     pages: VecDeque<UnknownPage>,
 }
@@ -190,6 +192,12 @@ impl PortChecker {
         // A walk that a cache has shortened cannot be told.
         self.is_attributed = false;
         self.has_forgotten = true;
+        self.recovery.is_blind = true;
+    }
+
+    /// Returns true if neither walks nor responses can be told until the next reset.
+    pub fn is_blind(&self) -> bool {
+        self.recovery.is_blind
     }
 
     /// Returns true if the response of an id is not judged.
@@ -228,6 +236,9 @@ impl PortChecker {
         }
         self.streams[place] = Stream::default();
         self.recovery.excused = self.in_flight();
+        if self.has_walk_caches() {
+            self.forget_walks();
+        }
         self.words.add(read);
     }
 
