@@ -149,6 +149,8 @@ impl Map {
     }
 
     /// Shows an error in the map.
+    // Errors are made boxed.
+    #[allow(clippy::boxed_local)]
     pub(super) fn error(&self, problem: Box<Problem>) -> AuditError {
         ParseError::new(*problem, &self.text, &self.path).into()
     }

@@ -44,6 +44,8 @@ const OPTIONS: LoadOptions = LoadOptions {
     multi_thread: false,
     remove_scopes_with_empty_name: false,
 };
+/// The most bits of a signal.
+const WIDEST: u32 = 1 << 16;
 /// Scopes of the waves of this program.
 const OWN_SCOPES: [&str; 2] = ["tb_top", SOCKET_MODULE];
 
@@ -202,10 +204,11 @@ impl Binder<'_> {
         };
         let hierarchy = self.names.hierarchy;
         let var = &hierarchy[vars[0]];
-        let SignalEncoding::BitVector(width @ 1..) = var.signal_encoding(hierarchy) else {
-            let message = format!("`{}` is no vector of bits", name.text);
+        let SignalEncoding::BitVector(all @ 1..=WIDEST) = var.signal_encoding(hierarchy) else {
+            let message = format!("`{}` is no vector of 1 to {WIDEST} bits", name.text);
             return Err(error(Problem::at(&span, message).label("expected bits")));
         };
+        let width = all;
         let indices = |var: VarRef| {
             hierarchy[var]
                 .index()
@@ -237,10 +240,6 @@ impl Binder<'_> {
             }
         };
         let signal = var.signal_ref();
-        let all = match var.signal_encoding(hierarchy) {
-            SignalEncoding::BitVector(all) => all,
-            _ => width,
-        };
         Ok(Part {
             signal: self.slot(signal, all),
             low,

@@ -19,6 +19,7 @@ use crate::addr::{Gpa, Gva, Hpa};
 use crate::dut::description::{Description, Visibility};
 use crate::dut::socket::FENCE_INSTRUCTION;
 use crate::dut::{Inputs, Outputs};
+use crate::format::fits;
 use crate::memory::HostMemory;
 use crate::mmu::{Context, Fence, Query, StageControl, WalkCaches};
 use crate::scenario::Machine;
@@ -564,13 +565,19 @@ impl Auditor {
             });
         };
         let context = self.context(inputs);
-        if !self.description.serves(&context) {
-            let Context { guest, host, .. } = context;
+        let Context { guest, host, .. } = context;
+        let geometry = format.geometry();
+        let is_in_range = fits(guest.root.0, geometry.gpa_width)
+            && fits(host.root.0, geometry.hpa_width)
+            && fits(inputs.req_gva, geometry.gva_width);
+        if !self.description.serves(&context) || !is_in_range {
             let context = format!(
-                "V={}, {} guest levels, {} host levels, user {}, ASID {}, VMID {}",
+                "V={}, {} guest levels from {}, {} host levels from {}, user {}, ASID {}, VMID {}",
                 u8::from(context.virt),
                 guest.levels,
+                guest.root,
                 host.levels,
+                host.root,
                 u8::from(context.user),
                 context.asid,
                 context.vmid,
