@@ -850,7 +850,7 @@ impl Auditor {
             Ok(Response::Replay { .. }) => stats.replays += 1,
             Err(mismatch) => {
                 stats.accesses += u64::from(is_known);
-                self.checker.end_unjudged(id);
+                self.checker.end_wrong(outputs);
                 found(self, Finding::Mismatch(mismatch));
             }
         }

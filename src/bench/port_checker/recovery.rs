@@ -267,8 +267,17 @@ impl PortChecker {
         self.end_unjudged(id);
     }
 
-    /// Ends the request of an id after a mismatch of its response.
-    pub fn end_unjudged(&mut self, id: u8) {
+    /// Ends the request of a response after a mismatch.
+    pub fn end_wrong(&mut self, outputs: &Outputs) {
+        // What its walk has found is known only if walks are told apart.
+        match self.is_attributed && !self.has_walk_caches() {
+            true => self.end_unjudged(outputs.rsp_id),
+            false => self.end_excused(outputs),
+        }
+    }
+
+    /// Ends the request of an id.
+    fn end_unjudged(&mut self, id: u8) {
         self.requests_since = 0;
         self.forget_certain_pages();
         if self.board.release(id).is_some() {
