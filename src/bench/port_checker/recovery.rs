@@ -245,9 +245,10 @@ impl PortChecker {
     /// Ends the request of a response that is excused.
     pub fn end_excused(&mut self, outputs: &Outputs) {
         let id = outputs.rsp_id;
-        if let Some(request) = self.board.request(id)
-            && outputs.rsp_fault_kind == 0
-        {
+        // A walk may fill the TLB although it does not permit the access.
+        let tlb = self.description.tlb;
+        let may_fill = tlb.is_some_and(|tlb| outputs.rsp_fault_kind == 0 || tlb.hit_may_fault);
+        if let Some(request) = self.board.request(id).filter(|_| may_fill) {
             if self.recovery.pages.len() == MOST_PAGES {
                 self.recovery.pages.pop_front();
             }
