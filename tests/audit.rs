@@ -188,7 +188,7 @@ fn a_wrong_response_is_one_violation_in_its_cycle_and_the_audit_goes_on() {
         }
     }
     // Some responses cannot be judged (docs/visibility.md).
-    assert!(all > 500 && found * 10 > all * 9, "{found} of {all}");
+    assert!(all > 500 && found * 10 > all * 8, "{found} of {all}");
 }
 
 #[test]
@@ -221,16 +221,21 @@ fn a_wrong_memory_request_is_one_violation_and_does_not_cause_others() {
             let violations = audited.violations();
             let Some(wrong) = wrong else { continue };
             all += 1;
-            if let Some(&(check, cycle)) = violations.first() {
-                // It may be the first request of another walk, which then cannot go on.
-                assert!(cycle >= wrong, "{profile} {number}");
-                // A fence may have overtaken the walk already.
-                if cycle == wrong && matches!(check, Check::Reads | Check::AfterFence) {
-                    found += 1;
-                }
-            }
             let findings = &audited.findings;
-            assert!(findings.len() <= 1, "{profile} {number}: {findings:#?}");
+            let Some(&(check, cycle)) = violations.first() else {
+                continue;
+            };
+            // It may be the first request of another walk, which then cannot go on.
+            assert!(cycle >= wrong, "{profile} {number}");
+            if cycle == wrong {
+                // A fence may have overtaken the walk already.
+                assert!(
+                    matches!(check, Check::Reads | Check::AfterFence),
+                    "{check:?}"
+                );
+                assert_eq!(findings.len(), 1, "{profile} {number}: {findings:?}");
+                found += 1;
+            }
         }
     }
     assert!(all > 60 && found * 10 > all * 9, "{found} of {all}");
