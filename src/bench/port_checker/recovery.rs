@@ -88,10 +88,15 @@ impl Recovery {
         )
     }
 
-    /// The walks that an id may be in have been followed.
+    /// The walks that an id may be in have been followed. One read alone may look like a walk that
+    /// ends with a fault.
     pub fn followed(&mut self, place: usize, walks: &[PossibleWalk]) {
-        if self.is_doubtful(place) && walks.iter().any(PossibleWalk::is_complete) {
-            self.walks[place] = Walk::Known;
+        let is_whole = |walk: &PossibleWalk| walk.is_complete() && walk.reads.len() > 1;
+        match self.walk(place) {
+            Walk::Doubtful | Walk::LostUntilFollowed if walks.iter().any(is_whole) => {
+                self.walks[place] = Walk::Known;
+            }
+            _ => {}
         }
     }
 
