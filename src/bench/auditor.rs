@@ -699,6 +699,7 @@ impl Auditor {
             self.checker
                 .accepted(inputs.req_id, op, query, driven, cycle);
             self.checker.excuse_equal(inputs.req_id);
+            self.checker.settle_id(inputs.req_id);
         }
         match &fence {
             Some(fence) if is_fence_accepted => {
@@ -832,6 +833,7 @@ impl Auditor {
         let is_midway = self.figures.begins_midway && self.figures.resets == 0;
         if !is_known && is_midway && !self.was_accepted[usize::from(id)] {
             self.figures.before += 1;
+            self.checker.settle_id(id);
             return;
         }
         if is_known && self.checker.is_excused(id) {

@@ -40,8 +40,8 @@ enum Walk {
     Doubtful,
     /// Any memory request is accepted until the requests have their responses that were in flight.
     LostUntilAnswered,
-    /// Any memory request is accepted until a walk has been followed to its end.
-    LostUntilFollowed,
+    /// Any memory request is accepted until no request from before the recording can be in flight.
+    LostUntilSettled,
 }
 
 /// What is not known after a mismatch, or at the beginning of a recording.
@@ -51,8 +51,12 @@ pub(super) struct Recovery {
     walks: Vec<Walk>,
     /// The ids of the requests whose responses are not judged.
     excused: Vec<u8>,
+    /// The ids that requests from before the recording may have.
+    ids_before: Vec<u8>,
     /// By V: a request with fewer fences before it may hit a page from before the recording.
     unknown_until: [u64; 2],
+    /// The walk of the request that was ended last has been dropped.
+    has_dropped: bool,
     /// Page-walk caches may contain words that are not known.
     is_blind: bool,
     /// Pages that the TLB may have been filled with by walks that were lost.
@@ -84,7 +88,7 @@ impl Recovery {
     pub fn accepts_any(&self, place: usize) -> bool {
         matches!(
             self.walk(place),
-            Walk::LostUntilAnswered | Walk::LostUntilFollowed
+            Walk::LostUntilAnswered | Walk::LostUntilSettled
         )
     }
 
@@ -93,7 +97,7 @@ impl Recovery {
     pub fn followed(&mut self, place: usize, walks: &[PossibleWalk]) {
         let is_whole = |walk: &PossibleWalk| walk.is_complete() && walk.reads.len() > 1;
         match self.walk(place) {
-            Walk::Doubtful | Walk::LostUntilFollowed if walks.iter().any(is_whole) => {
+            Walk::Doubtful if walks.iter().any(is_whole) => {
                 self.walks[place] = Walk::Known;
             }
             _ => {}
@@ -128,8 +132,10 @@ impl Recovery {
 impl PortChecker {
     /// The checks begin in the middle of a run.
     pub fn begin_midway(&mut self) {
-        self.recovery.walks = vec![Walk::LostUntilFollowed; self.streams.len()];
+        self.recovery.walks = vec![Walk::LostUntilSettled; self.streams.len()];
         self.recovery.unknown_until = [u64::MAX; 2];
+        let width = self.description.ports.width("req_id_i").unwrap_or(0).min(8);
+        self.recovery.ids_before = (0..=u8::MAX).take(1 << width).collect();
         if self.has_walk_caches() {
             self.forget_walks();
         }
@@ -139,6 +145,26 @@ impl PortChecker {
     fn in_flight(&self) -> Vec<u8> {
         let requests = self.board.unassigned_requests();
         requests.map(|request| request.id).collect()
+    }
+
+    /// A request of an id is accepted, or has its response: no earlier one is in flight with the id.
+    pub fn settle_id(&mut self, id: u8) {
+        let recovery = &mut self.recovery;
+        if recovery.ids_before.is_empty() {
+            return;
+        }
+        // Requests without ids are numbered, and one is in flight at a time.
+        let has_ids = recovery.ids_before.len() > 1;
+        recovery
+            .ids_before
+            .retain(|&before| has_ids && before != id);
+        if recovery.ids_before.is_empty() {
+            for walk in &mut recovery.walks {
+                if *walk == Walk::LostUntilSettled {
+                    *walk = Walk::Doubtful;
+                }
+            }
+        }
     }
 
     /// Returns the place of an id of the memory port.
@@ -233,7 +259,7 @@ impl PortChecker {
         }
         let place = self.place_of(id);
         self.recovery.walks.resize(self.streams.len(), Walk::Known);
-        if self.recovery.walks[place] != Walk::LostUntilFollowed {
+        if self.recovery.walks[place] != Walk::LostUntilSettled {
             self.recovery.walks[place] = match self.board.is_empty() {
                 true => Walk::Doubtful,
                 false => Walk::LostUntilAnswered,
@@ -280,6 +306,16 @@ impl PortChecker {
             true => self.end_unjudged(outputs.rsp_id),
             false => self.end_excused(outputs),
         }
+        // A walk that has ended too early may be that of another request, and go on.
+        let in_flight = self.in_flight();
+        if std::mem::take(&mut self.recovery.has_dropped) && !in_flight.is_empty() {
+            self.recovery.excused = in_flight;
+            for (stream, walk) in self.streams.iter().zip(&mut self.recovery.walks) {
+                if stream.walks.is_empty() && *walk == Walk::Doubtful {
+                    *walk = Walk::LostUntilAnswered;
+                }
+            }
+        }
     }
 
     /// Ends the request of an id.
@@ -305,9 +341,15 @@ impl PortChecker {
             let may_share = |other| rules::may_share_walk(self.format, other, query);
             in_flight.iter().any(may_share)
         };
-        for stream in &mut self.streams {
+        recovery.walks.resize(self.streams.len(), Walk::Known);
+        recovery.has_dropped = false;
+        for (stream, walk) in self.streams.iter_mut().zip(&mut recovery.walks) {
             if !stream.keeps(is_in_flight) {
                 *stream = Stream::default();
+                recovery.has_dropped = true;
+                if *walk == Walk::Known {
+                    *walk = Walk::Doubtful;
+                }
             }
         }
         if self.board.is_empty() {
