@@ -735,12 +735,11 @@ impl Small {
         cycle(&format!("b000 t\nb10 s\nb{:b} h\n0f\n", 0x9000_0678u64));
         cycle("0b\nb0 s\nbx h\n");
         cycle("");
-        let small = Self {
+        Self {
             folder: tempfile::tempdir().unwrap(),
             map: SMALL_MAP.to_owned(),
             vcd,
-        };
-        small
+        }
     }
 
     fn map(mut self, from: &str, to: &str) -> Self {

@@ -194,7 +194,7 @@ impl Map {
     /// Returns the description of a device whose events are recorded as JSON lines.
     ///
     /// # Errors
-    /// As [`Map::resolve`], and if the map does not say which ports the events have.
+    /// If the map does not say which ports the events have, or a port or an ability lacks the other.
     pub fn of_events(&self) -> std::result::Result<Description, AuditError> {
         if let Some(description) = self.device() {
             return Ok(description.clone());

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks a recording: the ports of a device, cycle by cycle, with the checks of [`port_checker`].
+//! Checks a recording: the ports of a device, cycle by cycle, with the checks of `port_checker`.
 //!
 //! The testbench knows the word of a memory request when memory accepts it. A recording has the
 //! word later, with the response of memory. So a cycle is judged when the words of its memory
 //! requests are known, and waits in a queue until then. The memory of the checks is what the
 //! recording has served.
-//!
-//! [`port_checker`]: super::port_checker
 
 use std::collections::VecDeque;
 
