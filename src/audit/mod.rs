@@ -3,7 +3,7 @@
 //! any simulator has recorded, judged by the checks of the ports.
 //!
 //! - A [`Map`] names the signals behind the ports of the socket, and describes the device.
-//! - [`wave`] samples FST and VCD files, and [`events`] reads JSON lines. Both give the ports cycle
+//! - `wave` samples FST and VCD files, and [`events`] reads JSON lines. Both give the ports cycle
 //!   by cycle ([`Observed`]).
 //! - [`Auditor`] judges the cycles.
 //!
