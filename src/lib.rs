@@ -43,6 +43,7 @@
 //! - [`coverage`] counts the bins that were hit.
 //! - [`vectors`] checks translations of other implementations.
 //! - [`trace`] replays recorded MMU traces.
+//! - [`audit`] checks what a simulator has recorded of a device.
 //! - [`report`] and [`wave`] show it; [`cli`] is the program `nestwalk`.
 //! - [`output`] writes files, [`input`] limits what is read, [`shown`] escapes text for a terminal
 //!   and a shell.
@@ -51,6 +52,7 @@
 //! extensions of the entry format other than Svnapot and Svpbmt. `docs/design.md` gives the reasons
 //! for the design.
 
+pub mod audit;
 pub mod bench;
 pub mod bundle;
 pub mod campaign;

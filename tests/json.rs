@@ -661,6 +661,39 @@ const UNSEEN: [&str; 4] = [
     "tracefailure.what",
 ];
 
+/// A map of constants, with one signal.
+const MAP: &str = "name = \"x\"\nformat = \"rv64\"\n[clock]\nsignal = \"tb.c\"\n[reset]\n\
+    at_start = true\n[signals]\nreq_valid_i = 0\nreq_ready_o = 0\nreq_access_i = 0\n\
+    req_gva_i = 0\nreq_guest_root_i = 0\nrsp_valid_o = \"tb.v\"\nrsp_hpa_o = 0\n\
+    rsp_fault_o = 0\nmem_req_valid_o = 0\nmem_req_ready_i = 0\nmem_req_hpa_o = 0\n\
+    mem_rsp_valid_i = 0\nmem_rsp_data_i = 0\n[modes]\nguest = [\"sv39\"]\nvirt = [0]\n";
+
+/// A VCD in which that signal is unknown.
+const UNKNOWN: &str = "$scope module tb $end\n$var wire 1 c c $end\n$var wire 1 v v $end\n\
+    $upscope $end\n$enddefinitions $end\n#0\n0c\nxv\n#5\n1c\n#10\n0c\n0v\n#15\n1c\n";
+
+/// Audits of a recording: right, with a wrong response, cut short, and with unknown bits.
+fn audits(folder: &Folder, page: &mut Page, scenario: &str) {
+    let record = folder.path("record.jsonl");
+    ran(0, &["run", scenario, "--record", &record]);
+    let audit =
+        |code, file: &str| ran(code, &["audit", file, "--device", "handout", "--json"]).json();
+    page.document("audit", &audit(0, &record));
+    let lines = fs::read_to_string(&record).unwrap();
+    let right = "\"hpa\":\"0x229A0\",\"page_size\"";
+    assert!(lines.contains(right));
+    let wrong = lines.replace(right, "\"hpa\":\"0x329A0\",\"page_size\"");
+    page.document(
+        "audit",
+        &audit(1, &folder.write("wrong-record.jsonl", &wrong)),
+    );
+    let cut = folder.write("cut.jsonl", &lines[..lines.len() - 10]);
+    page.document("audit", &audit(2, &cut));
+    let (map, vcd) = (folder.write("x.toml", MAP), folder.write("x.vcd", UNKNOWN));
+    let unknown = ran(1, &["audit", &vcd, "--map", &map, "--json"]);
+    page.document("audit", &unknown.json());
+}
+
 #[test]
 fn the_page_has_every_field_that_is_written_and_no_other() {
     let mut page = Page::read();
@@ -688,6 +721,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     // A device of a user.
     let device = project("examples/classic_mmu/classic_mmu.toml");
     page.document("build", &ran(0, &["build", &device, "--json"]).json());
+    audits(&folder, &mut page, &exercise);
 
     // Campaigns.
     let campaign = ["fuzz", "--seed", "1", "--count", "1500", "--json"];
@@ -695,6 +729,9 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     let coverage = folder.path("coverage.json");
     page.document("fuzz", &fuzz(&["--coverage", &coverage, "--memory"]));
     page.check(&folder.json("coverage.json"), "coverage", "coverage");
+    let hidden = folder.path("hidden.json");
+    fuzz(&["--visibility", "ports", "--coverage", &hidden]);
+    page.check(&folder.json("hidden.json"), "coverage", "coverage");
     let shards = [folder.path("0.json"), folder.path("1.json")];
     for (shard, file) in ["0/2", "1/2"].iter().zip(&shards) {
         page.document("fuzz", &fuzz(&["--shard", shard, "--results", file]));

@@ -20,11 +20,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nestwalk::audit::record::Recorder;
+use nestwalk::audit::{self, Audit, Map, Recording};
 use nestwalk::bench::Stats;
+use nestwalk::bench::auditor::{Auditor, Finding, Observed};
 use nestwalk::bundle;
 use nestwalk::campaign::{Campaign, Outcome};
 use nestwalk::coverage::rtl::{self, CodeCoverage};
 use nestwalk::coverage::{Bins, Coverage, CoverageCollector, InOrder, Run, file, html, text};
+use nestwalk::dut::description::{Description, Visibility};
+use nestwalk::dut::fields;
+use nestwalk::dut::socket::port;
+use nestwalk::dut::variants::Variant;
 use nestwalk::format::Format;
 use nestwalk::golden::outcome;
 use nestwalk::report;
@@ -57,7 +64,7 @@ struct Parser {
     feed: fn(path: &Path, input: &[u8]) -> bool,
 }
 
-const PARSERS: [Parser; 9] = [
+const PARSERS: [Parser; 11] = [
     Parser {
         name: "scenarios",
         weight: 6,
@@ -111,6 +118,18 @@ const PARSERS: [Parser; 9] = [
         weight: 1,
         corpus: reports,
         feed: feed_report,
+    },
+    Parser {
+        name: "maps",
+        weight: 2,
+        corpus: maps,
+        feed: feed_map,
+    },
+    Parser {
+        name: "recordings",
+        weight: 3,
+        corpus: recordings,
+        feed: feed_recording,
     },
 ];
 
@@ -284,6 +303,62 @@ fn reports() -> Vec<Vec<u8>> {
     ]
 }
 
+fn maps() -> Vec<Vec<u8>> {
+    let example = "examples/classic_mmu/classic_mmu.map.toml";
+    vec![
+        audit::template().as_bytes().to_vec(),
+        fs::read(project(example)).unwrap(),
+        b"name = \"x\"\nformat = \"rv32\"\nscope = \"tb.dut\"\nfields = [\"req_id_i\", \
+          \"rsp_id_o\", \"rsp_fault_o\"]\n[clock]\nevery = 2\n[signals]\n\
+          req_gva_i = \"{{2{tb.a[3]}}, tb.b & ~tb.c | 3'd2, x == 0}\"\n"
+            .to_vec(),
+    ]
+}
+
+/// The device of the recordings.
+fn recorded() -> Description {
+    let device = Variant::parse("handout").unwrap();
+    device.description().at_most(Visibility::Attributed)
+}
+
+/// A run as JSON lines, and as a VCD with the ports of the testbench.
+fn recordings() -> Vec<Vec<u8>> {
+    let device = Variant::parse("handout").unwrap();
+    let scenario = scenario_toward(Profile::ALL[0], 5, 0, 12, &[], Some(device));
+    let description = recorded();
+    let mut lines = audit::events::Writer::new(Vec::new(), &description).unwrap();
+    let ports: Vec<_> = (description.ports.iter())
+        .filter_map(|(name, width)| Some((port(name)?, width)))
+        .filter(|(port, _)| !port.name.starts_with("event"))
+        .collect();
+    let mut vcd = String::from("$timescale 1ns $end\n$scope module tb_top $end\n");
+    for (number, (port, width)) in ports.iter().enumerate() {
+        vcd += &format!(
+            "$var wire {width} i{number} {} [{}:0] $end\n",
+            port.name,
+            width - 1
+        );
+    }
+    vcd += "$upscope $end\n$enddefinitions $end\n";
+    let mut recorder = Recorder::new(|observed: Observed| {
+        if observed.cycle >= 80 {
+            return;
+        }
+        lines.cycle(&observed).unwrap();
+        vcd += &format!("#{}\n", observed.cycle);
+        for (number, (port, _)) in ports.iter().enumerate() {
+            let bits = match port.is_input {
+                true => (fields::input(port.field).unwrap().get)(&observed.inputs),
+                false => (fields::output(port.field).unwrap().get)(&observed.outputs),
+            };
+            vcd += &format!("b{bits:b} i{number}\n");
+        }
+    });
+    let mut dut = Devices::make(&scenario).unwrap();
+    nestwalk::bench::run(&mut dut, &scenario, &mut recorder).unwrap();
+    vec![lines.finish().unwrap(), vcd.into_bytes()]
+}
+
 // --- What it is fed to ---------------------------------------------------------------------------
 
 /// Renders an error, as a command would.
@@ -358,6 +433,33 @@ fn feed_trace(path: &Path, input: &[u8]) -> bool {
         .counts
         .accesses
         > 0
+}
+
+fn feed_map(path: &Path, _: &[u8]) -> bool {
+    let Some(map) = shown(Map::load(path)) else {
+        return false;
+    };
+    shown(map.of_events());
+    true
+}
+
+fn feed_recording(path: &Path, _: &[u8]) -> bool {
+    let device = Variant::parse("handout").unwrap();
+    let map = Map::of_device(device.description());
+    let Some(recording) = shown(Recording::open(path, &map)) else {
+        return false;
+    };
+    let mut audit = Audit {
+        auditor: recording.auditor(Visibility::Attributed),
+        found: |auditor: &Auditor, finding: Finding| {
+            black_box(report::audit::violation(1, &finding, auditor).len());
+            black_box(report::audit::violation_json(&finding, auditor));
+        },
+        interrupted: || false,
+    };
+    let ran = shown(recording.run(&mut audit)).is_some();
+    black_box(audit.finish());
+    ran
 }
 
 fn feed_results(path: &Path, _: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
 
+pub mod auditor;
 mod checker;
 mod checks;
 pub mod clause;

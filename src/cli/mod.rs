@@ -5,6 +5,7 @@
 //! written, 3 the device hangs, 130 interrupted. A mismatch or a hang decides the exit code,
 //! whatever else could not be read or written.
 
+mod audit;
 mod build;
 mod cover;
 mod fuzz;
@@ -26,6 +27,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
+use crate::audit::AuditError;
 use crate::bench::Failure;
 use crate::bundle::BundleError;
 use crate::campaign::Devices;
@@ -75,6 +77,8 @@ enum Verb {
     Wave(wave::Args),
     /// Replay recorded MMU traces on the RTL, or on the golden model
     Trace(trace::Args),
+    /// Check what any simulator has recorded of a device: an FST, a VCD or JSON lines
+    Audit(audit::Args),
 }
 
 /// The verdict of a command, as its exit code.
@@ -87,7 +91,13 @@ enum Verdict {
 }
 
 /// The beginnings of the lines that state a failure in a report.
-const HEADLINES: [&str; 4] = ["MISMATCH", "HANG", "RTL ASSERTION", "NOT AS EXPECTED"];
+const HEADLINES: [&str; 5] = [
+    "MISMATCH",
+    "HANG",
+    "RTL ASSERTION",
+    "NOT AS EXPECTED",
+    "VIOLATION",
+];
 
 impl Verdict {
     fn of(failure: &Failure) -> Self {
@@ -143,6 +153,8 @@ enum CliError {
     },
     #[error(transparent)]
     Trace(#[from] TraceError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Coverage(#[from] crate::coverage::file::FileError),
     #[error(transparent)]
@@ -254,6 +266,7 @@ fn complain(error: &CliError) {
     let text = match error {
         // These come rendered, with the place in the file.
         CliError::Load(parse::LoadError::Parse(error)) => format!("{error}\n"),
+        CliError::Audit(AuditError::Map(error)) => format!("{error}\n"),
         CliError::Foreign(error) => foreign_error(error),
         CliError::Device(DutError::Foreign(error)) => foreign_error(error),
         CliError::Files(errors) => errors
@@ -307,6 +320,7 @@ pub fn main() -> ExitCode {
         Verb::Vectors(args) => vectors::main(&args),
         Verb::Wave(args) => wave::main(&args),
         Verb::Trace(args) => trace::main(&args),
+        Verb::Audit(args) => audit::main(&args),
     };
     match result {
         Ok(ended) => ended.exit(),

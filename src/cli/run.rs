@@ -30,6 +30,10 @@ pub(super) struct Args {
     /// Record the run into this FST file
     #[arg(long, value_name = "FILE")]
     wave: Option<PathBuf>,
+    /// Write the requests, memory requests, fences and responses into this file, as JSON lines for
+    /// `nestwalk audit`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Write JUnit XML into this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -316,6 +320,7 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let golden = super::golden(&args.scenario, &scenario)?;
     let junit = outputs.file_if("--junit", args.junit.as_ref())?;
     let wave = outputs.file_if("--wave", args.wave.as_ref())?;
+    let record = outputs.file_if("--record", args.record.as_ref())?;
     let begun = Instant::now();
     let (both, draft) = Both::run(&scenario, golden, wave.as_ref())?;
     let time = begun.elapsed();
@@ -334,6 +339,11 @@ pub(super) fn main(args: &Args) -> Result<Ended, CliError> {
     let name = args.scenario.display().to_string();
     let case = both.verdict().case("run", name, text, Some(time));
     ended.keep(super::write_junit(junit.as_ref(), "run", vec![case]));
+    if let Some(record) = &record
+        && !both.interrupted
+    {
+        ended.keep(super::audit::record(&scenario, record));
+    }
     if let (Some(wave), Some(draft)) = (&wave, draft)
         && let Some(draft) = ended.keep(draft)
         && !both.interrupted

@@ -8,6 +8,7 @@ mod build;
 pub mod description;
 mod event;
 mod event_layout;
+pub mod fields;
 pub mod foreign;
 pub mod library;
 pub mod microarchitecture;

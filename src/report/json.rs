@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::{DeviceAccess, GoldenAccess, Recorder, formats, mismatch};
-use crate::bench::{Failed, Failure, Read};
+use crate::bench::{Failed, Failure, Mismatch, Read};
 use crate::format::Format;
 use crate::golden::Step;
+use crate::memory::HostMemory;
 use crate::mmu::{Fault, Outcome, Position, Purpose, Query};
 use crate::scenario::Scenario;
 
@@ -33,6 +34,8 @@ pub enum Document {
     Bundle,
     /// `nestwalk build --json`.
     Build,
+    /// `nestwalk audit --json`.
+    Audit,
 }
 
 impl Document {
@@ -48,6 +51,7 @@ impl Document {
             Self::Cover => "nestwalk-cover",
             Self::Bundle => "nestwalk-bundle",
             Self::Build => "nestwalk-build",
+            Self::Audit => "nestwalk-audit",
         }
     }
 
@@ -55,7 +59,7 @@ impl Document {
     /// changes its type or meaning, but not if a field is added.
     pub const fn version(self) -> u32 {
         match self {
-            Self::Walk | Self::Cover | Self::Build => 1,
+            Self::Walk | Self::Cover | Self::Build | Self::Audit => 1,
             Self::Run | Self::Fuzz | Self::Vectors | Self::Trace | Self::Wave | Self::Bundle => 2,
         }
     }
@@ -198,32 +202,38 @@ pub fn device_access(
     })
 }
 
+/// Renders a mismatch, without its operation. `memory` is the memory of the golden walk behind the
+/// words that the device was given.
+pub fn mismatch_of(found: &Mismatch, memory: &HostMemory, format: Format) -> Value {
+    let mut value = json!({
+        "check": found.check(),
+        "clause": mismatch::clause(found.clause(format)),
+        "cycle": found.cycle,
+        "expected": mismatch::expected(&found.violation, format),
+        "observed": mismatch::observed(&found.violation, format),
+        "reads": found.reads.iter().map(read).collect::<Vec<_>>(),
+        "wrong_read": found.wrong_read,
+    });
+    if let Some(asked) = &found.query {
+        let (steps, golden) = super::golden_beside(format, asked, &found.reads, memory);
+        let answer = crate::golden::outcome(&golden);
+        value["query"] = query(asked, format);
+        value["golden"] = json!({
+            "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
+            "outcome": outcome(&answer, format),
+        });
+    }
+    value
+}
+
 /// Renders the failure of a run.
 pub fn failure(scenario: &Scenario, failed: &Failed) -> Value {
     let format = scenario.machine.format;
     match &failed.failure {
         Failure::Mismatch(found) => {
-            let mut value = json!({
-                "kind": "mismatch",
-                "check": found.check(),
-                "clause": mismatch::clause(found.clause(format)),
-                "cycle": found.cycle,
-                "op": found.op,
-                "expected": mismatch::expected(&found.violation, format),
-                "observed": mismatch::observed(&found.violation, format),
-                "reads": found.reads.iter().map(read).collect::<Vec<_>>(),
-                "wrong_read": found.wrong_read,
-            });
-            if let Some(asked) = &found.query {
-                let (steps, golden) =
-                    super::golden_beside(format, asked, &found.reads, &failed.memory);
-                let answer = crate::golden::outcome(&golden);
-                value["query"] = query(asked, format);
-                value["golden"] = json!({
-                    "steps": steps.iter().map(|s| step(s, format)).collect::<Vec<_>>(),
-                    "outcome": outcome(&answer, format),
-                });
-            }
+            let mut value = mismatch_of(found, &failed.memory, format);
+            value["kind"] = json!("mismatch");
+            value["op"] = json!(found.op);
             value
         }
         Failure::Hang { cycle, op, since } => {

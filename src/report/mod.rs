@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Results for people (text) and for programs (JSON).
 
+pub mod audit;
 mod formats;
 mod handout;
 pub mod json;

@@ -8,9 +8,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::formats;
 use super::mismatch::{Sides, rests_on, title};
 use crate::addr::{Gpa, Hpa};
-use crate::bench::{Failed, Failure, Read, Stats};
+use crate::bench::{Failed, Failure, Mismatch, Read, Stats};
 use crate::format::Format;
 use crate::golden::{self, Mapping, Meaning, Step};
+use crate::memory::HostMemory;
 use crate::mmu::{Fault, Position, Purpose, Query, describe_outcome};
 use crate::scenario::{Op, Scenario};
 
@@ -261,6 +262,28 @@ fn side_by_side(format: Format, steps: &[Step], reads: &[Read], wrong: Option<us
     table(&rows)
 }
 
+/// Describes both sides of a mismatch, the clause that it rests on, and both walks if there are any.
+/// `memory` is the memory of the golden walk behind the words that the device was given.
+pub fn both_sides(mismatch: &Mismatch, memory: &HostMemory, format: Format) -> String {
+    let Sides { expected, observed } = Sides::of(&mismatch.violation, format);
+    let mut text = format!(
+        "  expected: {expected}\n  observed: {observed}\n  rests on: {}\n",
+        rests_on(mismatch.clause(format))
+    );
+    if let Some(query) = &mismatch.query {
+        let (steps, found) = super::golden_beside(format, query, &mismatch.reads, memory);
+        text.push_str(match mismatch.reads.is_empty() {
+            true => "  golden walk over the present memory; the device has read nothing:\n",
+            false => "  both walks:\n",
+        });
+        let (reads, wrong) = (&mismatch.reads, mismatch.wrong_read);
+        text.push_str(&side_by_side(format, &steps, reads, wrong));
+        let outcome = describe_outcome(&golden::outcome(&found), format);
+        let _ = writeln!(text, "  golden model: {outcome}");
+    }
+    text
+}
+
 /// Describes the failure of a run, with both walks if there are any.
 pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
     let format = scenario.machine.format;
@@ -285,26 +308,7 @@ pub fn failure(scenario: &Scenario, failed: &Failed) -> String {
             if let Some(op) = mismatch.op {
                 let _ = writeln!(text, "  {}", op_line(op));
             }
-            let Sides { expected, observed } = Sides::of(&mismatch.violation, format);
-            let _ = writeln!(text, "  expected: {expected}");
-            let _ = writeln!(text, "  observed: {observed}");
-            let _ = writeln!(text, "  rests on: {}", rests_on(mismatch.clause(format)));
-            if let Some(query) = &mismatch.query {
-                let (steps, found) =
-                    super::golden_beside(format, query, &mismatch.reads, &failed.memory);
-                text.push_str(match mismatch.reads.is_empty() {
-                    true => "  golden walk over the present memory; the device has read nothing:\n",
-                    false => "  both walks:\n",
-                });
-                text.push_str(&side_by_side(
-                    format,
-                    &steps,
-                    &mismatch.reads,
-                    mismatch.wrong_read,
-                ));
-                let outcome = describe_outcome(&golden::outcome(&found), format);
-                let _ = writeln!(text, "  golden model: {outcome}");
-            }
+            text.push_str(&both_sides(mismatch, &failed.memory, format));
         }
         Failure::Hang { cycle, op, since } => {
             let _ = writeln!(

@@ -289,9 +289,10 @@ impl Run<'_> {
         let accepted = (response_taken, seen.read_ready);
         self.checker
             .ports(outputs, accepted, seen.replied.is_some(), cycle)?;
+        let is_visible = matches!(self.checker, Judge::Events(_));
         let is_active = outputs.mem_req_valid
             || outputs.rsp_valid
-            || outputs.event_valid
+            || (is_visible && outputs.event_valid)
             || seen.request_taken.is_some()
             || seen.fence_taken;
         self.checker.goes_on(is_active || !seen.owes, cycle)?;

@@ -424,6 +424,9 @@ impl<'a> Run<'a> {
                 self.judge(dut, observer)?;
                 return Err(device(self.cycle)(error));
             }
+            if O::PORTS {
+                observer.ports(self.cycle, &self.inputs, outputs);
+            }
             self.react();
             if self.unjudged == batch {
                 self.judge(dut, observer)?;

@@ -4,7 +4,7 @@
 use crate::bench::memory_request::Read;
 use crate::bench::memory_server::Beside;
 use crate::bench::scoreboard::{Request, Walk};
-use crate::dut::{Done, Event, WalkStep};
+use crate::dut::{Done, Event, Inputs, Outputs, WalkStep};
 use crate::golden::{Mapping, Step, StepLog};
 use crate::mmu::{Fault, Fence, Outcome, Query, WalkCaches};
 use crate::scenario::Held;
@@ -22,9 +22,13 @@ pub trait Observer {
     const BEGUN: bool = false;
     /// True: [`Observer::took`] is called for every step.
     const STEPS: bool = false;
+    /// True: [`Observer::ports`] is called.
+    const PORTS: bool = false;
 
     /// A cycle ends. `next`: the op that is to begin next. All ops before it have begun.
     fn begun(&mut self, cycle: u64, next: usize) {}
+    /// The ports of the device in a cycle. The call comes before the cycle is judged.
+    fn ports(&mut self, cycle: u64, inputs: &Inputs, outputs: &Outputs) {}
     /// Returns true if the run is to end early, with the figures up to then. It is called from time
     /// to time.
     fn is_interrupted(&self) -> bool {

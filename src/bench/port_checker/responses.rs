@@ -208,7 +208,8 @@ impl PortChecker {
             is_open,
             ..
         } = search;
-        if explained.is_none() && (is_open || self.has_forgotten) {
+        let is_known = !is_open && !self.has_forgotten && !self.may_be_from_before(request);
+        if explained.is_none() && !is_known {
             // Not every walk is known.
             explained = self.observed(outputs).ok().flatten();
         }
@@ -381,9 +382,11 @@ impl PortChecker {
             let mut requests = self.board.unassigned_requests();
             requests.any(|other| rules::may_share_walk(self.format, &other.query, query))
         };
-        let is_orphan = |stream: &&Stream| !stream.keeps(is_in_flight);
-        let orphan = self.streams.iter().find(is_orphan);
-        let Some(walk) = orphan.and_then(|stream| stream.walks.first()) else {
+        let is_orphan = |&(place, stream): &(usize, &Stream)| {
+            !self.recovery.is_doubtful(place) && !stream.keeps(is_in_flight)
+        };
+        let orphan = self.streams.iter().enumerate().find(is_orphan);
+        let Some(walk) = orphan.and_then(|(_, stream)| stream.walks.first()) else {
             return Ok(());
         };
         let query = &walk.candidates[0].query;

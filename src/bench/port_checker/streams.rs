@@ -46,6 +46,11 @@ impl PossibleWalk {
         self.candidates.iter().any(may_end)
     }
 
+    /// Returns true if the walk has ended for some request.
+    pub fn is_complete(&self) -> bool {
+        self.candidates.iter().any(|one| one.is_complete)
+    }
+
     /// Returns the fence that has overtaken every request that the walk may be for.
     pub fn overtaken(&self) -> Option<FenceEvent> {
         let mut open = self

@@ -86,6 +86,8 @@ pub struct DeviceFile {
     pub(super) memory: GivenMemory,
     pub(super) context: GivenContext,
     pub(super) stalls: [u32; 2],
+    /// The file is the map of a recording, which has no RTL.
+    pub(super) is_map: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -236,7 +238,20 @@ impl DeviceFile {
     /// # Errors
     /// [`ParseError`] for the first thing that is wrong.
     pub fn parse(text: &str, path: &str) -> std::result::Result<Self, ParseError> {
-        read(text, path).map_err(|problem| ParseError::new(*problem, text, path))
+        read(text, path, None).map_err(|problem| ParseError::new(*problem, text, path))
+    }
+
+    /// Reads the description of a device from the map of a recording. The map has the keys of a
+    /// device file except those about the RTL, and the keys `others`, which are not read here.
+    ///
+    /// # Errors
+    /// [`ParseError`] for the first thing that is wrong.
+    pub(crate) fn parse_map(
+        text: &str,
+        path: &str,
+        others: &[&'static str],
+    ) -> std::result::Result<Self, ParseError> {
+        read(text, path, Some(others)).map_err(|problem| ParseError::new(*problem, text, path))
     }
 
     /// The text of the file.
@@ -250,30 +265,27 @@ impl DeviceFile {
     }
 }
 
-fn read(text: &str, path: &str) -> Result<DeviceFile> {
+/// The keys that the map of a recording does not have: those about the RTL.
+const OF_RTL: [&str; 6] = ["top", "files", "include", "defines", "assertions", "waves"];
+
+/// Reads a device file. `map`: it is the map of a recording, with these keys besides.
+fn read(text: &str, path: &str, map: Option<&[&'static str]>) -> Result<DeviceFile> {
     let document = DeTable::parse(text).map_err(|error| Problem::syntax(&error, text))?;
     let file = Table::document(document.get_ref());
     let sections = KEYS.iter().map(|(name, _)| *name).filter(|n| !n.is_empty());
-    let known: Vec<&str> = (keys("").iter().copied())
-        .chain(["parameters"])
+    let own = keys("").iter().copied().chain(["parameters"]);
+    let own = own.filter(|key| map.is_none() || !OF_RTL.contains(key) && *key != "parameters");
+    let known: Vec<&str> = own
         .chain(sections)
+        .chain(map.unwrap_or_default().iter().copied())
         .collect();
     file.only(&known)?;
 
     let name = word(&file, "name", "the device's name, for reports")?;
-    let top = word(&file, "top", "the top module, whose ports are the socket's")?;
-    let source = "a list of source files, relative to this file";
-    let files = file.require("files", source)?;
-    let files_span = files.span.clone();
-    for field in files.array(source)? {
-        check_source(&field, source)?;
-    }
-    let files = strings(&files, source)?;
-    if files.is_empty() {
-        return Err(
-            Problem::at(&files_span, "`files` is empty").label(format!("expected {source}"))
-        );
-    }
+    let (top, files) = match map {
+        Some(_) => ("the map".to_owned(), Vec::new()),
+        None => sources(&file)?,
+    };
     let formats: Vec<_> = Format::ALL.map(|format| (format.name(), format)).into();
     let names = formats.iter().map(|&(name, _)| name).collect::<Vec<_>>();
     let format_field = file.require("format", &one_of(&names))?;
@@ -309,7 +321,24 @@ fn read(text: &str, path: &str) -> Result<DeviceFile> {
         memory: memory(&file)?,
         context: context(&file)?,
         stalls: stalls(&file)?,
+        is_map: map.is_some(),
     })
+}
+
+/// The top module and the source files.
+fn sources(file: &Table<'_>) -> Result<(String, Vec<String>)> {
+    let top = word(file, "top", "the top module, whose ports are the socket's")?;
+    let source = "a list of source files, relative to this file";
+    let files = file.require("files", source)?;
+    let span = files.span.clone();
+    for field in files.array(source)? {
+        check_source(&field, source)?;
+    }
+    let files = strings(&files, source)?;
+    match files.is_empty() {
+        true => Err(Problem::at(&span, "`files` is empty").label(format!("expected {source}"))),
+        false => Ok((top, files)),
+    }
 }
 
 /// A section, which has no other keys than its own.

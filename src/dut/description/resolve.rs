@@ -43,6 +43,11 @@ impl DeviceFile {
 
     /// The place of the top's name, for errors about its ports.
     fn top_span(&self) -> Span {
+        if self.is_map {
+            let head = "[signals]";
+            let at = self.text.find(head);
+            return at.map_or(0..0, |at| at..at + head.len());
+        }
         let value = format!("\"{}\"", self.top);
         let at = self.text.find("top").unwrap_or_default();
         match self.text[at..].find(&value) {
@@ -98,7 +103,10 @@ impl DeviceFile {
             return Err(self
                 .about_ports(message)
                 .label("the socket needs these ports")
-                .help("`nestwalk build --new DIR` writes a top with the ports of the socket"));
+                .help(match self.is_map {
+                    true => "`nestwalk audit --new FILE` writes a map with every port",
+                    false => "`nestwalk build --new DIR` writes a top with the ports of the socket",
+                }));
         }
         for group in TOGETHER {
             let (there, absent): (Vec<&str>, Vec<&str>) =
