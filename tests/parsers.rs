@@ -262,6 +262,7 @@ fn coverage() -> Vec<Vec<u8>> {
                 seed: 3,
                 count: 2000,
                 shape: campaign.shape(),
+                abilities: None,
                 version: "0".into(),
                 parts: vec![Shard::new(0, 4).unwrap()],
                 scenarios: 1,
