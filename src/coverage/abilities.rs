@@ -124,7 +124,7 @@ impl Abilities {
     /// Returns the abilities that the project's own devices of a format have together.
     pub fn of_own_devices(format: Format, visibility: Visibility) -> Self {
         let own = || (VARIANTS.iter()).filter(|variant| variant.paging_format() == format);
-        let default = Description::of_variant(&Variant::default_of(format as u32));
+        let default = Description::of_variant(Variant::default_of(format as u32));
         Self {
             walk_caches: own().any(|variant| variant.walk_cache_entries.any()),
             l2_tlb: own().any(|variant| variant.tlb2.is_some()),
