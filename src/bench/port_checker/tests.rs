@@ -315,7 +315,10 @@ fn a_request_in_flight_may_miss_behind_a_fence_that_matches_it() {
     };
     for (fence, may_miss) in [(fence, true), (other, false)] {
         for is_accepted in [false, true] {
-            let mut rig = Rig::alone();
+            let mut rig = Rig::new(Visibility::Attributed, |description| {
+                description.responses.outstanding = 1;
+                description.ports = description.ports.without(&["rsp_replay_o"]);
+            });
             rig.serve(0, &load(1), &page(1)).unwrap();
             rig.accept(1, &load(1));
             match is_accepted {
