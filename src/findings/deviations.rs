@@ -37,7 +37,7 @@ pub enum Action {
 
 /// A condition on signatures. A property without a value is not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The check.
     #[serde(default, deserialize_with = "check")]
@@ -287,7 +287,6 @@ struct ProposedEntry<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct Proposal<'a> {
     check: &'a str,
     expected: Option<&'a str>,

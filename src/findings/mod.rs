@@ -22,7 +22,7 @@ use deviations::Deviation;
 use signature::Signature;
 
 /// The largest number of findings of one scenario. The rest of the scenario is not run then.
-pub const MOST_OF_SCENARIO: u32 = 32;
+pub const MOST_OF_SCENARIO: u32 = 256;
 /// The largest number of signatures whose scenarios are shrunk.
 pub const MOST_SHRUNK: usize = 32;
 /// The largest number of scenarios that are kept for a signature. The second one is shrunk if the

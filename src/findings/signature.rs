@@ -18,7 +18,6 @@ use crate::mmu::{Fault, Outcome, Position, Purpose, Stage};
 
 /// The signature of a finding. A property that a check does not have is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Signature {
     /// The check that failed by its name, `hang` or `assertion`; one of [`checks`].
     pub check: &'static str,
