@@ -45,6 +45,8 @@ public:
     }
 
     void reset() {
+        // The context of the thread may be that of a device that has gone since.
+        Verilated::threadContextp(context_.get());
         // An assertion that threw has left the model in the middle of an evaluation: a new model is
         // made.
         if (in_evaluation_) make();

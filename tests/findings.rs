@@ -205,6 +205,30 @@ fn with_deviations_for_four_bugs_the_fifth_alone_is_reported_and_a_mended_one_is
 }
 
 #[test]
+fn a_device_that_ends_the_simulation_is_a_finding_and_the_campaign_goes_on() {
+    let copy = Copy::with(&BUGS[..1]);
+    let top = copy.path("examples/classic_mmu/classic_top.sv");
+    let text = fs::read_to_string(&top).unwrap();
+    assert_eq!(text.matches("endmodule").count(), 1);
+    let fatal = "if (req_valid_i && req_gva_i[15:12] == 4'd2) $fatal(1, \"lost\");";
+    let fatal = format!("  always @(posedge clk_i) {fatal}\nendmodule");
+    fs::write(&top, text.replace("endmodule", &fatal)).unwrap();
+    let ran = copy.campaign(&["--json"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let list = ran.json();
+    let findings = list["findings"].as_array().unwrap();
+    let check = |finding: &&Value| finding["signature"]["check"] == "assertion";
+    let assertions: Vec<&Value> = findings.iter().filter(check).collect();
+    assert_eq!(assertions.len(), 1, "{list:#}");
+    assert!(assertions[0]["count"].as_u64().unwrap() > 100, "{list:#}");
+    assert_eq!(assertions[0]["failure"]["ops"], 1);
+    let message = assertions[0]["signature"]["assertion"].as_str().unwrap();
+    assert!(message.contains("lost"), "{message}");
+    // The other bug is found as well.
+    assert!(!findings_of(&list, &BUGS[0]).is_empty(), "{list:#}");
+}
+
+#[test]
 fn a_wrong_file_of_deviations_is_refused_with_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("known.toml");
