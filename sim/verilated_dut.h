@@ -45,12 +45,12 @@ public:
     }
 
     void reset() {
+        // A failed assertion asks the context of the thread, which may be that of a device that has
+        // gone since.
+        Verilated::threadContextp(context_.get());
         // An assertion that threw has left the model in the middle of an evaluation: a new model is
         // made.
         if (in_evaluation_) make();
-        // A failed assertion asks the context of the thread, which may be that of a device that is
-        // gone.
-        Verilated::threadContextp(context_.get());
         nestwalk_inputs idle{};
         ports_.reset();
         ports_.drive(*model_, idle);

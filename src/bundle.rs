@@ -55,6 +55,10 @@ struct Origin {
     /// The program that ran it, as a word of a command.
     program: String,
     number: u64,
+    /// The part of the scenario, in a list of defects.
+    part: u32,
+    /// Options of the command beside those of the campaign.
+    options: &'static str,
     /// Ops that the scenario had.
     ops: usize,
     versions: Versions,
@@ -109,10 +113,24 @@ impl Bundle {
                 campaign: campaign.clone(),
                 program: program.to_owned(),
                 number,
+                part: 0,
+                options: "",
                 ops,
                 versions,
             },
         }
+    }
+
+    /// Makes it the bundle of a finding of a list of defects, in part `part` of its scenario.
+    pub fn of_list(mut self, part: u32) -> Self {
+        self.origin.options = " --all";
+        self.origin.part = part;
+        if part > 0 {
+            let mut folder = self.folder.into_os_string();
+            folder.push(format!("-{part}"));
+            self.folder = folder.into();
+        }
+        self
     }
 
     /// Writes the folder: first the scenario and the reports, then the wave with its views. Files
@@ -188,19 +206,30 @@ impl Bundle {
     /// Returns the command of the campaign that found it.
     pub fn campaign(&self) -> String {
         let Origin {
-            campaign, program, ..
+            campaign,
+            program,
+            options,
+            ..
         } = &self.origin;
-        format!("{program} {}", campaign.command())
+        format!("{program} {}{options}", campaign.command())
     }
 
     /// Returns the report: on the terminal, in the folder, in JUnit and JSON it is the same.
     pub fn text(&self) -> String {
         let Origin {
             number,
+            part,
             ops,
             versions,
             ..
         } = &self.origin;
+        let part = match part {
+            0 => String::new(),
+            part => format!(
+                "the rest of it behind {}, ",
+                text::count((*part).into(), "failure")
+            ),
+        };
         let size = match self.scenario.ops.len() {
             left if left < *ops => format!("shrunk from {ops} ops to {left}"),
             left => format!("of {left} ops"),
@@ -210,7 +239,7 @@ impl Bundle {
             None => String::new(),
         };
         format!(
-            "{}{again}\nscenario {number} of the campaign, {size}:\n  \
+            "{}{again}\nscenario {number} of the campaign, {part}{size}:\n  \
              again:    {}\n  \
              wave:     {}\n  \
              report:   {}\n  \

@@ -39,6 +39,7 @@
 //! - [`dut`] is the compiled RTL; [`bench`](mod@bench) clocks it through a [`scenario`] and checks
 //!   it.
 //! - [`stimulus`] and [`campaign`] make and run random scenarios; [`shrink`] shrinks a failing one.
+//! - [`findings`] makes a list of defects: a campaign that goes on after a failure.
 //! - [`shard`] and [`results`] run a campaign in parts; [`bundle`] is the folder of a failure.
 //! - [`coverage`] counts the bins that were hit.
 //! - [`vectors`] checks translations of other implementations.
@@ -59,6 +60,7 @@ pub mod campaign;
 pub mod cli;
 pub mod coverage;
 pub mod dut;
+pub mod findings;
 mod fnv;
 pub mod input;
 pub mod output;

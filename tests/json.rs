@@ -652,6 +652,46 @@ fn failing(folder: &Folder, page: &mut Page) {
     page.check(&left, "found", "found");
 }
 
+/// Makes a list of defects of a device with a bug, with a deviation that applies to none.
+fn list_of_defects(folder: &Folder, page: &mut Page) {
+    fs::create_dir(folder.path("buggy")).unwrap();
+    for name in ["classic_mmu.sv", "classic_top.sv", "classic_mmu.toml"] {
+        let text = fs::read_to_string(project(&format!("examples/classic_mmu/{name}"))).unwrap();
+        let buggy = text.replace("{2'd0, g_addr[63:2]}", "g_addr");
+        assert_eq!(buggy != text, name == "classic_mmu.sv");
+        folder.write(&format!("buggy/{name}"), &buggy);
+    }
+    let known = folder.write(
+        "known.toml",
+        "[[deviation]]\nid = \"a\"\naction = \"accept\"\nwhen = { check = \"hang\" }\n",
+    );
+    let device = folder.path("buggy/classic_mmu.toml");
+    let out = folder.path("out");
+    let campaign = [
+        "fuzz",
+        "--profile",
+        "rv64",
+        "--seed",
+        "1",
+        "--count",
+        "2000",
+        "--all",
+    ];
+    let options = [
+        "--device",
+        &device,
+        "-o",
+        &out,
+        "--deviations",
+        &known,
+        "--json",
+    ];
+    let list = ran(1, &[&campaign[..], &options].concat()).json();
+    page.document("fuzz", &list);
+    assert_ne!(list["findings"], Value::Array(Vec::new()));
+    assert_eq!(list["deviations"][0]["stale"], true);
+}
+
 /// The fields that no document of these tests has: those of mismatches that only a device shows in
 /// a replay, and of a wrong coverage model.
 const UNSEEN: [&str; 4] = [
@@ -740,6 +780,7 @@ fn the_page_has_every_field_that_is_written_and_no_other() {
     let merged = ran(0, &["merge", &shards[0], &shards[1], "--json"]);
     page.check(&merged.json(), "results", "merge");
     failing(&folder, &mut page);
+    list_of_defects(&folder, &mut page);
 
     // Coverage, including code coverage of the RTL.
     fs::create_dir(folder.path("rtl")).unwrap();

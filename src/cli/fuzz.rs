@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `nestwalk fuzz`: random campaigns.
 
+mod all;
+
 use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
@@ -84,6 +86,12 @@ pub(super) struct Args {
     /// NESTWALK_COVERAGE=1)
     #[arg(long, value_name = "DIR")]
     rtl_coverage: Option<PathBuf>,
+    /// Go on after a failure, and print a list of defects: the failures, sorted by what is wrong
+    #[arg(long, conflicts_with_all = ["shard", "results", "coverage", "rtl_coverage"])]
+    all: bool,
+    /// A file of known defects, which are counted and not reported
+    #[arg(long, value_name = "FILE", requires = "all")]
+    deviations: Option<PathBuf>,
     /// Do not shrink a failure
     #[arg(long)]
     no_shrink: bool,
@@ -176,6 +184,9 @@ fn with_devices(args: &Args, devices: &(dyn Fn() -> Devices + Sync)) -> Result<E
         visibility: args.visibility,
         lean,
     };
+    if args.all {
+        return all::main(args, &campaign, devices);
+    }
     let mut outputs = super::outputs("--lean", &args.lean)?;
     outputs.folder(&args.output)?;
     let results = outputs.file_if("--results", args.results.as_ref())?;

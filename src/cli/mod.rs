@@ -189,6 +189,8 @@ enum CliError {
     #[error("{}", .0.join("\nerror: "))]
     Files(Vec<String>),
     #[error(transparent)]
+    Deviations(#[from] crate::findings::deviations::DeviationsError),
+    #[error(transparent)]
     Device(#[from] DutError),
     #[error(transparent)]
     Write(#[from] OutputError),
