@@ -82,5 +82,5 @@ pub mod walk;
 
 pub use walk::{
     EntryMemory, GuestTable, Leaf, Mapping, Meaning, Overlay, Step, StepLog, outcome, outcome_from,
-    riscv, walk,
+    riscv, walk, walk_with_late_checks,
 };

@@ -65,6 +65,8 @@ pub(super) struct Reply {
 
 pub(super) struct MemoryServer {
     timing: Timing,
+    /// The device can tell an error from data. Otherwise 0 is read where there is no memory.
+    has_errors: bool,
     draws: Draws,
     /// The word that was given last, and the last of them that looks like a pointer.
     last: u64,
@@ -76,9 +78,10 @@ pub(super) struct MemoryServer {
 }
 
 impl MemoryServer {
-    pub fn new(timing: &Timing) -> Self {
+    pub fn new(timing: &Timing, has_errors: bool) -> Self {
         Self {
             timing: timing.clone(),
+            has_errors,
             draws: Draws::new(timing.seed, 0),
             last: 0,
             pointer: 0,
@@ -133,6 +136,7 @@ impl MemoryServer {
             None => memory.walk_read(at).ok(),
             Some(Update { expected, new }) => memory.to_mut().update(at, expected, new).ok(),
         };
+        let word = word.or((!self.has_errors).then_some(0));
         let (least, most) = (*self.timing.latency.start(), *self.timing.latency.end());
         let latency = if least == most {
             least
@@ -204,6 +208,16 @@ mod tests {
     use crate::format::Format;
 
     #[test]
+    fn a_device_without_errors_reads_0_where_there_is_no_memory() {
+        let memory = HostMemory::new(Format::Rv64);
+        for (has_errors, word) in [(true, None), (false, Some(0))] {
+            let mut server = MemoryServer::new(&Timing::default(), has_errors);
+            let mut memory = Cow::Borrowed(&memory);
+            assert_eq!(server.grant(0, Hpa(0x1000), None, 1, &mut memory).0, word);
+        }
+    }
+
+    #[test]
     fn everything_comes_beside_errors() {
         let mut memory = HostMemory::new(Format::Rv64);
         memory.write(Hpa(0x1000), 0x2001);
@@ -212,7 +226,7 @@ mod tests {
             latency: 1..=50,
             ..Timing::default()
         };
-        let mut server = MemoryServer::new(&timing);
+        let mut server = MemoryServer::new(&timing, true);
         let mut seen = [false; Beside::ALL.len()];
         let mut memory = Cow::Borrowed(&memory);
         // Draws of one address last for some cycles.

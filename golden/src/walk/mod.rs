@@ -232,8 +232,39 @@ pub fn walk<M: EntryMemory, L: StepLog>(
     log: &mut L,
 ) -> Result<Mapping, Fault> {
     match format.family() {
-        Family::Handout => handout::walk(format, query, memory, log),
-        Family::Riscv => riscv::walk(format, query, memory, log),
+        Family::Handout => handout::walk(format, query, Checks::AtEntry, memory, log),
+        Family::Riscv => riscv::walk(format, query, Checks::AtEntry, memory, log),
+    }
+}
+
+/// The time at which a walk applies the checks that its way through the tables does not depend on:
+/// the width of the address, the rights of a leaf, and its A and D bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checks {
+    /// The walk applies them to the address and to each leaf, and ends with the first that fails.
+    AtEntry,
+    /// The walk goes on, and applies them behind its end.
+    AtEnd,
+}
+
+/// Walks both tables for `query` as [`walk`] does, but goes on behind a fault of the address's
+/// width, of the rights of a leaf, and of its A and D bits. It sets no A or D bit behind such a
+/// fault. A leaf with A clear has no rights in the mapping.
+///
+/// The specification names the fault of an access, and not what else a walk reads before it reports
+/// the fault. So this is the walk of an implementation that applies these checks at the end.
+///
+/// # Errors
+/// The fault of another kind that the walk ends with.
+pub fn walk_with_late_checks<M: EntryMemory, L: StepLog>(
+    format: Format,
+    query: &Query,
+    memory: &mut M,
+    log: &mut L,
+) -> Result<Mapping, Fault> {
+    match format.family() {
+        Family::Handout => handout::walk(format, query, Checks::AtEnd, memory, log),
+        Family::Riscv => riscv::walk(format, query, Checks::AtEnd, memory, log),
     }
 }
 

@@ -368,7 +368,7 @@ impl<'a> Run<'a> {
                     .collect()
             },
             memory: Cow::Borrowed(&scenario.memory),
-            server: MemoryServer::new(&scenario.timing),
+            server: MemoryServer::new(&scenario.timing, description.has_memory_errors()),
             requester: Requester::new(&scenario.timing, 0),
             checker: Judge::new(machine, description, scenario.walk_caches_ever()),
             stats: Stats::default(),

@@ -12,6 +12,7 @@
 //! ports do not show is not judged: see `docs/visibility.md`.
 
 mod attribution;
+mod free_reads;
 mod responses;
 mod streams;
 mod words;
@@ -21,6 +22,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use self::attribution::without_asid;
+use self::free_reads::FreeReads;
 use self::streams::Stream;
 use self::words::Words;
 use super::checks::{Progress, StablePorts};
@@ -29,7 +31,7 @@ use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
 use super::rules;
 use super::scoreboard::{Request, Scoreboard};
 use crate::dut::Outputs;
-use crate::dut::description::{Description, Reads, ResponseFields, Visibility};
+use crate::dut::description::{Description, Fences, PermissionCheck, ResponseFields, Visibility};
 use crate::format::Format;
 use crate::golden::occupancy::Tlb;
 use crate::mmu::{AddressSpaceTag, Context, Fence, Query, WalkCaches};
@@ -56,8 +58,7 @@ pub(super) struct PortChecker {
     format: Format,
     description: Description,
     fields: ResponseFields,
-    /// A walk makes no other memory requests than the golden walk.
-    has_exact_reads: bool,
+    free_reads: FreeReads,
     /// Memory requests are attributed to walks.
     is_attributed: bool,
     /// The page-walk caches that are in use at any time: walks may leave out requests.
@@ -94,16 +95,16 @@ impl PortChecker {
         let limits = machine.microarchitecture();
         let ids = description.memory_ids().next_power_of_two().max(2) as usize;
         let is_alone = description.outstanding() == 1;
-        let walks = &description.walks;
-        let has_exact_reads = !walks.speculative && walks.reads == Reads::Exact;
+        let free_reads = FreeReads::of(machine.format, &description.walks);
         let tlb = description
             .tlb
             .filter(|tlb| is_alone && tlb.second.is_none());
         Self {
             format: machine.format,
             fields: description.response_fields(),
-            has_exact_reads,
-            is_attributed: has_exact_reads && description.visibility() >= Visibility::Attributed,
+            is_attributed: free_reads.is_none()
+                && description.visibility() >= Visibility::Attributed,
+            free_reads,
             walk_caches_ever: ever,
             board: Scoreboard::new(0),
             since: [0; 256],
@@ -134,6 +135,16 @@ impl PortChecker {
         *self = Self::new(machine, self.description.clone(), self.walk_caches_ever);
     }
 
+    /// The time at which walks check permissions.
+    fn permissions(&self) -> PermissionCheck {
+        self.description.walks.permissions
+    }
+
+    /// Returns true if a fence need not invalidate what it matches in an address space.
+    fn may_ignore(&self, fence: &Fence, space: AddressSpaceTag) -> bool {
+        may_ignore(self.description.fences, fence, space)
+    }
+
     /// Returns true if a page-walk cache is in use at any time.
     fn has_walk_caches(&self) -> bool {
         self.walk_caches_ever.any()
@@ -152,6 +163,8 @@ impl PortChecker {
         if !seen.contains(&query.context) {
             seen.push(query.context);
         }
+        self.free_reads
+            .on_request(&query.context, self.board.is_empty());
         self.requests_since = 0;
         let must_hit = self.tlb.as_ref().and_then(|tlb| tlb.must_contain(query));
         let fences = self.board.fence_count();
@@ -164,15 +177,18 @@ impl PortChecker {
         self.fence_waits = 0;
         self.requests_since = 0;
         let number = self.board.fence(fence, cycle);
-        if self.description.has_replays() {
-            for stream in &mut self.streams {
-                stream.on_fence(fence, cycle);
-            }
+        let has_replays = self.description.has_replays();
+        for stream in &mut self.streams {
+            stream.on_fence(fence, cycle, has_replays);
         }
         if let Some(tlb) = &mut self.tlb {
             tlb.on_fence(&widest(&self.description, fence), number, cycle);
         }
-        self.translations.on_fence(fence, number, cycle);
+        let fences = self.description.fences;
+        self.translations
+            .on_fence_for(fence, number, cycle, |space| {
+                !may_ignore(fences, fence, space)
+            });
         if self.board.is_empty() {
             self.drop_invalidated();
         }
@@ -192,7 +208,9 @@ impl PortChecker {
                 !later.any(|event| {
                     let Fence { gva, gpa, asid, .. } = event.fence;
                     // A fence with an ASID does not match global pages.
-                    let is_whole = gva.is_none() && gpa.is_none();
+                    let is_whole = gva.is_none()
+                        && gpa.is_none()
+                        && !may_ignore(self.description.fences, &event.fence, space);
                     let matches_global = asid.is_none() || !self.format.has_global_pages();
                     is_whole && matches_global && event.fence.matches_tag(space)
                 })
@@ -224,14 +242,16 @@ impl PortChecker {
 
     /// Memory has accepted a memory request of an id.
     pub fn read(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
-        if self.board.is_empty() && self.has_exact_reads {
+        if self.board.is_empty() && self.free_reads.is_none() {
             return Err(Mismatch::of_no_walk(id, read));
         }
+        self.check_free_read(id, read)?;
         self.check_livelock(read)?;
         if self.is_attributed {
             self.follow_stream(id, read)?;
         }
         self.words.add(read);
+        self.free_reads.on_word(read);
         Ok(())
     }
 
@@ -245,9 +265,10 @@ impl PortChecker {
             self.requests_since = 0;
         }
         self.requests_since += 1;
-        let levels = u64::from(self.format.geometry().levels);
+        let geometry = self.format.geometry();
+        let levels = u64::from(geometry.levels);
         // With an update for each leaf.
-        let a_walk = 2 * ((levels + 1) * (levels + 1) - 1);
+        let a_walk = 2 * ((levels + 1) * (levels + 1) - 1) * self.free_reads.for_each(&geometry);
         let requests = self.board.count() as u64 + 1;
         let walks = u64::from(self.description.walks.outstanding);
         let most = a_walk * (requests + walks);
@@ -294,6 +315,16 @@ impl PortChecker {
             ..*Mismatch::new(cycle, violation)
         })
     }
+}
+
+/// Returns true if a fence need not invalidate what it matches in an address space: it has an
+/// operand of a stage that is Bare there, and the device ignores such fences.
+fn may_ignore(fences: Option<Fences>, fence: &Fence, space: AddressSpaceTag) -> bool {
+    let of_guest = fence.gva.is_some() || fence.asid.is_some();
+    // The VMID of a fence of the guest stage is that of hgatp, and no operand.
+    let of_host = fence.gpa.is_some() || fence.vmid.is_some() && !of_guest;
+    fences.is_some_and(|fences| fences.ignores_bare)
+        && (of_guest && space.guest_levels == 0 || of_host && space.host_levels == 0)
 }
 
 /// Returns a fence that invalidates all that a device may invalidate with a fence.

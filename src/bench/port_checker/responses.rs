@@ -2,7 +2,7 @@
 //! Responses: whether some golden walk over the words served gives them.
 
 use super::PortChecker;
-use super::attribution::without_asid;
+use super::attribution::{canonical, without_asid};
 use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
 use crate::addr::{Gpa, Gva};
@@ -14,7 +14,7 @@ use crate::bench::mismatch::{
 };
 use crate::bench::rules;
 use crate::bench::scoreboard::Request;
-use crate::dut::description::Tval2;
+use crate::dut::description::{FaultOrder, PermissionCheck, Tval2};
 use crate::dut::{MalformedResponse, Outputs};
 use crate::golden::{self, Mapping};
 use crate::mmu::{
@@ -72,7 +72,9 @@ impl Search<'_, '_> {
     /// contain, or until one gives the response.
     fn follow(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
-        let followed = each_walk(checker.format, query, &[], words, |walk| {
+        let mut has_fault = false;
+        let at_entry = PermissionCheck::Entry;
+        let followed = each_walk(checker.format, query, at_entry, &[], words, |walk| {
             let Some(end) = walk.end.found() else {
                 return false;
             };
@@ -80,11 +82,44 @@ impl Search<'_, '_> {
                 return false;
             }
             let agrees = self.may_be(golden::outcome(&end));
+            has_fault |= end.is_err();
             if let (true, Ok(mapping)) = (agrees && all, end) {
                 let begun = walk.served.map_or(0, |served| checker.begun(served));
                 self.found.push((mapping, begun));
             }
             agrees && !all
+        });
+        self.is_open |= followed == Followed::TooMany;
+        if has_fault {
+            self.follow_behind_faults(query, words, all);
+        }
+    }
+
+    /// Follows the golden walks of a request that go on behind a fault: the TLB may contain what
+    /// they find, and a device may report a fault that they end with, if it says so.
+    fn follow_behind_faults(&mut self, query: &Query, words: Option<&Words>, all: bool) {
+        let checker = self.checker;
+        let has_any_order = checker.description.responses.order == FaultOrder::Any;
+        let is_any = self.explained.is_none() && has_any_order;
+        let is_filled = all && matches!(self.explained, Some(Err(_)));
+        if !is_any && !is_filled {
+            return;
+        }
+        let at_end = PermissionCheck::End;
+        let followed = each_walk(checker.format, query, at_end, &[], words, |walk| {
+            match walk.end.found() {
+                Some(Ok(mapping)) if is_filled => {
+                    let begun = walk.served.map_or(0, |served| checker.begun(served));
+                    self.found.push((mapping, begun));
+                }
+                Some(end @ Err(_)) if is_any => {
+                    if checker.may_give(self.request, &end, walk.served) {
+                        self.may_be(golden::outcome(&end));
+                    }
+                }
+                _ => {}
+            }
+            false
         });
         self.is_open |= followed == Followed::TooMany;
     }
@@ -212,8 +247,9 @@ impl PortChecker {
             // Not every walk is known.
             explained = self.observed(outputs).ok().flatten();
         }
+        let filled = canonical(self.format, query);
         for (mapping, begun) in found {
-            self.may_contain(query, &mapping, begun);
+            self.may_contain(&filled, &mapping, begun);
         }
         // The TLB may contain what a walk has found that was not followed.
         self.has_forgotten |= is_open;
@@ -255,6 +291,7 @@ impl PortChecker {
         let begun = self.begun(served);
         let mut later = before.iter().rev().take_while(|event| event.cycle >= begun);
         !later.any(|event| match found {
+            _ if self.may_ignore(&event.fence, space) => false,
             Ok(mapping) => event
                 .fence
                 .matches(space, &mapping.extent(request.query.gva)),
@@ -299,9 +336,16 @@ impl PortChecker {
                     Position::Guest { .. } => (0, 0),
                 };
                 let trap = fault.trap.unwrap_or_default();
-                let may_be_zero = self.description.responses.tval2 == Tval2::MayBeZero;
+                let freedoms = self.description.responses;
+                let may_be_zero = freedoms.tval2 == Tval2::MayBeZero;
+                // Software can tell a fault of memory from the other kinds, and these not apart.
+                let is_of_memory = |kind: u8| kind == FaultKind::Memory as u8;
+                let is_kind = outputs.rsp_fault_kind == fault.kind as u8
+                    || freedoms.order == FaultOrder::Any
+                        && self.format.has_traps()
+                        && is_of_memory(outputs.rsp_fault_kind) == is_of_memory(fault.kind as u8);
                 outputs.rsp_fault_kind != 0
-                    && (!fields.fault_kind || outputs.rsp_fault_kind == fault.kind as u8)
+                    && (!fields.fault_kind || is_kind)
                     && (!fields.fault_stage || outputs.rsp_fault_stage == stage)
                     && (!fields.fault_level || u32::from(outputs.rsp_fault_level) == level)
                     && (!fields.fault_purpose || outputs.rsp_fault_purpose == purpose.0)
@@ -357,7 +401,9 @@ impl PortChecker {
     /// Follows the fill or the hit of the TLB by a request that is answered.
     fn touch_tlb(&mut self, request: &Request, outcome: Option<&Outcome>, cycle: u64) {
         let walk = self.walk_of(request);
-        let end = walk.map(|walk| end_of(self.format, &request.query, &walk.reads));
+        let at_entry = PermissionCheck::Entry;
+        let end = walk.map(|walk| end_of(self.format, &request.query, at_entry, &walk.reads));
+        let hit_may_fault = self.description.tlb.is_some_and(|tlb| tlb.hit_may_fault);
         let is_fenced = self.board.fence_count() > request.fences_before();
         let Some(tlb) = &mut self.tlb else {
             return;
@@ -371,6 +417,8 @@ impl PortChecker {
             // Page-walk caches have shortened the walk.
             (Some(_), Some(Ok(_))) => self.tlb = None,
             (None, Some(outcome @ Ok(_))) => tlb.on_hit(&request.query, outcome),
+            // A hit, or the fill of a walk, before the permissions are checked.
+            (_, Some(outcome @ Err(_))) if hit_may_fault => tlb.on_hit(&request.query, outcome),
             _ => {}
         }
     }
