@@ -108,8 +108,9 @@ pub(super) struct Tables {
     tables: BTreeSet<u64>,
     /// The pages that may contain guest tables: log2 of the size, and the number of each.
     pages: FxHashSet<(u32, u64)>,
-    /// A context has two stages, so that guest tables are in pages of the host.
-    has_two_stages: bool,
+    /// The most levels of the host stage of a context with two stages, whose guest tables are in
+    /// pages of the host; 0 if there is none.
+    host_levels: u32,
 }
 
 impl Tables {
@@ -118,7 +119,7 @@ impl Tables {
             format,
             tables: BTreeSet::new(),
             pages: FxHashSet::default(),
-            has_two_stages: false,
+            host_levels: 0,
         }
     }
 
@@ -134,7 +135,9 @@ impl Tables {
             let parts = 0..1u64 << geometry.host_root_extra;
             self.tables
                 .extend(parts.map(|part| root + part * geometry.table_bytes()));
-            self.has_two_stages |= context.guest.levels > 0;
+            if context.guest.levels > 0 {
+                self.host_levels = self.host_levels.max(u32::from(context.host.levels));
+            }
         }
     }
 
@@ -154,7 +157,7 @@ impl Tables {
             }
             true => {
                 // The level of the leaf is not known: the page may be as large as it is aligned.
-                let sizes = (0..geometry.levels).map(|level| size + level * geometry.index_width);
+                let sizes = (0..self.host_levels).map(|level| size + level * geometry.index_width);
                 let fits = |size: &u32| entry.address() & ((1 << size) - 1) == 0;
                 let largest = sizes.filter(fits).max().unwrap_or(size);
                 let largest = match entry.napot() {
@@ -175,7 +178,7 @@ impl Tables {
             .next_back()
             .is_some_and(|base| at.0 - base < bytes);
         let mut pages = self.pages.iter();
-        in_table || self.has_two_stages && pages.any(|&(size, number)| at.0 >> size == number)
+        in_table || self.host_levels > 0 && pages.any(|&(size, number)| at.0 >> size == number)
     }
 }
 

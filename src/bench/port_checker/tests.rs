@@ -365,3 +365,5 @@ fn a_fence_that_waits_for_too_long_is_found() {
         Check::Port
     );
 }
+
+mod freedoms;
