@@ -300,7 +300,10 @@ impl PortChecker {
         let request = starting
             .first()
             .and_then(|first| self.board.request(first.id));
-        let (Some(tlb), Some(request)) = (&self.tlb, request) else {
+        let Some(request) = request else {
+            return Ok(());
+        };
+        let Some(tlb) = self.tlb_of(&request.query) else {
             return Ok(());
         };
         let Some(must_hit) = &request.must_hit else {

@@ -34,7 +34,7 @@ use crate::dut::Outputs;
 use crate::dut::description::{Description, Fences, PermissionCheck, ResponseFields, Visibility};
 use crate::format::Format;
 use crate::golden::occupancy::Tlb;
-use crate::mmu::{AddressSpaceTag, Context, Fence, Query, WalkCaches};
+use crate::mmu::{Access, AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
 
 /// The most walks of an address space that are kept. The oldest is forgotten if there are more.
@@ -78,9 +78,9 @@ pub(super) struct PortChecker {
     translations: Tlb,
     /// All words that memory has served.
     words: Words,
-    /// The translations that the TLB must contain. They are known only if one request is in flight
-    /// at a time.
-    tlb: Option<Tlb>,
+    /// The translations that the TLB must contain, and those that the TLB of fetches must, if there
+    /// are two. They are known only if one request is in flight at a time.
+    tlbs: Option<[Tlb; 2]>,
     /// Memory requests since the last request, response or fence that was accepted.
     requests_since: u64,
     /// Cycles for which a fence has waited without a visible cause.
@@ -115,8 +115,7 @@ impl PortChecker {
             // It contains every translation, and none for certain.
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
-            // Nothing is known of the replacement but the pages that it must keep.
-            tlb: tlb.map(|tlb| Tlb::new(machine.format, 0, tlb.recent)),
+            tlbs: tlb.map(|tlb| [(); 2].map(|()| empty_tlb(machine.format, tlb.recent))),
             requests_since: 0,
             fence_waits: 0,
             ports: StablePorts::default(),
@@ -133,6 +132,18 @@ impl PortChecker {
     /// The device is reset: nothing is left.
     pub fn reset(&mut self, machine: &Machine) {
         *self = Self::new(machine, self.description.clone(), self.walk_caches_ever);
+    }
+
+    /// The index of the TLB of a request.
+    fn tlb_index(&self, query: &Query) -> usize {
+        let is_split = self.description.tlb.is_some_and(|tlb| tlb.split);
+        usize::from(is_split && query.access == Access::Fetch)
+    }
+
+    /// The TLB of a request, if it is known what the TLB must contain.
+    fn tlb_of(&self, query: &Query) -> Option<&Tlb> {
+        let tlbs = self.tlbs.as_ref()?;
+        Some(&tlbs[self.tlb_index(query)])
     }
 
     /// The time at which walks check permissions.
@@ -166,7 +177,8 @@ impl PortChecker {
         self.free_reads
             .on_request(&query.context, self.board.is_empty());
         self.requests_since = 0;
-        let must_hit = self.tlb.as_ref().and_then(|tlb| tlb.must_contain(query));
+        let tlb = self.tlb_of(query);
+        let must_hit = tlb.and_then(|tlb| tlb.must_contain(query));
         let fences = self.board.fence_count();
         self.board
             .accept(Request::new(id, op, query, driven, cycle, fences, must_hit));
@@ -181,7 +193,7 @@ impl PortChecker {
         for stream in &mut self.streams {
             stream.on_fence(fence, cycle, has_replays);
         }
-        if let Some(tlb) = &mut self.tlb {
+        for tlb in self.tlbs.iter_mut().flatten() {
             tlb.on_fence(&widest(&self.description, fence), number, cycle);
         }
         let fences = self.description.fences;
@@ -217,7 +229,7 @@ impl PortChecker {
             });
         }
         self.translations.drop_invalidated();
-        if let Some(tlb) = &mut self.tlb {
+        for tlb in self.tlbs.iter_mut().flatten() {
             tlb.drop_invalidated();
         }
     }
@@ -315,6 +327,12 @@ impl PortChecker {
             ..*Mismatch::new(cycle, violation)
         })
     }
+}
+
+/// Returns a TLB that contains nothing for certain. Nothing is known of the replacement but the
+/// number of the pages used last that it must keep.
+fn empty_tlb(format: Format, recent: u32) -> Tlb {
+    Tlb::new(format, 0, recent)
 }
 
 /// Returns true if a fence need not invalidate what it matches in an address space: it has an

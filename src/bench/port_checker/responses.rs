@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Responses: whether some golden walk over the words served gives them.
 
-use super::PortChecker;
 use super::attribution::{canonical, without_asid};
 use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
+use super::{PortChecker, empty_tlb};
 use crate::addr::{Gpa, Gva};
 use crate::bench::checker::Response;
 use crate::bench::memory_request::RequestCounts;
@@ -389,7 +389,7 @@ impl PortChecker {
         if self.is_attributed {
             self.check_ended(request, cycle)?;
         }
-        if self.tlb.is_some() {
+        if self.tlbs.is_some() {
             self.touch_tlb(request, outcome, cycle);
         }
         if self.board.is_empty() {
@@ -403,22 +403,25 @@ impl PortChecker {
         let walk = self.walk_of(request);
         let at_entry = PermissionCheck::Entry;
         let end = walk.map(|walk| end_of(self.format, &request.query, at_entry, &walk.reads));
-        let hit_may_fault = self.description.tlb.is_some_and(|tlb| tlb.hit_may_fault);
         let is_fenced = self.board.fence_count() > request.fences_before();
-        let Some(tlb) = &mut self.tlb else {
+        let index = self.tlb_index(&request.query);
+        let (Some(tlbs), Some(declared)) = (&mut self.tlbs, self.description.tlb) else {
             return;
         };
+        let tlb = &mut tlbs[index];
         match (end, outcome) {
             // The device may have filled the TLB or not.
-            (Some(_), _) if is_fenced => self.tlb = None,
+            (Some(_), _) if is_fenced => *tlb = empty_tlb(self.format, declared.recent),
             (Some(End::Found(Ok(mapping))), Some(Ok(_))) => {
                 tlb.on_walk(&request.query, &mapping, &[], true, cycle);
             }
             // Page-walk caches have shortened the walk.
-            (Some(_), Some(Ok(_))) => self.tlb = None,
+            (Some(_), Some(Ok(_))) => *tlb = empty_tlb(self.format, declared.recent),
             (None, Some(outcome @ Ok(_))) => tlb.on_hit(&request.query, outcome),
             // A hit, or the fill of a walk, before the permissions are checked.
-            (_, Some(outcome @ Err(_))) if hit_may_fault => tlb.on_hit(&request.query, outcome),
+            (_, Some(outcome @ Err(_))) if declared.hit_may_fault => {
+                tlb.on_hit(&request.query, outcome)
+            }
             _ => {}
         }
     }

@@ -421,6 +421,36 @@ fn a_device_without_replays_may_walk_anew_behind_a_fence_and_not_otherwise() {
 }
 
 #[test]
+fn a_page_of_a_split_tlb_must_hit_for_its_own_accesses_alone() {
+    let fetch = Query {
+        access: Access::Fetch,
+        ..load(1)
+    };
+    for split in [false, true] {
+        let mut rig = Rig::new(Visibility::Attributed, |description| {
+            description.responses.outstanding = 1;
+        });
+        rig.checker.description.tlb.as_mut().unwrap().split = split;
+        rig.edit(1, Entry::leaf(HPA + PAGE, Rights::ALL).0);
+        rig.serve(0, &load(1), &page(1)).unwrap();
+        rig.accept(1, &fetch);
+        let checked = rig.walk(0, &fetch);
+        if !split {
+            assert_eq!(found(checked), Check::MustHit);
+            continue;
+        }
+        checked.unwrap();
+        rig.respond(1, &fetch, &page(1)).unwrap();
+        for query in [fetch, load(1)] {
+            rig.hit(2, &query, &page(1)).unwrap();
+            rig.accept(3, &query);
+            assert_eq!(found(rig.walk(0, &query)), Check::MustHit);
+            rig.respond(3, &query, &page(1)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_hit_of_what_a_walk_with_a_fault_has_found_is_legal() {
     let user = |mut query: Query| {
         query.context.user = true;
