@@ -30,9 +30,10 @@ use super::memory_request::Read;
 use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
 use super::rules;
 use super::scoreboard::{Request, Scoreboard};
+use crate::addr::Gva;
 use crate::dut::Outputs;
 use crate::dut::description::{Description, Fences, PermissionCheck, ResponseFields, Visibility};
-use crate::format::Format;
+use crate::format::{Format, fits};
 use crate::golden::occupancy::Tlb;
 use crate::mmu::{Access, AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
@@ -352,10 +353,28 @@ fn widest(description: &Description, fence: &Fence) -> Fence {
     };
     let zero = fences.zero_is_all;
     let precise = fences.precise;
+    // A device may ignore the bits of an operand that no page of the narrowest mode has. The fence
+    // matches other pages then, too.
+    let geometry = description.format.geometry();
+    let width = |levels: &[u8]| {
+        let narrowest = levels.iter().filter(|&&levels| levels > 0).min();
+        let index = narrowest.map_or(0, |&levels| u32::from(levels) * geometry.index_width);
+        geometry.offset_width + index
+    };
+    let guest = width(&description.modes.guest);
+    let host = width(&description.modes.host) + geometry.host_root_extra;
+    let is_gva = |gva: Gva| {
+        let unused = 64 - guest;
+        guest >= geometry.gva_width || (gva.0 << unused) as i64 >> unused == gva.0 as i64
+    };
     Fence {
         virt: fence.virt,
-        gva: fence.gva.filter(|gva| precise.gva && !(zero && gva.0 == 0)),
-        gpa: fence.gpa.filter(|gpa| precise.gpa && !(zero && gpa.0 == 0)),
+        gva: fence
+            .gva
+            .filter(|gva| precise.gva && is_gva(*gva) && !(zero && gva.0 == 0)),
+        gpa: fence
+            .gpa
+            .filter(|gpa| precise.gpa && fits(gpa.0, host) && !(zero && gpa.0 == 0)),
         asid: fence
             .asid
             .filter(|&asid| precise.asid && !(zero && asid == 0)),

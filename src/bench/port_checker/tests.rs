@@ -301,6 +301,20 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     rig.serve(0, &load(1), &page(1)).unwrap();
     rig.fence();
     rig.serve(1, &load(1), &page(1)).unwrap();
+    // So does one whose operand is no address of the mode, but has its lower bits.
+    rig.cycle += 1;
+    let fence = Fence {
+        virt: false,
+        gva: Some(Gva(GVA + PAGE | 1 << 60)),
+        ..Fence::default()
+    };
+    rig.checker.fence(&fence, rig.cycle);
+    rig.serve(1, &load(1), &page(1)).unwrap();
+    // Also behind the request, which the device has not looked up yet.
+    rig.accept(2, &load(1));
+    rig.fence();
+    rig.walk(0, &load(1)).unwrap();
+    rig.respond(2, &load(1), &page(1)).unwrap();
 }
 
 #[test]
