@@ -232,7 +232,7 @@ runs() {
         ;;
     # Files that Verilator reads.
     foreign) cat "$2"/pythondata_cpu_cva6/system_verilog/core/mmu_sv39/mmu.sv \
-        "$2"/pythondata_cpu_cva5/system_verilog/core/mmu.sv 2>&1 ;;
+        "$2"/pythondata_cpu_blackparrot/system_verilog/bp_be/src/v/bp_be_mem/bp_be_ptw.v 2>&1 ;;
     esac
 }
 
@@ -349,9 +349,9 @@ fi
 foreign=
 if [ "$with_foreign" = yes ]; then
     if ready foreign; then
-        foreign=", CVA6 and CVA5 in .tools"
+        foreign=", CVA6 and BlackParrot in .tools"
     else
-        wanted_wheels="$wanted_wheels${wanted_wheels:+, }pythondata-cpu-cva6, pythondata-cpu-cva5"
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }pythondata-cpu-cva6, pythondata-cpu-blackparrot"
     fi
 fi
 yices=
@@ -402,7 +402,7 @@ if [ "$with_verible" = yes ] && [ -z "$verible" ]; then
 fi
 if [ "$with_foreign" = yes ] && [ -z "$foreign" ]; then
     install foreign "$reach. Only \`make foreign\` needs them."
-    foreign=", CVA6 and CVA5 in .tools"
+    foreign=", CVA6 and BlackParrot in .tools"
 fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     other="elsewhere put a Yices 2.6 (Debian: yices2) on PATH"
