@@ -332,6 +332,11 @@ impl Tlb {
         }
     }
 
+    /// Records that a page was filled or hit which is not known.
+    pub fn on_unknown_page(&mut self) {
+        self.touch(None);
+    }
+
     /// Records a hit in the L2 TLB, which fills the TLB with the page. Returns the sizes that the
     /// page may have.
     pub fn on_l2_hit(&mut self, query: &Query) -> PossibleSizes {

@@ -116,7 +116,8 @@ impl PortChecker {
             // It contains every translation, and none for certain.
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
-            tlbs: tlb.map(|tlb| [(); 2].map(|()| empty_tlb(machine.format, tlb.recent))),
+            // Nothing is known of the replacement but the pages that it must keep.
+            tlbs: tlb.map(|tlb| [(); 2].map(|()| Tlb::new(machine.format, 0, tlb.recent))),
             requests_since: 0,
             fence_waits: 0,
             ports: StablePorts::default(),
@@ -328,12 +329,6 @@ impl PortChecker {
             ..*Mismatch::new(cycle, violation)
         })
     }
-}
-
-/// Returns a TLB that contains nothing for certain. Nothing is known of the replacement but the
-/// number of the pages used last that it must keep.
-fn empty_tlb(format: Format, recent: u32) -> Tlb {
-    Tlb::new(format, 0, recent)
 }
 
 /// Returns true if a fence need not invalidate what it matches in an address space: it has an

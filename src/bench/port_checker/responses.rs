@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Responses: whether some golden walk over the words served gives them.
 
+use super::PortChecker;
 use super::attribution::{canonical, without_asid};
 use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
-use super::{PortChecker, empty_tlb};
 use crate::addr::{Gpa, Gva};
 use crate::bench::checker::Response;
 use crate::bench::memory_request::RequestCounts;
@@ -401,28 +401,35 @@ impl PortChecker {
     /// Follows the fill or the hit of the TLB by a request that is answered.
     fn touch_tlb(&mut self, request: &Request, outcome: Option<&Outcome>, cycle: u64) {
         let walk = self.walk_of(request);
-        let at_entry = PermissionCheck::Entry;
-        let end = walk.map(|walk| end_of(self.format, &request.query, at_entry, &walk.reads));
+        let end =
+            |checks| walk.map(|walk| end_of(self.format, &request.query, checks, &walk.reads));
+        let ends = (end(PermissionCheck::Entry), end(PermissionCheck::End));
         let is_fenced = self.board.fence_count() > request.fences_before();
         let index = self.tlb_index(&request.query);
+        let query = canonical(self.format, &request.query);
         let (Some(tlbs), Some(declared)) = (&mut self.tlbs, self.description.tlb) else {
             return;
         };
         let tlb = &mut tlbs[index];
-        match (end, outcome) {
-            // The device may have filled the TLB or not.
-            (Some(_), _) if is_fenced => *tlb = empty_tlb(self.format, declared.recent),
-            (Some(End::Found(Ok(mapping))), Some(Ok(_))) => {
-                tlb.on_walk(&request.query, &mapping, &[], true, cycle);
+        match (ends.0, outcome) {
+            (Some(End::Found(Ok(mapping))), Some(Ok(_))) if !is_fenced => {
+                tlb.on_walk(&query, &mapping, &[], true, cycle);
             }
-            // Page-walk caches have shortened the walk.
-            (Some(_), Some(Ok(_))) => *tlb = empty_tlb(self.format, declared.recent),
+            // Page-walk caches have shortened the walk: the page is not known.
+            (Some(End::Wants(_)), Some(Ok(_))) => self.tlbs = None,
+            (Some(_), _) => {
+                // The device may have filled the TLB before it has checked the permissions, or
+                // heeded the fence.
+                if let Some(End::Found(Ok(mapping))) = ends.1 {
+                    tlb.on_walk(&query, &mapping, &[], false, cycle);
+                }
+                if is_fenced || declared.hit_may_fault {
+                    tlb.on_unknown_page();
+                }
+            }
             (None, Some(outcome @ Ok(_))) => tlb.on_hit(&request.query, outcome),
-            // A hit, or the fill of a walk, before the permissions are checked.
-            (_, Some(outcome @ Err(_))) if declared.hit_may_fault => {
-                tlb.on_hit(&request.query, outcome)
-            }
-            _ => {}
+            (None, Some(Err(_))) if declared.hit_may_fault => tlb.on_unknown_page(),
+            (None, _) => {}
         }
     }
 

@@ -311,6 +311,11 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     rig.checker.fence(&fence, rig.cycle);
     rig.serve(1, &load(1), &page(1)).unwrap();
     // Also behind the request, which the device has not looked up yet.
+    let mut rig = Rig::new(Visibility::Attributed, |description| {
+        description.responses.outstanding = 1;
+        description.ports = description.ports.without(&["rsp_replay_o"]);
+    });
+    rig.serve(1, &load(1), &page(1)).unwrap();
     rig.accept(2, &load(1));
     rig.fence();
     rig.walk(0, &load(1)).unwrap();

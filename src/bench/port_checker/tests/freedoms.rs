@@ -421,6 +421,36 @@ fn a_device_without_replays_may_walk_anew_behind_a_fence_and_not_otherwise() {
 }
 
 #[test]
+fn a_page_that_a_walk_with_a_fault_has_filled_may_be_the_one_that_hits() {
+    let mut rig = Rig::new(Visibility::Attributed, |description| {
+        description.responses.outstanding = 1;
+        let tlb = description.tlb.as_mut().unwrap();
+        (tlb.recent, tlb.hit_may_fault) = (2, true);
+    });
+    let of_asid = |asid| {
+        let mut query = load(1);
+        query.context.asid = asid;
+        query
+    };
+    let mut user = of_asid(7);
+    user.context.user = true;
+    // A user's load of a supervisor's page of ASID 7.
+    let fault = rig.fault_of(&user);
+    rig.accept(0, &user);
+    rig.walk(0, &user).unwrap();
+    rig.fault(0, &user, &fault).unwrap();
+    // The page becomes global, and is filled once more, for ASID 8.
+    let global = Entry::leaf(HPA + PAGE, Rights::ALL).with_global(true);
+    rig.edit(1, global.0);
+    rig.serve(1, &of_asid(8), &page(1)).unwrap();
+    // A hit of ASID 7 may use either. So two pages later the global one may have gone.
+    rig.serve(2, &load(2), &page(2)).unwrap();
+    rig.hit(3, &of_asid(7), &page(1)).unwrap();
+    rig.serve(4, &load(3), &page(3)).unwrap();
+    rig.serve(5, &of_asid(8), &page(1)).unwrap();
+}
+
+#[test]
 fn a_page_of_a_split_tlb_must_hit_for_its_own_accesses_alone() {
     let fetch = Query {
         access: Access::Fetch,
