@@ -18,7 +18,7 @@ use crate::mmu::{
 pub(super) fn walk<M: EntryMemory, L: StepLog>(
     format: Format,
     query: &Query,
-    checks: Checks,
+    checks: Checks<'_>,
     memory: &mut M,
     log: &mut L,
 ) -> Result<Mapping, Fault> {
@@ -66,7 +66,7 @@ pub(super) fn outcome_from(format: Format, query: &Query, remembered: &Mapping) 
 }
 
 struct Walker<'a, M, L> {
-    checks: Checks,
+    checks: Checks<'a>,
     geometry: Geometry,
     context: Context,
     access: Access,
@@ -214,8 +214,9 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
         self.check_reserved(step, entry)?;
         let is_denied = self.context.rights && !entry.rights().permit(access);
-        if is_denied && self.checks == Checks::AtEntry {
-            return Err(self.fault(step, FaultKind::Permission));
+        if is_denied {
+            let fault = self.fault(step, FaultKind::Permission);
+            self.checks.fail(fault)?;
         }
         Ok(())
     }

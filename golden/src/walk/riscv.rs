@@ -22,7 +22,7 @@ use crate::mmu::{
 pub(super) fn walk<M: EntryMemory, L: StepLog>(
     format: Format,
     query: &Query,
-    checks: Checks,
+    checks: Checks<'_>,
     memory: &mut M,
     log: &mut L,
 ) -> Result<Mapping, Fault> {
@@ -155,6 +155,8 @@ impl Pass {
 /// The result of steps 3 to 9 for an entry.
 enum Verdict {
     Fault(FaultKind),
+    /// A leaf whose rights, or A and D bits, do not permit the access.
+    Denied(FaultKind),
     Pointer,
     Leaf,
     /// A leaf that permits the access, but must be replaced by this word first.
@@ -170,7 +172,7 @@ struct Found {
 }
 
 struct Walker<'a, M, L> {
-    checks: Checks,
+    checks: Checks<'a>,
     format: Format,
     geometry: Geometry,
     query: &'a Query,
@@ -290,9 +292,10 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         let mut table = pass.root;
         let mut level = pass.root_level;
         let mut global = false;
-        if !self.in_range(pass) && self.checks == Checks::AtEntry {
+        if !self.in_range(pass) {
             let step = self.seek(pass, table, level);
-            return Err(self.fault(step, FaultKind::Width));
+            let fault = self.fault(step, FaultKind::Width);
+            self.checks.fail(fault)?;
         }
         // Start below the root if memory knows a table there.
         let mut table_hpa = None;
@@ -337,7 +340,11 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                         self.done(step, meaning);
                         break;
                     }
-                    Verdict::Leaf => {
+                    verdict @ (Verdict::Leaf | Verdict::Denied(_)) => {
+                        if let Verdict::Denied(kind) = verdict {
+                            let fault = self.fault(step, kind);
+                            self.checks.fail(fault)?;
+                        }
                         let found = self.found(pass, entry, level, global);
                         let meaning = match pass.purpose {
                             None => Meaning::DataGpa(Gpa(found.address)),
@@ -401,10 +408,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
         // 6 to 8. "Determine if the requested memory access is allowed".
         if !pass.demand.permitted(entry.rights(), entry.user()) {
-            return match self.checks {
-                Checks::AtEntry => Verdict::Fault(FaultKind::Permission),
-                Checks::AtEnd => Verdict::Leaf,
-            };
+            return Verdict::Denied(FaultKind::Permission);
         }
         // 9. "If pte.a=0, or if the original memory access is a store and pte.d=0".
         let store = pass.demand.access == Access::Store;
@@ -412,10 +416,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             return Verdict::Leaf;
         }
         if !pass.adue {
-            return match self.checks {
-                Checks::AtEntry => Verdict::Fault(FaultKind::AccessedDirty),
-                Checks::AtEnd => Verdict::Leaf,
-            };
+            return Verdict::Denied(FaultKind::AccessedDirty);
         }
         let updated = entry.with_accessed(true).with_dirty(entry.dirty() || store);
         Verdict::Update(updated.0)
@@ -993,9 +994,14 @@ mod tests {
             };
             let mut steps = Vec::new();
             let mut memory = Overlay::new(&world.memory);
-            let found = walk_with_late_checks(Format::Rv64, &query, &mut memory, &mut steps);
+            let late = walk_with_late_checks(Format::Rv64, &query, &mut memory, &mut steps);
             assert_eq!(memory.updates, []);
-            (found, steps.len())
+            let first = walk(Format::Rv64, &query, &mut memory, &mut ()).err();
+            assert_eq!(late.passed.first().copied().or(late.found.err()), first);
+            let reads = steps.iter().filter(|step| step.word.is_some());
+            let is_fault = |step: &&Step| matches!(step.meaning, Meaning::Fault(_));
+            let reads = reads.filter(|step| !is_fault(step)).count();
+            (late.found, reads)
         };
         let reads = |world: &World, access| {
             let mut steps = Vec::new();

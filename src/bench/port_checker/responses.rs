@@ -107,17 +107,17 @@ impl Search<'_, '_> {
         }
         let at_end = PermissionCheck::End;
         let followed = each_walk(checker.format, query, at_end, &[], words, |walk| {
-            match walk.end.found() {
-                Some(Ok(mapping)) if is_filled => {
-                    let begun = walk.served.map_or(0, |served| checker.begun(served));
-                    self.found.push((mapping, begun));
-                }
-                Some(end @ Err(_)) if is_any => {
-                    if checker.may_give(self.request, &end, walk.served) {
-                        self.may_be(golden::outcome(&end));
+            if let (Some(Ok(mapping)), true) = (walk.end.found(), is_filled) {
+                let begun = walk.served.map_or(0, |served| checker.begun(served));
+                self.found.push((mapping, begun));
+            }
+            if is_any {
+                let last = walk.end.found().and_then(Result::err);
+                for fault in walk.passed.iter().copied().chain(last) {
+                    if checker.may_give(self.request, &Err(fault), walk.served) {
+                        self.may_be(Err(fault));
                     }
                 }
-                _ => {}
             }
             false
         });

@@ -5,7 +5,7 @@
 //! requests whose golden walk over the words of the walk calls for just the memory requests that
 //! the device has made.
 
-use super::words::{Followed, GoldenWalk, Wanted, Words, each_walk};
+use super::words::{End, Followed, Wanted, Words, each_walk};
 use crate::bench::memory_request::Read;
 use crate::bench::mismatch::FenceEvent;
 use crate::bench::scoreboard::Request;
@@ -164,7 +164,7 @@ pub(super) fn wanted(
     reads: &[Read],
     cached: Option<&Words>,
 ) -> Option<Wanted> {
-    let mut longest: Option<GoldenWalk> = None;
+    let mut longest: Option<(usize, End)> = None;
     each_walk(
         format,
         query,
@@ -172,11 +172,11 @@ pub(super) fn wanted(
         reads,
         cached,
         |walk| {
-            if longest.is_none_or(|longest| longest.made < walk.made) {
-                longest = Some(*walk);
+            if longest.is_none_or(|(made, _)| made < walk.made) {
+                longest = Some((walk.made, walk.end));
             }
             false
         },
     );
-    longest?.end.wanted()
+    longest?.1.wanted()
 }

@@ -86,7 +86,7 @@ impl Words {
 }
 
 /// A golden walk over served words.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct GoldenWalk {
     /// Its end.
     pub end: End,
@@ -94,6 +94,8 @@ pub(super) struct GoldenWalk {
     pub made: usize,
     /// The cycles in which its words were served; none if it reads nothing.
     pub served: Option<ServedIn>,
+    /// The faults that it has gone on behind.
+    pub passed: Vec<Fault>,
 }
 
 /// The end of a golden walk over served words.
@@ -270,9 +272,15 @@ fn walk_by(
         wanted: None,
         addresses: addresses.is_some().then(Vec::new),
     };
-    let found = match checks {
-        PermissionCheck::Entry => golden::walk(format, query, &mut memory, &mut ()),
-        PermissionCheck::End => golden::walk_with_late_checks(format, query, &mut memory, &mut ()),
+    let (found, passed) = match checks {
+        PermissionCheck::Entry => {
+            let found = golden::walk(format, query, &mut memory, &mut ());
+            (found, Vec::new())
+        }
+        PermissionCheck::End => {
+            let late = golden::walk_with_late_checks(format, query, &mut memory, &mut ());
+            (late.found, late.passed)
+        }
     };
     if let (Some(addresses), Some(more)) = (addresses, &mut memory.addresses) {
         addresses.append(more);
@@ -288,6 +296,7 @@ fn walk_by(
         },
         made: reads.len() - memory.reads.len(),
         served: memory.served_in,
+        passed,
     };
     memory.script.truncate(memory.choices);
     (walk, memory.script)

@@ -195,8 +195,8 @@ fn a_later_fault_of_a_walk_is_legal_if_the_order_of_faults_is_free() {
         let reads = rig.late_reads(&query);
         rig.read_all(&reads).unwrap();
         let first = rig.fault_of(&query);
-        let second =
-            golden::walk_with_late_checks(FORMAT, &query, &mut rig.memory, &mut ()).unwrap_err();
+        let second = golden::walk_with_late_checks(FORMAT, &query, &mut rig.memory, &mut ());
+        let second = second.found.unwrap_err();
         assert!(first.at.stage() != second.at.stage());
         (rig, first, second)
     };
