@@ -218,7 +218,11 @@ pub(crate) fn run_at<O: Observer>(
     observer: &mut O,
 ) -> Result<Stats, Box<Failed>> {
     let mut run = Run::new(scenario, cycles);
-    match run.finish(dut, observer) {
+    let finished = run.finish(dut, observer);
+    if let Some(uses) = run.checker.freedom_uses() {
+        observer.used(uses);
+    }
+    match finished {
         Ok(()) => Ok(run.stats),
         Err(failure) => Err(Box::new(Failed {
             failure,

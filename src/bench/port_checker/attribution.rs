@@ -5,6 +5,7 @@ use super::streams::{Candidate, PossibleWalk, Stream, follow, wanted};
 use super::words::{End, Wanted, Words, end_of};
 use super::{Kept, MOST_KEPT, PortChecker};
 use crate::addr::{Gpa, Gva, Hpa};
+use crate::bench::freedoms::Freedom;
 use crate::bench::memory_request::{MemoryRequest, Read, RequestCounts};
 use crate::bench::mismatch::{
     ActionAfterFence, ExpectedRequest, Mismatch, ObservedRequest, Violation,
@@ -138,6 +139,9 @@ impl PortChecker {
         if next.is_empty() {
             return Err(self.wrong_request(&stream, id, read));
         }
+        if self.permissions() == PermissionCheck::End {
+            self.count_late_read(&next);
+        }
         // The first of them began earliest. Those that are left out are not followed any more.
         next.truncate(MOST_POSSIBLE);
         for walk in &next {
@@ -151,6 +155,27 @@ impl PortChecker {
         }
         self.streams[place].walks = next;
         Ok(())
+    }
+
+    /// Counts a read behind a fault: no walk makes it that checks permissions at once.
+    fn count_late_read(&self, walks: &[PossibleWalk]) {
+        let is_at_once = |walk: &PossibleWalk| {
+            let mut candidates = walk.candidates.iter();
+            let at_entry = PermissionCheck::Entry;
+            candidates.any(|one| {
+                follow(
+                    self.format,
+                    &one.query,
+                    at_entry,
+                    &walk.reads,
+                    self.cached(),
+                )
+                .is_some()
+            })
+        };
+        if !walks.iter().any(is_at_once) {
+            self.uses.count(Freedom::LatePermissions);
+        }
     }
 
     /// Returns the walks that an id may be in after one more memory request.

@@ -14,8 +14,10 @@ use super::PortChecker;
 use super::streams::Stream;
 use super::words::every_address;
 use crate::addr::Hpa;
+use crate::bench::freedoms::Freedom;
 use crate::bench::memory_request::Read;
 use crate::bench::mismatch::Mismatch;
+use crate::bench::scoreboard::Request;
 use crate::dut::description::{Reads, Walks};
 use crate::format::riscv::Entry;
 use crate::format::{Family, Format, Geometry};
@@ -183,8 +185,25 @@ impl Tables {
 }
 
 impl PortChecker {
+    /// Counts a read that no walk of a request in flight calls for.
+    fn count_free_read(&self, read: &Read) {
+        let freedom = match &self.free_reads {
+            FreeReads::No => return,
+            FreeReads::InTables(_) => Freedom::Speculative,
+            FreeReads::InLines(_) | FreeReads::Any => Freedom::FreeReads,
+        };
+        let is_wanted = |request: &Request| {
+            let addresses = every_address(self.format, &request.query, &self.words);
+            addresses.is_none_or(|addresses| addresses.contains(&read.at))
+        };
+        if !self.board.unassigned_requests().any(is_wanted) {
+            self.uses.count(freedom);
+        }
+    }
+
     /// Checks a read of a device with free reads.
     pub(super) fn check_free_read(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
+        self.count_free_read(read);
         let is_legal = match &mut self.free_reads {
             FreeReads::No | FreeReads::Any => true,
             FreeReads::InTables(tables) => tables.contains(read.at),

@@ -26,6 +26,7 @@ use self::free_reads::FreeReads;
 use self::streams::Stream;
 use self::words::Words;
 use super::checks::{Progress, StablePorts};
+use super::freedoms::FreedomUses;
 use super::memory_request::Read;
 use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
 use super::rules;
@@ -60,6 +61,8 @@ pub(super) struct PortChecker {
     description: Description,
     fields: ResponseFields,
     free_reads: FreeReads,
+    /// The uses of the freedoms of the device file, also before a reset.
+    uses: FreedomUses,
     /// Memory requests are attributed to walks.
     is_attributed: bool,
     /// The page-walk caches that are in use at any time: walks may leave out requests.
@@ -106,6 +109,7 @@ impl PortChecker {
             is_attributed: free_reads.is_none()
                 && description.visibility() >= Visibility::Attributed,
             free_reads,
+            uses: FreedomUses::default(),
             walk_caches_ever: ever,
             board: Scoreboard::new(0),
             since: [0; 256],
@@ -131,9 +135,18 @@ impl PortChecker {
         &self.board
     }
 
+    /// The uses of the freedoms of the device file.
+    pub fn uses(&self) -> &FreedomUses {
+        &self.uses
+    }
+
     /// The device is reset: nothing is left.
     pub fn reset(&mut self, machine: &Machine) {
-        *self = Self::new(machine, self.description.clone(), self.walk_caches_ever);
+        let uses = std::mem::take(&mut self.uses);
+        *self = Self {
+            uses,
+            ..Self::new(machine, self.description.clone(), self.walk_caches_ever)
+        };
     }
 
     /// The index of the TLB of a request.

@@ -7,6 +7,7 @@ use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
 use crate::addr::{Gpa, Gva};
 use crate::bench::checker::Response;
+use crate::bench::freedoms::Freedom;
 use crate::bench::memory_request::RequestCounts;
 use crate::bench::mismatch::{
     ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, ReplayViolation, RequestEvent,
@@ -18,7 +19,8 @@ use crate::dut::description::{FaultOrder, PermissionCheck, Tval2};
 use crate::dut::{MalformedResponse, Outputs};
 use crate::golden::{self, Mapping};
 use crate::mmu::{
-    Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, StageControl,
+    AddressSpaceTag, Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query,
+    StageControl,
 };
 
 /// Legal outcomes that a mismatch names.
@@ -101,7 +103,13 @@ impl Search<'_, '_> {
         let checker = self.checker;
         let has_any_order = checker.description.responses.order == FaultOrder::Any;
         let is_any = self.explained.is_none() && has_any_order;
-        let is_filled = all && matches!(self.explained, Some(Err(_)));
+        let may_be_late = |kind| {
+            use FaultKind::{AccessedDirty, Permission, Width};
+            matches!(kind, AccessedDirty | Permission | Width)
+        };
+        let is_filled = all
+            && matches!(&self.explained, Some(Err(fault)) if may_be_late(fault.kind))
+            && checker.description.tlb.is_some();
         if !is_any && !is_filled {
             return;
         }
@@ -114,8 +122,11 @@ impl Search<'_, '_> {
             if is_any {
                 let last = walk.end.found().and_then(Result::err);
                 for fault in walk.passed.iter().copied().chain(last) {
-                    if checker.may_give(self.request, &Err(fault), walk.served) {
-                        self.may_be(Err(fault));
+                    if self.explained.is_none()
+                        && checker.may_give(self.request, &Err(fault), walk.served)
+                        && self.may_be(Err(fault))
+                    {
+                        checker.uses.count(Freedom::FaultOrder);
                     }
                 }
             }
@@ -175,6 +186,7 @@ impl PortChecker {
             };
             return Err(self.mismatch(id, cycle, Violation::WalkResponse(violation)));
         };
+        self.count_uses(&request, &outcome, outputs);
         self.release(&request, Some(&outcome), cycle)?;
         Ok(Response::Answer {
             // Without attribution it cannot be told.
@@ -182,6 +194,25 @@ impl PortChecker {
             request,
             outcome,
         })
+    }
+
+    /// Counts the freedoms that a response uses.
+    fn count_uses(&self, request: &Request, outcome: &Outcome, outputs: &Outputs) {
+        let Err(fault) = outcome else {
+            return;
+        };
+        let hit_may_fault = self.description.tlb.is_some_and(|tlb| tlb.hit_may_fault);
+        let is_of_leaf = matches!(fault.kind, FaultKind::Permission | FaultKind::AccessedDirty);
+        if hit_may_fault && is_of_leaf && self.is_attributed && self.walk_of(request).is_none() {
+            self.uses.count(Freedom::HitMayFault);
+        }
+        let trap = fault.trap.unwrap_or_default();
+        if self.fields.tval2 && outputs.rsp_trap_tval2 != trap.tval2 {
+            self.uses.count(Freedom::Tval2);
+        }
+        if self.fields.fault_kind && outputs.rsp_fault_kind != fault.kind as u8 {
+            self.uses.count(Freedom::FaultOrder);
+        }
     }
 
     /// Returns the outcome of a response, if it is legal. The other outcomes that are legal go to
@@ -291,12 +322,24 @@ impl PortChecker {
         let begun = self.begun(served);
         let mut later = before.iter().rev().take_while(|event| event.cycle >= begun);
         !later.any(|event| match found {
-            _ if self.may_ignore(&event.fence, space) => false,
-            Ok(mapping) => event
-                .fence
-                .matches(space, &mapping.extent(request.query.gva)),
-            Err(fault) => self.surely_matches(&event.fence, &request.query, fault),
+            Ok(mapping) => {
+                let extent = mapping.extent(request.query.gva);
+                self.heeds(&event.fence, space, event.fence.matches(space, &extent))
+            }
+            Err(fault) => {
+                let matches = self.surely_matches(&event.fence, &request.query, fault);
+                self.heeds(&event.fence, space, matches)
+            }
         })
+    }
+
+    /// Returns true if a device heeds a fence that matches what it holds of an address space.
+    fn heeds(&self, fence: &Fence, space: AddressSpaceTag, matches: bool) -> bool {
+        let is_ignored = matches && self.may_ignore(fence, space);
+        if is_ignored {
+            self.uses.count(Freedom::IgnoresBare);
+        }
+        matches && !is_ignored
     }
 
     /// Returns true if a fence certainly matches the entries that a walk with a fault has read.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::addr::Gpa;
+use crate::bench::freedoms::Freedom;
 use crate::dut::description::{FaultOrder, PermissionCheck, Reads, Tval2};
 use crate::mmu::{Fault, FaultKind, Position, Purpose, Rights};
 
@@ -81,6 +82,11 @@ impl Rig {
         self.checker.read(0, &read)
     }
 
+    /// The uses of a freedom.
+    fn uses(&self, freedom: Freedom) -> u64 {
+        self.checker.uses().of(freedom)
+    }
+
     /// The fault that the golden walk of a request ends with.
     fn fault_of(&mut self, query: &Query) -> Fault {
         golden::walk(FORMAT, query, &mut self.memory, &mut ()).unwrap_err()
@@ -142,6 +148,7 @@ fn a_walk_goes_on_behind_a_permission_fault_of_a_device_that_checks_at_the_end()
     let fault = rig.fault_of(&query);
     assert_eq!(fault.kind, FaultKind::Permission);
     rig.fault(0, &query, &fault).unwrap();
+    assert_eq!(rig.uses(Freedom::LatePermissions), 1);
     // The freedom is one of reads: the access is denied.
     let (mut rig, _) = after_the_fault(late);
     let page = Ok(Translation {
@@ -211,8 +218,10 @@ fn a_later_fault_of_a_walk_is_legal_if_the_order_of_faults_is_free() {
     assert_eq!(found(rig.fault(0, &query, &second)), Check::WalkResponse);
     let (mut rig, _, second) = both(free);
     rig.fault(0, &query, &second).unwrap();
+    assert_eq!(rig.uses(Freedom::FaultOrder), 1);
     let (mut rig, first, _) = both(free);
     rig.fault(0, &query, &first).unwrap();
+    assert_eq!(rig.uses(Freedom::FaultOrder), 0);
     // No stage gives this one.
     let (mut rig, first, _) = both(free);
     let other = Fault {
@@ -238,7 +247,9 @@ fn the_other_words_of_a_line_are_free_and_those_of_other_lines_are_not() {
         for read in rig.reads(&load(1)) {
             rig.checker.read(0, &read).unwrap();
         }
+        assert_eq!(rig.uses(Freedom::FreeReads), 0);
         rig.read(entry(2)).unwrap();
+        assert_eq!(rig.uses(Freedom::FreeReads), u64::from(is_free));
         rig.respond(0, &load(1), &page(1)).unwrap();
         // The words of the line may serve another request.
         rig.hit(1, &load(2), &page(2)).unwrap();
@@ -276,7 +287,9 @@ fn speculative_walks_read_the_tables_that_roots_and_entries_lead_to() {
     let mut rig = Rig::new(Visibility::Attributed, speculative);
     rig.serve(0, &load(1), &page(1)).unwrap();
     // No request asks for it, and another hits what it has found.
+    assert_eq!(rig.uses(Freedom::Speculative), 0);
     rig.read(last(2)).unwrap();
+    assert_eq!(rig.uses(Freedom::Speculative), 1);
     rig.hit(1, &load(2), &page(2)).unwrap();
     rig.read(ROOT).unwrap();
     // Nothing leads there: a page of data, and a table before its pointer was read.
@@ -341,7 +354,10 @@ fn a_fence_with_an_operand_of_a_bare_stage_may_be_ignored_if_the_device_says_so(
             rig.serve(0, &query, &to).unwrap();
             rig.cycle += 1;
             rig.checker.fence(fence, rig.cycle);
-            rig.hit(1, &query, &to)
+            let checked = rig.hit(1, &query, &to);
+            let is_used = rig.uses(Freedom::IgnoresBare) > 0;
+            assert_eq!(is_used, checked.is_ok());
+            checked
         };
         assert_eq!(found(hit_behind(|_| {}, &by_gva)), Check::WalkResponse);
         hit_behind(free, &by_gva).unwrap();
@@ -365,8 +381,13 @@ fn tval2_may_be_0_if_the_device_says_so_and_nothing_else_that_is_wrong() {
         rig.read_all(&reads).unwrap();
         let trap = fault.trap.as_mut().unwrap();
         assert_ne!(trap.tval2, 0);
-        trap.tval2 = tval2(trap.tval2);
-        rig.fault(0, &query, &fault)
+        let right = trap.tval2;
+        trap.tval2 = tval2(right);
+        let is_other = trap.tval2 != right;
+        let checked = rig.fault(0, &query, &fault);
+        let uses = u64::from(checked.is_ok() && is_other);
+        assert_eq!(rig.uses(Freedom::Tval2), uses);
+        checked
     };
     let free: fn(&mut Description) = |description| {
         description.responses.tval2 = Tval2::MayBeZero;
@@ -507,6 +528,8 @@ fn a_hit_of_what_a_walk_with_a_fault_has_found_is_legal() {
             rig.hit(1, &user(load(1)), &page(1)).unwrap();
             rig.accept(2, &load(1));
             rig.fault(2, &load(1), &fault).unwrap();
+            let is_told = level == Visibility::Attributed;
+            assert_eq!(rig.uses(Freedom::HitMayFault), u64::from(is_told));
             // Under another ASID with another root, if it is global.
             let mut other = user(load(1));
             other.context.asid = 8;
