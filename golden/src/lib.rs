@@ -81,6 +81,6 @@ pub mod tables;
 pub mod walk;
 
 pub use walk::{
-    EntryMemory, GuestTable, Leaf, Mapping, Meaning, Overlay, Step, StepLog, outcome, outcome_from,
-    riscv, walk,
+    EntryMemory, GuestTable, LateWalk, Leaf, Mapping, Meaning, Overlay, Step, StepLog, outcome,
+    outcome_from, riscv, walk, walk_with_late_checks,
 };

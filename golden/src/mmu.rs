@@ -65,6 +65,13 @@ impl Rights {
         execute: true,
     };
 
+    /// Nothing is permitted.
+    pub const NONE: Rights = Rights {
+        read: false,
+        write: false,
+        execute: false,
+    };
+
     /// Returns each combination of rights; read is the lowest bit of its number.
     pub fn every() -> impl Iterator<Item = Self> {
         (0..8).map(|bits| Self {

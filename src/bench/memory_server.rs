@@ -5,10 +5,13 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use rustc_hash::FxHashMap;
+
 use super::draws::{Draws, Stream};
 use super::memory_request::Update;
 use crate::addr::Hpa;
-use crate::memory::HostMemory;
+use crate::dut::description::{Memory, UpdateScheme};
+use crate::memory::{Hole, HostMemory};
 use crate::scenario::Timing;
 
 /// The data beside an error. They mean nothing.
@@ -65,6 +68,10 @@ pub(super) struct Reply {
 
 pub(super) struct MemoryServer {
     timing: Timing,
+    /// The port of the device. A device without errors reads 0 where there is no memory.
+    port: Memory,
+    /// The words that the device has read last, by address, if an update does not tell.
+    read: FxHashMap<Hpa, u64>,
     draws: Draws,
     /// The word that was given last, and the last of them that looks like a pointer.
     last: u64,
@@ -76,9 +83,11 @@ pub(super) struct MemoryServer {
 }
 
 impl MemoryServer {
-    pub fn new(timing: &Timing) -> Self {
+    pub fn new(timing: &Timing, port: Memory) -> Self {
         Self {
             timing: timing.clone(),
+            port,
+            read: FxHashMap::default(),
             draws: Draws::new(timing.seed, 0),
             last: 0,
             pointer: 0,
@@ -111,7 +120,35 @@ impl MemoryServer {
     /// those of a start.
     pub fn reset(&mut self, cycle: u64) {
         self.under_way.clear();
+        self.read.clear();
         self.draws.restart(cycle);
+    }
+
+    /// Returns an update as a compare-and-swap. An update by OR or by a plain write does not tell
+    /// the word that it replaces: the device has read it before.
+    pub fn as_swap(&self, at: Hpa, update: Update, memory: &HostMemory) -> Update {
+        match self.port.updates {
+            UpdateScheme::Or | UpdateScheme::Write => Update {
+                expected: match self.read.get(&at) {
+                    Some(word) => *word,
+                    None => memory.read(at).unwrap_or(0),
+                },
+                ..update
+            },
+            UpdateScheme::None | UpdateScheme::CompareAndSwap => update,
+        }
+    }
+
+    /// Performs an update. Returns the word that the device has found.
+    fn update(&self, at: Hpa, update: Update, memory: &mut HostMemory) -> Result<u64, Hole> {
+        let Update { expected, new } = update;
+        let found = memory.read(at)?;
+        match self.port.updates {
+            UpdateScheme::None | UpdateScheme::CompareAndSwap => memory.update(at, expected, new),
+            // Such a device takes its update for made.
+            UpdateScheme::Or => memory.update(at, found, found | new).map(|_| expected),
+            UpdateScheme::Write => memory.update(at, found, new).map(|_| expected),
+        }
     }
 
     /// Accepts a memory request. The word is that of this moment, whenever it arrives. An error
@@ -131,8 +168,13 @@ impl MemoryServer {
         let word = match update {
             _ if error => None,
             None => memory.walk_read(at).ok(),
-            Some(Update { expected, new }) => memory.to_mut().update(at, expected, new).ok(),
+            Some(update) => self.update(at, update, memory.to_mut()).ok(),
         };
+        let word = word.or((!self.port.errors).then_some(0));
+        if let (UpdateScheme::Or | UpdateScheme::Write, Some(word)) = (self.port.updates, word) {
+            self.read
+                .insert(at, update.map_or(word, |update| update.new));
+        }
         let (least, most) = (*self.timing.latency.start(), *self.timing.latency.end());
         let latency = if least == most {
             least
@@ -203,6 +245,57 @@ mod tests {
     use super::*;
     use crate::format::Format;
 
+    const PORT: Memory = Memory {
+        updates: UpdateScheme::CompareAndSwap,
+        errors: true,
+        ids: 1,
+        reorder: true,
+    };
+
+    #[test]
+    fn an_update_by_or_or_by_a_plain_write_is_made_whatever_the_entry_has_become() {
+        let at = Hpa(0x1000);
+        for (updates, found, after) in [
+            (UpdateScheme::CompareAndSwap, 0x900, 0x900),
+            (UpdateScheme::Or, 0x201, 0x900 | 0x241),
+            (UpdateScheme::Write, 0x201, 0x241),
+        ] {
+            let mut memory = HostMemory::new(Format::Rv64);
+            memory.write(at, 0x201);
+            let mut memory = Cow::Owned(memory);
+            let port = Memory { updates, ..PORT };
+            let mut server = MemoryServer::new(&Timing::default(), port);
+            let mut grant = |update: Option<Update>, memory: &mut Cow<'_, HostMemory>| {
+                let update = update.map(|update| server.as_swap(at, update, memory));
+                server.grant(0, at, update, 1, memory).0
+            };
+            assert_eq!(grant(None, &mut memory), Some(0x201));
+            // Software changes the entry in between.
+            memory.to_mut().write(at, 0x900);
+            let update = Update {
+                expected: if updates == UpdateScheme::CompareAndSwap {
+                    0x201
+                } else {
+                    0
+                },
+                new: 0x241,
+            };
+            assert_eq!(grant(Some(update), &mut memory), Some(found));
+            assert_eq!(memory.read(at).ok(), Some(after), "{updates:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_without_errors_reads_0_where_there_is_no_memory() {
+        let memory = HostMemory::new(Format::Rv64);
+        for (errors, word) in [(true, None), (false, Some(0))] {
+            let port = Memory { errors, ..PORT };
+            let mut server = MemoryServer::new(&Timing::default(), port);
+            let mut memory = Cow::Borrowed(&memory);
+            assert_eq!(server.grant(0, Hpa(0x1000), None, 1, &mut memory).0, word);
+        }
+    }
+
     #[test]
     fn everything_comes_beside_errors() {
         let mut memory = HostMemory::new(Format::Rv64);
@@ -212,7 +305,7 @@ mod tests {
             latency: 1..=50,
             ..Timing::default()
         };
-        let mut server = MemoryServer::new(&timing);
+        let mut server = MemoryServer::new(&timing, PORT);
         let mut seen = [false; Beside::ALL.len()];
         let mut memory = Cow::Borrowed(&memory);
         // Draws of one address last for some cycles.

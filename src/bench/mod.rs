@@ -7,6 +7,7 @@ mod checks;
 pub mod clause;
 mod draws;
 mod driver;
+pub mod freedoms;
 pub mod memory_request;
 mod memory_server;
 pub mod mismatch;

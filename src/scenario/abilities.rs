@@ -62,6 +62,7 @@ pub fn missing(scenario: &Scenario, device: &Description) -> Option<Ability> {
         missing.next().map(|(_, _, ability)| ability)
     };
     let contexts = scenario.contexts.iter();
+    let is_restricted = !scenario.memory.regions().is_empty() && !device.has_memory_errors();
     let context = contexts
         .filter(|named| !device.serves(&named.context))
         .map(|named| Ability::Context(named.name.clone()));
@@ -74,7 +75,13 @@ pub fn missing(scenario: &Scenario, device: &Description) -> Option<Ability> {
         _ => None,
     });
     let at_start = of_timing(&scenario.timing);
-    context.into_iter().next().or(at_start).or(of_ops)
+    let in_memory = is_restricted.then_some(Ability::MemoryErrors);
+    context
+        .into_iter()
+        .next()
+        .or(at_start)
+        .or(in_memory)
+        .or(of_ops)
 }
 
 /// Cuts a random scenario down to the abilities of a device. A context of a mode that the device
@@ -103,8 +110,9 @@ pub fn restrict(scenario: &mut Scenario, device: &Description) {
             access.speculative &= device.has_replays();
             let context = &contexts[access.context].context;
             let is_bare = context.guest.levels == 0 && context.host.levels == 0;
-            if is_bare && narrow.is_some() {
-                access.gva.0 &= (1 << device.modes.hpa_width) - 1;
+            // Without errors of memory there is no answer to an address that the machine lacks.
+            if is_bare && (narrow.is_some() || !device.has_memory_errors()) {
+                access.gva.0 &= u64::MAX >> (64 - device.modes.hpa_width);
             }
             true
         }

@@ -17,7 +17,7 @@ use super::history::{Absence, History, Invalidated};
 use super::page::{Page, PageKind};
 use super::{NumberedFence, VALID};
 use crate::format::Format;
-use crate::mmu::{Fence, Outcome, Query};
+use crate::mmu::{AddressSpaceTag, Fence, Outcome, Query};
 use crate::walk::{self, Mapping};
 
 /// A mapping that a walk has found, and that the TLB may contain.
@@ -332,6 +332,11 @@ impl Tlb {
         }
     }
 
+    /// Records that a page was filled or hit which is not known.
+    pub fn on_unknown_page(&mut self) {
+        self.touch(None);
+    }
+
     /// Records a hit in the L2 TLB, which fills the TLB with the page. Returns the sizes that the
     /// page may have.
     pub fn on_l2_hit(&mut self, query: &Query) -> PossibleSizes {
@@ -365,8 +370,20 @@ impl Tlb {
 
     /// Records that a fence was accepted.
     pub fn on_fence(&mut self, fence: &Fence, number: u64, cycle: u64) {
+        self.on_fence_for(fence, number, cycle, |_| true);
+    }
+
+    /// Records that a fence was accepted which the TLB heeds for some address spaces alone.
+    pub fn on_fence_for(
+        &mut self,
+        fence: &Fence,
+        number: u64,
+        cycle: u64,
+        heeds: impl Fn(AddressSpaceTag) -> bool,
+    ) {
         self.before_fence = (cycle, self.possible.len());
-        for (page, legal) in &mut self.legal {
+        let heeded = self.legal.iter_mut().filter(|(page, _)| heeds(page.tag()));
+        for (page, legal) in heeded {
             let gva = page.first_gva();
             let mut is_invalidated = false;
             for one in legal.iter_mut().filter(|one| one.is_valid()) {

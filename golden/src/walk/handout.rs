@@ -2,7 +2,7 @@
 //! The walk of the handout's machine. Each stage has tables of pointers and leaves; an entry's
 //! address is the sum of base and offset.
 
-use super::{EntryMemory, Leaf, Mapping, Meaning, Step, StepLog};
+use super::{Checks, EntryMemory, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
 use crate::format::handout::Entry;
 use crate::format::{Format, Geometry, fits};
@@ -18,10 +18,12 @@ use crate::mmu::{
 pub(super) fn walk<M: EntryMemory, L: StepLog>(
     format: Format,
     query: &Query,
+    checks: Checks<'_>,
     memory: &mut M,
     log: &mut L,
 ) -> Result<Mapping, Fault> {
     let walker = Walker {
+        checks,
         geometry: format.geometry(),
         context: query.context,
         access: query.access,
@@ -64,6 +66,7 @@ pub(super) fn outcome_from(format: Format, query: &Query, remembered: &Mapping) 
 }
 
 struct Walker<'a, M, L> {
+    checks: Checks<'a>,
     geometry: Geometry,
     context: Context,
     access: Access,
@@ -210,8 +213,10 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             return Err(self.fault(step, FaultKind::Invalid));
         }
         self.check_reserved(step, entry)?;
-        if self.context.rights && !entry.rights().permit(access) {
-            return Err(self.fault(step, FaultKind::Permission));
+        let is_denied = self.context.rights && !entry.rights().permit(access);
+        if is_denied {
+            let fault = self.fault(step, FaultKind::Permission);
+            self.checks.fail(fault)?;
         }
         Ok(())
     }

@@ -232,9 +232,62 @@ pub fn walk<M: EntryMemory, L: StepLog>(
     log: &mut L,
 ) -> Result<Mapping, Fault> {
     match format.family() {
-        Family::Handout => handout::walk(format, query, memory, log),
-        Family::Riscv => riscv::walk(format, query, memory, log),
+        Family::Handout => handout::walk(format, query, Checks::AtEntry, memory, log),
+        Family::Riscv => riscv::walk(format, query, Checks::AtEntry, memory, log),
     }
+}
+
+/// A walk that applies checks late: see [`walk_with_late_checks`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateWalk {
+    /// The end of the walk, as if no late check had failed. It is that of [`walk`] if none has.
+    pub found: Result<Mapping, Fault>,
+    /// The late checks that have failed, in the order of the walk. The first of them is the fault of
+    /// [`walk`].
+    pub passed: Vec<Fault>,
+}
+
+/// The time at which a walk applies the checks that its way through the tables does not depend on:
+/// the width of the address, the rights of a leaf, and its A and D bits.
+enum Checks<'a> {
+    /// The walk applies them to the address and to each leaf, and ends with the first that fails.
+    AtEntry,
+    /// The walk notes those that fail, and goes on.
+    AtEnd(&'a mut Vec<Fault>),
+}
+
+impl Checks<'_> {
+    /// A check fails. Returns the fault if the walk ends with it.
+    fn fail(&mut self, fault: Fault) -> Result<(), Fault> {
+        match self {
+            Checks::AtEntry => Err(fault),
+            Checks::AtEnd(passed) => {
+                passed.push(fault);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Walks both tables for `query` as [`walk`] does, but goes on behind a fault of the address's
+/// width, of the rights of a leaf, and of its A and D bits. It sets no A or D bit behind such a
+/// fault. A leaf with A clear has no rights in the mapping.
+///
+/// The specification names the fault of an access, and not what else a walk reads before it reports
+/// the fault. So this is the walk of an implementation that applies these checks at the end.
+pub fn walk_with_late_checks<M: EntryMemory, L: StepLog>(
+    format: Format,
+    query: &Query,
+    memory: &mut M,
+    log: &mut L,
+) -> LateWalk {
+    let mut passed = Vec::new();
+    let checks = Checks::AtEnd(&mut passed);
+    let found = match format.family() {
+        Family::Handout => handout::walk(format, query, checks, memory, log),
+        Family::Riscv => riscv::walk(format, query, checks, memory, log),
+    };
+    LateWalk { found, passed }
 }
 
 /// Returns the response that an MMU must give for the result of a walk.

@@ -6,7 +6,7 @@
 //! use the same process, and so does "Guest Physical Address Translation" of the hypervisor
 //! extension. Where the specification leaves a choice, `docs/formats.md` states the choice.
 
-use super::{EntryMemory, GuestTable, Leaf, Mapping, Meaning, Step, StepLog};
+use super::{Checks, EntryMemory, GuestTable, Leaf, Mapping, Meaning, Step, StepLog};
 use crate::addr::{Gpa, Hpa};
 use crate::format::riscv::{Entry, NAPOT_PAGE_SIZE};
 use crate::format::{Format, Geometry, fits};
@@ -22,10 +22,12 @@ use crate::mmu::{
 pub(super) fn walk<M: EntryMemory, L: StepLog>(
     format: Format,
     query: &Query,
+    checks: Checks<'_>,
     memory: &mut M,
     log: &mut L,
 ) -> Result<Mapping, Fault> {
     let walker = Walker {
+        checks,
         format,
         geometry: format.geometry(),
         query,
@@ -153,6 +155,8 @@ impl Pass {
 /// The result of steps 3 to 9 for an entry.
 enum Verdict {
     Fault(FaultKind),
+    /// A leaf whose rights, or A and D bits, do not permit the access.
+    Denied(FaultKind),
     Pointer,
     Leaf,
     /// A leaf that permits the access, but must be replaced by this word first.
@@ -168,6 +172,7 @@ struct Found {
 }
 
 struct Walker<'a, M, L> {
+    checks: Checks<'a>,
     format: Format,
     geometry: Geometry,
     query: &'a Query,
@@ -289,7 +294,8 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         let mut global = false;
         if !self.in_range(pass) {
             let step = self.seek(pass, table, level);
-            return Err(self.fault(step, FaultKind::Width));
+            let fault = self.fault(step, FaultKind::Width);
+            self.checks.fail(fault)?;
         }
         // Start below the root if memory knows a table there.
         let mut table_hpa = None;
@@ -334,7 +340,11 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
                         self.done(step, meaning);
                         break;
                     }
-                    Verdict::Leaf => {
+                    verdict @ (Verdict::Leaf | Verdict::Denied(_)) => {
+                        if let Verdict::Denied(kind) = verdict {
+                            let fault = self.fault(step, kind);
+                            self.checks.fail(fault)?;
+                        }
                         let found = self.found(pass, entry, level, global);
                         let meaning = match pass.purpose {
                             None => Meaning::DataGpa(Gpa(found.address)),
@@ -398,7 +408,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         }
         // 6 to 8. "Determine if the requested memory access is allowed".
         if !pass.demand.permitted(entry.rights(), entry.user()) {
-            return Verdict::Fault(FaultKind::Permission);
+            return Verdict::Denied(FaultKind::Permission);
         }
         // 9. "If pte.a=0, or if the original memory access is a store and pte.d=0".
         let store = pass.demand.access == Access::Store;
@@ -406,7 +416,7 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
             return Verdict::Leaf;
         }
         if !pass.adue {
-            return Verdict::Fault(FaultKind::AccessedDirty);
+            return Verdict::Denied(FaultKind::AccessedDirty);
         }
         let updated = entry.with_accessed(true).with_dirty(entry.dirty() || store);
         Verdict::Update(updated.0)
@@ -419,7 +429,11 @@ impl<M: EntryMemory, L: StepLog> Walker<'_, M, L> {
         Found {
             address: merge(entry.address(), pass.address, page_size),
             leaf: Leaf {
-                rights: entry.rights(),
+                // A is clear behind a late check alone.
+                rights: match entry.accessed() {
+                    true => entry.rights(),
+                    false => Rights::NONE,
+                },
                 user: entry.user(),
                 dirty: entry.dirty(),
                 page_size,
@@ -544,7 +558,7 @@ mod tests {
     use crate::addr::Gva;
     use crate::memory::HostMemory;
     use crate::mmu::{Stage, StageControl};
-    use crate::walk::Overlay;
+    use crate::walk::{Overlay, walk, walk_with_late_checks};
 
     const RWX: Rights = Rights::ALL;
     const RW: Rights = Rights {
@@ -969,6 +983,56 @@ mod tests {
         // With both stages off, the width of memory is the limit.
         let world = world.set(|context| context.host.levels = 0);
         assert_eq!(at(&world, 1 << 56), (FaultKind::Memory, Stage::Guest, 5));
+    }
+
+    #[test]
+    fn a_walk_with_late_checks_goes_on_behind_rights_and_a_and_d_and_behind_no_other_fault() {
+        let late = |world: &World, gva, access| {
+            let query = Query {
+                gva: Gva(gva),
+                ..world.query(access)
+            };
+            let mut steps = Vec::new();
+            let mut memory = Overlay::new(&world.memory);
+            let late = walk_with_late_checks(Format::Rv64, &query, &mut memory, &mut steps);
+            assert_eq!(memory.updates, []);
+            let first = walk(Format::Rv64, &query, &mut memory, &mut ()).err();
+            assert_eq!(late.passed.first().copied().or(late.found.err()), first);
+            let reads = steps.iter().filter(|step| step.word.is_some());
+            let is_fault = |step: &&Step| matches!(step.meaning, Meaning::Fault(_));
+            let reads = reads.filter(|step| !is_fault(step)).count();
+            (late.found, reads)
+        };
+        let reads = |world: &World, access| {
+            let mut steps = Vec::new();
+            let mut memory = Overlay::new(&world.memory);
+            let query = world.query(access);
+            let _ = walk(Format::Rv64, &query, &mut memory, &mut steps);
+            steps.len()
+        };
+        let world = World::new();
+        let whole = reads(&world, Access::Load);
+        let mapping = world.walk(Access::Load).unwrap();
+
+        // The guest does not permit the access; the host stage of the data is walked nonetheless.
+        let denied = World::new().with(GUEST_LEAF, |entry| entry.with_rights(XO));
+        assert!(reads(&denied, Access::Load) < whole);
+        let (found, steps) = late(&denied, GVA, Access::Load);
+        assert_eq!((found.unwrap().hpa, steps), (mapping.hpa, whole));
+        assert_eq!(found.unwrap().guest.rights, XO);
+
+        // An entry with A clear permits nothing in the mapping.
+        let untouched = World::new().with(GUEST_LEAF, |entry| entry.with_accessed(false));
+        let (found, steps) = late(&untouched, GVA, Access::Load);
+        assert_eq!((found.unwrap().guest.rights, steps), (Rights::NONE, whole));
+
+        // The bits above the width of the mode do not count.
+        let (found, steps) = late(&world, GVA | 1 << 60, Access::Load);
+        assert_eq!((found.unwrap().hpa, steps), (mapping.hpa, whole));
+
+        let invalid = World::new().with(GUEST_LEAF, |entry| entry.with_valid(false));
+        let (found, _) = late(&invalid, GVA, Access::Load);
+        assert_eq!(found.unwrap_err().kind, FaultKind::Invalid);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::observer::{Observer, Steps, Walked};
 use super::{Run, is_wanted};
 use crate::bench::checker::{Checker, Response};
+use crate::bench::freedoms::FreedomUses;
 use crate::bench::memory_request::Read;
 use crate::bench::mismatch::{Mismatch, PortViolation, Violation};
 use crate::bench::port_checker::PortChecker;
@@ -45,6 +46,14 @@ impl Judge {
         match self {
             Self::Events(checker) => checker.board(),
             Self::Ports(checker) => checker.board(),
+        }
+    }
+
+    /// The uses of the freedoms of the device file, if the device is checked by its ports.
+    pub fn freedom_uses(&self) -> Option<&FreedomUses> {
+        match self {
+            Self::Events(_) => None,
+            Self::Ports(checker) => Some(checker.uses()),
         }
     }
 

@@ -218,7 +218,11 @@ pub(crate) fn run_at<O: Observer>(
     observer: &mut O,
 ) -> Result<Stats, Box<Failed>> {
     let mut run = Run::new(scenario, cycles);
-    match run.finish(dut, observer) {
+    let finished = run.finish(dut, observer);
+    if let Some(uses) = run.checker.freedom_uses() {
+        observer.used(uses);
+    }
+    match finished {
         Ok(()) => Ok(run.stats),
         Err(failure) => Err(Box::new(Failed {
             failure,
@@ -371,7 +375,7 @@ impl<'a> Run<'a> {
                     .collect()
             },
             memory: Cow::Borrowed(&scenario.memory),
-            server: MemoryServer::new(&scenario.timing),
+            server: MemoryServer::new(&scenario.timing, description.memory),
             requester: Requester::new(&scenario.timing, 0),
             checker: Judge::new(machine, description, scenario.walk_caches_ever()),
             stats: Stats::default(),
@@ -698,7 +702,9 @@ impl<'a> Run<'a> {
 
         seen.read = (outputs.mem_req_valid && self.inputs.mem_req_ready).then(|| {
             let at = Hpa(outputs.mem_req_hpa);
-            let update = Update::on_port(outputs);
+            let update = Update::on_port(outputs)
+                .map(|update| self.server.as_swap(at, update, &self.memory));
+            let before = update.and_then(|_| self.memory.read(at).ok());
             let (word, beside) =
                 self.server
                     .grant(outputs.mem_req_id, at, update, cycle, &mut self.memory);
@@ -708,7 +714,7 @@ impl<'a> Run<'a> {
                 self.edits.push(Edit {
                     cycle,
                     at,
-                    before: word,
+                    before,
                     by_device: true,
                 });
             }

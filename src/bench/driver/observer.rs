@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Observers of a run.
 
+use crate::bench::freedoms::FreedomUses;
 use crate::bench::memory_request::Read;
 use crate::bench::memory_server::Beside;
 use crate::bench::scoreboard::{Request, Walk};
@@ -83,6 +84,9 @@ pub trait Observer {
     fn passed(&mut self, number: usize, step: &WalkStep) {}
     /// A walk has ended, as the golden model says.
     fn walked(&mut self, cycle: u64, walked: &Walked<'_>) {}
+    /// The run has ended, and has used freedoms of the device file so often. It is called for a
+    /// device that is checked by its ports.
+    fn used(&mut self, uses: &FreedomUses) {}
 }
 
 /// A walk that has ended.

@@ -2,17 +2,20 @@
 //! The attribution of memory requests to the walks of requests.
 
 use super::streams::{Candidate, PossibleWalk, Stream, follow, wanted};
-use super::words::{Wanted, Words, end_of};
+use super::words::{End, Wanted, Words, end_of};
 use super::{Kept, MOST_KEPT, PortChecker};
-use crate::addr::{Gpa, Hpa};
-use crate::bench::memory_request::{MemoryRequest, Read};
+use crate::addr::{Gpa, Gva, Hpa};
+use crate::bench::freedoms::Freedom;
+use crate::bench::memory_request::{MemoryRequest, Read, RequestCounts};
 use crate::bench::mismatch::{
     ActionAfterFence, ExpectedRequest, Mismatch, ObservedRequest, Violation,
 };
 use crate::bench::rules;
 use crate::bench::scoreboard::Request;
-use crate::golden::Mapping;
+use crate::dut::description::PermissionCheck;
+use crate::format::{Family, Format};
 use crate::golden::occupancy::NumberedFence;
+use crate::golden::{self, Mapping};
 use crate::mmu::{AddressSpaceTag, Context, Query};
 
 /// Walks that an id of the memory port may be in at a time.
@@ -37,6 +40,25 @@ fn with_roots(query: &Query, guest: Gpa, host: Hpa) -> Query {
     query.context.guest.root = guest;
     query.context.host.root = host;
     query
+}
+
+/// Returns a request with the address that the bits of its mode stand for. A device that checks the
+/// bits above them late may fill its TLB with the page of that address.
+pub(super) fn canonical(format: Format, query: &Query) -> Query {
+    let geometry = format.geometry();
+    let width =
+        geometry.offset_width + u32::from(query.context.guest.levels) * geometry.index_width;
+    let is_cut = format.family() == Family::Riscv
+        && query.context.guest.levels > 0
+        && width < geometry.gva_width;
+    let unused = 64 - width;
+    Query {
+        gva: match is_cut {
+            true => Gva(((query.gva.0 << unused) as i64 >> unused) as u64),
+            false => query.gva,
+        },
+        ..*query
+    }
 }
 
 impl PortChecker {
@@ -85,11 +107,12 @@ impl PortChecker {
     fn follow(&self, query: &Query, reads: &[Read], thorough: bool) -> Option<bool> {
         let cached = self.cached();
         if !thorough {
-            return follow(self.format, query, reads, cached);
+            return follow(self.format, query, self.permissions(), reads, cached);
         }
         let mut result = None;
         for view in self.views(query) {
-            result = result.max(follow(self.format, &view, reads, cached));
+            let followed = follow(self.format, &view, self.permissions(), reads, cached);
+            result = result.max(followed);
             if result == Some(true) {
                 break;
             }
@@ -122,6 +145,9 @@ impl PortChecker {
         if next.is_empty() {
             return Err(self.wrong_request(&stream, id, read));
         }
+        if self.permissions() == PermissionCheck::End {
+            self.count_late_read(&next);
+        }
         // The first of them began earliest. Those that are left out are not followed any more.
         next.truncate(MOST_POSSIBLE);
         self.recovery.followed(place, &next);
@@ -138,6 +164,27 @@ impl PortChecker {
         Ok(())
     }
 
+    /// Counts a read behind a fault: no walk makes it that checks permissions at once.
+    fn count_late_read(&self, walks: &[PossibleWalk]) {
+        let is_at_once = |walk: &PossibleWalk| {
+            let mut candidates = walk.candidates.iter();
+            let at_entry = PermissionCheck::Entry;
+            candidates.any(|one| {
+                follow(
+                    self.format,
+                    &one.query,
+                    at_entry,
+                    &walk.reads,
+                    self.cached(),
+                )
+                .is_some()
+            })
+        };
+        if !walks.iter().any(is_at_once) {
+            self.uses.count(Freedom::LatePermissions);
+        }
+    }
+
     /// Returns the walks that an id may be in after one more memory request.
     fn next_walks(
         &self,
@@ -148,7 +195,7 @@ impl PortChecker {
         let go_on = |walk| self.go_on(walk, read, thorough);
         let mut next: Vec<PossibleWalk> = stream.walks.iter().filter_map(go_on).collect();
         if stream.may_end() {
-            next.extend(self.begin(read, thorough)?);
+            next.extend(self.begin(stream, read, thorough)?);
         }
         Ok(next)
     }
@@ -174,8 +221,14 @@ impl PortChecker {
     }
 
     /// Returns the walk that a memory request begins, if some request calls for it.
-    fn begin(&self, read: &Read, thorough: bool) -> Result<Option<PossibleWalk>, Box<Mismatch>> {
+    fn begin(
+        &self,
+        stream: &Stream,
+        read: &Read,
+        thorough: bool,
+    ) -> Result<Option<PossibleWalk>, Box<Mismatch>> {
         let has_replays = self.description.has_replays();
+        let mut restarts = 0;
         let mut candidates = Vec::new();
         for request in self.board.unassigned_requests() {
             let overtaken = request.overtaken.filter(|_| has_replays);
@@ -183,6 +236,9 @@ impl PortChecker {
                 continue;
             }
             if let Some(is_complete) = self.follow(&request.query, &[*read], thorough) {
+                // The device may have begun the walk before memory accepts its first request.
+                let fences = self.board.fence_count() - request.fences_before();
+                restarts = fences.max(restarts);
                 candidates.push(Candidate {
                     id: request.id,
                     query: request.query,
@@ -195,21 +251,34 @@ impl PortChecker {
             return Ok(None);
         }
         self.check_may_miss(&candidates, read)?;
+        let is_left = |walk: &&PossibleWalk| walk.restarts > 0 && !walk.is_complete();
+        if let Some(left) = stream
+            .walks
+            .iter()
+            .filter(is_left)
+            .map(|w| w.restarts)
+            .max()
+        {
+            restarts = restarts.min(left - 1);
+        }
         Ok(Some(PossibleWalk {
             reads: vec![*read],
             candidates,
+            restarts: if has_replays { 0 } else { restarts },
         }))
     }
 
-    /// Keeps the words of a walk that has ended for a request, and what it has found.
+    /// Keeps the words of a walk that has ended for a request, and what it has found. A device may
+    /// fill the TLB and check the permissions afterwards, so a walk with a fault may have found a
+    /// page as well.
     fn keep(&mut self, query: &Query, reads: &[Read]) {
         let begun = |reads: &[Read]| reads.first().map_or(0, |read| read.cycle);
         let mut is_global = false;
         if !self.has_walk_caches()
-            && let Some(Ok(mapping)) = end_of(self.format, query, reads).found()
+            && let End::Found(Ok(mapping)) = end_of(self.format, query, PermissionCheck::End, reads)
         {
             is_global = mapping.global;
-            self.may_contain(query, &mapping, begun(reads));
+            self.may_contain(&canonical(self.format, query), &mapping, begun(reads));
         }
         let of_space = self.kept.entry(without_asid(&query.context)).or_default();
         // The same walk with the same words takes the place of the older one.
@@ -247,9 +316,11 @@ impl PortChecker {
     pub(super) fn may_contain(&mut self, query: &Query, mapping: &Mapping, begun: u64) {
         let fences = self.board.fences();
         let before = fences.partition_point(|event| event.cycle < begun);
+        let space = query.context.space();
         let since: Vec<NumberedFence> = (before as u64 + 1..)
             .zip(&fences[before..])
             .map(|(number, event)| (number, event.fence))
+            .filter(|(_, fence)| !self.may_ignore(fence, space))
             .collect();
         self.translations
             .on_walk(query, mapping, &since, false, begun);
@@ -261,7 +332,10 @@ impl PortChecker {
         let request = starting
             .first()
             .and_then(|first| self.board.request(first.id));
-        let (Some(tlb), Some(request)) = (&self.tlb, request) else {
+        let Some(request) = request else {
+            return Ok(());
+        };
+        let Some(tlb) = self.tlb_of(&request.query) else {
             return Ok(());
         };
         let Some(must_hit) = &request.must_hit else {
@@ -275,7 +349,7 @@ impl PortChecker {
 
     /// Returns the mismatch of a memory request that no walk calls for.
     #[cold]
-    fn wrong_request(&self, stream: &Stream, id: u8, read: &Read) -> Box<Mismatch> {
+    pub(super) fn wrong_request(&self, stream: &Stream, id: u8, read: &Read) -> Box<Mismatch> {
         let walk = stream.walks.first();
         if let Some(walk) = walk
             && let Some(by) = walk.overtaken()
@@ -290,7 +364,13 @@ impl PortChecker {
             return self.with_reads(walk.candidates[0].id, &walk.reads, read, violation);
         }
         // If the walk has ended, the request that has waited longest should have begun another.
-        let unfinished = walk.filter(|_| !stream.may_end());
+        // With one request in flight, the walk is its own, and nothing should follow.
+        let is_own = |walk: &&PossibleWalk| {
+            let mut candidates = walk.candidates.iter();
+            let id = self.board.oldest().map(|request| request.id);
+            self.board.count() == 1 && candidates.any(|one| Some(one.id) == id)
+        };
+        let unfinished = walk.filter(|walk| !stream.may_end() || is_own(walk));
         let (of, query, before) = match (unfinished, self.board.oldest()) {
             (Some(walk), _) => {
                 let candidate = &walk.candidates[0];
@@ -304,7 +384,13 @@ impl PortChecker {
                 request: request.behind(before),
                 at,
             },
-            None => ExpectedRequest::NoWalk { slot: id },
+            None => match end_of(self.format, query, PermissionCheck::Entry, before) {
+                End::Found(found) => ExpectedRequest::End {
+                    made: RequestCounts::of(before),
+                    outcome: golden::outcome(&found),
+                },
+                End::Wants(_) => ExpectedRequest::NoWalk { slot: id },
+            },
         };
         let observed = ObservedRequest::behind(read, before);
         let violation = Violation::Reads { expected, observed };

@@ -12,6 +12,7 @@
 //! ports do not show is not judged: see `docs/visibility.md`.
 
 mod attribution;
+mod free_reads;
 mod recovery;
 mod responses;
 mod streams;
@@ -22,20 +23,24 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use self::attribution::without_asid;
+use self::free_reads::FreeReads;
 use self::recovery::Recovery;
 use self::streams::Stream;
 use self::words::Words;
 use super::checks::{Progress, StablePorts};
+use super::freedoms::FreedomUses;
 use super::memory_request::Read;
 use super::mismatch::{Mismatch, PortViolation, Stall, Violation};
 use super::rules;
 use super::scoreboard::{Request, Scoreboard};
-use crate::addr::Hpa;
+use crate::addr::{Gva, Hpa};
 use crate::dut::Outputs;
-use crate::dut::description::{Description, Reads, ResponseFields, Visibility};
-use crate::format::Format;
+use crate::dut::description::{
+    Description, Fences, PermissionCheck, Reads, ResponseFields, Visibility,
+};
+use crate::format::{Format, fits};
 use crate::golden::occupancy::Tlb;
-use crate::mmu::{AddressSpaceTag, Context, Fence, Query, WalkCaches};
+use crate::mmu::{Access, AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
 
 /// The most walks of an address space that are kept. The oldest is forgotten if there are more.
@@ -59,8 +64,9 @@ pub(super) struct PortChecker {
     format: Format,
     description: Description,
     fields: ResponseFields,
-    /// A walk makes no other memory requests than the golden walk.
-    has_exact_reads: bool,
+    free_reads: FreeReads,
+    /// The uses of the freedoms of the device file, also before a reset.
+    uses: FreedomUses,
     /// Memory requests are attributed to walks.
     is_attributed: bool,
     /// The page-walk caches that are in use at any time: walks may leave out requests.
@@ -80,9 +86,9 @@ pub(super) struct PortChecker {
     translations: Tlb,
     /// All words that memory has served.
     words: Words,
-    /// The translations that the TLB must contain. They are known only if one request is in flight
-    /// at a time.
-    tlb: Option<Tlb>,
+    /// The translations that the TLB must contain, and those that the TLB of fetches must, if there
+    /// are two. They are known only if one request is in flight at a time.
+    tlbs: Option<[Tlb; 2]>,
     /// Memory requests since the last request, response or fence that was accepted.
     requests_since: u64,
     /// Cycles for which a fence has waited without a visible cause.
@@ -99,16 +105,17 @@ impl PortChecker {
         let limits = machine.microarchitecture();
         let ids = description.memory_ids().next_power_of_two().max(2) as usize;
         let is_alone = description.outstanding() == 1;
-        let walks = &description.walks;
-        let has_exact_reads = !walks.speculative && walks.reads == Reads::Exact;
+        let free_reads = FreeReads::of(machine.format, &description.walks);
         let tlb = description
             .tlb
             .filter(|tlb| is_alone && tlb.second.is_none());
         Self {
             format: machine.format,
             fields: description.response_fields(),
-            has_exact_reads,
-            is_attributed: has_exact_reads && description.visibility() >= Visibility::Attributed,
+            is_attributed: free_reads.is_none()
+                && description.visibility() >= Visibility::Attributed,
+            free_reads,
+            uses: FreedomUses::default(),
             walk_caches_ever: ever,
             board: Scoreboard::new(0),
             since: [0; 256],
@@ -120,7 +127,7 @@ impl PortChecker {
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
             // Nothing is known of the replacement but the pages that it must keep.
-            tlb: tlb.map(|tlb| Tlb::new(machine.format, 0, tlb.recent)),
+            tlbs: tlb.map(|tlb| [(); 2].map(|()| Tlb::new(machine.format, 0, tlb.recent))),
             requests_since: 0,
             fence_waits: 0,
             ports: StablePorts::default(),
@@ -135,9 +142,40 @@ impl PortChecker {
         &self.board
     }
 
+    /// The uses of the freedoms of the device file.
+    pub fn uses(&self) -> &FreedomUses {
+        &self.uses
+    }
+
     /// The device is reset: nothing is left.
     pub fn reset(&mut self, machine: &Machine) {
-        *self = Self::new(machine, self.description.clone(), self.walk_caches_ever);
+        let uses = std::mem::take(&mut self.uses);
+        *self = Self {
+            uses,
+            ..Self::new(machine, self.description.clone(), self.walk_caches_ever)
+        };
+    }
+
+    /// The index of the TLB of a request.
+    fn tlb_index(&self, query: &Query) -> usize {
+        let is_split = self.description.tlb.is_some_and(|tlb| tlb.split);
+        usize::from(is_split && query.access == Access::Fetch)
+    }
+
+    /// The TLB of a request, if it is known what the TLB must contain.
+    fn tlb_of(&self, query: &Query) -> Option<&Tlb> {
+        let tlbs = self.tlbs.as_ref()?;
+        Some(&tlbs[self.tlb_index(query)])
+    }
+
+    /// The time at which walks check permissions.
+    fn permissions(&self) -> PermissionCheck {
+        self.description.walks.permissions
+    }
+
+    /// Returns true if a fence need not invalidate what it matches in an address space.
+    fn may_ignore(&self, fence: &Fence, space: AddressSpaceTag) -> bool {
+        may_ignore(self.description.fences, fence, space)
     }
 
     /// Returns true if a page-walk cache is in use at any time.
@@ -158,8 +196,11 @@ impl PortChecker {
         if !seen.contains(&query.context) {
             seen.push(query.context);
         }
+        self.free_reads
+            .on_request(&query.context, self.board.is_empty());
         self.requests_since = 0;
-        let must_hit = self.tlb.as_ref().and_then(|tlb| tlb.must_contain(query));
+        let tlb = self.tlb_of(query);
+        let must_hit = tlb.and_then(|tlb| tlb.must_contain(query));
         let fences = self.board.fence_count();
         self.board
             .accept(Request::new(id, op, query, driven, cycle, fences, must_hit));
@@ -171,15 +212,18 @@ impl PortChecker {
         self.requests_since = 0;
         self.let_miss(fence);
         let number = self.board.fence(fence, cycle);
-        if self.description.has_replays() {
-            for stream in &mut self.streams {
-                stream.on_fence(fence, cycle);
-            }
+        let has_replays = self.description.has_replays();
+        for stream in &mut self.streams {
+            stream.on_fence(fence, cycle, has_replays);
         }
-        if let Some(tlb) = &mut self.tlb {
+        for tlb in self.tlbs.iter_mut().flatten() {
             tlb.on_fence(&widest(&self.description, fence), number, cycle);
         }
-        self.translations.on_fence(fence, number, cycle);
+        let fences = self.description.fences;
+        self.translations
+            .on_fence_for(fence, number, cycle, |space| {
+                !may_ignore(fences, fence, space)
+            });
         self.recovery.on_fence(fence, number);
         if self.board.is_empty() {
             self.drop_invalidated();
@@ -189,9 +233,10 @@ impl PortChecker {
     /// A fence that is offered may take effect before the device looks up a request in flight, so
     /// the requests that it matches may miss.
     fn let_miss(&mut self, fence: &Fence) {
-        if self.tlb.is_none() {
+        if self.tlbs.is_none() {
             return;
         }
+        let fence = widest(&self.description, fence);
         for request in self.board.requests_mut() {
             if fence.matches_tag(request.query.context.space()) {
                 request.must_hit = None;
@@ -213,14 +258,16 @@ impl PortChecker {
                 !later.any(|event| {
                     let Fence { gva, gpa, asid, .. } = event.fence;
                     // A fence with an ASID does not match global pages.
-                    let is_whole = gva.is_none() && gpa.is_none();
+                    let is_whole = gva.is_none()
+                        && gpa.is_none()
+                        && !may_ignore(self.description.fences, &event.fence, space);
                     let matches_global = asid.is_none() || !self.format.has_global_pages();
                     is_whole && matches_global && event.fence.matches_tag(space)
                 })
             });
         }
         self.translations.drop_invalidated();
-        if let Some(tlb) = &mut self.tlb {
+        for tlb in self.tlbs.iter_mut().flatten() {
             tlb.drop_invalidated();
         }
     }
@@ -246,15 +293,17 @@ impl PortChecker {
 
     /// Memory has accepted a memory request of an id.
     pub fn read(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
-        if self.board.is_empty() && self.has_exact_reads && !self.accepts_any(id) {
+        if self.board.is_empty() && self.free_reads.is_none() && !self.accepts_any(id) {
             return Err(Mismatch::of_no_walk(id, read));
         }
+        self.check_free_read(id, read)?;
         self.check_livelock(read)?;
         if self.is_attributed {
             self.follow_stream(id, read)?;
         }
         self.words.add(read);
         self.add_error_of_line(read);
+        self.free_reads.on_word(read);
         Ok(())
     }
 
@@ -288,9 +337,10 @@ impl PortChecker {
             self.requests_since = 0;
         }
         self.requests_since += 1;
-        let levels = u64::from(self.format.geometry().levels);
+        let geometry = self.format.geometry();
+        let levels = u64::from(geometry.levels);
         // With an update for each leaf.
-        let a_walk = 2 * ((levels + 1) * (levels + 1) - 1);
+        let a_walk = 2 * ((levels + 1) * (levels + 1) - 1) * self.free_reads.for_each(&geometry);
         let requests = self.board.count() as u64 + 1;
         let walks = u64::from(self.description.walks.outstanding);
         let most = a_walk * (requests + walks);
@@ -339,6 +389,16 @@ impl PortChecker {
     }
 }
 
+/// Returns true if a fence need not invalidate what it matches in an address space: it has an
+/// operand of a stage that is Bare there, and the device ignores such fences.
+fn may_ignore(fences: Option<Fences>, fence: &Fence, space: AddressSpaceTag) -> bool {
+    let of_guest = fence.gva.is_some() || fence.asid.is_some();
+    // The VMID of a fence of the guest stage is that of hgatp, and no operand.
+    let of_host = fence.gpa.is_some() || fence.vmid.is_some() && !of_guest;
+    fences.is_some_and(|fences| fences.ignores_bare)
+        && (of_guest && space.guest_levels == 0 || of_host && space.host_levels == 0)
+}
+
 /// Returns a fence that invalidates all that a device may invalidate with a fence.
 fn widest(description: &Description, fence: &Fence) -> Fence {
     let Some(fences) = description.fences else {
@@ -346,10 +406,28 @@ fn widest(description: &Description, fence: &Fence) -> Fence {
     };
     let zero = fences.zero_is_all;
     let precise = fences.precise;
+    // A device may ignore the bits of an operand that no page of the narrowest mode has. The fence
+    // matches other pages then, too.
+    let geometry = description.format.geometry();
+    let width = |levels: &[u8]| {
+        let narrowest = levels.iter().filter(|&&levels| levels > 0).min();
+        let index = narrowest.map_or(0, |&levels| u32::from(levels) * geometry.index_width);
+        geometry.offset_width + index
+    };
+    let guest = width(&description.modes.guest);
+    let host = width(&description.modes.host) + geometry.host_root_extra;
+    let is_gva = |gva: Gva| {
+        let unused = 64 - guest;
+        guest >= geometry.gva_width || (gva.0 << unused) as i64 >> unused == gva.0 as i64
+    };
     Fence {
         virt: fence.virt,
-        gva: fence.gva.filter(|gva| precise.gva && !(zero && gva.0 == 0)),
-        gpa: fence.gpa.filter(|gpa| precise.gpa && !(zero && gpa.0 == 0)),
+        gva: fence
+            .gva
+            .filter(|gva| precise.gva && is_gva(*gva) && !(zero && gva.0 == 0)),
+        gpa: fence
+            .gpa
+            .filter(|gpa| precise.gpa && fits(gpa.0, host) && !(zero && gpa.0 == 0)),
         asid: fence
             .asid
             .filter(|&asid| precise.asid && !(zero && asid == 0)),

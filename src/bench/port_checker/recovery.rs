@@ -366,8 +366,8 @@ impl PortChecker {
 
     /// No page is certainly in the TLB any more.
     fn forget_certain_pages(&mut self) {
-        if let (Some(tlb), Some(described)) = (&mut self.tlb, self.description.tlb) {
-            *tlb = Tlb::new(self.format, 0, described.recent);
+        if let (Some(tlbs), Some(described)) = (&mut self.tlbs, self.description.tlb) {
+            *tlbs = [(); 2].map(|()| Tlb::new(self.format, 0, described.recent));
         }
     }
 }

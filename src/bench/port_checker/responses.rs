@@ -2,11 +2,12 @@
 //! Responses: whether some golden walk over the words served gives them.
 
 use super::PortChecker;
-use super::attribution::without_asid;
+use super::attribution::{canonical, without_asid};
 use super::streams::{Stream, wanted};
 use super::words::{End, Followed, ServedIn, Words, each_walk, end_of};
 use crate::addr::{Gpa, Gva};
 use crate::bench::checker::Response;
+use crate::bench::freedoms::Freedom;
 use crate::bench::memory_request::RequestCounts;
 use crate::bench::mismatch::{
     ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, ReplayViolation, RequestEvent,
@@ -14,11 +15,12 @@ use crate::bench::mismatch::{
 };
 use crate::bench::rules;
 use crate::bench::scoreboard::Request;
-use crate::dut::description::Tval2;
+use crate::dut::description::{FaultOrder, PermissionCheck, Tval2};
 use crate::dut::{MalformedResponse, Outputs};
 use crate::golden::{self, Mapping};
 use crate::mmu::{
-    Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query, StageControl,
+    AddressSpaceTag, Context, Fault, FaultKind, Fence, Outcome, Position, Purpose, Query,
+    StageControl,
 };
 
 /// Legal outcomes that a mismatch names.
@@ -72,7 +74,9 @@ impl Search<'_, '_> {
     /// contain, or until one gives the response.
     fn follow(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
-        let followed = each_walk(checker.format, query, &[], words, |walk| {
+        let mut has_fault = false;
+        let at_entry = PermissionCheck::Entry;
+        let followed = each_walk(checker.format, query, at_entry, &[], words, |walk| {
             let Some(end) = walk.end.found() else {
                 return false;
             };
@@ -80,11 +84,53 @@ impl Search<'_, '_> {
                 return false;
             }
             let agrees = self.may_be(golden::outcome(&end));
+            has_fault |= end.is_err();
             if let (true, Ok(mapping)) = (agrees && all, end) {
                 let begun = walk.served.map_or(0, |served| checker.begun(served));
                 self.found.push((mapping, begun));
             }
             agrees && !all
+        });
+        self.is_open |= followed == Followed::TooMany;
+        if has_fault {
+            self.follow_behind_faults(query, words, all);
+        }
+    }
+
+    /// Follows the golden walks of a request that go on behind a fault: the TLB may contain what
+    /// they find, and a device may report a fault that they end with, if it says so.
+    fn follow_behind_faults(&mut self, query: &Query, words: Option<&Words>, all: bool) {
+        let checker = self.checker;
+        let has_any_order = checker.description.responses.order == FaultOrder::Any;
+        let is_any = self.explained.is_none() && has_any_order;
+        let may_be_late = |kind| {
+            use FaultKind::{AccessedDirty, Permission, Width};
+            matches!(kind, AccessedDirty | Permission | Width)
+        };
+        let is_filled = all
+            && matches!(&self.explained, Some(Err(fault)) if may_be_late(fault.kind))
+            && checker.description.tlb.is_some();
+        if !is_any && !is_filled {
+            return;
+        }
+        let at_end = PermissionCheck::End;
+        let followed = each_walk(checker.format, query, at_end, &[], words, |walk| {
+            if let (Some(Ok(mapping)), true) = (walk.end.found(), is_filled) {
+                let begun = walk.served.map_or(0, |served| checker.begun(served));
+                self.found.push((mapping, begun));
+            }
+            if is_any {
+                let last = walk.end.found().and_then(Result::err);
+                for fault in walk.passed.iter().copied().chain(last) {
+                    if self.explained.is_none()
+                        && checker.may_give(self.request, &Err(fault), walk.served)
+                        && self.may_be(Err(fault))
+                    {
+                        checker.uses.count(Freedom::FaultOrder);
+                    }
+                }
+            }
+            false
         });
         self.is_open |= followed == Followed::TooMany;
     }
@@ -140,6 +186,7 @@ impl PortChecker {
             };
             return Err(self.mismatch(id, cycle, Violation::WalkResponse(violation)));
         };
+        self.count_uses(&request, &outcome, outputs);
         self.release(&request, Some(&outcome), cycle)?;
         Ok(Response::Answer {
             // Without attribution it cannot be told.
@@ -147,6 +194,25 @@ impl PortChecker {
             request,
             outcome,
         })
+    }
+
+    /// Counts the freedoms that a response uses.
+    fn count_uses(&self, request: &Request, outcome: &Outcome, outputs: &Outputs) {
+        let Err(fault) = outcome else {
+            return;
+        };
+        let hit_may_fault = self.description.tlb.is_some_and(|tlb| tlb.hit_may_fault);
+        let is_of_leaf = matches!(fault.kind, FaultKind::Permission | FaultKind::AccessedDirty);
+        if hit_may_fault && is_of_leaf && self.is_attributed && self.walk_of(request).is_none() {
+            self.uses.count(Freedom::HitMayFault);
+        }
+        let trap = fault.trap.unwrap_or_default();
+        if self.fields.tval2 && outputs.rsp_trap_tval2 != trap.tval2 {
+            self.uses.count(Freedom::Tval2);
+        }
+        if self.fields.fault_kind && outputs.rsp_fault_kind != fault.kind as u8 {
+            self.uses.count(Freedom::FaultOrder);
+        }
     }
 
     /// Returns the outcome of a response, if it is legal. The other outcomes that are legal go to
@@ -213,8 +279,9 @@ impl PortChecker {
             // Not every walk is known.
             explained = self.observed(outputs).ok().flatten();
         }
+        let filled = canonical(self.format, query);
         for (mapping, begun) in found {
-            self.may_contain(query, &mapping, begun);
+            self.may_contain(&filled, &mapping, begun);
         }
         // The TLB may contain what a walk has found that was not followed.
         self.has_forgotten |= is_open;
@@ -256,11 +323,24 @@ impl PortChecker {
         let begun = self.begun(served);
         let mut later = before.iter().rev().take_while(|event| event.cycle >= begun);
         !later.any(|event| match found {
-            Ok(mapping) => event
-                .fence
-                .matches(space, &mapping.extent(request.query.gva)),
-            Err(fault) => self.surely_matches(&event.fence, &request.query, fault),
+            Ok(mapping) => {
+                let extent = mapping.extent(request.query.gva);
+                self.heeds(&event.fence, space, event.fence.matches(space, &extent))
+            }
+            Err(fault) => {
+                let matches = self.surely_matches(&event.fence, &request.query, fault);
+                self.heeds(&event.fence, space, matches)
+            }
         })
+    }
+
+    /// Returns true if a device heeds a fence that matches what it holds of an address space.
+    fn heeds(&self, fence: &Fence, space: AddressSpaceTag, matches: bool) -> bool {
+        let is_ignored = matches && self.may_ignore(fence, space);
+        if is_ignored {
+            self.uses.count(Freedom::IgnoresBare);
+        }
+        matches && !is_ignored
     }
 
     /// Returns true if a fence certainly matches the entries that a walk with a fault has read.
@@ -300,9 +380,16 @@ impl PortChecker {
                     Position::Guest { .. } => (0, 0),
                 };
                 let trap = fault.trap.unwrap_or_default();
-                let may_be_zero = self.description.responses.tval2 == Tval2::MayBeZero;
+                let freedoms = self.description.responses;
+                let may_be_zero = freedoms.tval2 == Tval2::MayBeZero;
+                // Software can tell a fault of memory from the other kinds, and these not apart.
+                let is_of_memory = |kind: u8| kind == FaultKind::Memory as u8;
+                let is_kind = outputs.rsp_fault_kind == fault.kind as u8
+                    || freedoms.order == FaultOrder::Any
+                        && self.format.has_traps()
+                        && is_of_memory(outputs.rsp_fault_kind) == is_of_memory(fault.kind as u8);
                 outputs.rsp_fault_kind != 0
-                    && (!fields.fault_kind || outputs.rsp_fault_kind == fault.kind as u8)
+                    && (!fields.fault_kind || is_kind)
                     && (!fields.fault_stage || outputs.rsp_fault_stage == stage)
                     && (!fields.fault_level || u32::from(outputs.rsp_fault_level) == level)
                     && (!fields.fault_purpose || outputs.rsp_fault_purpose == purpose.0)
@@ -346,7 +433,7 @@ impl PortChecker {
         if self.is_attributed {
             self.check_ended(request, cycle)?;
         }
-        if self.tlb.is_some() {
+        if self.tlbs.is_some() {
             self.touch_tlb(request, outcome, cycle);
         }
         if self.board.is_empty() {
@@ -358,21 +445,35 @@ impl PortChecker {
     /// Follows the fill or the hit of the TLB by a request that is answered.
     fn touch_tlb(&mut self, request: &Request, outcome: Option<&Outcome>, cycle: u64) {
         let walk = self.walk_of(request);
-        let end = walk.map(|walk| end_of(self.format, &request.query, &walk.reads));
+        let end =
+            |checks| walk.map(|walk| end_of(self.format, &request.query, checks, &walk.reads));
+        let ends = (end(PermissionCheck::Entry), end(PermissionCheck::End));
         let is_fenced = self.board.fence_count() > request.fences_before();
-        let Some(tlb) = &mut self.tlb else {
+        let index = self.tlb_index(&request.query);
+        let query = canonical(self.format, &request.query);
+        let (Some(tlbs), Some(declared)) = (&mut self.tlbs, self.description.tlb) else {
             return;
         };
-        match (end, outcome) {
-            // The device may have filled the TLB or not.
-            (Some(_), _) if is_fenced => self.tlb = None,
-            (Some(End::Found(Ok(mapping))), Some(Ok(_))) => {
-                tlb.on_walk(&request.query, &mapping, &[], true, cycle);
+        let tlb = &mut tlbs[index];
+        match (ends.0, outcome) {
+            (Some(End::Found(Ok(mapping))), Some(Ok(_))) if !is_fenced => {
+                tlb.on_walk(&query, &mapping, &[], true, cycle);
             }
-            // Page-walk caches have shortened the walk.
-            (Some(_), Some(Ok(_))) => self.tlb = None,
+            // Page-walk caches have shortened the walk: the page is not known.
+            (Some(End::Wants(_)), Some(Ok(_))) => self.tlbs = None,
+            (Some(_), _) => {
+                // The device may have filled the TLB before it has checked the permissions, or
+                // heeded the fence.
+                if let Some(End::Found(Ok(mapping))) = ends.1 {
+                    tlb.on_walk(&query, &mapping, &[], false, cycle);
+                }
+                if is_fenced || declared.hit_may_fault {
+                    tlb.on_unknown_page();
+                }
+            }
             (None, Some(outcome @ Ok(_))) => tlb.on_hit(&request.query, outcome),
-            _ => {}
+            (None, Some(Err(_))) if declared.hit_may_fault => tlb.on_unknown_page(),
+            (None, _) => {}
         }
     }
 

@@ -5,10 +5,11 @@
 //! requests whose golden walk over the words of the walk calls for just the memory requests that
 //! the device has made.
 
-use super::words::{Followed, GoldenWalk, Wanted, Words, each_walk};
+use super::words::{End, Followed, Wanted, Words, each_walk};
 use crate::bench::memory_request::Read;
 use crate::bench::mismatch::FenceEvent;
 use crate::bench::scoreboard::Request;
+use crate::dut::description::PermissionCheck;
 use crate::format::Format;
 use crate::mmu::{Fence, Query};
 
@@ -29,6 +30,9 @@ pub(super) struct PossibleWalk {
     pub reads: Vec<Read>,
     /// The requests that the walk may serve, at least one.
     pub candidates: Vec<Candidate>,
+    /// The times that the device may leave the walk, and walk anew: it may flush its walker with a
+    /// fence.
+    pub restarts: u64,
 }
 
 impl PossibleWalk {
@@ -40,10 +44,10 @@ impl PossibleWalk {
     }
 
     /// Returns true if another walk may follow: this one has ended for some request, or a fence has
-    /// overtaken the request that it may be for.
+    /// overtaken the request that it may be for, or may have made the device walk anew.
     pub fn may_end(&self) -> bool {
         let may_end = |one: &Candidate| one.is_complete || one.overtaken.is_some();
-        self.candidates.iter().any(may_end)
+        self.restarts > 0 || self.candidates.iter().any(may_end)
     }
 
     /// Returns true if the walk has ended for some request.
@@ -104,10 +108,14 @@ impl Stream {
         })
     }
 
-    /// A fence ends the walks that it matches.
-    pub fn on_fence(&mut self, fence: &Fence, cycle: u64) {
+    /// A fence ends the walks that it matches, in a device with replays. Another device may walk
+    /// anew.
+    pub fn on_fence(&mut self, fence: &Fence, cycle: u64, has_replays: bool) {
         for walk in &mut self.walks {
-            walk.on_fence(fence, cycle);
+            match has_replays {
+                true => walk.on_fence(fence, cycle),
+                false => walk.restarts += 1,
+            }
         }
     }
 }
@@ -115,25 +123,36 @@ impl Stream {
 /// Follows the golden walk of a request over memory requests, and over words that page-walk caches
 /// may contain. Returns none if the golden walk does not make all of the requests, else true if it
 /// ends behind them.
+///
+/// A device that checks permissions late may make some or all of the requests behind a fault that
+/// the golden walk has ended with.
 pub(super) fn follow(
     format: Format,
     query: &Query,
+    permissions: PermissionCheck,
     reads: &[Read],
     cached: Option<&Words>,
 ) -> Option<bool> {
-    let mut makes_all = false;
-    let mut ends = false;
-    let followed = each_walk(format, query, reads, cached, |walk| {
-        if walk.made == reads.len() {
-            makes_all = true;
-            ends |= walk.end.found().is_some();
+    let follow = |checks| {
+        let mut makes_all = false;
+        let mut ends = false;
+        let followed = each_walk(format, query, checks, reads, cached, |walk| {
+            if walk.made == reads.len() {
+                makes_all = true;
+                ends |= walk.end.found().is_some();
+            }
+            ends
+        });
+        match followed {
+            // It cannot be told.
+            Followed::TooMany => Some(true),
+            Followed::Stopped | Followed::All => makes_all.then_some(ends),
         }
-        ends
-    });
-    match followed {
-        // It cannot be told.
-        Followed::TooMany => Some(true),
-        Followed::Stopped | Followed::All => makes_all.then_some(ends),
+    };
+    let at_entry = follow(PermissionCheck::Entry);
+    match permissions {
+        PermissionCheck::End if at_entry.is_none() => follow(PermissionCheck::End).map(|_| true),
+        _ => at_entry,
     }
 }
 
@@ -145,12 +164,19 @@ pub(super) fn wanted(
     reads: &[Read],
     cached: Option<&Words>,
 ) -> Option<Wanted> {
-    let mut longest: Option<GoldenWalk> = None;
-    each_walk(format, query, reads, cached, |walk| {
-        if longest.is_none_or(|longest| longest.made < walk.made) {
-            longest = Some(*walk);
-        }
-        false
-    });
-    longest?.end.wanted()
+    let mut longest: Option<(usize, End)> = None;
+    each_walk(
+        format,
+        query,
+        PermissionCheck::Entry,
+        reads,
+        cached,
+        |walk| {
+            if longest.is_none_or(|(made, _)| made < walk.made) {
+                longest = Some((walk.made, walk.end));
+            }
+            false
+        },
+    );
+    longest?.1.wanted()
 }

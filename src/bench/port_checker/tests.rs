@@ -98,7 +98,7 @@ struct Rig {
 type Checked<T = ()> = Result<T, Box<Mismatch>>;
 
 impl Rig {
-    fn new(visibility: Visibility, change: fn(&mut Description)) -> Self {
+    fn new(visibility: Visibility, change: impl FnOnce(&mut Description)) -> Self {
         let mut memory = HostMemory::new(FORMAT);
         let mut write = |table: u64, level: u32, gva: u64, entry: Entry| {
             let index = FORMAT.geometry().index(gva, level);
@@ -301,6 +301,25 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     rig.serve(0, &load(1), &page(1)).unwrap();
     rig.fence();
     rig.serve(1, &load(1), &page(1)).unwrap();
+    // So does one whose operand is no address of the mode, but has its lower bits.
+    rig.cycle += 1;
+    let fence = Fence {
+        virt: false,
+        gva: Some(Gva(GVA + PAGE | 1 << 60)),
+        ..Fence::default()
+    };
+    rig.checker.fence(&fence, rig.cycle);
+    rig.serve(1, &load(1), &page(1)).unwrap();
+    // Also behind the request, which the device has not looked up yet.
+    let mut rig = Rig::new(Visibility::Attributed, |description| {
+        description.responses.outstanding = 1;
+        description.ports = description.ports.without(&["rsp_replay_o"]);
+    });
+    rig.serve(1, &load(1), &page(1)).unwrap();
+    rig.accept(2, &load(1));
+    rig.fence();
+    rig.walk(0, &load(1)).unwrap();
+    rig.respond(2, &load(1), &page(1)).unwrap();
 }
 
 #[test]
@@ -399,9 +418,9 @@ fn a_fence_that_waits_for_too_long_is_found() {
 #[test]
 fn an_error_of_another_word_of_a_line_is_legal_for_a_device_that_reads_lines() {
     for (reads, is_legal) in [(Reads::Line(64), true), (Reads::Any, false)] {
-        let mut rig = Rig::new(Visibility::Ports, |_| {});
-        rig.checker.description.walks.reads = reads;
-        rig.checker.has_exact_reads = false;
+        let mut rig = Rig::new(Visibility::Ports, |description| {
+            description.walks.reads = reads;
+        });
         rig.accept(0, &load(1));
         let mut reads = rig.reads(&load(1));
         // The root table's entry is the second of its line.
@@ -427,3 +446,5 @@ fn an_error_of_another_word_of_a_line_is_legal_for_a_device_that_reads_lines() {
         assert_eq!(wrong.is_none(), is_legal, "{wrong:?}");
     }
 }
+
+mod freedoms;

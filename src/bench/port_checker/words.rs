@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::addr::Hpa;
 use crate::bench::memory_request::{MemoryRequest, Read, Update};
+use crate::dut::description::PermissionCheck;
 use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping};
 use crate::mmu::{Fault, Position, Query};
@@ -85,7 +86,7 @@ impl Words {
 }
 
 /// A golden walk over served words.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct GoldenWalk {
     /// Its end.
     pub end: End,
@@ -93,6 +94,8 @@ pub(super) struct GoldenWalk {
     pub made: usize,
     /// The cycles in which its words were served; none if it reads nothing.
     pub served: Option<ServedIn>,
+    /// The faults that it has gone on behind.
+    pub passed: Vec<Fault>,
 }
 
 /// The end of a golden walk over served words.
@@ -168,12 +171,17 @@ struct Choosing<'a> {
     served_in: Option<ServedIn>,
     /// The first request that was not served.
     wanted: Option<MemoryRequest>,
+    /// The addresses of all requests, where they are asked for.
+    addresses: Option<Vec<Hpa>>,
 }
 
 impl Choosing<'_> {
     fn serve(&mut self, hpa: Hpa, update: Option<Update>) -> Option<u64> {
         if self.wanted.is_some() {
             return None;
+        }
+        if let Some(addresses) = &mut self.addresses {
+            addresses.push(hpa);
         }
         let (word, cycle) = match self.reads.split_first() {
             _ if self.served == MOST_REQUESTS => return self.want(hpa, update),
@@ -239,15 +247,21 @@ pub(super) enum Followed {
     TooMany,
 }
 
-/// Follows the golden walk of a request that a script chooses. Returns it with the choices that it
-/// has made.
+/// The choices that a golden walk has made, of how many each.
+type Script = Vec<(usize, usize)>;
+
+/// Follows the golden walk of a request that a script chooses: one that checks permissions at a
+/// time. Returns it with the choices that it has made, and puts the addresses of its requests into
+/// `addresses`.
 fn walk_by(
     format: Format,
     query: &Query,
+    checks: PermissionCheck,
     reads: &[Read],
     words: Option<&Words>,
-    script: Vec<(usize, usize)>,
-) -> (GoldenWalk, Vec<(usize, usize)>) {
+    script: Script,
+    addresses: Option<&mut Vec<Hpa>>,
+) -> (GoldenWalk, Script) {
     let mut memory = Choosing {
         reads,
         words,
@@ -256,8 +270,21 @@ fn walk_by(
         served: 0,
         served_in: None,
         wanted: None,
+        addresses: addresses.is_some().then(Vec::new),
     };
-    let found = golden::walk(format, query, &mut memory, &mut ());
+    let (found, passed) = match checks {
+        PermissionCheck::Entry => {
+            let found = golden::walk(format, query, &mut memory, &mut ());
+            (found, Vec::new())
+        }
+        PermissionCheck::End => {
+            let late = golden::walk_with_late_checks(format, query, &mut memory, &mut ());
+            (late.found, late.passed)
+        }
+    };
+    if let (Some(addresses), Some(more)) = (addresses, &mut memory.addresses) {
+        addresses.append(more);
+    }
     let walk = GoldenWalk {
         end: match (memory.wanted, found) {
             // To the golden walk, a word that memory has not served is an error.
@@ -269,6 +296,7 @@ fn walk_by(
         },
         made: reads.len() - memory.reads.len(),
         served: memory.served_in,
+        passed,
     };
     memory.script.truncate(memory.choices);
     (walk, memory.script)
@@ -276,16 +304,39 @@ fn walk_by(
 
 /// Calls `visit` with every golden walk of a request in which each memory request is served with
 /// the next of `reads`, or with one of `words`, until `visit` returns true.
+///
+/// `checks`: the time at which the golden walk checks permissions.
 pub(super) fn each_walk(
     format: Format,
     query: &Query,
+    checks: PermissionCheck,
     reads: &[Read],
     words: Option<&Words>,
+    visit: impl FnMut(&GoldenWalk) -> bool,
+) -> Followed {
+    every_walk(format, query, checks, reads, words, None, visit)
+}
+
+fn every_walk(
+    format: Format,
+    query: &Query,
+    checks: PermissionCheck,
+    reads: &[Read],
+    words: Option<&Words>,
+    mut addresses: Option<&mut Vec<Hpa>>,
     mut visit: impl FnMut(&GoldenWalk) -> bool,
 ) -> Followed {
     let mut script = Vec::new();
     for _ in 0..MOST_WALKS {
-        let (walk, choices) = walk_by(format, query, reads, words, script);
+        let (walk, choices) = walk_by(
+            format,
+            query,
+            checks,
+            reads,
+            words,
+            script,
+            addresses.as_deref_mut(),
+        );
         if visit(&walk) {
             return Followed::Stopped;
         }
@@ -303,7 +354,31 @@ pub(super) fn each_walk(
     Followed::TooMany
 }
 
-/// Returns the end of the golden walk of a request over the words of a device's walk.
-pub(super) fn end_of(format: Format, query: &Query, reads: &[Read]) -> End {
-    walk_by(format, query, reads, None, Vec::new()).0.end
+/// Returns the addresses of all golden walks of a request over words: of what they have read, and
+/// of what they call for. None: there are too many walks.
+pub(super) fn every_address(format: Format, query: &Query, words: &Words) -> Option<Vec<Hpa>> {
+    let mut addresses = Vec::new();
+    let followed = every_walk(
+        format,
+        query,
+        PermissionCheck::End,
+        &[],
+        Some(words),
+        Some(&mut addresses),
+        |_| false,
+    );
+    (followed == Followed::All).then_some(addresses)
+}
+
+/// Returns the end of the golden walk of a request over the words of a device's walk. `checks`: the
+/// time at which it checks permissions.
+pub(super) fn end_of(
+    format: Format,
+    query: &Query,
+    checks: PermissionCheck,
+    reads: &[Read],
+) -> End {
+    walk_by(format, query, checks, reads, None, Vec::new(), None)
+        .0
+        .end
 }

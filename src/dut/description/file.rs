@@ -124,6 +124,7 @@ pub(super) struct GivenTlb {
     pub(super) entries: Given<u32>,
     pub(super) recent: Option<u32>,
     pub(super) hit_may_fault: bool,
+    pub(super) split: bool,
     pub(super) second: Option<SecondTlb>,
 }
 
@@ -194,7 +195,10 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "vmid_width",
         ],
     ),
-    ("tlb", &["entries", "recent", "hit_may_fault", "second"]),
+    (
+        "tlb",
+        &["entries", "recent", "hit_may_fault", "split", "second"],
+    ),
     (
         "walks",
         &[
@@ -581,6 +585,7 @@ fn tlb(file: &Table<'_>) -> Result<Option<GivenTlb>> {
         entries: given,
         recent,
         hit_may_fault: flag(&table, "hit_may_fault", false)?,
+        split: flag(&table, "split", false)?,
         second,
     }))
 }

@@ -135,6 +135,8 @@ pub struct Tlb {
     pub recent: u32,
     /// A hit may fault. Otherwise an entry that does not permit the access is a miss.
     pub hit_may_fault: bool,
+    /// Fetches have a TLB of their own, of as many entries.
+    pub split: bool,
     /// The second level.
     pub second: Option<SecondTlb>,
 }

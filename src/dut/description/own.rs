@@ -57,6 +57,7 @@ impl Description {
                 entries: variant.tlb_entries,
                 recent: variant.tlb_entries.ilog2() + 1,
                 hit_may_fault: !format.has_privileges(),
+                split: false,
                 second: variant.tlb2,
             }),
             walks: Walks {

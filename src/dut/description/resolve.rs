@@ -196,6 +196,7 @@ impl DeviceFile {
                 entries: tlb.entries.value,
                 recent: tlb.recent.unwrap_or(tlb.entries.value),
                 hit_may_fault: tlb.hit_may_fault,
+                split: tlb.split,
                 second: tlb.second,
             }),
         };
