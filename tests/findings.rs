@@ -24,19 +24,19 @@ struct Bug {
 const BUGS: [Bug; 5] = [
     Bug {
         name: "bus-error-is-a-page-fault",
-        when: r#"{ check = "walk-response", stage = "host", fault = "memory", observed = "fault" }"#,
+        when: r#"{ check = "walk-response", fault = "memory", observed = "fault" }"#,
     },
     Bug {
         name: "htval-of-a-hit-loses-the-offset",
-        when: r#"{ check = "walk-response", stage = "host", purpose = "data", observed = "fault" }"#,
+        when: r#"{ check = "walk-response", fields = ["tval2"] }"#,
     },
     Bug {
         name: "htinst-survives",
-        when: r#"{ check = "walk-response", stage = "guest", observed = "fault" }"#,
+        when: r#"{ check = "walk-response", fields = ["tinst"] }"#,
     },
     Bug {
         name: "canonical-check-of-sv48",
-        when: r#"{ check = "reads", expected = "no-walk", observed = "read" }"#,
+        when: r#"{ expected = "fault", stage = "guest", fault = "width" }"#,
     },
     Bug {
         name: "implicit-read-honours-mxr",
@@ -141,13 +141,9 @@ fn one_campaign_lists_five_bugs_and_each_fails_again_by_its_own_small_scenario()
     let list = ran.json();
     for bug in &BUGS {
         let findings = findings_of(&list, bug);
-        assert!(!findings.is_empty(), "{}: {list:#}", bug.name);
-        for finding in findings {
-            assert!(
-                finding["failure"]["ops"].as_u64().unwrap() <= 2,
-                "{finding:#}"
-            );
-        }
+        let ops = |finding: &&Value| finding["failure"]["ops"].as_u64().unwrap();
+        let fewest = findings.iter().map(ops).min();
+        assert!(fewest.is_some_and(|ops| ops <= 2), "{}: {list:#}", bug.name);
     }
     let mut folders = Vec::new();
     for finding in list["findings"].as_array().unwrap() {
@@ -168,10 +164,7 @@ fn one_campaign_lists_five_bugs_and_each_fails_again_by_its_own_small_scenario()
     // The list does not depend on the number of threads.
     assert_eq!(copy.campaign(&["--json", "--jobs", "3"]).json(), list);
     // The proposed deviations accept everything, and nothing is stale.
-    let proposed: String = (list["findings"].as_array().unwrap().iter())
-        .map(|finding| finding["deviation"].as_str().unwrap())
-        .collect();
-    let known = copy.write(&proposed);
+    let known = copy.write(list["proposed"].as_str().unwrap());
     let ran = copy.campaign(&["--deviations", &known]);
     let all = format!("{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.code, 0, "{all}");

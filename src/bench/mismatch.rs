@@ -405,8 +405,8 @@ pub enum ResponseViolation {
     NotLegal {
         /// Outcomes of golden walks over such words. There may be more.
         legal: Vec<Outcome>,
-        /// The outcome in the response; none is a fault whose kind the device does not tell.
-        observed: Option<Outcome>,
+        /// The response.
+        observed: ObservedResponse,
     },
     /// The response has another gVA than the request.
     Gva {
@@ -417,6 +417,87 @@ pub enum ResponseViolation {
     },
     /// The fields are not those of any response.
     Malformed(MalformedResponse),
+}
+
+/// The response of a device, as far as its ports tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObservedResponse {
+    /// The ports tell the outcome.
+    Outcome(Outcome),
+    /// The response is a fault, and the ports do not tell its kind.
+    Fault(ObservedTrap),
+}
+
+impl ObservedResponse {
+    /// Returns the outcome, if the ports tell it.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Outcome(outcome) => Some(outcome),
+            Self::Fault(_) => None,
+        }
+    }
+}
+
+/// The fields of the trap in a response. A field for which the device has no port is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObservedTrap {
+    /// xcause.
+    pub cause: Option<u8>,
+    /// GVA.
+    pub gva: Option<bool>,
+    /// htval or mtval2.
+    pub tval2: Option<u64>,
+    /// htinst or mtinst.
+    pub tinst: Option<u16>,
+}
+
+/// A field of a trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrapField {
+    /// xcause.
+    Cause,
+    /// GVA.
+    Gva,
+    /// htval or mtval2.
+    Tval2,
+    /// htinst or mtinst.
+    Tinst,
+}
+
+impl TrapField {
+    /// Returns the name of the field in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cause => "cause",
+            Self::Gva => "gva",
+            Self::Tval2 => "tval2",
+            Self::Tinst => "tinst",
+        }
+    }
+}
+
+impl ObservedTrap {
+    /// Returns the fields in which the trap differs from that of a fault.
+    pub fn differences(&self, fault: &Fault) -> Vec<TrapField> {
+        let trap = fault.trap.unwrap_or_default();
+        let differs = [
+            (
+                TrapField::Cause,
+                self.cause.is_some_and(|it| it != trap.cause),
+            ),
+            (TrapField::Gva, self.gva.is_some_and(|it| it != trap.gva)),
+            (
+                TrapField::Tval2,
+                self.tval2.is_some_and(|it| it != trap.tval2),
+            ),
+            (
+                TrapField::Tinst,
+                self.tinst.is_some_and(|it| it != trap.tinst),
+            ),
+        ];
+        let differing = differs.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(field, _)| field).collect()
+    }
 }
 
 /// The responses that a request may get from the TLB.

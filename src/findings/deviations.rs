@@ -36,7 +36,7 @@ pub enum Action {
 }
 
 /// A condition on signatures. A property without a value is not compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// The check.
@@ -68,8 +68,54 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Returns the condition that the findings with a signature meet, and no others.
+    fn narrow(signature: &Signature) -> Self {
+        let word = |word: Option<&str>| word.map(str::to_owned);
+        let fields: Vec<String> = signature.fields.iter().map(|&it| it.to_owned()).collect();
+        Self {
+            check: Some(signature.check.to_owned()),
+            expected: word(signature.expected),
+            stage: word(signature.stage),
+            purpose: word(signature.purpose),
+            fault: word(signature.fault),
+            observed: word(signature.observed),
+            observed_fault: word(signature.observed_fault),
+            fields: (!fields.is_empty()).then_some(fields),
+            assertion: signature.assertion.clone(),
+        }
+    }
+
+    /// Returns the condition that findings meet which probably have the same cause; none if only
+    /// findings with the same signature do.
+    ///
+    /// - A response that is wrong in some fields: the same fields are wrong, whichever step of the
+    ///   golden walk decided.
+    /// - A check that expects no step of a walk, such as a stale TLB hit: the device does the same.
+    fn wide(signature: &Signature) -> Option<Self> {
+        let is_of_step = signature.stage.is_some() || signature.fault.is_some();
+        let is_wide = !signature.fields.is_empty() || !is_of_step;
+        is_wide.then(|| Self {
+            stage: None,
+            purpose: None,
+            fault: None,
+            observed_fault: None,
+            ..Self::narrow(signature)
+        })
+    }
+
     /// Returns true if a signature meets the condition.
     pub fn is_met_by(&self, signature: &Signature) -> bool {
+        self.is_met_but_for_fields(signature)
+            && self.fields.as_ref().is_none_or(|fields| {
+                fields.len() == signature.fields.len()
+                    && fields
+                        .iter()
+                        .all(|field| signature.fields.contains(&&**field))
+            })
+    }
+
+    /// Returns true if a signature meets the condition but for the fields that differ.
+    fn is_met_but_for_fields(&self, signature: &Signature) -> bool {
         let same = |wanted: &Option<String>, has: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| has == Some(wanted))
         };
@@ -80,12 +126,6 @@ impl Condition {
             && same(&self.fault, signature.fault)
             && same(&self.observed, signature.observed)
             && same(&self.observed_fault, signature.observed_fault)
-            && self.fields.as_ref().is_none_or(|fields| {
-                fields.len() == signature.fields.len()
-                    && fields
-                        .iter()
-                        .all(|field| signature.fields.contains(&&**field))
-            })
             && self.assertion.as_ref().is_none_or(|part| {
                 let message = signature.assertion.as_ref();
                 message.is_some_and(|message| message.contains(part.as_str()))
@@ -275,7 +315,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Deviation>, DeviationsError>
 }
 
 #[derive(Serialize)]
-struct Proposed<'a> {
+struct ProposedFile<'a> {
     deviation: [ProposedEntry<'a>; 1],
 }
 
@@ -283,39 +323,92 @@ struct Proposed<'a> {
 struct ProposedEntry<'a> {
     id: &'a str,
     action: Action,
-    when: Proposal<'a>,
+    when: &'a Condition,
 }
 
-#[derive(Serialize)]
-struct Proposal<'a> {
-    check: &'a str,
-    expected: Option<&'a str>,
-    stage: Option<&'a str>,
-    purpose: Option<&'a str>,
-    fault: Option<&'a str>,
-    observed: Option<&'a str>,
-    observed_fault: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    fields: &'a [&'static str],
-    assertion: Option<&'a str>,
-}
-
-/// Returns the entry of a file that accepts the findings with a signature.
-pub fn proposal(id: &str, signature: &Signature) -> String {
+/// Returns the entry of a file of deviations that accepts the findings that meet a condition.
+pub fn entry(id: &str, when: &Condition) -> String {
     let entry = ProposedEntry {
         id,
         action: Action::Accept,
-        when: Proposal {
-            check: signature.check,
-            expected: signature.expected,
-            stage: signature.stage,
-            purpose: signature.purpose,
-            fault: signature.fault,
-            observed: signature.observed,
-            observed_fault: signature.observed_fault,
-            fields: &signature.fields,
-            assertion: signature.assertion.as_deref(),
-        },
+        when,
     };
-    toml::to_string(&Proposed { deviation: [entry] }).expect("words and lists of words are TOML")
+    toml::to_string(&ProposedFile { deviation: [entry] })
+        .expect("words and lists of words are TOML")
+}
+
+/// Conditions that are proposed for a list of signatures.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Proposals {
+    /// The conditions.
+    pub conditions: Vec<Condition>,
+    /// For each signature the indices of the conditions that accept its findings: one, or several
+    /// if each explains some of the wrong fields.
+    pub of: Vec<Vec<usize>>,
+}
+
+impl Proposals {
+    /// Proposes conditions, as few as can be told.
+    pub fn new(signatures: &[&Signature]) -> Self {
+        let wide: Vec<_> = signatures.iter().map(|one| Condition::wide(one)).collect();
+        let is_shared = |one: &Option<Condition>| {
+            one.is_some() && wide.iter().filter(|other| *other == one).count() > 1
+        };
+        let mut proposals = Self {
+            conditions: Vec::new(),
+            of: vec![Vec::new(); signatures.len()],
+        };
+        // Wrong fields that conditions of fewer fields explain need no condition of their own.
+        let mut order: Vec<usize> = (0..signatures.len()).collect();
+        order.sort_by_key(|&index| signatures[index].fields.len());
+        for index in order {
+            let signature = signatures[index];
+            let conditions = proposals.conditions.iter();
+            let known: Vec<usize> = accepting(conditions, signature);
+            if !known.is_empty() {
+                proposals.of[index] = known;
+                continue;
+            }
+            let condition = match &wide[index] {
+                Some(common) if is_shared(&wide[index]) => common.clone(),
+                _ => Condition::narrow(signature),
+            };
+            proposals.of[index] = vec![proposals.conditions.len()];
+            proposals.conditions.push(condition);
+        }
+        proposals
+    }
+}
+
+/// Returns the conditions that accept findings with a signature, by index: the first one that they
+/// meet, or else those that together explain all of the wrong fields. There are none if the
+/// findings are not accepted.
+pub fn accepting<'a>(
+    conditions: impl Iterator<Item = &'a Condition> + Clone,
+    signature: &Signature,
+) -> Vec<usize> {
+    if let Some(first) = conditions.clone().position(|one| one.is_met_by(signature)) {
+        return vec![first];
+    }
+    let explains_some = |one: &Condition| {
+        let fields = one.fields.as_deref().unwrap_or_default();
+        let mut wrong = fields.iter();
+        !fields.is_empty()
+            && one.is_met_but_for_fields(signature)
+            && wrong.all(|field| signature.fields.contains(&&**field))
+    };
+    let some: Vec<_> = conditions
+        .enumerate()
+        .filter(|(_, one)| explains_some(one))
+        .collect();
+    let mut explained = some
+        .iter()
+        .flat_map(|(_, one)| one.fields.iter().flatten())
+        .collect::<Vec<_>>();
+    explained.sort_unstable();
+    explained.dedup();
+    match !some.is_empty() && explained.len() == signature.fields.len() {
+        true => some.into_iter().map(|(index, _)| index).collect(),
+        false => Vec::new(),
+    }
 }

@@ -18,7 +18,7 @@ use crate::campaign::{Campaign, Devices};
 use crate::dut::DutError;
 use crate::scenario::{Op, Scenario};
 use crate::shrink::{Found, confirm};
-use deviations::Deviation;
+use deviations::{Condition, Deviation, accepting};
 use signature::Signature;
 
 /// The largest number of findings of one scenario. The rest of the scenario is not run then.
@@ -189,19 +189,24 @@ pub fn run_all(
             if number >= campaign.scenarios() || interrupt.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let (stats, findings, given_up) =
-                run_parts(&campaign.scenario(number), number, &mut devices)?;
-            progress(stats.accesses);
+            let parts = run_parts(&campaign.scenario(number), number, &mut devices);
+            progress(parts.stats.accesses);
             let mut outcome = outcome.lock().unwrap_or_else(|e| e.into_inner());
-            outcome.stats.add(&stats);
+            outcome.stats.add(&parts.stats);
             outcome.scenarios += 1;
-            outcome.given_up += u64::from(given_up);
-            for finding in findings {
+            outcome.given_up += u64::from(parts.is_given_up);
+            for finding in parts.findings {
                 let signature = Signature::of(&finding.failed.failure);
-                match accepting(known, &signature) {
-                    Some(index) => outcome.accepted[index] += 1,
-                    None => outcome.kept.entry(signature).or_default().add(finding),
+                let accepting = accepting(conditions(known), &signature);
+                for &index in &accepting {
+                    outcome.accepted[index] += 1;
                 }
+                if accepting.is_empty() {
+                    outcome.kept.entry(signature).or_default().add(finding);
+                }
+            }
+            if let Some(problem) = parts.problem {
+                return Err(problem);
             }
         }
     };
@@ -215,11 +220,8 @@ pub fn run_all(
     }
 }
 
-/// Returns the first deviation that accepts findings with a signature, by index.
-fn accepting(known: &[Deviation], signature: &Signature) -> Option<usize> {
-    known
-        .iter()
-        .position(|known| known.when.is_met_by(signature))
+fn conditions(known: &[Deviation]) -> impl Iterator<Item = &Condition> + Clone {
+    known.iter().map(|known| &known.when)
 }
 
 /// Runs a worker in threads, this thread among them, and returns the errors.
@@ -245,27 +247,39 @@ fn in_threads(
     problems
 }
 
-/// Runs a scenario and its rests. Returns the figures and the findings, and true if the scenario
-/// was given up.
-fn run_parts(
-    scenario: &Scenario,
-    number: u64,
-    devices: &mut Devices,
-) -> Result<(Stats, Vec<Finding>, bool), DutError> {
-    let mut stats = Stats::default();
-    let mut findings = Vec::new();
+/// The outcome of a scenario and its rests.
+#[derive(Default)]
+struct Parts {
+    stats: Stats,
+    findings: Vec<Finding>,
+    /// The scenario was given up after [`MOST_OF_SCENARIO`] findings.
+    is_given_up: bool,
+    /// The device for the rest could not be made.
+    problem: Option<DutError>,
+}
+
+/// Runs a scenario and its rests.
+fn run_parts(scenario: &Scenario, number: u64, devices: &mut Devices) -> Parts {
+    let mut parts = Parts::default();
     let mut scenario = scenario.clone();
     for part in 0..MOST_OF_SCENARIO {
-        let failed = match run(devices.get(&scenario)?, &scenario, &mut ()) {
+        let device = match devices.get(&scenario) {
+            Ok(device) => device,
+            Err(problem) => {
+                parts.problem = Some(problem);
+                return parts;
+            }
+        };
+        let failed = match run(device, &scenario, &mut ()) {
             Ok(figures) => {
-                stats.add(&figures);
-                return Ok((stats, findings, false));
+                parts.stats.add(&figures);
+                return parts;
             }
             Err(failed) => *failed,
         };
-        stats.add(&failed.stats);
+        parts.stats.add(&failed.stats);
         let next = rest(&scenario, &failed);
-        findings.push(Finding {
+        parts.findings.push(Finding {
             place: Place {
                 scenario: number,
                 part,
@@ -275,10 +289,11 @@ fn run_parts(
         });
         match next {
             Some(next) => scenario = next,
-            None => return Ok((stats, findings, false)),
+            None => return parts,
         }
     }
-    Ok((stats, findings, true))
+    parts.is_given_up = true;
+    parts
 }
 
 /// Makes the list of defects: shrinks the first findings of each signature if `small`, and sorts
@@ -348,8 +363,11 @@ pub fn list(
     for (index, place, found) in done {
         let Kept { count, first } = &mut kept[index];
         let signature = Signature::of(&found.failed.failure);
-        if let Some(known) = accepting(known, &signature) {
-            outcome.accepted[known] += *count;
+        let accepting = accepting(conditions(known), &signature);
+        if !accepting.is_empty() {
+            for index in accepting {
+                outcome.accepted[index] += *count;
+            }
             continue;
         }
         let Some((_, first)) = first.pop_first() else {

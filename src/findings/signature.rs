@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::bench::Failure;
 use crate::bench::mismatch::{
     ActionAfterFence, AssignmentViolation, Check, ExpectedHit, ExpectedRequest, FillViolation,
-    Mismatch, MissReason, ObservedRequest, OvertakenUse, PairingViolation, PortViolation,
-    ReplayViolation, ResponseViolation, Stall, Violation, WalkCacheViolation,
+    Mismatch, MissReason, ObservedRequest, ObservedResponse, ObservedTrap, OvertakenUse,
+    PairingViolation, PortViolation, ReplayViolation, ResponseViolation, Stall, TrapField,
+    Violation, WalkCacheViolation,
 };
 use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::mmu::{Fault, Outcome, Position, Purpose, Stage};
@@ -184,18 +185,19 @@ impl Signature {
             }
             Violation::WalkResponse(violation) => match violation {
                 ResponseViolation::Outcome { expected, observed } => {
-                    self.compare([expected], Some(observed));
+                    self.compare([expected], observed);
                 }
-                ResponseViolation::NotLegal { legal, observed } => {
-                    self.compare(legal, observed.as_ref());
-                }
+                ResponseViolation::NotLegal { legal, observed } => match observed {
+                    ObservedResponse::Outcome(observed) => self.compare(legal, observed),
+                    ObservedResponse::Fault(trap) => self.compare_trap(legal, trap),
+                },
                 ResponseViolation::Gva { .. } => self.fields = vec!["gva"],
                 ResponseViolation::Malformed(_) => self.observed = Some(MALFORMED),
             },
             Violation::Hit {
                 expected, observed, ..
             } => match expected {
-                ExpectedHit::AnyOf(legal) => self.compare(legal, Some(observed)),
+                ExpectedHit::AnyOf(legal) => self.compare(legal, observed),
                 ExpectedHit::Miss(reason) => {
                     self.expected = Some(match reason {
                         MissReason::NotPermitted => NOT_PERMITTED,
@@ -331,28 +333,40 @@ impl Signature {
     }
 
     /// Adds an observed outcome, and that of the legal ones from which it differs least.
-    fn compare<'a>(
-        &mut self,
-        legal: impl IntoIterator<Item = &'a Outcome>,
-        observed: Option<&Outcome>,
-    ) {
-        let Some(observed) = observed else {
-            // The device does not tell the kind.
-            self.observed = Some(FAULT);
-            if let Some(expected) = legal.into_iter().next() {
-                self.expect(expected);
-            }
-            return;
-        };
+    fn compare<'a>(&mut self, legal: impl IntoIterator<Item = &'a Outcome>, observed: &Outcome) {
         self.observe(observed);
-        let sides = legal.into_iter().map(|expected| {
+        self.differ_least(legal.into_iter().map(|expected| {
+            let other_kind = expected.is_ok() != observed.is_ok();
+            (other_kind, expected, fields(expected, observed))
+        }));
+    }
+
+    /// Adds an observed fault by its trap, and the legal outcome from which it differs least.
+    fn compare_trap(&mut self, legal: &[Outcome], observed: &ObservedTrap) {
+        self.observed = Some(FAULT);
+        self.differ_least(legal.iter().map(|expected| match expected {
+            Ok(_) => (true, expected, Vec::new()),
+            Err(fault) => {
+                let fields = observed.differences(fault).into_iter().map(TrapField::name);
+                (false, expected, fields.collect())
+            }
+        }));
+    }
+
+    /// Adds the expected side that differs least: those of the same kind first, then those with
+    /// the fewest fields that differ.
+    fn differ_least<'a>(
+        &mut self,
+        legal: impl Iterator<Item = (bool, &'a Outcome, Vec<&'static str>)>,
+    ) {
+        let sides = legal.map(|(other_kind, expected, fields)| {
             let mut side = Self::default();
             side.expect(expected);
-            side.fields = fields(expected, observed);
-            let other_kind = expected.is_ok() != observed.is_ok();
+            side.fields = fields;
             (other_kind, side.fields.len(), side)
         });
-        if let Some((_, _, side)) = sides.min() {
+        // Of several, the first: the outcome of the walk over the present words.
+        if let Some((_, _, side)) = sides.min_by_key(|side| (side.0, side.1)) {
             *self = Self {
                 check: self.check,
                 observed: self.observed,

@@ -14,8 +14,8 @@ use crate::bench::memory_request::{MemoryRequest, WalkPlace};
 use crate::bench::mismatch::{
     ActionAfterFence, AssignmentViolation, ExpectedHit, ExpectedRequest, FillViolation, HitReason,
     Mismatch, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit, ObservedRequest,
-    OvertakenUse, PairingViolation, PortViolation, ReplayViolation, RequestEvent,
-    ResponseViolation, Stall, Violation, WalkCache, WalkCacheViolation,
+    ObservedResponse, OvertakenUse, PairingViolation, PortViolation, ReplayViolation, RequestEvent,
+    ResponseViolation, Stall, TrapField, Violation, WalkCache, WalkCacheViolation,
 };
 use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::dut::{MalformedResponse, Next};
@@ -348,6 +348,7 @@ pub(super) enum ResponseKind {
     NotLegal {
         differences: Vec<Difference>,
         observed: Option<OutcomeKind>,
+        trap: Vec<Vec<TrapField>>,
     },
     Gva,
     Malformed(MalformedResponse),
@@ -450,9 +451,15 @@ impl Kind {
                 },
                 ResponseViolation::NotLegal { legal, observed } => ResponseKind::NotLegal {
                     differences: (legal.iter())
-                        .filter_map(|one| Some(Difference::new(one, observed.as_ref()?)))
+                        .filter_map(|one| Some(Difference::new(one, observed.outcome()?)))
                         .collect(),
-                    observed: observed.as_ref().map(OutcomeKind::of),
+                    observed: observed.outcome().map(OutcomeKind::of),
+                    trap: match observed {
+                        ObservedResponse::Outcome(_) => Vec::new(),
+                        ObservedResponse::Fault(trap) => (legal.iter())
+                            .filter_map(|one| Some(trap.differences(one.as_ref().err()?)))
+                            .collect(),
+                    },
                 },
                 ResponseViolation::Gva { .. } => ResponseKind::Gva,
                 ResponseViolation::Malformed(malformed) => {

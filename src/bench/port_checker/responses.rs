@@ -10,8 +10,8 @@ use crate::bench::checker::Response;
 use crate::bench::freedoms::Freedom;
 use crate::bench::memory_request::RequestCounts;
 use crate::bench::mismatch::{
-    ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, ReplayViolation, RequestEvent,
-    ResponseViolation, Violation, WalkEnd,
+    ExpectedRequest, Mismatch, NoReplayReason, ObservedRequest, ObservedResponse, ObservedTrap,
+    ReplayViolation, RequestEvent, ResponseViolation, Violation, WalkEnd,
 };
 use crate::bench::rules;
 use crate::bench::scoreboard::Request;
@@ -277,7 +277,8 @@ impl PortChecker {
         let is_known = !is_open && !self.has_forgotten && !self.may_be_from_before(request);
         if explained.is_none() && !is_known {
             // Not every walk is known.
-            explained = self.observed(outputs).ok().flatten();
+            let observed = self.observed(outputs).ok();
+            explained = observed.and_then(|observed| observed.outcome().copied());
         }
         let filled = canonical(self.format, query);
         for (mapping, begun) in found {
@@ -406,10 +407,16 @@ impl PortChecker {
         }
     }
 
-    /// Returns the outcome of a response; none for a fault whose kind the device does not tell.
-    fn observed(&self, outputs: &Outputs) -> Result<Option<Outcome>, MalformedResponse> {
-        if outputs.rsp_fault_kind != 0 && !self.fields.fault_kind {
-            return Ok(None);
+    /// Returns a response as far as the ports of the device tell it.
+    fn observed(&self, outputs: &Outputs) -> Result<ObservedResponse, MalformedResponse> {
+        let fields = &self.fields;
+        if outputs.rsp_fault_kind != 0 && !fields.fault_kind {
+            return Ok(ObservedResponse::Fault(ObservedTrap {
+                cause: fields.cause.then_some(outputs.rsp_trap_cause),
+                gva: fields.trap_gva.then_some(outputs.rsp_trap_gva),
+                tval2: fields.tval2.then_some(outputs.rsp_trap_tval2),
+                tinst: fields.tinst.then_some(outputs.rsp_trap_tinst),
+            }));
         }
         let mut shown = outputs.clone();
         let has_place = self.fields.fault_stage && self.fields.fault_level;
@@ -417,7 +424,8 @@ impl PortChecker {
             // The fault is shown as one of the guest stage, which has no gPA.
             shown.rsp_gpa = 0;
         }
-        shown.outcome(self.format.has_traps()).map(Some)
+        let outcome = shown.outcome(self.format.has_traps())?;
+        Ok(ObservedResponse::Outcome(outcome))
     }
 
     /// Takes out a request that is answered. No walk may be in flight for it alone. `outcome`: none

@@ -14,11 +14,10 @@ use crate::bundle::Bundle;
 use crate::campaign::{Campaign, Devices};
 use crate::cli::{CliError, Ended, Verdict, interrupt, outputs, print, print_json, program};
 use crate::dut::{DutError, library};
-use crate::findings::deviations::{self, Deviation};
-use crate::findings::{self, Group, MOST_OF_SCENARIO, MOST_SHRUNK, Outcome};
+use crate::findings::deviations::{self, Condition, Deviation, Proposals};
+use crate::findings::{self, Group, MOST_OF_SCENARIO, MOST_SHRUNK, Outcome, Place};
 use crate::report::json::Document;
 use crate::report::junit::{Case, CaseResult};
-use crate::report::mismatch::rests_on;
 use crate::report::{json as as_json, text};
 use crate::shard::Shard;
 use crate::shown;
@@ -26,7 +25,7 @@ use crate::{cli, stimulus};
 
 /// A defect of the list.
 struct Defect {
-    /// The name of its proposed deviation.
+    /// Its name.
     id: String,
     group: Group,
     bundle: Bundle,
@@ -72,11 +71,20 @@ impl Defect {
         }
     }
 
-    fn proposal(&self) -> String {
-        deviations::proposal(&self.id, &self.group.signature)
+    /// The first finding in a table: the numbers of its scenario and part, and the access.
+    fn first_in_short(&self) -> String {
+        let Place { scenario, part } = self.group.first.place;
+        match &self.group.first.failed.failure {
+            Failure::Mismatch(mismatch) => match &mismatch.query {
+                Some(query) => format!("{scenario}.{part}: {} gVA {}", query.access, query.gva),
+                None => format!("{scenario}.{part}"),
+            },
+            Failure::Hang { .. } | Failure::Device { .. } => format!("{scenario}.{part}"),
+        }
     }
 
-    fn json(&self, is_shrunk: bool) -> Value {
+    /// `deviations`: the ids of the proposed deviations that accept the findings.
+    fn json(&self, deviations: &[&str], is_shrunk: bool) -> Value {
         let first = &self.group.first;
         let mut failure = self.bundle.summary(
             as_json::failure(&first.scenario, &first.failed),
@@ -84,6 +92,7 @@ impl Defect {
         );
         failure["scenario"] = json!(self.group.place.scenario);
         json!({
+            "id": self.id,
             "signature": self.group.signature,
             "words": self.group.signature.words(),
             "clause": self.clause(),
@@ -91,7 +100,7 @@ impl Defect {
             "first": first.place,
             "request": self.first(),
             "failure": failure,
-            "deviation": self.proposal(),
+            "deviations": deviations,
         })
     }
 
@@ -181,6 +190,7 @@ pub(super) fn main(
         .zip(groups)
         .map(|(number, group)| Defect::new(number, group, campaign, args, &program))
         .collect();
+    let proposed = proposed(&defects);
     let not_shrunk = match args.no_shrink {
         true => 0,
         false => signatures.saturating_sub(MOST_SHRUNK),
@@ -198,7 +208,11 @@ pub(super) fn main(
             "interrupted": outcome.interrupted,
             "agree": defects.is_empty(),
             "failure": null,
-            "findings": defects.iter().map(|defect| defect.json(!args.no_shrink)).collect::<Vec<_>>(),
+            "findings": defects
+                .iter()
+                .map(|defect| defect.json(&accepting(defect, &proposed), !args.no_shrink))
+                .collect::<Vec<_>>(),
+            "proposed": proposed.iter().map(Proposed::entry).collect::<Vec<_>>().join("\n"),
             "given_up": outcome.given_up,
             "not_shrunk": not_shrunk,
             "deviations": known_json(&known, &outcome),
@@ -208,7 +222,7 @@ pub(super) fn main(
         }
         ended.keep(print_json(&Document::Fuzz.of(value)));
     } else {
-        let mut text = list(&defects, not_shrunk);
+        let mut text = list(&defects, &proposed, not_shrunk);
         text.push_str(&known_text(&known, &outcome));
         if let Some(memory) = &memory {
             text.push_str(&memory.text());
@@ -265,25 +279,37 @@ fn report(campaign: &Campaign, outcome: &Outcome, time: Duration) -> String {
     out
 }
 
-/// The list of defects: a table, and a proposed deviation for each.
-fn list(defects: &[Defect], not_shrunk: usize) -> String {
+/// The list of defects: a table, and the proposed deviations.
+fn list(defects: &[Defect], proposed: &[Proposed], not_shrunk: usize) -> String {
     if defects.is_empty() {
         return String::new();
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["count", "ops", "signature", "clause", "first", "folder"]);
+    table.set_header([
+        "finding",
+        "count",
+        "ops",
+        "signature",
+        "clause",
+        "first",
+        "folder",
+    ]);
     for defect in defects {
         table.add_row([
+            defect.id.clone(),
             defect.group.count.to_string(),
             defect.bundle.scenario.ops.len().to_string(),
             defect.group.signature.words(),
-            defect.clause().map_or("-".to_owned(), rests_on),
-            defect.first(),
+            defect
+                .clause()
+                .map_or("-", |clause| clause.section())
+                .to_owned(),
+            defect.first_in_short(),
             shown::path(&defect.bundle.folder).to_string(),
         ]);
     }
-    for column in 0..2 {
+    for column in 1..3 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -296,10 +322,59 @@ fn list(defects: &[Defect], not_shrunk: usize) -> String {
         ));
     }
     out.push_str("\ndeviations that accept these findings (--deviations FILE):\n");
-    for defect in defects {
-        out.push_str(&format!("\n{}", defect.proposal()));
+    for proposed in proposed {
+        out.push_str(&format!("\n{}", proposed.entry()));
     }
     out
+}
+
+/// A proposed deviation.
+struct Proposed {
+    /// The name of the first finding that it accepts.
+    id: String,
+    when: Condition,
+    /// The names of the findings that it accepts, alone or with others.
+    findings: Vec<String>,
+}
+
+impl Proposed {
+    /// The entry of a file of deviations, with a comment.
+    fn entry(&self) -> String {
+        let findings = self.findings.join(", ");
+        format!("# {findings}\n{}", deviations::entry(&self.id, &self.when))
+    }
+}
+
+/// Proposes deviations for a list of defects.
+fn proposed(defects: &[Defect]) -> Vec<Proposed> {
+    let signatures: Vec<_> = defects.iter().map(|one| &one.group.signature).collect();
+    let Proposals { conditions, of } = Proposals::new(&signatures);
+    let mut all: Vec<Proposed> = conditions
+        .into_iter()
+        .enumerate()
+        .map(|(index, when)| {
+            let accepted = defects.iter().zip(&of);
+            let accepted = accepted.filter(|(_, by)| by.contains(&index));
+            let findings: Vec<String> = accepted.map(|(one, _)| one.id.clone()).collect();
+            let own = defects.iter().zip(&of).find(|(_, by)| **by == [index]);
+            Proposed {
+                id: own.map_or_else(String::new, |(defect, _)| defect.id.clone()),
+                when,
+                findings,
+            }
+        })
+        .collect();
+    let order = |id: &str| defects.iter().position(|defect| defect.id == id);
+    all.sort_by_key(|one| order(&one.id));
+    all
+}
+
+/// Returns the names of the proposed deviations that accept the findings of a defect.
+fn accepting<'a>(defect: &Defect, proposed: &'a [Proposed]) -> Vec<&'a str> {
+    let accepting = proposed
+        .iter()
+        .filter(|one| one.findings.contains(&defect.id));
+    accepting.map(|one| &*one.id).collect()
 }
 
 /// The deviations, with the findings of each.

@@ -9,9 +9,9 @@ use crate::bench::memory_request::{MemoryRequest, RequestCounts, WalkPlace, Walk
 use crate::bench::mismatch::{
     ActionAfterFence, AssignmentViolation, ExpectedHit, ExpectedRequest, FenceEvent, FillViolation,
     HitReason, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit, ObservedRequest,
-    OvertakenUse, Page, PairingViolation, PortRequest, PortResponse, PortViolation,
-    ReplayViolation, ResponseViolation, StaleOrigin, Stall, Violation, WalkCacheHit,
-    WalkCacheViolation, WalkEnd,
+    ObservedResponse, ObservedTrap, OvertakenUse, Page, PairingViolation, PortRequest,
+    PortResponse, PortViolation, ReplayViolation, ResponseViolation, StaleOrigin, Stall, Violation,
+    WalkCacheHit, WalkCacheViolation, WalkEnd,
 };
 use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::dut::{MalformedResponse, Next};
@@ -22,6 +22,26 @@ use crate::report::json as values;
 /// Returns the clause on which a check rests.
 pub fn clause(clause: Clause) -> Value {
     json!(clause)
+}
+
+/// Returns the fields of the trap that the device has.
+fn observed_trap(trap: &ObservedTrap) -> Value {
+    let ObservedTrap {
+        cause,
+        gva,
+        tval2,
+        tinst,
+    } = trap;
+    let fields = [
+        ("cause", cause.map(|cause| json!(cause))),
+        ("gva", gva.map(|gva| json!(gva))),
+        ("tval2", tval2.map(|tval2| json!(format!("0x{tval2:X}")))),
+        ("tinst", tinst.map(|tinst| json!(format!("0x{tinst:X}")))),
+    ];
+    let told = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(told.collect())
 }
 
 /// Returns the name of a walk's next action.
@@ -326,11 +346,14 @@ pub fn observed(violation: &Violation, format: Format) -> Value {
             ResponseViolation::Outcome { observed, .. } => {
                 Side::new("response").outcome(observed, format)
             }
-            ResponseViolation::NotLegal {
-                observed: Some(observed),
-                ..
-            } => Side::new("response").outcome(observed, format),
-            ResponseViolation::NotLegal { observed: None, .. } => Side::new("fault"),
+            ResponseViolation::NotLegal { observed, .. } => match observed {
+                ObservedResponse::Outcome(observed) => {
+                    Side::new("response").outcome(observed, format)
+                }
+                ObservedResponse::Fault(trap) => {
+                    Side::new("fault").with("trap", observed_trap(trap))
+                }
+            },
             ResponseViolation::Gva { observed, .. } => {
                 Side::new("response").with("gva", json!(observed))
             }

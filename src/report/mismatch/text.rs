@@ -6,9 +6,9 @@ use crate::bench::memory_request::{MemoryRequest, RequestCounts, WalkPlace, Walk
 use crate::bench::mismatch::{
     ActionAfterFence, AssignmentViolation, Check, ExpectedHit, ExpectedRequest, FenceEvent,
     FillViolation, HitReason, MissReason, NoFillReason, NoReplayReason, NoWalkCacheHit,
-    ObservedRequest, OvertakenUse, Page, PairingViolation, PortRequest, PortResponse,
-    PortViolation, ReplayViolation, RequestEvent, ResponseViolation, StaleOrigin, Stall, Violation,
-    WalkCache, WalkCacheHit, WalkCacheViolation, WalkEnd,
+    ObservedRequest, ObservedResponse, ObservedTrap, OvertakenUse, Page, PairingViolation,
+    PortRequest, PortResponse, PortViolation, ReplayViolation, RequestEvent, ResponseViolation,
+    StaleOrigin, Stall, Violation, WalkCache, WalkCacheHit, WalkCacheViolation, WalkEnd,
 };
 use crate::bench::steps::{StepFault, StepPosition, StepRecord};
 use crate::dut::{MalformedResponse, Next};
@@ -327,8 +327,8 @@ fn response(violation: &ResponseViolation, format: Format) -> Sides {
 }
 
 /// Describes a response that no walk over words gives that the device was given.
-fn not_legal(legal: &[Outcome], observed: &Option<Outcome>, format: Format) -> Sides {
-    let shown = |one: &Outcome| match observed {
+fn not_legal(legal: &[Outcome], observed: &ObservedResponse, format: Format) -> Sides {
+    let shown = |one: &Outcome| match observed.outcome() {
         Some(observed) => Shown::of(one, observed),
         None => Shown::default(),
     };
@@ -344,8 +344,31 @@ fn not_legal(legal: &[Outcome], observed: &Option<Outcome>, format: Format) -> S
         trap_gva: legal.iter().any(|one| shown(one).trap_gva),
     };
     match observed {
-        Some(observed) => Sides::new(expected, outcome_with(observed, shown, format)),
-        None => Sides::new(expected, "a fault"),
+        ObservedResponse::Outcome(observed) => {
+            Sides::new(expected, outcome_with(observed, shown, format))
+        }
+        ObservedResponse::Fault(trap) => Sides::new(expected, observed_trap(trap)),
+    }
+}
+
+/// Describes a fault by the fields of the trap that the device has.
+fn observed_trap(trap: &ObservedTrap) -> String {
+    let ObservedTrap {
+        cause,
+        gva,
+        tval2,
+        tinst,
+    } = trap;
+    let fields = [
+        cause.map(|cause| format!("cause {cause}")),
+        gva.map(|gva| format!("GVA {}", u8::from(gva))),
+        tval2.map(|tval2| format!("tval2 0x{tval2:X}")),
+        tinst.map(|tinst| format!("tinst 0x{tinst:X}")),
+    ];
+    let told: Vec<String> = fields.into_iter().flatten().collect();
+    match told.is_empty() {
+        true => "a fault".to_owned(),
+        false => format!("a fault with {}", told.join(", ")),
     }
 }
 
