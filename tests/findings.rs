@@ -119,7 +119,7 @@ fn findings_of<'a>(document: &'a Value, bug: &Bug) -> Vec<&'a Value> {
         let when: toml::Table = toml::from_str(&format!("when = {}", bug.when)).unwrap();
         let when = when["when"].as_table().unwrap();
         when.iter()
-            .all(|(key, word)| finding["signature"][key].as_str() == word.as_str())
+            .all(|(key, value)| finding["signature"][key] == serde_json::to_value(value).unwrap())
     };
     let first = |finding: &&Value| {
         BUGS.iter()

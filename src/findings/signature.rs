@@ -332,47 +332,24 @@ impl Signature {
         }
     }
 
-    /// Adds an observed outcome, and that of the legal ones from which it differs least.
+    /// Adds an observed outcome, and the legal one to compare it with.
     fn compare<'a>(&mut self, legal: impl IntoIterator<Item = &'a Outcome>, observed: &Outcome) {
         self.observe(observed);
-        self.differ_least(legal.into_iter().map(|expected| {
-            let other_kind = expected.is_ok() != observed.is_ok();
-            (other_kind, expected, fields(expected, observed))
-        }));
+        if let Some(expected) = nearest(legal, observed.is_ok()) {
+            self.expect(expected);
+            self.fields = fields(expected, observed);
+        }
     }
 
-    /// Adds an observed fault by its trap, and the legal outcome from which it differs least.
+    /// Adds an observed fault by its trap, and the legal outcome to compare it with.
     fn compare_trap(&mut self, legal: &[Outcome], observed: &ObservedTrap) {
         self.observed = Some(FAULT);
-        self.differ_least(legal.iter().map(|expected| match expected {
-            Ok(_) => (true, expected, Vec::new()),
-            Err(fault) => {
-                let fields = observed.differences(fault).into_iter().map(TrapField::name);
-                (false, expected, fields.collect())
+        if let Some(expected) = nearest(legal, false) {
+            self.expect(expected);
+            if let Err(fault) = expected {
+                let fields = observed.differences(fault).into_iter();
+                self.fields = fields.map(TrapField::name).collect();
             }
-        }));
-    }
-
-    /// Adds the expected side that differs least: those of the same kind first, then those with
-    /// the fewest fields that differ.
-    fn differ_least<'a>(
-        &mut self,
-        legal: impl Iterator<Item = (bool, &'a Outcome, Vec<&'static str>)>,
-    ) {
-        let sides = legal.map(|(other_kind, expected, fields)| {
-            let mut side = Self::default();
-            side.expect(expected);
-            side.fields = fields;
-            (other_kind, side.fields.len(), side)
-        });
-        // Of several, the first: the outcome of the walk over the present words.
-        if let Some((_, _, side)) = sides.min_by_key(|side| (side.0, side.1)) {
-            *self = Self {
-                check: self.check,
-                observed: self.observed,
-                observed_fault: self.observed_fault,
-                ..side
-            };
         }
     }
 
@@ -429,6 +406,18 @@ impl Signature {
             ));
         }
         words
+    }
+}
+
+/// Returns the legal outcome to compare an observed one with: the first translation or fault, as the
+/// observed one is, or else the first. The first legal outcome is that of the walk over the newest
+/// words.
+fn nearest<'a>(legal: impl IntoIterator<Item = &'a Outcome>, is_ok: bool) -> Option<&'a Outcome> {
+    let mut legal = legal.into_iter();
+    let first = legal.next()?;
+    match first.is_ok() == is_ok {
+        true => Some(first),
+        false => legal.find(|one| one.is_ok() == is_ok).or(Some(first)),
     }
 }
 
