@@ -101,7 +101,7 @@ fn build() -> Result<()> {
     let rtl = rtl_hash(&root)?;
     for (name, value) in [
         ("NESTWALK_VERILATOR_VERSION", verilator.version.as_str()),
-        ("NESTWALK_RTL", &rtl),
+        ("NESTWALK_RTL_HASH", &rtl),
         (
             "NESTWALK_RTL_COMMIT",
             &rtl_commit(&root).unwrap_or_default(),
@@ -541,11 +541,13 @@ fn carried(root: &Path, verilated_sources: &Path) -> Result<String> {
 
 /// Returns a hash of the names and contents of the files that the devices are made of.
 fn rtl_hash(root: &Path) -> Result<String> {
-    let mut paths = vec![root.join("sim/tb_top.sv")];
+    let mut paths = Vec::new();
     for entry in fs::read_dir(root.join("rtl"))? {
         paths.push(entry?.path());
     }
     paths.sort();
+    // `src/dut/rtl.rs` hashes the RTL of a folder in the same way.
+    paths.push(root.join("sim/tb_top.sv"));
     let mut bytes = Vec::new();
     for path in paths {
         bytes.extend(file_name(&path).as_bytes());

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use crate::dut::foreign;
 use crate::dut::variants::Foreign;
+use crate::dut::{foreign, rtl};
 use serde::{Deserialize, Serialize};
 
 /// Versions of a build.
@@ -23,13 +23,12 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Returns the versions of this program.
+    /// Returns the versions of this program, and of the RTL in use.
     pub fn of_this_build() -> Self {
-        let commit = env!("NESTWALK_RTL_COMMIT");
         Self {
             nestwalk: env!("CARGO_PKG_VERSION").to_owned(),
-            rtl: env!("NESTWALK_RTL").to_owned(),
-            rtl_commit: (!commit.is_empty()).then(|| commit.to_owned()),
+            rtl: rtl::hash().to_owned(),
+            rtl_commit: rtl::commit().map(str::to_owned),
             verilator: env!("NESTWALK_VERILATOR_VERSION").to_owned(),
         }
     }

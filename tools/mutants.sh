@@ -13,7 +13,7 @@
 #                     (default: those of the bug's formats, as campaigns draw them)
 #
 # A bug of the RISC-V formats, or of all formats, is tried on RV64, and on RV32 with the seeds that
-# have not found it on RV64. The devices of RV32 are built only in that case.
+# have not found it on RV64. Devices with a bug are built on first use; the program is built once.
 #
 # The script prints a line for each bug and seed, and a summary, and writes
 # target/mutants/results.json. Exit code 1: a bug survives the level `steps`, or a shrunk scenario
@@ -26,32 +26,27 @@ seeds=${NESTWALK_SEEDS:-1}
 levels=${NESTWALK_LEVELS:-}
 device=${NESTWALK_DEVICE:-}
 work=$root/target/mutants
-# Devices of RTL with a bug are not used later.
-export NESTWALK_CACHE="$work/devices"
+# A device is built from the RTL of this folder, into this cache.
 tree=$work/tree
+export NESTWALK_RTL="$tree" NESTWALK_CACHE="$work/devices"
 nestwalk=$work/target/release/nestwalk
 mkdir -p "$work"
 lines=$work/results.jsonl
 : >"$lines"
 [ $# -gt 0 ] || set -- "$root"/tests/mutants/[0-9]*.toml
 
-# plant MUTANT: makes a tree with the bug.
-plant() {
-    mkdir -p "$tree"
-    # Unchanged files keep their time, so that only files with the bug are built again.
-    (cd "$root" && tar cf - Cargo.toml Cargo.lock build.rs benches golden rtl sim src tests/parsers.rs tools) |
-        (cd "$tree" && rm -rf rtl && tar xf -)
-    [ -e "$tree/.tools" ] || ln -s "$root/.tools" "$tree/.tools"
-    "$root/tools/mutant.py" plant "$1" "$tree"
-}
+# The program is the same for every bug. Models of a bug run for a short time, so they are compiled
+# without optimisation.
+(cd "$root" && CARGO_TARGET_DIR="$work/target" NESTWALK_OBJECTS="$work/objects" \
+    NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_DEVICES="$device" cargo build --release --locked --quiet)
 
-# build FORMATS: builds nestwalk over the tree. Objects are kept for a second round with the same RTL
-# and another bench. The bench is the same for every bug, so it is compiled once.
-build() {
-    (cd "$tree" && CARGO_TARGET_DIR="$work/target" CARGO_INCREMENTAL=1 \
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 NESTWALK_OBJECTS="$work/objects" \
-        NESTWALK_MODEL_OPT_LEVEL=0 NESTWALK_FORMATS="$1" NESTWALK_DEVICES="$device" \
-        NESTWALK_WITHOUT="rv32_c8 rv64_c8 rv64_l2_c8" cargo build --release --locked --quiet)
+# plant MUTANT: makes RTL with the bug.
+plant() {
+    rm -rf "$tree" "$work/devices/devices"
+    mkdir -p "$tree/sim"
+    cp -R "$root/rtl" "$tree/rtl"
+    cp "$root/sim/tb_top.sv" "$tree/sim/tb_top.sv"
+    "$root/tools/mutant.py" plant "$1" "$tree"
 }
 
 # profiles_of FORMATS
@@ -81,7 +76,6 @@ for mutant in "$@"; do
     mkdir -p "$out"
     for group in $groups; do
         formats=$(echo "$group" | tr + ' ')
-        build "$formats"
         # Exit code 10: a seed has not found it yet.
         status=0
         # shellcheck disable=SC2046

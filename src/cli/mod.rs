@@ -179,6 +179,8 @@ enum CliError {
     NotForScenario { name: String, reason: String },
     #[error(transparent)]
     Foreign(#[from] ForeignError),
+    #[error(transparent)]
+    Rtl(#[from] dut::rtl::RtlError),
     #[error("--lean: the profile {0} has no bias; rv32 and rv64 have")]
     NoLeaning(Profile),
     #[error(
@@ -312,7 +314,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let result = match cli.verb {
+    let used = dut::rtl::use_environment().map_err(CliError::from);
+    let result = used.and_then(|()| match cli.verb {
         Verb::Walk(args) => walk::main(&args),
         Verb::Run(args) => run::main(&args),
         Verb::Fuzz(args) => fuzz::main(&args),
@@ -323,7 +326,7 @@ pub fn main() -> ExitCode {
         Verb::Wave(args) => wave::main(&args),
         Verb::Trace(args) => trace::main(&args),
         Verb::Audit(args) => audit::main(&args),
-    };
+    });
     match result {
         Ok(ended) => ended.exit(),
         Err(error) => {

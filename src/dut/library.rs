@@ -33,11 +33,13 @@ use super::build::{
     Unit, VERILATOR, Verilator, fingerprint,
 };
 use super::native::DPI_RUNTIME;
+use super::rtl;
 use super::variants::Variant;
 use crate::fnv::fnv1a;
 use crate::shown;
 
-/// The files that the program carries: pairs of a path and the contents.
+/// The files that the program carries: pairs of a path and the contents. [`carried`] has the files
+/// in use.
 const CARRIED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
 
 /// The variable that names the cache's folder.
@@ -119,7 +121,7 @@ pub(super) fn object(variant: &'static Variant) -> Result<String, LibraryError> 
 /// If one cannot be built or loaded, or the cache cannot be written.
 pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
     let mut missing = variants.to_vec();
-    missing.retain(|variant| !ffi::is_built_in(variant.name) && variant.foreign.is_none());
+    missing.retain(|variant| !super::is_compiled_in(variant) && variant.foreign.is_none());
     let next = AtomicUsize::new(0);
     // Each alone is compiled by two compilers at a time.
     let jobs = if missing.len() > 1 { 1 } else { AT_A_TIME };
@@ -195,7 +197,7 @@ fn identity(variant: &Variant) -> [String; 3] {
     [
         format!("device = {}", variant.name),
         format!("parameters = {}", variant.parameters()),
-        format!("rtl = {}", env!("NESTWALK_RTL")),
+        format!("rtl = {}", rtl::hash()),
     ]
 }
 
@@ -546,12 +548,22 @@ pub(super) fn options(work: &Path) -> Options {
     }
 }
 
-/// Writes the files that the program carries, and whose paths begin with `start`, into a folder.
+/// The files that devices are made of: those that the program carries, with other RTL if there is
+/// any ([`rtl`]).
+fn carried() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    let is_replaced =
+        |name: &str| !rtl::is_carried() && (name.starts_with("rtl/") || name == "sim/tb_top.sv");
+    let own = CARRIED.iter().copied();
+    own.filter(move |(name, _)| !is_replaced(name))
+        .chain(rtl::files())
+}
+
+/// Writes the files that devices are made of, and whose paths begin with `start`, into a folder.
 ///
 /// # Errors
 /// If one cannot be written.
 pub(super) fn write_carried(folder: &Path, start: &str) -> Result<(), LibraryError> {
-    for (name, contents) in CARRIED.iter().filter(|(name, _)| name.starts_with(start)) {
+    for (name, contents) in carried().filter(|(name, _)| name.starts_with(start)) {
         let file = folder.join(name);
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).map_err(cannot_write(parent))?;
@@ -561,10 +573,10 @@ pub(super) fn write_carried(folder: &Path, start: &str) -> Result<(), LibraryErr
     Ok(())
 }
 
-/// A hash of the files that the program carries.
+/// A hash of the files that devices are made of.
 pub(super) fn carried_hash() -> &'static str {
     static SOURCES: LazyLock<String> = LazyLock::new(|| {
-        let bytes = CARRIED.iter().flat_map(|(name, contents)| {
+        let bytes = carried().flat_map(|(name, contents)| {
             let length = contents.len().to_le_bytes();
             let name = name.bytes().chain([0]).chain(length);
             name.chain(contents.iter().copied())

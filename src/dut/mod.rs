@@ -13,6 +13,7 @@ pub mod foreign;
 pub mod library;
 pub mod microarchitecture;
 mod native;
+pub mod rtl;
 pub mod socket;
 pub mod variants;
 
@@ -53,7 +54,12 @@ pub fn ignore_file_size_signal() {
 /// Returns true if a device can be made at once: it is compiled in, or this process has built or
 /// loaded it.
 pub fn is_ready(variant: &'static Variant) -> bool {
-    bridge::ffi::is_built_in(variant.name) || library::is_loaded(variant)
+    is_compiled_in(variant) || library::is_loaded(variant)
+}
+
+/// Returns true if a device of the RTL in use is compiled into the program.
+fn is_compiled_in(variant: &'static Variant) -> bool {
+    rtl::is_carried() && bridge::ffi::is_built_in(variant.name)
 }
 
 /// A compiled device. It is driven by one thread at a time, and may move between threads.
@@ -139,7 +145,7 @@ impl Dut {
     /// # Errors
     /// If the device cannot be built or loaded.
     pub fn new(variant: &'static Variant, seed: u32) -> Result<Self, DutError> {
-        match bridge::ffi::is_built_in(variant.name) {
+        match is_compiled_in(variant) {
             true => Self::made(variant, None, seed),
             false => Self::loaded(variant, seed),
         }
