@@ -32,6 +32,15 @@ pub(super) fn without_asid(context: &Context) -> AddressSpaceTag {
     }
 }
 
+/// Returns the tags of the host stage of a context. Page-walk caches tell host stages apart by these
+/// tags, in whichever mode the guest stage is.
+pub(super) fn host_tags(context: &Context) -> AddressSpaceTag {
+    AddressSpaceTag {
+        guest_levels: 0,
+        ..without_asid(context)
+    }
+}
+
 /// Returns a request with the roots of other contexts, one for each stage. A page-walk cache tells
 /// contexts apart by their tags alone. Until a fence, its entries below another root are legal. The
 /// switches are those of the request: pointers do not depend on them.
@@ -66,10 +75,11 @@ impl PortChecker {
     /// other contexts.
     pub(super) fn views(&self, query: &Query) -> Vec<Query> {
         let mut views = vec![*query];
-        let seen = self.contexts.get(&without_asid(&query.context));
+        let seen = self.contexts.get(&host_tags(&query.context));
         let seen = seen.filter(|_| self.has_walk_caches());
         let seen = seen.map_or(&[][..], Vec::as_slice);
-        for guest in seen {
+        let levels = query.context.guest.levels;
+        for guest in seen.iter().filter(|one| one.guest.levels == levels) {
             for host in seen {
                 let other = with_roots(query, guest.guest.root, host.host.root);
                 if !views.contains(&other) {
@@ -97,7 +107,7 @@ impl PortChecker {
             let host = context.host;
             (host.root, host.adue, host.pbmte, context.napot)
         };
-        let seen = self.contexts.get(&without_asid(&query.context));
+        let seen = self.contexts.get(&host_tags(&query.context));
         let mut seen = seen.into_iter().flatten();
         seen.any(|context| switches(context) != switches(&query.context))
     }

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use self::attribution::without_asid;
+use self::attribution::host_tags;
 use self::free_reads::FreeReads;
 use self::recovery::Recovery;
 use self::streams::Stream;
@@ -80,7 +80,7 @@ pub(super) struct PortChecker {
     kept: FxHashMap<AddressSpaceTag, VecDeque<Kept>>,
     /// Some walks whose results the TLB may contain are not known.
     has_forgotten: bool,
-    /// The contexts of the requests, by their address spaces without the ASID.
+    /// The contexts of the requests, by the tags of their host stages.
     contexts: FxHashMap<AddressSpaceTag, Vec<Context>>,
     /// The translations that the TLB may contain.
     translations: Tlb,
@@ -191,7 +191,7 @@ impl PortChecker {
         let equal = equal.filter(|other| rules::may_share_walk(self.format, &other.query, query));
         let since = equal.map(|other| self.since[usize::from(other.id)]).min();
         self.since[usize::from(id)] = since.unwrap_or(cycle);
-        let seen = self.contexts.entry(without_asid(&query.context));
+        let seen = self.contexts.entry(host_tags(&query.context));
         let seen = seen.or_default();
         if !seen.contains(&query.context) {
             seen.push(query.context);
