@@ -89,6 +89,8 @@ const CASES: &[(&str, Outcome)] = &[
     ("read-only-tables.toml", Passes),
     ("reads-with-walk-caches.toml", Passes),
     ("tables-that-cannot-be-read.toml", Passes),
+    ("walk-cache-of-another-context.toml", Passes),
+    ("walk-cache-of-another-mode.toml", Passes),
     ("wide-operands.toml", Passes),
     (
         "unknown-extensions.jsonl",

@@ -33,7 +33,7 @@ fn campaign(rtl: &Path, out: &Path) -> Output {
     let arguments = [
         "fuzz",
         "--profile",
-        "handout",
+        "handout-rights",
         "--seed",
         "1",
         "--count",

@@ -491,8 +491,16 @@ impl PortChecker {
             let mut requests = self.board.unassigned_requests();
             requests.any(|other| rules::may_share_walk(self.format, &other.query, query))
         };
+        // A walk that starts from a page-walk cache entry of another context may have been for a
+        // request that is not among its candidates.
+        let may_be_of_another = |stream: &Stream| {
+            let mut candidates = stream.walks.iter().flat_map(|walk| &walk.candidates);
+            candidates.any(|candidate| self.mixes_contexts(&candidate.query))
+        };
         let is_orphan = |&(place, stream): &(usize, &Stream)| {
-            !self.recovery.is_doubtful(place) && !stream.keeps(is_in_flight)
+            !self.recovery.is_doubtful(place)
+                && !stream.keeps(is_in_flight)
+                && !may_be_of_another(stream)
         };
         let orphan = self.streams.iter().enumerate().find(is_orphan);
         let Some(walk) = orphan.and_then(|(_, stream)| stream.walks.first()) else {
