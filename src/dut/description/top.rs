@@ -56,9 +56,7 @@ pub fn template_top() -> String {
     let active = PORTS.iter().filter(is_active).map(line);
     let ports: Vec<String> = clocks.into_iter().chain(active).collect();
     let _ = writeln!(text, "  {}\n);\n", ports.join(",\n  "));
-    text.push_str(
-        "  // my_mmu u_mmu (...);\n\n  // Without an MMU, no request is accepted.\n",
-    );
+    text.push_str("  // my_mmu u_mmu (...);\n\n  // Without an MMU, no request is accepted.\n");
     for name in ["req_ready_o", "rsp_valid_o", "mem_req_valid_o"] {
         let _ = writeln!(text, "  assign {name} = 1'b0;");
     }
