@@ -105,11 +105,11 @@ fn a_port_of_another_width_or_direction_or_name_is_refused_with_what_would_be_ri
     );
     turned.refused(&[
         "`req_user_i` of classic_top is an output",
-        "the socket has it as an input",
+        "in the socket it is an input",
     ]);
     let other = Copy::new().rename(TOP, "rsp_hit_o", "rsp_hti_o");
     other.refused(&[
-        "`rsp_hti_o` of classic_top is not of the socket",
+        "`rsp_hti_o` of classic_top is not a port of the socket",
         "did you mean `rsp_hit_o`?",
     ]);
     let half = Copy::new().edit(TOP, "  input  logic        fence_use_gva_i,\n", "");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks a recording: the ports of a device, cycle by cycle, with the checks of `port_checker`.
 //!
-//! The testbench knows the word of a memory request when memory accepts it. A recording has the
-//! word later, with the response of memory. So a cycle is judged when the words of its memory
-//! requests are known, and waits in a queue until then. The memory of the checks is what the
-//! recording has served.
+//! In a run of the testbench, the word of a memory request is known in the cycle in which memory
+//! accepts the request. In a recording the word appears later, with the response of memory. So each
+//! cycle waits in a queue until the words of its memory requests are known, and is judged then. The
+//! checks use the words that memory has returned in the recording as the contents of memory.
 
 use std::collections::VecDeque;
 
@@ -22,10 +22,10 @@ use crate::memory::HostMemory;
 use crate::mmu::{Context, Fence, Query, StageControl, WalkCaches};
 use crate::scenario::Machine;
 
-/// Cycles that may wait for the word of a memory request. Cycles in which nothing happens do not
-/// count.
+/// The most cycles that may be queued behind a memory request whose word is not known. Consecutive
+/// cycles without activity on the ports count as one.
 pub const MOST_WAITING: usize = 1 << 18;
-/// Requests whose cycles of acceptance are kept.
+/// The number of the latest requests for which the cycle of acceptance is kept.
 const KEPT_REQUESTS: usize = 1024;
 
 /// The ports of a device in a cycle of a recording.
@@ -33,25 +33,26 @@ const KEPT_REQUESTS: usize = 1024;
 pub struct Observed {
     /// The cycle.
     pub cycle: u64,
-    /// Consecutive cycles with these ports, 1 or more. More than 1 if there is no handshake.
+    /// Number of consecutive cycles in which the ports have these values, at least 1. It is more
+    /// than 1 only if no port has a handshake.
     pub repeat: u64,
     /// The device has been reset before this cycle.
     pub reset: bool,
-    /// The inputs. A payload counts only with its `valid`.
+    /// The inputs. The payload of a port is used only if its `valid` is high.
     pub inputs: Inputs,
-    /// The outputs, likewise.
+    /// The outputs. The payload of a port is used only if its `valid` is high.
     pub outputs: Outputs,
     /// The value of [`FENCE_INSTRUCTION`].
     pub fence_instruction: u8,
-    /// Outputs of the device with bits that are neither 0 nor 1, and that count. Such bits are 0 in
-    /// the fields.
+    /// The outputs with bits that are neither 0 nor 1 (X or Z), if the checks use these outputs in
+    /// this cycle. In [`Observed::outputs`] such bits are 0.
     pub unknown: Vec<&'static str>,
 }
 
 /// A violation in a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// The device did something wrong.
+    /// A check has failed.
     Mismatch(Box<Mismatch>),
     /// An output of the device has bits that are neither 0 nor 1.
     Unknown {
@@ -63,7 +64,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Returns the cycle in which it was noticed.
+    /// Returns the cycle in which the violation was noticed.
     pub fn cycle(&self) -> u64 {
         match self {
             Self::Mismatch(mismatch) => mismatch.cycle,
@@ -72,7 +73,7 @@ impl Finding {
     }
 }
 
-/// A recording contains what no recording of the described device can contain.
+/// An error in a recording: no recording of the described device can contain this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingError {
     /// A request with an unknown kind of access.
@@ -90,30 +91,34 @@ pub enum RecordingError {
         most: u8,
     },
     /// A request in a context that the device does not serve.
-    #[error("cycle {cycle}: the device has no such context, by [modes]: {context}")]
+    #[error(
+        "cycle {cycle}: a request in a context that [modes] of the device file excludes: \
+         {context}"
+    )]
     Context {
         /// The cycle.
         cycle: u64,
         /// The context.
         context: String,
     },
-    /// A request with an id that is in use.
+    /// A request has the id of an earlier request that has no response yet.
     #[error(
-        "cycle {cycle}: a request with id {id}, whose request of cycle {since} has no response yet"
+        "cycle {cycle}: a request with id {id}; the request of cycle {since} with this id has no \
+         response yet"
     )]
     IdInUse {
         /// The cycle.
         cycle: u64,
         /// The id.
         id: u8,
-        /// The cycle in which the other request was accepted.
+        /// The cycle in which the earlier request was accepted.
         since: u64,
     },
-    /// Memory has answered what was not requested.
+    /// Memory returns data although no memory request waits for data.
     #[error(
-        "cycle {cycle}: data of memory{}, but each memory request{} has its data already",
+        "cycle {cycle}: memory returns data{}, but each memory request{} has its data already",
         match id { Some(id) => format!(" for id {id}"), None => String::new() },
-        match id { Some(_) => " of this id", None => "" }
+        match id { Some(_) => " with this id", None => "" }
     )]
     DataOfNoRequest {
         /// The cycle.
@@ -121,7 +126,7 @@ pub enum RecordingError {
         /// The id of the memory port; none if it has no id.
         id: Option<u8>,
     },
-    /// A memory request gets no data.
+    /// Memory returns no data for a memory request.
     #[error(
         "cycle {cycle}: the memory request of hPA {hpa} has no data after {MOST_WAITING} cycles \
          with events; is an event missing?"
@@ -129,13 +134,15 @@ pub enum RecordingError {
     NoData {
         /// The cycle of the request.
         cycle: u64,
-        /// Its address.
+        /// The address of the request.
         hpa: Hpa,
     },
-    /// The recording does not begin in reset, and memory requests have no ids.
+    /// The recording does not begin in reset, and the memory port has no ids although several
+    /// memory requests can be outstanding. The first data may then belong to a request from before
+    /// the recording.
     #[error(
-        "the recording does not begin in reset; without it, the data of several memory requests \
-         without ids cannot be attributed"
+        "the recording does not begin in reset; then the data of several outstanding memory \
+         requests without ids cannot be attributed"
     )]
     NeedsReset,
 }
@@ -143,43 +150,48 @@ pub enum RecordingError {
 /// Figures of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// The figures that a run has, too. Edits are not visible.
+    /// The figures that a run of the testbench has as well. The number of edits is 0, because a
+    /// recording does not show edits.
     pub stats: Stats,
     /// Resets.
     pub resets: u64,
     /// Responses to requests from before the recording.
     pub before: u64,
-    /// Responses that were not judged, because a violation has made it impossible.
+    /// Responses that were not judged, because an earlier violation has made it impossible.
     pub unjudged: u64,
     /// Requests without a response at the end.
     pub open: u64,
     /// The recording does not begin in reset.
     pub begins_midway: bool,
-    /// Page-walk caches may contain words that are not known: for some time, neither walks nor
-    /// responses were judged.
+    /// The recording begins in the middle of a run of a device with page-walk caches. The words in
+    /// these caches are not known, so neither walks nor responses were judged until the first
+    /// reset.
     pub is_blind: bool,
 }
 
-/// The memory request of a cycle.
+/// The memory request that memory accepts in a cycle.
 struct MemoryRequest {
     id: u8,
     at: Hpa,
     update: Option<Update>,
-    /// The word, if memory has answered: none is an error.
+    /// The response of memory; none if memory has not responded yet. The inner value is the word;
+    /// none if the response is an error.
     word: Option<Option<u64>>,
 }
 
 /// A cycle that is not judged yet.
 struct Waiting {
     observed: Observed,
-    /// The time in the recording.
+    /// The time of the cycle in the recording.
     time: Option<u64>,
-    /// The request that is accepted, with its context as it is driven.
+    /// The request that the device accepts in the cycle, with its context as it is driven on the
+    /// port.
     request: Option<(Query, Context)>,
     read: Option<MemoryRequest>,
-    /// The response is that of the request before which had the same id.
+    /// The cycle has a request and a response with the same id. The response belongs to the earlier
+    /// request with the id, not to the request of the cycle.
     responds_first: bool,
-    /// The device has something to do, and nothing to wait for.
+    /// The device has something to do, and waits for nothing outside it.
     owes: bool,
 }
 
@@ -199,14 +211,16 @@ pub struct Auditor {
     machine: Machine,
     description: Description,
     checker: PortChecker,
-    /// The recording shows what is offered and not accepted.
+    /// The recording shows requests, responses and memory requests also in cycles in which they are
+    /// offered and not accepted.
     sees_waits: bool,
     begun: bool,
     /// The recording has begun in the middle of a run, and no reset has come since.
     is_midway: bool,
     /// By id: the cycle in which the request in flight was accepted.
     in_flight: Box<[Option<u64>; 256]>,
-    /// By id: a request of the id has been judged since the beginning or the reset.
+    /// By id: a request with the id has been judged since the beginning of the recording or the
+    /// last reset.
     was_accepted: Box<[bool; 256]>,
     unnumbered: Unnumbered,
     waiting: VecDeque<Waiting>,
@@ -214,23 +228,26 @@ pub struct Auditor {
     first_waiting: u64,
     /// By id of the memory port: the numbers of the cycles whose memory requests are unanswered.
     unanswered: Vec<VecDeque<u64>>,
-    /// By id of the memory port: a memory request was accepted since the beginning.
+    /// By id of the memory port: memory has accepted a request with the id since the beginning of
+    /// the recording.
     was_read: [bool; 16],
-    /// Requests that were accepted: the op of the next.
+    /// Number of requests that were accepted. The next request gets this number in place of the
+    /// index of an operation.
     requests: usize,
-    /// The cycles in which the last of them were accepted.
+    /// The cycles in which the last [`KEPT_REQUESTS`] requests were accepted.
     accepted: VecDeque<u64>,
     /// The cycle that is being judged, with its time in the recording.
     now: (u64, Option<u64>),
-    /// The words that memory has served, for reports.
+    /// The words that memory has returned, for reports.
     memory: HostMemory,
-    /// A stall, or a fence that waits too long, has been found and goes on.
+    /// A stall of the device was reported and has not ended. It is not reported again.
     is_stalled: bool,
+    /// A fence that waits for too long was reported, and still waits. It is not reported again.
     is_fence_stalled: bool,
     figures: Figures,
 }
 
-/// The machine of a description, for the checks.
+/// Returns the machine that a description describes, as the checks need it.
 fn machine_of(description: &Description) -> Machine {
     Machine {
         format: description.format,
@@ -249,12 +266,14 @@ fn machine_of(description: &Description) -> Machine {
 }
 
 impl Auditor {
-    /// Returns the checks of a device at a level of visibility, at most `attributed`. `sees_waits`:
-    /// the recording shows what is offered and not accepted.
+    /// Returns an auditor that checks a device at a level of visibility. The auditor uses
+    /// `attributed` for higher levels, because it does not check events. `sees_waits`: the
+    /// recording shows requests, responses and memory requests also in cycles in which they are
+    /// offered and not accepted.
     pub fn new(description: &Description, visibility: Visibility, sees_waits: bool) -> Self {
         let description = description.at_most(visibility.min(Visibility::Attributed));
         let machine = machine_of(&description);
-        // The recording shows which are in use.
+        // The recording shows which page-walk caches are in use.
         let ever = WalkCaches::default();
         Self {
             checker: PortChecker::new(&machine, description.clone(), ever),
@@ -285,28 +304,29 @@ impl Auditor {
         &self.description
     }
 
-    /// The words that memory has served, as far as cycles have been judged.
+    /// The words that memory has returned in the cycles that have been judged.
     pub fn memory(&self) -> &HostMemory {
         &self.memory
     }
 
-    /// Returns the time of a cycle in the recording, if it is the one that is being judged.
+    /// Returns the time of a cycle in the recording; none if another cycle is being judged.
     pub fn time_of(&self, cycle: u64) -> Option<u64> {
         self.now.1.filter(|_| self.now.0 == cycle)
     }
 
-    /// Returns the cycle in which a request was accepted, by its number. None: that was long ago.
+    /// Returns the cycle in which the request with a number was accepted; none if too many requests
+    /// have followed, so that the cycle is not kept any more.
     pub fn accepted(&self, request: usize) -> Option<u64> {
         let back = self.requests.checked_sub(request)?;
         let at = self.accepted.len().checked_sub(back)?;
         self.accepted.get(at).copied()
     }
 
-    /// Takes the next cycle, with its time in the recording, and judges those whose words are known.
-    /// `found` gets each violation.
+    /// Queues the next cycle, with its time in the recording, and judges the queued cycles whose
+    /// words are known. `found` is called with each violation.
     ///
     /// # Errors
-    /// If the recording cannot be one of the device.
+    /// If no recording of the described device can contain the cycle.
     pub fn cycle(
         &mut self,
         observed: Observed,
@@ -389,8 +409,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// Judges the cycles that still wait: the recording has ended. A memory request without data is
-    /// judged as if memory had answered with an error.
+    /// Judges the cycles that are still queued at the end of the recording. A memory request
+    /// without data is judged as if memory had responded with an error.
     pub fn finish(&mut self, found: &mut impl FnMut(&Self, Finding)) -> Figures {
         while let Some(waiting) = self.waiting.pop_front() {
             self.judge(&waiting, found);
@@ -399,7 +419,7 @@ impl Auditor {
         self.figures
     }
 
-    /// Notes the page-walk caches that are in use.
+    /// Tells the checks which page-walk caches are in use.
     fn use_walk_caches(&mut self, inputs: &Inputs) {
         let caches = self.description.walks.caches;
         if !caches.any() {
@@ -413,13 +433,13 @@ impl Auditor {
         });
     }
 
-    /// The device has been reset: nothing is in flight.
+    /// The device has been reset: no request, walk or memory request is in flight any more.
     fn on_reset(&mut self) {
         self.is_midway = false;
         self.in_flight.fill(None);
         self.was_read = [false; 16];
         self.unnumbered = Unnumbered::default();
-        // These get no data any more.
+        // Memory requests from before the reset get no data.
         for queue in &mut self.unanswered {
             for number in queue.drain(..) {
                 let waiting = self.waiting.get_mut((number - self.first_waiting) as usize);
@@ -430,8 +450,8 @@ impl Auditor {
         }
     }
 
-    /// Gives ids to the requests of a device without ids, as `SocketPorts` of a foreign device
-    /// does.
+    /// Numbers the requests and responses of a device whose request port has no ids, in the same
+    /// way as `SocketPorts` does it for a foreign device in a run.
     fn number(&mut self, observed: &mut Observed) {
         if self.description.ports.has("rsp_id_o") {
             return;
@@ -446,7 +466,8 @@ impl Auditor {
             state.next = state.next.wrapping_add(1);
             state.waits = true;
         };
-        // The response of a cycle in which nothing waited is that of its request.
+        // If no earlier request waits for a response, the response belongs to the request that is
+        // accepted in the same cycle.
         let is_at_once = is_accepted && !state.waits;
         if is_at_once {
             accept(state);
@@ -465,7 +486,8 @@ impl Auditor {
         }
     }
 
-    /// The queue of the memory requests of an id. Without ids, data come in their order.
+    /// Returns the queue of the memory requests with an id. Without ids there is one queue, because
+    /// data come in the order of the requests.
     fn queue_of(&self, id: u8) -> usize {
         match self.description.ports.has("mem_req_id_o") {
             true => usize::from(id) % 16,
@@ -473,7 +495,8 @@ impl Auditor {
         }
     }
 
-    /// Memory has answered: `data` is the id, whether it is an error, and the word.
+    /// Attributes a response of memory to its memory request. `data`: the id, the error flag and
+    /// the word of the response.
     fn answer(&mut self, data: (u8, bool, u64), cycle: u64) -> Result<(), RecordingError> {
         let (id, is_error, word) = data;
         let queue = self.queue_of(id);
@@ -493,7 +516,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Judges the cycles up to the first whose word is not known.
+    /// Judges the queued cycles before the first cycle whose memory request has no word yet.
     fn judge_known(
         &mut self,
         found: &mut impl FnMut(&Self, Finding),
@@ -517,7 +540,7 @@ impl Auditor {
         }
     }
 
-    /// Keeps the last two cycles as one, if nothing happens in either.
+    /// Merges the last two queued cycles into one if neither has activity on the ports.
     fn merge_quiet(&mut self) {
         let is_quiet = |waiting: &Waiting| {
             let Observed {
@@ -542,8 +565,8 @@ impl Auditor {
         }
     }
 
-    /// Returns the request on the port, with the fields that the device uses, and its context as it
-    /// is driven.
+    /// Returns the request on the port with the fields of the context that the device uses, and the
+    /// context with all fields as driven.
     fn query(&self, inputs: &Inputs, cycle: u64) -> Result<(Query, Context), RecordingError> {
         let format = self.description.format;
         let accesses = format.accesses();
@@ -590,8 +613,9 @@ impl Auditor {
         Ok((query, context))
     }
 
-    /// Returns the context of the request on the port. What a port would say that the device does
-    /// not have follows from the description. What has no meaning is 0.
+    /// Returns the context of the request on the port. If the device lacks a port for V or a mode
+    /// and serves one value alone, the description gives this value. Fields without a meaning in
+    /// the context are 0.
     fn context(&self, inputs: &Inputs) -> Context {
         let ports = &self.description.ports;
         let modes = &self.description.modes;
@@ -743,7 +767,8 @@ impl Auditor {
         self.figures.is_blind |= self.checker.is_blind();
     }
 
-    /// The cycles with these ports that are judged one by one. Behind them nothing changes.
+    /// Returns how many of the equal cycles of an observation are judged one by one. The limits of
+    /// all stalls expire within these cycles, so the rest of the cycles cannot add a violation.
     fn repeats(&self, observed: &Observed) -> u64 {
         let stalls = self.description.stalls;
         observed
@@ -759,7 +784,7 @@ impl Auditor {
     ) {
         if is_fine {
             self.is_stalled = false;
-            // It never fails then.
+            // The check cannot fail in a cycle with progress; the call resets its counter.
             let _ = self.checker.goes_on(true, observed.cycle);
             return;
         }
@@ -770,7 +795,7 @@ impl Auditor {
             let cycle = observed.cycle + later;
             if let Err(mismatch) = self.checker.goes_on(false, cycle) {
                 self.is_stalled = true;
-                // It counts anew.
+                // The stall has been reported: the counter starts from 0.
                 let _ = self.checker.goes_on(true, cycle);
                 found(self, Finding::Mismatch(mismatch));
             }
@@ -802,7 +827,7 @@ impl Auditor {
         }
     }
 
-    /// Keeps a word that memory has served.
+    /// Writes a word that memory has returned into the memory for reports.
     fn remember(&mut self, read: &Read) {
         if !read
             .at

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The clauses on which checks rest.
+//! The clauses of specifications that checks are based on.
 
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -7,7 +7,7 @@ use serde::ser::{SerializeStruct, Serializer};
 use crate::format::{Family, Format};
 use crate::mmu::Stage;
 
-/// A section of a document that says what is right.
+/// A section of a document that specifies the behaviour that a check expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Clause {
     /// A section of `docs/ports.md`, by its title.
@@ -19,7 +19,8 @@ pub enum Clause {
 }
 
 impl Clause {
-    /// Returns the clause that a format follows.
+    /// Returns the clause for a format: `handout` for the formats of the handout, `riscv` for the
+    /// RISC-V formats.
     const fn by_format(format: Format, handout: Self, riscv: Self) -> Self {
         match format.family() {
             Family::Riscv => riscv,
@@ -27,7 +28,7 @@ impl Clause {
         }
     }
 
-    /// Returns the clause on the walk of one stage, or of two.
+    /// Returns the clause on page-table walks: of two stages if `virt` is set, else of one stage.
     pub(super) const fn of_walk(format: Format, virt: bool) -> Self {
         let title = match virt {
             true => "Two-Stage Address Translation",
@@ -36,7 +37,7 @@ impl Clause {
         Self::by_format(format, Self::Formats("The walk"), Self::Privileged(title))
     }
 
-    /// Returns the clause on the fault with which a walk ends.
+    /// Returns the clause on the faults of a stage.
     pub(super) const fn of_fault(format: Format, stage: Stage) -> Self {
         let title = match stage {
             Stage::Guest => "Virtual Address Translation Process",
@@ -72,7 +73,7 @@ impl Clause {
     }
 }
 
-/// An object with the document and the section.
+/// Serializes the clause as an object with the document and the section.
 impl Serialize for Clause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut clause = serializer.serialize_struct("Clause", 2)?;

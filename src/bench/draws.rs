@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Random draws of memory and requester. Each draw is a function of its key, not the next of a
-//! sequence.
+//! Random draws for the timing of memory and requester. Each draw is a hash of its key, not the
+//! next number of a sequence.
 //!
 //! The key is the seed, the stream, and the cycle since the last restart; for a memory request also
-//! its address. If an op is removed from a scenario, all other ops keep their timing as far as they
-//! keep their cycles. [`crate::shrink`] needs that. A restart is the start of a run, a reset, or an
+//! its address. [`crate::shrink`] needs this: if an operation is removed from a scenario, the draws
+//! of all other cycles stay the same. A restart is the start of a run, a reset, or an
 //! [`Op::Timing`](crate::scenario::Op::Timing).
 
 /// The increment of SplitMix64: 2^64 divided by the golden ratio, odd.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Cycles for which the draws of a memory address stay the same, as a power of two. A read that is
-/// granted some cycles earlier or later mostly keeps its latency.
+/// log2 of the number of cycles for which the draws of a memory address stay the same. So a read
+/// that is granted a few cycles earlier or later mostly keeps its latency.
 const WINDOW: u32 = 5;
 
 /// A stream of draws. Draws of different streams are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// Memory accepts no request in a cycle.
+    /// Memory is busy, and accepts no request in a cycle.
     MemoryBusy,
-    /// The requester accepts no response in a cycle.
+    /// The requester is busy, and accepts no response in a cycle.
     ResponseBusy,
     /// The requester begins no request in a cycle.
     RequestIdle,
@@ -27,7 +27,7 @@ pub(super) enum Stream {
     Latency,
     /// A memory request is answered with an error.
     Error,
-    /// The data beside an error.
+    /// The data that memory returns together with an error.
     Beside,
 }
 
@@ -55,8 +55,8 @@ impl Draws {
         Self { keys, since }
     }
 
-    /// Restarts in a cycle. From it on each cycle draws what the same cycle after the first restart
-    /// has drawn.
+    /// Restarts the draws in a cycle. The cycle `n` after the restart has the same draws as the
+    /// cycle `n` after any other restart with the same seed.
     pub fn restart(&mut self, since: u64) {
         self.since = since;
     }
@@ -70,8 +70,8 @@ impl Draws {
         ))
     }
 
-    /// Returns the draw of a cycle. It is the same in `run` consecutive cycles; with 0 or 1 each
-    /// cycle has its own.
+    /// Returns the draw of a cycle. The draw is the same in `run` consecutive cycles. If `run` is 0
+    /// or 1, each cycle has its own draw.
     #[inline]
     pub fn in_spell(&self, stream: Stream, cycle: u64, run: u32) -> Draw {
         let run = u64::from(run);
@@ -82,7 +82,8 @@ impl Draws {
         self.in_cycle(stream, cycle - late)
     }
 
-    /// Returns the draw of an address in a cycle. It is the same in a window of cycles.
+    /// Returns the draw of a memory address in a cycle. The draw is the same in all cycles of a
+    /// window of 2^[`WINDOW`] cycles.
     #[inline]
     pub fn of_address(&self, stream: Stream, address: u64, cycle: u64) -> Draw {
         let window = cycle.wrapping_sub(self.since) >> WINDOW;
@@ -96,18 +97,18 @@ impl Draws {
 pub(super) struct Draw(u64);
 
 impl Draw {
-    /// A number in `0..n`.
+    /// Returns a number in `0..n`, uniformly distributed.
     #[inline]
     pub fn below(self, n: u32) -> u32 {
         (((self.0 >> 32) * u64::from(n)) >> 32) as u32
     }
 
-    /// All of them.
+    /// Returns all 64 bits.
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// True in `percent` of a hundred draws.
+    /// Returns true with a probability of `percent` %.
     #[inline]
     pub fn chance(self, percent: u32) -> bool {
         self.below(100) < percent

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The freedoms of a device file, and their uses in a run.
+//! The freedoms that a device file can declare, and how often a run has used each.
 
 use std::cell::Cell;
 
-/// A freedom that a device file declares: the checks accept what they refuse by default.
+/// A freedom that a device file can declare. With it the checks accept a behaviour that they reject
+/// by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freedom {
-    /// A hit may fault.
+    /// A TLB hit may end with a permission fault, from an entry that does not permit the access.
     HitMayFault,
-    /// A walk goes on behind a fault.
+    /// A walk may check permissions at its end, and so read further entries after an entry that
+    /// denies the access.
     LatePermissions,
-    /// A walk reads other words of its lines, or any.
+    /// A walk may read other words than its entries: the other words of their lines, or any words.
     FreeReads,
-    /// A walk of no request reads.
+    /// The device may read entries speculatively, for a walk of no request.
     Speculative,
-    /// A fence of a Bare stage keeps an entry.
+    /// The device may ignore a fence with an operand of a stage that is Bare.
     IgnoresBare,
-    /// htval or mtval2 is 0.
+    /// htval or mtval2 may be 0 where the golden model expects another value.
     Tval2,
-    /// A later fault of a walk is reported.
+    /// The device may report a later fault of a walk in place of its first fault.
     FaultOrder,
 }
 
 impl Freedom {
-    /// Each.
+    /// All freedoms.
     pub const ALL: [Self; 7] = [
         Self::HitMayFault,
         Self::LatePermissions,
@@ -34,7 +36,7 @@ impl Freedom {
         Self::FaultOrder,
     ];
 
-    /// Returns its section and its key in a device file.
+    /// Returns the section and the key of the freedom in a device file.
     pub const fn key(self) -> (&'static str, &'static str) {
         match self {
             Self::HitMayFault => ("tlb", "hit_may_fault"),
@@ -48,18 +50,19 @@ impl Freedom {
     }
 }
 
-/// The times that a run has used each freedom. A freedom that no run uses need not be declared.
+/// By freedom: how often a run has used it. A freedom that no run uses can be removed from the
+/// device file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FreedomUses([Cell<u64>; Freedom::ALL.len()]);
 
 impl FreedomUses {
-    /// Counts a use.
+    /// Counts a use of a freedom.
     pub(super) fn count(&self, freedom: Freedom) {
         let count = &self.0[freedom as usize];
         count.set(count.get() + 1);
     }
 
-    /// Returns the number of uses.
+    /// Returns the number of uses of a freedom.
     pub fn of(&self, freedom: Freedom) -> u64 {
         self.0[freedom as usize].get()
     }

@@ -11,19 +11,19 @@ pub struct Read {
     pub at: Hpa,
     /// The update; none for a read.
     pub update: Option<Update>,
-    /// The word that memory returned. For an update it is the word before the update. None is an
-    /// error.
+    /// The word that memory returned; none is an error response. For an update it is the word
+    /// before the update.
     pub word: Option<u64>,
     /// Cycle in which memory accepted the request.
     pub cycle: u64,
 }
 
-/// A compare-and-swap: the entry becomes `new` if it is `expected`.
+/// A compare-and-swap: memory writes `new` if the entry is equal to `expected`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
     /// The word that the update replaces.
     pub expected: u64,
-    /// The word that it writes.
+    /// The word that the update writes.
     pub new: u64,
 }
 
@@ -64,7 +64,7 @@ impl MemoryRequest {
         }
     }
 
-    /// Returns the request with its place in a walk, behind the requests of the walk before it.
+    /// Returns the request with its place in a walk. `before`: the requests of the walk before it.
     pub(super) fn behind(self, before: &[Read]) -> WalkRequest {
         WalkRequest {
             request: self,
@@ -83,7 +83,7 @@ pub struct WalkPlace {
 }
 
 impl WalkPlace {
-    /// Returns the place behind the requests `before`.
+    /// Returns the place of a request that follows the requests `before` of its walk.
     pub(super) fn behind(before: &[Read], is_update: bool) -> Self {
         let RequestCounts { reads, updates } = RequestCounts::of(before);
         Self {
@@ -92,8 +92,8 @@ impl WalkPlace {
         }
     }
 
-    /// Returns the place of the request with an index in a walk. A request that was not made counts
-    /// as a read.
+    /// Returns the place of the request with an index in a walk. An index past the end counts as a
+    /// read.
     pub(super) fn of(reads: &[Read], index: usize) -> Self {
         let before = &reads[..index.min(reads.len())];
         let is_update = reads.get(index).is_some_and(|read| read.update.is_some());
@@ -106,11 +106,11 @@ impl WalkPlace {
 pub struct WalkRequest {
     /// The request.
     pub request: MemoryRequest,
-    /// Its place.
+    /// The place of the request in its walk.
     pub place: WalkPlace,
 }
 
-/// The number of memory requests.
+/// Numbers of memory requests, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     /// Memory reads.
@@ -161,7 +161,7 @@ mod tests {
             [0, 1, 2, 3].map(place),
             [(false, 1), (false, 2), (true, 1), (false, 3)]
         );
-        // Behind the last request.
+        // The index past the end gives the place of a further read.
         assert_eq!(place(4), (false, 4));
         let behind = MemoryRequest::of(&reads[2]).behind(&reads);
         assert_eq!((behind.place.is_update, behind.place.number), (true, 2));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Host physical memory as the device sees it: late, busy, out of order and with errors, as the
-//! scenario defines.
+//! The model of host physical memory behind the memory port of the device. The scenario defines
+//! latency, busy cycles, reordering and errors.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -14,25 +14,25 @@ use crate::dut::description::{Memory, UpdateScheme};
 use crate::memory::{Hole, HostMemory};
 use crate::scenario::Timing;
 
-/// The data beside an error. They mean nothing.
+/// The data that accompany an error response. The device must ignore them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
     /// 0.
     Zero,
     /// All ones.
     Ones,
-    /// The last word that was given and looks like a pointer.
+    /// The last word that memory returned and that looks like a pointer.
     Pointer,
-    /// The word in memory.
+    /// The word at the address in memory.
     Truth,
-    /// The word that was given last.
+    /// The word that memory returned last.
     Last,
-    /// Any.
+    /// Random bits.
     Any,
 }
 
 impl Beside {
-    /// Each.
+    /// All kinds of data.
     pub const ALL: [Self; 6] = [
         Self::Zero,
         Self::Ones,
@@ -42,7 +42,7 @@ impl Beside {
         Self::Any,
     ];
 
-    /// In words.
+    /// Returns the name of the kind for reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Zero => "0",
@@ -55,30 +55,33 @@ impl Beside {
     }
 }
 
-/// A read on its way back.
+/// A memory response that has not been accepted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub id: u8,
-    /// None: an error.
+    /// The word; none is an error response.
     pub word: Option<u64>,
-    /// The data: the word, or anything beside an error.
+    /// The data on the port: the word, or for an error the data that accompany it.
     pub data: u64,
     due: u64,
 }
 
 pub(super) struct MemoryServer {
     timing: Timing,
-    /// The port of the device. A device without errors reads 0 where there is no memory.
+    /// The memory port of the device. If the port has no error signal, a read of an address without
+    /// memory returns 0.
     port: Memory,
-    /// The words that the device has read last, by address, if an update does not tell.
+    /// By address: the word that the device has read last. The map is used only if an update does
+    /// not carry the word that it expects.
     read: FxHashMap<Hpa, u64>,
     draws: Draws,
-    /// The word that was given last, and the last of them that looks like a pointer.
+    /// The word that memory returned last. `pointer` is the last such word that looks like a
+    /// pointer.
     last: u64,
     pointer: u64,
-    /// In the order of their grants.
+    /// The responses in flight, in the order in which memory accepted the requests.
     under_way: VecDeque<Reply>,
-    /// The index of the reply that was offered last.
+    /// The index in `under_way` of the response that was offered last.
     offered: usize,
 }
 
@@ -96,19 +99,19 @@ impl MemoryServer {
         }
     }
 
-    /// Changes the timing from a cycle on. Replies in flight keep their time.
+    /// Changes the timing from a cycle on. Responses in flight keep their latency.
     pub fn set_timing(&mut self, timing: &Timing, cycle: u64) {
         self.draws = Draws::new(timing.seed, cycle);
         self.timing = timing.clone();
     }
 
-    /// Returns true if no reply is in flight.
+    /// Returns true if no response is in flight.
     pub fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
 
-    /// Returns true if it accepts a memory request in a cycle. `waits`: a request was offered in
-    /// the cycle before, and was not accepted.
+    /// Returns true if memory is ready to accept a memory request in a cycle. `waits`: a request
+    /// was offered in the cycle before, and was not accepted.
     #[inline]
     pub fn ready(&self, waits: bool, cycle: u64) -> bool {
         let (busy, run) = (self.timing.memory_busy, self.timing.memory_run);
@@ -116,16 +119,17 @@ impl MemoryServer {
         (!self.timing.after_valid || waits) && (busy == 0 || !draw().chance(busy))
     }
 
-    /// Drops the replies in flight: the device has been reset in a cycle. From it on the draws are
-    /// those of a start.
+    /// Drops the responses in flight, because the device has been reset in a cycle. The draws
+    /// restart in this cycle.
     pub fn reset(&mut self, cycle: u64) {
         self.under_way.clear();
         self.read.clear();
         self.draws.restart(cycle);
     }
 
-    /// Returns an update as a compare-and-swap. An update by OR or by a plain write does not tell
-    /// the word that it replaces: the device has read it before.
+    /// Converts an update to a compare-and-swap. An update by OR or by a plain write does not carry
+    /// the word that it expects. This is then the word that the device has read last at the
+    /// address.
     pub fn as_swap(&self, at: Hpa, update: Update, memory: &HostMemory) -> Update {
         match self.port.updates {
             UpdateScheme::Or | UpdateScheme::Write => Update {
@@ -139,20 +143,22 @@ impl MemoryServer {
         }
     }
 
-    /// Performs an update. Returns the word that the device has found.
+    /// Performs an update. Returns the word that the response carries.
     fn update(&self, at: Hpa, update: Update, memory: &mut HostMemory) -> Result<u64, Hole> {
         let Update { expected, new } = update;
         let found = memory.read(at)?;
         match self.port.updates {
             UpdateScheme::None | UpdateScheme::CompareAndSwap => memory.update(at, expected, new),
-            // Such a device takes its update for made.
+            // An update by OR or by a plain write cannot fail, so its response carries the expected
+            // word.
             UpdateScheme::Or => memory.update(at, found, found | new).map(|_| expected),
             UpdateScheme::Write => memory.update(at, found, new).map(|_| expected),
         }
     }
 
-    /// Accepts a memory request. The word is that of this moment, whenever it arrives. An error
-    /// updates nothing. Returns the word, and the data beside an error.
+    /// Accepts a memory request, and puts its response in flight. The word is read in this cycle,
+    /// whatever the latency of the response. If the response is an error, no update is made.
+    /// Returns the word, and for an error the kind of data that accompany it.
     #[inline]
     pub fn grant(
         &mut self,
@@ -185,7 +191,8 @@ impl MemoryServer {
         let data = match word {
             Some(word) => {
                 self.last = word;
-                // In every format a pointer has its lowest four bits 0001, or says nothing there.
+                // The lowest four bits of a pointer are 0001 in the RISC-V formats, and have no
+                // meaning in the others.
                 if word & 0xF <= 1 && word != 0 {
                     self.pointer = word;
                 }
@@ -206,7 +213,7 @@ impl MemoryServer {
         (word, beside)
     }
 
-    /// Draws the data beside an error.
+    /// Draws the data that accompany an error response.
     #[cold]
     fn beside_error(&self, at: Hpa, cycle: u64, memory: &HostMemory) -> (Beside, u64) {
         let draw = self.draws.of_address(Stream::Beside, at.0, cycle);
@@ -216,13 +223,13 @@ impl MemoryServer {
             (Beside::Ones, _) => (beside, u64::MAX),
             (Beside::Pointer, _) => (beside, self.pointer),
             (Beside::Truth, Ok(word)) => (beside, word),
-            // A hole has no word.
+            // An address without memory has no word.
             (Beside::Truth | Beside::Last, _) => (Beside::Last, self.last),
             (Beside::Any, _) => (beside, draw.bits()),
         }
     }
 
-    /// Returns the reply that memory offers in a cycle.
+    /// Returns the response that memory offers in a cycle.
     pub fn offer(&mut self, cycle: u64) -> Option<&Reply> {
         self.offered = if self.timing.reorder {
             let by_time = |&at: &usize| (self.under_way[at].due, at);
@@ -234,7 +241,7 @@ impl MemoryServer {
         next.filter(|reply| reply.due <= cycle)
     }
 
-    /// The reply that was offered last has been accepted.
+    /// Removes the response that was offered last, because the device has accepted it.
     pub fn taken(&mut self) {
         self.under_way.remove(self.offered);
     }
@@ -270,7 +277,7 @@ mod tests {
                 server.grant(0, at, update, 1, memory).0
             };
             assert_eq!(grant(None, &mut memory), Some(0x201));
-            // Software changes the entry in between.
+            // Software changes the entry between the read and the update of the device.
             memory.to_mut().write(at, 0x900);
             let update = Update {
                 expected: if updates == UpdateScheme::CompareAndSwap {
@@ -308,7 +315,7 @@ mod tests {
         let mut server = MemoryServer::new(&timing, PORT);
         let mut seen = [false; Beside::ALL.len()];
         let mut memory = Cow::Borrowed(&memory);
-        // Draws of one address last for some cycles.
+        // The draw of an address is the same for 32 cycles.
         for cycle in (0..6400).step_by(32) {
             let (word, beside) = server.grant(0, Hpa(0x1000), None, cycle, &mut memory);
             assert_eq!(word.is_none(), beside.is_some());

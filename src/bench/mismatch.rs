@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mismatches: the differences between a device and what it must do, as values.
+//! Mismatches: differences between the expected and the observed behaviour of a device, as typed
+//! values.
 //!
-//! A mismatch holds no text. [`crate::report`] writes it for people and as JSON, and
-//! [`crate::shrink`] computes from it what makes two failures the same.
+//! A mismatch contains no text. [`crate::report`] renders it as text and as JSON, and
+//! [`crate::shrink`] computes the failure signature from it.
 
 use serde::Serialize;
 
@@ -16,39 +17,45 @@ use crate::format::Format;
 use crate::golden::occupancy::{self, PageWalkCache};
 use crate::mmu::{Fault, Fence, Outcome, Position, Query, Stage};
 
-/// A check of the testbench. [`Violation`] has a variant for each.
+/// A check of the testbench. For each check, [`Violation`] has a variant with the details of a
+/// failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
-    /// The memory requests of a walk: addresses, order, number.
+    /// The memory requests of a walk have the addresses, the order and the number of the golden
+    /// walk.
     Reads,
-    /// The response of a walk, and the fields of every response.
+    /// The response of a walk agrees with the golden walk, and the fields of every response are
+    /// well-formed.
     WalkResponse,
-    /// The response of a TLB hit.
+    /// The response of a TLB hit is a translation that the TLB may contain.
     Hit,
-    /// A request that had to hit in the TLB, or in the L2 TLB, and missed.
+    /// A request hits if the TLB, or the L2 TLB, certainly contains its page.
     MustHit,
-    /// Fills of the TLB: those that must not be, and those that are missing.
+    /// A walk fills the TLB once if its result may be cached, and not otherwise.
     Fill,
     /// Equal misses share one walk.
     Coalescing,
-    /// A request is assigned to its own walk, or to an equal one.
+    /// A request is assigned to its own walk, or to the walk of an equal request.
     WrongWalk,
-    /// A request is not assigned to a walk that a fence before the request has overtaken.
+    /// A request does not use a walk that a fence overtook before the request was accepted.
     Overtaken,
-    /// No memory request and no walk follows from what a fence has invalidated.
+    /// After a fence, walks that it has overtaken make no memory request, and requests that it has
+    /// overtaken start no walk.
     AfterFence,
     /// A request gets a replay if, and only if, a fence has overtaken it.
     Replay,
-    /// Each request has one response, of the TLB or of its walk.
+    /// Each request has one response, from the TLB or from its walk.
     OneResponse,
-    /// The port rules.
+    /// The rules of the ports hold: stability, acceptance order of fences and requests, round-robin
+    /// arbitration.
     Port,
     /// The device makes progress unless it waits for something.
     Stalled,
-    /// The steps of a walk that the device reports.
+    /// The reported steps of a walk agree with the expected steps.
     Steps,
-    /// Page-walk caches give what they may contain, and what they must contain.
+    /// A page-walk cache hits only with entries that it may contain, and hits if it must contain an
+    /// entry.
     WalkCache,
 }
 
@@ -75,16 +82,16 @@ impl Check {
     }
 }
 
-/// A difference between a device and what it must do.
+/// A difference between the expected and the observed behaviour of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch {
-    /// Cycle in which it was noticed.
+    /// Cycle in which the difference was noticed.
     pub cycle: u64,
-    /// Index of the operation of the scenario that is concerned.
+    /// Index of the operation of the scenario to which the mismatch belongs.
     pub op: Option<usize>,
-    /// The request that is concerned.
+    /// The request to which the mismatch belongs.
     pub query: Option<Query>,
-    /// Memory requests of the device's walk, if there was one.
+    /// Memory requests of the device's walk; empty if there was no walk.
     pub reads: Vec<Read>,
     /// Index of the first wrong request among [`Mismatch::reads`].
     pub wrong_read: Option<usize>,
@@ -93,7 +100,7 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// Returns the mismatch of a memory request of a slot that has no walk in flight.
+    /// Returns the mismatch for a memory request of a slot that has no walk in flight.
     #[cold]
     pub(super) fn of_no_walk(slot: u8, read: &Read) -> Box<Self> {
         let violation = Violation::Reads {
@@ -111,7 +118,7 @@ impl Mismatch {
         })
     }
 
-    /// Returns a mismatch that concerns no request.
+    /// Returns a mismatch that belongs to no request.
     pub(super) fn new(cycle: u64, violation: Violation) -> Box<Self> {
         Box::new(Self {
             cycle,
@@ -128,13 +135,13 @@ impl Mismatch {
         self.violation.check()
     }
 
-    /// Returns the clause on which the check rests.
+    /// Returns the clause of the specification that the check is based on.
     pub fn clause(&self, format: Format) -> Clause {
         let virt = self.query.is_none_or(|query| query.context.virt);
         self.violation.clause(format, virt)
     }
 
-    /// Returns the end of the device's walk, if it has ended where it should not have.
+    /// Returns the end of the device's walk, if the walk has ended too early.
     pub(super) fn walk_end_mut(&mut self) -> Option<&mut WalkEnd> {
         match &mut self.violation {
             Violation::Reads {
@@ -173,36 +180,36 @@ pub enum Violation {
     },
     /// See [`Check::MustHit`].
     MustHit {
-        /// The page that must be there.
+        /// The page that the TLB certainly contains.
         page: Page,
-        /// Cycle in which a walk found the page last.
+        /// Cycle in which a walk last found the page.
         found: u64,
-        /// The reason why it must be there.
+        /// The reason why the TLB certainly contains the page.
         because: HitReason,
     },
     /// See [`Check::Fill`].
     Fill(FillViolation),
     /// See [`Check::Coalescing`].
     Coalescing {
-        /// Slot of the equal walk in flight.
+        /// Slot of the walk in flight that the request must share.
         walk: u8,
-        /// Slot of the walk that was started.
+        /// Slot of the walk that was started for the request.
         second: u8,
     },
     /// See [`Check::WrongWalk`].
     WrongWalk(AssignmentViolation),
     /// See [`Check::Overtaken`].
     Overtaken {
-        /// The fence: the walk was started before, the request was accepted after it.
+        /// The fence. The walk was started before the fence, and the request was accepted after it.
         by: FenceEvent,
-        /// The use of the walk.
+        /// The forbidden use of the walk.
         observed: OvertakenUse,
     },
     /// See [`Check::AfterFence`].
     AfterFence {
-        /// The fence that matches the request.
+        /// The fence that has overtaken the request or the walk.
         by: FenceEvent,
-        /// The action of the device after it.
+        /// The forbidden action of the device after the fence.
         observed: ActionAfterFence,
     },
     /// See [`Check::Replay`].
@@ -217,9 +224,9 @@ pub enum Violation {
     Steps {
         /// Place of the memory request in the walk.
         place: WalkPlace,
-        /// The step by the golden model; none if there is none.
+        /// The expected step; none if the golden walk has ended before.
         expected: Option<StepRecord>,
-        /// The step that the device has reported; none if it has not.
+        /// The reported step; none if the device has not reported one.
         observed: Option<StepRecord>,
     },
     /// See [`Check::WalkCache`].
@@ -248,7 +255,8 @@ impl Violation {
         }
     }
 
-    /// Returns the clause on which the check rests. `virt`: V of the request.
+    /// Returns the clause of the specification that the check is based on. `virt`: V of the
+    /// request.
     fn clause(&self, format: Format, virt: bool) -> Clause {
         match self {
             Violation::Reads { expected, .. } => match expected {
@@ -307,7 +315,7 @@ impl Violation {
     }
 }
 
-/// Returns the clause on the outcome of a walk.
+/// Returns the clause that specifies the outcome of a walk.
 fn of_outcome(outcome: &Outcome, format: Format, virt: bool) -> Clause {
     match outcome {
         Ok(_) => Clause::of_walk(format, virt),
@@ -318,7 +326,7 @@ fn of_outcome(outcome: &Outcome, format: Format, virt: bool) -> Clause {
     }
 }
 
-/// A fence that was accepted.
+/// A fence that the device has accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FenceEvent {
     /// The fence.
@@ -328,14 +336,14 @@ pub struct FenceEvent {
     pub cycle: u64,
 }
 
-/// The action of the golden walk where the device differs.
+/// The next action of the golden walk, at the point where the device differs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ExpectedRequest {
     /// It reads or updates an entry.
     Request {
         /// The memory request.
         request: WalkRequest,
-        /// The entry's place in the tables.
+        /// The position of the entry in the page tables.
         at: Position,
     },
     /// It has ended.
@@ -345,23 +353,23 @@ pub enum ExpectedRequest {
         /// The outcome of the walk.
         outcome: Outcome,
     },
-    /// There is none: the slot has no walk in flight.
+    /// No memory request is expected, because the slot has no walk in flight.
     NoWalk {
         /// The slot.
         slot: u8,
     },
 }
 
-/// The action of the device's walk where it differs from the golden walk.
+/// The next action of the device's walk, at the point where it differs from the golden walk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ObservedRequest {
     /// It reads or updates an entry.
     Request {
         /// The memory request.
         request: MemoryRequest,
-        /// Its place in the walk; none without a walk.
+        /// The place of the request in the walk; none if the slot has no walk.
         place: Option<WalkPlace>,
-        /// Cycle in which memory accepted it.
+        /// Cycle in which memory accepted the request.
         cycle: u64,
     },
     /// It has ended.
@@ -369,7 +377,8 @@ pub enum ObservedRequest {
 }
 
 impl ObservedRequest {
-    /// Returns a memory request of a walk, behind the requests `before`.
+    /// Returns the observed request for a memory request of a walk. `before`: the requests of the
+    /// walk before it.
     pub(super) fn behind(read: &Read, before: &[Read]) -> Self {
         let WalkRequest { request, place } = MemoryRequest::of(read).behind(before);
         Self::Request {
@@ -385,9 +394,10 @@ impl ObservedRequest {
 pub struct WalkEnd {
     /// Memory requests of the walk.
     pub made: RequestCounts,
-    /// Id of the request whose response says how the walk has ended.
+    /// Id of the request to which the result of the walk was given.
     pub id: u8,
-    /// That response; none if it is not on its port in the cycle after the mismatch.
+    /// The response to this request; none if the response is not on its port in the cycle after the
+    /// mismatch.
     pub response: Option<Result<Outcome, MalformedResponse>>,
 }
 
@@ -401,9 +411,9 @@ pub enum ResponseViolation {
         /// The outcome in the response.
         observed: Outcome,
     },
-    /// No golden walk over words that the device was given has the outcome.
+    /// No golden walk over words that memory returned to the device has the outcome.
     NotLegal {
-        /// Outcomes of golden walks over such words. There may be more.
+        /// Some of the legal outcomes: outcomes of golden walks over these words.
         legal: Vec<Outcome>,
         /// The response.
         observed: ObservedResponse,
@@ -415,7 +425,7 @@ pub enum ResponseViolation {
         /// The gVA in the response.
         observed: Gva,
     },
-    /// The fields are not those of any response.
+    /// The fields of the response contradict each other, or have undefined values.
     Malformed(MalformedResponse),
 }
 
@@ -500,37 +510,39 @@ impl ObservedTrap {
     }
 }
 
-/// The responses that a request may get from the TLB.
+/// The responses that the TLB may give to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectedHit {
     /// One of these responses.
     AnyOf(Vec<Outcome>),
-    /// No response: it must miss.
+    /// No response: the request must miss.
     Miss(MissReason),
 }
 
 /// The reason why a request must miss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MissReason {
-    /// No mapping that walks have found permits the access.
+    /// Walks have found the page, but none of its mappings permits the access.
     NotPermitted,
-    /// Fences have invalidated what walks have found; this is the last of them.
+    /// Fences have invalidated every mapping of the page. The field is the last of these fences.
     Invalidated(FenceEvent),
     /// No walk has found the page since the reset.
     NeverFound,
-    /// No walk has found the page, as far as is known.
+    /// No walk has found the page recently. Only a limited number of invalidated pages are
+    /// remembered, so an earlier walk may have found it.
     NotFoundOfLate {
-        /// Number of invalidated pages that are known at least.
+        /// Number of invalidated pages that are remembered at least.
         known: usize,
     },
 }
 
-/// A walk from which a stale response comes.
+/// The walk whose result a stale response gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StaleOrigin {
     /// Cycle in which the walk found the page.
     pub found: u64,
-    /// The fence that invalidated it. It may have overtaken the walk.
+    /// The fence that invalidated the page. The fence may have overtaken the walk before the walk
+    /// ended.
     pub by: FenceEvent,
 }
 
@@ -546,12 +558,12 @@ impl StaleOrigin {
 pub struct Page {
     /// Its first address.
     pub gva: Gva,
-    /// log2 of its bytes.
+    /// log2 of the size of the page in bytes.
     pub size: u32,
 }
 
 impl From<occupancy::Page> for Page {
-    /// Returns the page without its address space.
+    /// Converts a page, and drops its address-space tag.
     fn from(page: occupancy::Page) -> Self {
         Self {
             gva: page.first_gva(),
@@ -563,12 +575,12 @@ impl From<occupancy::Page> for Page {
 /// The reason why a request must hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HitReason {
-    /// The page is one of those that the TLB has filled or hit last.
+    /// The page is one of the pages that the TLB has filled or hit most recently.
     Recent {
-        /// The number of those that are certainly there.
+        /// The number of most recently used pages that the TLB certainly contains.
         of: u32,
     },
-    /// The TLB has room for every page that it may contain.
+    /// The TLB has enough entries for every page that it may contain, so no page was evicted.
     Room {
         /// Entries of the TLB.
         entries: u32,
@@ -580,24 +592,24 @@ pub enum HitReason {
 /// A fill that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FillViolation {
-    /// A fill that must not be.
+    /// The TLB was filled, but must not be filled.
     Unexpected(NoFillReason),
-    /// No fill, though nothing has overtaken the walk.
+    /// The TLB was not filled, although no fence has overtaken the walk.
     Missing,
-    /// A second fill of one walk.
+    /// One walk has filled the TLB twice.
     Repeated,
 }
 
-/// The reason why a walk must not fill the TLB.
+/// The reason why the result of a walk must not fill the TLB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NoFillReason {
-    /// It has ended with a fault.
+    /// The walk has ended with a fault.
     Fault(Fault),
-    /// A fence has invalidated what it has found.
+    /// A fence has invalidated the translation that the walk has found.
     Invalidated(FenceEvent),
-    /// A fence has overtaken it before its end.
+    /// A fence has overtaken the walk before its end.
     Overtaken(FenceEvent),
-    /// Both stages are off.
+    /// Both stages are off, so there is no translation to cache.
     StagesOff,
 }
 
@@ -609,48 +621,48 @@ pub enum AssignmentViolation {
         /// The slot.
         slot: u8,
     },
-    /// The request is assigned to the walk of a request that is not equal.
+    /// The request is assigned to the walk of a request that is not equal to it.
     OtherRequest {
         /// The slot.
         slot: u8,
-        /// The request that the walk is for.
+        /// The request that started the walk.
         query: Query,
     },
-    /// Its own walk is started in a slot whose walk is still in flight.
+    /// A new walk is started in a slot whose previous walk is still in flight.
     SlotInUse {
         /// The slot.
         slot: u8,
     },
-    /// It gets the result of another slot's walk.
+    /// The request gets the result of a walk in another slot than its own.
     OtherResult {
         /// The slot.
         slot: u8,
     },
 }
 
-/// The use of a walk that a fence has overtaken.
+/// The forbidden use of a walk that a fence has overtaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OvertakenUse {
-    /// A request from after the fence shares it.
+    /// A request that was accepted after the fence is coalesced with the walk.
     Shared {
         /// Slot of the walk.
         slot: u8,
     },
-    /// It has answered a request from after the fence.
+    /// The result of the walk is the response to a request that was accepted after the fence.
     Answered,
 }
 
-/// An action of a device after a fence that forbids it.
+/// An action of a device that is forbidden after a fence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ActionAfterFence {
     /// A memory request of a walk that the fence has overtaken.
     Request {
         /// The request.
         request: WalkRequest,
-        /// Cycle in which memory accepted it.
+        /// Cycle in which memory accepted the request.
         cycle: u64,
     },
-    /// A walk for a request from before the fence.
+    /// The start of a walk for a request that the fence has overtaken.
     Walk {
         /// Its slot.
         slot: u8,
@@ -660,16 +672,16 @@ pub enum ActionAfterFence {
 /// A replay that is wrong or missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplayViolation {
-    /// There is none, though a fence has overtaken the walk.
+    /// The response is not a replay, although a fence has overtaken the walk.
     Missing {
         /// The fence.
         by: FenceEvent,
         /// The response.
         observed: Outcome,
     },
-    /// A replay that must not be.
+    /// The response is a replay, but must not be one.
     Unexpected(NoReplayReason),
-    /// A replay with another gVA, or with other fields that are not 0.
+    /// The response is a replay with a wrong gVA, or with another field that is not 0.
     Fields {
         /// gVA of the request.
         expected: Gva,
@@ -681,45 +693,45 @@ pub enum ReplayViolation {
 /// The reason why a request must not get a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NoReplayReason {
-    /// Its walk had ended before the fence.
+    /// The walk of the request had ended before the fence.
     WalkEnded(FenceEvent),
-    /// No fence has overtaken its walk.
+    /// No fence has overtaken the walk of the request.
     WalkNotOvertaken,
-    /// No fence has overtaken the request, which has no walk.
+    /// The request has no walk, and no fence has overtaken the request.
     RequestNotOvertaken,
 }
 
 /// A wrong pairing of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairingViolation {
-    /// No request of the id is outstanding.
+    /// No request with the id is in flight.
     NoRequest {
         /// The id.
         id: u8,
-        /// The event that names the id.
+        /// The event that has the id.
         observed: RequestEvent,
     },
-    /// The L2 TLB has answered a request that has a response or a walk already.
+    /// The L2 TLB hits for a request that has hit before, or that has a walk.
     L2HitAgain,
-    /// A request misses that the L2 TLB has answered.
+    /// A request misses after the L2 TLB has hit for it.
     MissAfterL2Hit,
-    /// A response comes before its walk has ended.
+    /// The response to a request comes before the end of the walk of the request.
     BeforeWalkEnd,
-    /// The response of a walk says that the TLB has hit.
+    /// The response of a walk is marked as a TLB hit.
     HitOfWalk,
-    /// The request has neither hit nor been assigned to a walk.
+    /// The request has a response, although it has neither hit nor been assigned to a walk.
     NeitherHitNorWalk,
 }
 
-/// An event of a request.
+/// An event that belongs to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestEvent {
-    /// A response on its port.
+    /// A response on the response port.
     Response,
     /// An assignment to a walk.
     Miss,
-    /// The result of a walk.
+    /// The result of a walk is given to the request.
     WalkResult,
     /// A hit of the L2 TLB.
     L2TlbHit,
@@ -730,37 +742,38 @@ pub enum RequestEvent {
 pub enum PortViolation {
     /// A response changes before it is accepted.
     ResponseChanged {
-        /// The response that was not accepted.
+        /// The response in the first cycle, in which it was not accepted.
         stalled: PortResponse,
         /// The response in the next cycle; none if `valid` is low.
         now: Option<PortResponse>,
     },
     /// A memory request changes before it is accepted.
     MemoryRequestChanged {
-        /// The request that was not accepted.
+        /// The memory request in the first cycle, in which it was not accepted.
         stalled: PortRequest,
-        /// The request in the next cycle; none if `valid` is low.
+        /// The memory request in the next cycle; none if `valid` is low.
         now: Option<PortRequest>,
     },
-    /// A fence waits, and no memory request of a walk that it matches is stalled.
+    /// A fence waits without a cause: no memory request of a walk that the fence matches is
+    /// stalled.
     FenceStalled {
         /// The fence.
         fence: Fence,
     },
-    /// A request is accepted in the cycle in which a fence is.
+    /// A request and a fence are accepted in the same cycle.
     RequestWithFence,
-    /// A request is accepted while a fence that matches it waits.
+    /// A request is accepted while a fence that matches the request waits.
     RequestBeforeFence {
         /// The fence.
         fence: Fence,
     },
-    /// A slot waits for more than its turn among the slots.
+    /// A slot waits for the memory port for longer than round-robin arbitration allows.
     NotRoundRobin {
         /// The slot.
         slot: u8,
-        /// Memory requests of other slots that it has waited for.
+        /// Number of memory requests of other slots that were accepted while the slot waited.
         waited: u64,
-        /// The most that it may wait for.
+        /// The most memory requests of other slots for which the slot may wait.
         most: u64,
     },
 }
@@ -779,7 +792,7 @@ impl PortViolation {
     }
 }
 
-/// A response on its port.
+/// A response on the response port.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PortResponse {
     /// Id of the request.
@@ -788,9 +801,9 @@ pub struct PortResponse {
     pub gva: Gva,
     /// The TLB has hit.
     pub hit: bool,
-    /// It is a replay.
+    /// The response is a replay.
     pub replay: bool,
-    /// The outcome in the other fields.
+    /// The outcome that the other fields encode.
     pub outcome: Result<Outcome, MalformedResponse>,
 }
 
@@ -829,34 +842,36 @@ impl PortRequest {
 /// A lack of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
-    /// It does nothing, though nothing is in flight and something is asked of it.
+    /// The device does nothing, although it has a request or a fence to serve and waits for no
+    /// memory response.
     Idle {
-        /// Cycles for which it may do nothing.
+        /// The most cycles for which the device may do nothing.
         cycles: u32,
     },
-    /// A walk keeps its next memory request back, though the memory port is free.
+    /// A walk withholds its next memory request, although the memory port is free.
     Walk {
         /// The slot of the walk.
         slot: u8,
-        /// Cycles with nothing on the memory port for which it may wait.
+        /// The most cycles without activity on the memory port for which the walk may wait.
         cycles: u64,
     },
-    /// Requests get no response, and memory requests go on.
+    /// The device makes more and more memory requests, and no request gets a response.
     Livelock {
-        /// Memory requests since the last request, response or fence.
+        /// Number of memory requests since the last request, response or fence.
         requests: u64,
-        /// The most that the walks of the requests in flight may make.
+        /// The most memory requests that the walks of the requests in flight may make.
         most: u64,
     },
-    /// A request is not assigned to a walk, though there is room for it.
+    /// A request is not assigned to a walk, although a walk slot is free or a walk in flight can be
+    /// shared.
     Unassigned {
-        /// Walk slots of the device.
+        /// Number of walk slots of the device.
         slots: u32,
-        /// Slots with a walk in flight.
+        /// Number of slots with a walk in flight.
         in_use: usize,
-        /// Requests that wait for the results of walks.
+        /// Number of requests that wait for the results of walks.
         waiting: u32,
-        /// Cycles that the request has waited.
+        /// Number of cycles for which the request has waited.
         cycles: u32,
     },
 }
@@ -865,9 +880,9 @@ pub enum Stall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WalkCache {
-    /// From a gVA prefix to a guest table.
+    /// The guest page-walk cache: from a gVA prefix to a guest table.
     Guest,
-    /// From a gPA prefix to a host table.
+    /// The host page-walk cache: from a gPA prefix to a host table.
     Host,
     /// The nested TLB: from the gPA of a guest table to its hPA.
     Nested,
@@ -878,19 +893,19 @@ pub enum WalkCache {
 pub struct WalkCacheHit {
     /// The cache.
     pub cache: WalkCache,
-    /// Level of the table that it leads to, counted down to the leaf's, 0; 0 in the nested TLB.
+    /// Level of the table that the hit points to; 0 is the leaf level. Always 0 for the nested TLB.
     pub level: u32,
 }
 
 impl WalkCacheHit {
-    /// Returns the hit that a reported step says; none if it says none.
+    /// Returns the page-walk cache hit that is reported with a step; none if there is no hit.
     pub fn of(step: &WalkStep) -> Option<Self> {
         reported::led_by(step).map(Self::from)
     }
 }
 
 impl From<PageWalkCache> for WalkCacheHit {
-    /// Returns the hit of a page-walk cache.
+    /// Converts the cache of the golden model.
     fn from(cache: PageWalkCache) -> Self {
         let (cache, level) = match cache {
             PageWalkCache::Guest { level } => (WalkCache::Guest, level),
@@ -901,54 +916,57 @@ impl From<PageWalkCache> for WalkCacheHit {
     }
 }
 
-/// A hit or a miss in a page-walk cache that its contents do not allow.
+/// A hit or a miss of a page-walk cache that is impossible with its contents.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WalkCacheViolation {
-    /// A cache certainly contains an entry that leads further.
+    /// A cache missed, although it certainly contains an entry that skips more memory reads.
     Missed {
-        /// Place of the memory request that was made instead.
+        /// Place of the memory request that was made instead of the hit.
         place: WalkPlace,
-        /// The hit that must be.
+        /// The hit that was expected.
         expected: WalkCacheHit,
         /// Cycle since which the cache has contained the entry.
         since: Option<u64>,
-        /// The hit that is reported, if there is one.
+        /// The reported hit, if there is one.
         observed: Option<WalkCacheHit>,
     },
-    /// A cache has given what it cannot contain.
+    /// A cache hit with an entry that it cannot contain.
     Illegal {
-        /// Place of the memory request that it led to.
+        /// Place of the memory request that follows the hit.
         place: WalkPlace,
-        /// The hit.
+        /// The reported hit.
         observed: WalkCacheHit,
-        /// Address of the entry that was read.
+        /// Address that the memory request has read.
         hpa: Hpa,
-        /// The reason why there must be no such hit.
+        /// The reason why the hit is impossible.
         because: NoWalkCacheHit,
     },
-    /// A hit is reported where the walk has skipped nothing.
+    /// A hit is reported, but the walk has skipped no memory read.
     NothingSkipped {
         /// Place of the memory request.
         place: WalkPlace,
-        /// The hit that is reported.
+        /// The reported hit.
         hit: Option<WalkCacheHit>,
-        /// The action of the walk there.
+        /// The next action of the walk.
         observed: ObservedRequest,
     },
 }
 
-/// The reason why a page-walk cache must not hit, or not with this entry.
+/// The reason why a hit of a page-walk cache is impossible.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoWalkCacheHit {
     /// No walk has read the entry since the reset.
     NeverRead,
-    /// No walk has read the entry, as far as is known.
+    /// No walk has read the entry recently. Only a limited number of invalidated entries are
+    /// remembered, so an earlier walk may have read it.
     NotReadOfLate {
-        /// Number of invalidated entries that are known at least.
+        /// Number of invalidated entries that are remembered at least.
         known: usize,
     },
-    /// Fences have invalidated what walks have read; this is the last of them.
+    /// Fences have invalidated every entry that walks have read for this hit. The field is the last
+    /// of these fences.
     Invalidated(FenceEvent),
-    /// The entry leads to one of these tables or pages.
+    /// The entries that the cache may contain point to other tables or pages. The field is their
+    /// addresses.
     Elsewhere(Vec<Hpa>),
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The bench: drives a device through a scenario, plays memory for it, and checks all that it does.
+//! The testbench: drives a device through a scenario, models host physical memory, and checks all
+//! that the device does.
 
 pub mod auditor;
 mod checker;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The words that a device's walk was given, as memory for the golden walk.
+//! The words that memory returned to a walk of the device, as memory for the golden walk.
 
 use super::memory_request::{MemoryRequest, Read, Update};
 use super::reported::{self, ReportedStep};
@@ -8,30 +8,34 @@ use crate::dut::{Pass, WalkStep};
 use crate::format::{Format, Geometry};
 use crate::golden::{EntryMemory, GuestTable};
 
-/// Serves the golden walk with the words of a device's walk, as long as both agree.
+/// Memory for the golden walk that returns the words of a walk of the device, as long as both walks
+/// make the same memory requests.
 pub(super) struct ReplayMemory<'a> {
     geometry: Geometry,
     reads: &'a [Read],
-    /// The steps that the device has reported, where they are wanted.
+    /// The steps that the device has reported; empty if steps are not checked.
     reported: &'a [ReportedStep],
-    /// Memory requests that were served.
+    /// Number of memory requests of the golden walk that were served.
     served: usize,
-    /// The golden walk has skipped the same part as the page-walk cache before the next request.
+    /// The golden walk has taken the page-walk cache hit that the device reports before the next
+    /// request.
     skipped: bool,
     difference: Option<Difference>,
 }
 
-/// The first difference between the golden walk and the device's.
+/// The first difference between the golden walk and the walk of the device.
 #[derive(Clone, Copy)]
 pub(super) enum Difference {
     /// The golden walk calls for a memory request that the device has not made.
     Request(MemoryRequest),
-    /// A page-walk cache has skipped what it cannot have known, or nothing.
+    /// The device reports a page-walk cache hit that skips nothing, or that no page-walk cache can
+    /// have here.
     WalkCache,
 }
 
 impl<'a> ReplayMemory<'a> {
-    /// Returns the words `reads` that a walk was given. `reported`: the steps of the walk.
+    /// Returns a memory with the words of the memory requests `reads` of a walk. `reported`: the
+    /// reported steps of the walk.
     pub fn new(format: Format, reads: &'a [Read], reported: &'a [ReportedStep]) -> Self {
         Self {
             geometry: format.geometry(),
@@ -43,25 +47,26 @@ impl<'a> ReplayMemory<'a> {
         }
     }
 
-    /// Returns the same with the first `count` words alone.
+    /// Returns a memory with only the first `count` memory requests of the walk.
     pub fn truncated(mut self, count: usize) -> Self {
         self.reads = &self.reads[..count.min(self.reads.len())];
         self
     }
 
-    /// Returns how many memory requests the golden walk has been served with, and where it differs
-    /// from the device's walk.
+    /// Returns the number of memory requests of the golden walk that were served, and the
+    /// difference between the golden walk and the walk of the device, if there is one.
     pub fn end(&self) -> (usize, Option<Difference>) {
         (self.served, self.difference)
     }
 
-    /// Returns true if the golden walk calls for a memory request that the device has not made,
-    /// behind all that it has made.
+    /// Returns true if the golden walk agrees with all memory requests of the device, and calls for
+    /// one more.
     pub fn asks_on(&self) -> bool {
         self.served == self.reads.len() && matches!(self.difference, Some(Difference::Request(_)))
     }
 
-    /// Returns true if the golden walk agrees with all that the device has done, and goes on.
+    /// Returns true if the golden walk agrees with all memory requests of the device, and differs
+    /// after the last one.
     pub fn differs_behind_the_last(&self) -> bool {
         self.served == self.reads.len() && self.difference.is_some()
     }
@@ -88,15 +93,16 @@ impl<'a> ReplayMemory<'a> {
         }
     }
 
-    /// The step to which a page-walk cache has led the device, if the golden walk has not skipped
-    /// there yet.
+    /// Returns the next step of the device if it follows a page-walk cache hit that the golden walk
+    /// has not taken yet.
     #[inline]
     fn skip(&self) -> Option<&'a WalkStep> {
         let reported = self.reported.get(self.served).filter(|_| !self.skipped)?;
         Some(&reported.step).filter(|step| step.pass != Pass::None)
     }
 
-    /// Skips what a kind of page-walk cache has skipped here, if one has.
+    /// Takes the page-walk cache hit before the next step, if it is a hit of the given kind of
+    /// cache.
     #[inline]
     fn skip_by(&mut self, kind: Pass) -> Option<&'a WalkStep> {
         let step = self.skip().filter(|step| step.pass == kind)?;
@@ -123,7 +129,7 @@ impl EntryMemory for ReplayMemory<'_> {
 
     #[inline]
     fn known_host_table(&mut self, gpa: Gpa) -> Option<(u32, Hpa)> {
-        // The gPA of a coalesced request may differ in the offset.
+        // The gPA of a coalesced request may differ from the reported gPA in the page offset.
         let page = |gpa: Gpa| gpa.0 >> self.geometry.offset_width;
         self.skip().filter(|step| page(step.gpa) == page(gpa))?;
         let step = self.skip_by(Pass::Host)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The border between a device and the golden model: what the device reports and what it is, in the
-//! golden model's types.
+//! Conversion of the reported steps and the parameters of a device into the types of the golden
+//! model.
 
 use crate::addr::{Gpa, Hpa};
 use crate::dut::variants::SecondTlb;
@@ -11,21 +11,21 @@ use crate::golden::occupancy::PageWalkCache;
 use crate::golden::occupancy::l2_tlb::L2Size;
 use crate::golden::occupancy::page_walk_cache::{AcceptedEntry, Hit, NextAccess};
 
-/// A step of a walk, as the device has reported it.
+/// A reported step of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedStep {
     pub step: WalkStep,
-    /// The number of fences when the step before it was reported: the walk was looked up in the
-    /// page-walk caches since.
+    /// The number of fences when the previous step was reported. The lookup in the page-walk caches
+    /// for this step took place after that.
     pub fences: u64,
 }
 
-/// Returns the first address of the page that an address is in.
+/// Returns the first address of the smallest page that contains an address.
 fn page(geometry: &Geometry, address: u64) -> u64 {
     address - geometry.offset(address)
 }
 
-/// Returns the guest table that a step is in.
+/// Returns the guest table that contains the entry of a step.
 pub(super) fn guest_table(geometry: &Geometry, step: &WalkStep) -> GuestTable {
     GuestTable {
         level: step.guest_level.into(),
@@ -35,18 +35,18 @@ pub(super) fn guest_table(geometry: &Geometry, step: &WalkStep) -> GuestTable {
     }
 }
 
-/// Returns the host table that a step is in, with its level.
+/// Returns the level and the address of the host table that contains the entry of a step.
 pub(super) fn host_table(geometry: &Geometry, step: &WalkStep) -> (u32, Hpa) {
     let table = Hpa(page(geometry, step.hpa.0));
     (step.host_level.into(), table)
 }
 
-/// Returns the address of the guest entry of a gPA, in the page that a step is in.
+/// Returns the hPA of a guest entry with a gPA, in the page that contains the entry of a step.
 pub(super) fn entry_in_page(geometry: &Geometry, step: &WalkStep, gpa: Gpa) -> Hpa {
     Hpa(page(geometry, step.hpa.0) | geometry.offset(gpa.0))
 }
 
-/// Returns the page-walk cache that has led a walk to a step.
+/// Returns the page-walk cache whose hit is reported with a step; none if there is no hit.
 pub(super) fn led_by(step: &WalkStep) -> Option<PageWalkCache> {
     match step.pass {
         Pass::None => None,
@@ -60,7 +60,7 @@ pub(super) fn led_by(step: &WalkStep) -> Option<PageWalkCache> {
     }
 }
 
-/// Returns the hit of a page-walk cache that has led a walk to a step.
+/// Returns the page-walk cache hit that is reported with a step; none if there is no hit.
 pub(super) fn hit(geometry: &Geometry, step: &WalkStep) -> Option<Hit> {
     let cache = led_by(step)?;
     Some(Hit {
@@ -74,7 +74,7 @@ pub(super) fn hit(geometry: &Geometry, step: &WalkStep) -> Option<Hit> {
     })
 }
 
-/// Returns the entry of a step, of which memory has given `word`.
+/// Returns the entry that a step has read or updated. `word`: the word that memory returned.
 pub(super) fn taken_entry(step: &WalkStep, word: Option<u64>) -> AcceptedEntry {
     AcceptedEntry {
         table: match step.host {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The requests that wait for an answer, by their ids.
+//! The requests that wait for a response, by id.
 
 const NOWHERE: u16 = u16::MAX;
 
-/// Few of the 256 ids are in use at a time. What is kept for them lies close together, or it would
-/// fill a data cache that the model needs.
+/// A map from ids to requests. Only a few of the 256 ids are in use at a time. The requests are
+/// stored in a compact list, because a table of 256 requests would evict the model from the data
+/// cache.
 pub(super) struct Requests<T> {
     place: [u16; 256],
     places: Vec<Option<T>>,
@@ -20,12 +21,12 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Returns true if no request waits.
+    /// Returns true if the map is empty.
     pub fn is_empty(&self) -> bool {
         self.free.len() == self.places.len()
     }
 
-    /// Keeps a request for an id. It takes the place of the one before.
+    /// Stores the request of an id, and replaces the previous request of the id.
     pub fn insert(&mut self, id: u8, request: T) {
         let place = &mut self.place[usize::from(id)];
         if *place == NOWHERE {

@@ -9,8 +9,8 @@ use crate::golden::occupancy::Tlb;
 use crate::golden::occupancy::tlb::{CertainPage, Certainty};
 use crate::mmu::{Fence, FenceMatch, Query};
 
-/// Returns true if two requests are equal: one walk may serve both. Without privileges and without
-/// rights mode the access does not matter.
+/// Returns true if two requests are equal, so that one walk may serve both. In a format without
+/// privileges and without rights mode, the kind of access does not matter.
 pub(super) fn may_share_walk(format: Format, one: &Query, other: &Query) -> bool {
     let smallest = format.geometry().offset_width;
     let any_access = !format.has_privileges() && !one.context.rights;
@@ -19,8 +19,8 @@ pub(super) fn may_share_walk(format: Format, one: &Query, other: &Query) -> bool
         && (one.access == other.access || any_access)
 }
 
-/// Returns true if a fence certainly matches the translation of a request, of which only the gPA is
-/// known.
+/// Returns true if a fence certainly matches the translation of a request. Only the gPA of the
+/// translation is known, so the pages are assumed to have the smallest size.
 pub(super) fn surely_matches(format: Format, fence: &Fence, query: &Query, gpa: Gpa) -> bool {
     let smallest = format.geometry().offset_width;
     let extent = FenceMatch {
@@ -28,7 +28,7 @@ pub(super) fn surely_matches(format: Format, fence: &Fence, query: &Query, gpa: 
         gpa,
         guest_size: smallest,
         host_size: smallest,
-        // The page may be global, and a fence with an ASID does not match it then.
+        // The page may be a global page, which a fence with an ASID does not match.
         global: format.has_global_pages(),
     };
     fence.matches(query.context.space(), &extent)
@@ -50,8 +50,8 @@ pub(super) fn must_hit(tlb: &Tlb, certain: &CertainPage) -> Violation {
     }
 }
 
-/// Returns the mismatch of a device that makes no progress. It concerns the request that has waited
-/// longest.
+/// Returns the mismatch of a device that makes no progress. The mismatch names the request that has
+/// waited longest.
 #[cold]
 pub(super) fn stalled(board: &Scoreboard, cycle: u64, stall: Stall) -> Box<Mismatch> {
     let waits = board.oldest();
@@ -62,7 +62,7 @@ pub(super) fn stalled(board: &Scoreboard, cycle: u64, stall: Stall) -> Box<Misma
     })
 }
 
-/// Returns the mismatch of an id that no request in flight has.
+/// Returns the mismatch for an event with an id that no request in flight has.
 #[cold]
 pub(super) fn no_request(id: u8, cycle: u64, observed: RequestEvent) -> Box<Mismatch> {
     let violation = PairingViolation::NoRequest { id, observed };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The transactions of a run: requests, walks with their memory requests, and fences, from what the
-//! ports and the events of the device show.
+//! The transactions of a run: requests, walks with their memory requests, and fences. They are
+//! reconstructed from the ports and the events of the device.
 //!
-//! The checks, the reports and the comparison with traces look at these records. The scoreboard
-//! itself judges nothing.
+//! The checks, the reports and the comparison with traces use these records. The scoreboard itself
+//! checks nothing.
 
 use super::memory_request::{Read, WalkPlace};
 use super::mismatch::FenceEvent;
@@ -16,10 +16,10 @@ use crate::golden::occupancy::page_walk_cache::LookUp;
 use crate::golden::occupancy::tlb::CertainPage;
 use crate::mmu::{Context, Fault, Fence, Query};
 
-/// A request that the device has accepted and not answered.
+/// A request that the device has accepted, and that has no response yet.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The op of the scenario.
+    /// The index of the operation of the scenario.
     pub op: usize,
     /// Its id on the ports.
     pub id: u8,
@@ -29,23 +29,25 @@ pub struct Request {
     pub driven: Context,
     /// Cycle of its handshake.
     pub accepted: u64,
-    /// It shares the walk of an earlier request.
+    /// The request is coalesced with the walk of an earlier request.
     pub is_coalesced: bool,
-    /// The L2 TLB has answered it.
+    /// The L2 TLB has hit for the request.
     pub by_l2: bool,
-    /// Number of fences before it.
+    /// Number of fences before the request since the reset.
     pub(super) fences: u64,
-    /// The record of its walk.
+    /// The index of the record of its walk, if the request has a walk.
     pub(super) walk: Option<usize>,
-    /// The page by which the TLB must answer it.
+    /// The page that the TLB certainly contains, so that the request must hit; none if the request
+    /// may miss.
     pub(super) must_hit: Option<CertainPage>,
-    /// The first fence that matched it since, if it had no walk by then.
+    /// The first fence that has matched the request since it was accepted, if the request had no
+    /// walk at that time.
     pub(super) overtaken: Option<FenceEvent>,
 }
 
 impl Request {
-    /// Returns a request that the device accepts in a cycle, after so many fences. `must_hit`: the
-    /// page by which the TLB must answer it.
+    /// Returns the record of a request that the device accepts in a cycle. `fences`: the number of
+    /// fences before it. `must_hit`: see [`Request::must_hit`].
     pub(super) fn new(
         id: u8,
         op: usize,
@@ -85,73 +87,75 @@ impl Request {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overtaken {
     pub by: FenceEvent,
-    /// Memory requests of the walk that memory had answered by the end of that cycle.
+    /// Number of memory requests of the walk that had their responses at the end of the cycle of
+    /// the fence.
     pub answered: usize,
 }
 
-/// The end of a walk by the golden model.
+/// The end of a walk that was compared with the golden walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged {
     pub query: Query,
-    /// The number of memory requests that the walk had made.
+    /// Number of memory requests of the walk at that time.
     pub reads: usize,
     pub found: Result<Mapping, Fault>,
 }
 
-/// A walk of the device, until its last request is answered.
+/// A walk of the device. The record is kept until the last request of the walk has its response.
 #[derive(Clone, Debug)]
 pub struct Walk {
     /// Its number among the walks of the run, from 0.
     pub number: usize,
     /// Its slot.
     pub slot: u8,
-    /// The op that it was started for.
+    /// The index of the operation whose request started the walk.
     pub op: usize,
-    /// The request that it was started for.
+    /// The request that started the walk.
     pub query: Query,
     /// The context of that request as it was driven, with the fields that the device ignores.
     pub driven: Context,
     /// Its memory requests.
     pub reads: Vec<Read>,
-    /// Requests that wait for its result.
+    /// Number of requests that wait for the result of the walk.
     pub requests: u32,
-    /// Memory requests that memory has answered.
+    /// Number of memory requests of the walk that have their responses.
     pub(super) answered: usize,
-    /// Its steps as the device has reported them, where they are wanted.
+    /// The reported steps of the walk; empty if steps are not checked.
     pub(super) reported: Vec<ReportedStep>,
-    /// Number of fences when the last step was reported or the walk was started.
+    /// Number of fences since the reset, when the last step was reported or the walk was started.
     pub(super) fences_at_step: u64,
-    /// Its lookup in the page-walk caches, until the result of the lookup is reported.
+    /// The lookup in the page-walk caches whose result has not been reported yet, if there is one.
     pub(super) look_up: Option<LookUp>,
-    /// Fences since it was started, with their numbers.
+    /// The fences since the walk was started, with their numbers.
     pub(super) fences: Vec<NumberedFence>,
-    /// The first of them that matches it.
+    /// The first fence since the start that has matched the walk.
     pub(super) overtaken: Option<Overtaken>,
-    /// The fence, if it came before the end of the walk: its requests are answered with a replay.
+    /// The fence that has overtaken the walk, if the walk had not ended before it. The requests of
+    /// the walk then get a replay.
     pub(super) replayed: Option<FenceEvent>,
-    /// Requests that wait for their responses.
+    /// Number of requests of the walk that have no response yet.
     unanswered: u32,
-    /// All requests have its result.
+    /// The result was given to all requests of the walk.
     pub(super) ended: bool,
     pub(super) judged: Option<Judged>,
 }
 
 impl Walk {
-    /// Returns true if a fence matches the walk by V, ASID and VMID. Its addresses, and whether its
-    /// page is global, are known for certain only when it ends.
+    /// Returns true if a fence matches the walk by V, ASID and VMID. The addresses of the fence are
+    /// ignored, because the page of the walk is known only when the walk ends.
     pub(super) fn is_matched_by(&self, fence: &Fence) -> bool {
         fence.matches_tag(self.query.context.space())
     }
 
-    /// Returns true if a fence has matched the address space of a request since the walk was
-    /// started, at whatever address.
+    /// Returns true if a fence since the start of the walk has matched the address space of a
+    /// request. The addresses of the fences are ignored.
     pub(super) fn is_overtaken_for(&self, query: &Query) -> bool {
         let space = query.context.space();
         let mut fences = self.fences.iter();
         fences.any(|(_, fence)| fence.matches_tag(space))
     }
 
-    /// Returns the place in the walk of the memory request with an index.
+    /// Returns the place of the memory request with an index in the walk.
     pub(super) fn place_of(&self, index: usize) -> WalkPlace {
         WalkPlace::of(&self.reads, index)
     }
@@ -162,18 +166,19 @@ pub(super) struct Scoreboard {
     requests: Requests<Request>,
     walks: Vec<Walk>,
     free_walks: Vec<usize>,
-    /// The record of the walk in each slot.
+    /// By slot: the index of the record of its walk.
     slots: Vec<Option<usize>>,
-    /// Walks that were started.
+    /// Number of walks that were started in the run.
     started: usize,
     /// The fences, in the order of their numbers from 1.
     fences: Vec<FenceEvent>,
-    /// Requests that were accepted, and have neither hit nor been assigned to a walk.
+    /// Number of requests that were accepted, and have neither hit nor been assigned to a walk.
     unassigned: usize,
 }
 
 impl Scoreboard {
-    /// Returns the scoreboard of a device that can name so many slots, also when it goes wrong.
+    /// Returns an empty scoreboard. `slots`: the number of values of the slot field, which may
+    /// exceed the number of slots.
     pub fn new(slots: usize) -> Self {
         Self {
             requests: Requests::new(),
@@ -186,7 +191,7 @@ impl Scoreboard {
         }
     }
 
-    /// Forgets what is in flight: the device is reset. Walks are numbered on.
+    /// Drops all transactions, because the device is reset. The numbers of walks continue.
     pub fn reset(&mut self) {
         *self = Self {
             started: self.started,
@@ -243,13 +248,13 @@ impl Scoreboard {
         self.requests.iter().min_by_key(|request| request.accepted)
     }
 
-    /// A request without a walk is answered.
+    /// Counts the response to a request that has no walk.
     pub fn answer_unassigned(&mut self) {
         self.unassigned = self.unassigned.saturating_sub(1);
     }
 
-    /// Takes out a request that is answered. The record of its walk is free when this was the
-    /// walk's last request.
+    /// Removes a request, because it has its response. If it was the last request of its walk, the
+    /// record of the walk becomes free.
     pub fn release(&mut self, id: u8) -> Option<Request> {
         let request = self.requests.take(id)?;
         if let Some(walk) = request.walk {
@@ -275,7 +280,7 @@ impl Scoreboard {
         let number = self.started;
         self.started += 1;
         let record = self.free_walks.pop();
-        // A record that has served keeps the room of its lists.
+        // A record that was used before keeps the capacity of its lists.
         let (mut reads, mut reported, mut fences) = match record {
             Some(record) => {
                 let used = &mut self.walks[record];
@@ -323,8 +328,8 @@ impl Scoreboard {
         self.assign(id, record);
     }
 
-    /// Assigns the request of an id to a walk. The walk's result is owed to it only after
-    /// [`Scoreboard::join`].
+    /// Assigns the request of an id to a walk. [`Scoreboard::join`] then adds the request to the
+    /// requests that wait for the result.
     pub fn assign(&mut self, id: u8, walk: usize) {
         if let Some(request) = self.requests.get_mut(id) {
             request.walk = Some(walk);
@@ -333,7 +338,7 @@ impl Scoreboard {
         }
     }
 
-    /// A further request waits for the result of a walk.
+    /// Adds a request to the requests that wait for the result of a walk.
     pub fn join(&mut self, id: u8, walk: usize) {
         self.walks[walk].requests += 1;
         if let Some(request) = self.requests.get_mut(id) {
@@ -341,13 +346,13 @@ impl Scoreboard {
         }
     }
 
-    /// Returns the record of the walk in a slot, which may have ended.
+    /// Returns the index of the record of the last walk in a slot. The walk may have ended.
     #[inline]
     pub fn record_in(&self, slot: u8) -> Option<usize> {
         *self.slots.get(usize::from(slot))?
     }
 
-    /// Returns the walk in a slot, which may have ended.
+    /// Returns the last walk in a slot. The walk may have ended.
     #[inline]
     pub fn walk_in(&self, slot: u8) -> Option<&Walk> {
         Some(&self.walks[self.record_in(slot)?])
@@ -369,12 +374,12 @@ impl Scoreboard {
         &mut self.walks[record]
     }
 
-    /// Returns the walks in the slots, in the order of the slots. They may have ended.
+    /// Returns the last walk in each slot, in the order of the slots. A walk may have ended.
     pub fn walks_in_slots(&self) -> impl Iterator<Item = &Walk> {
         self.slots.iter().flatten().map(|&walk| &self.walks[walk])
     }
 
-    /// Returns the walks with a request that waits for the result.
+    /// Returns the walks in flight: their results have not been given to all their requests.
     pub fn walks_in_flight(&self) -> impl Iterator<Item = &Walk> {
         self.walks_in_slots().filter(|walk| !walk.ended)
     }
@@ -387,7 +392,7 @@ impl Scoreboard {
         })
     }
 
-    /// The device has reported a step of the walk in a slot. Returns the walk's record.
+    /// Adds a reported step to the walk in its slot. Returns the index of the record of the walk.
     pub fn report(&mut self, step: &WalkStep) -> Option<usize> {
         let record = self.record_in(step.slot)?;
         let fences = self.fence_count();
@@ -400,7 +405,7 @@ impl Scoreboard {
         Some(record)
     }
 
-    /// Memory has answered the walk in a slot.
+    /// Notes that memory has returned a response to the walk in a slot.
     #[inline]
     pub fn reply(&mut self, slot: u8, cycle: u64) {
         if let Some(walk) = self.walk_in_mut(slot) {
@@ -413,7 +418,7 @@ impl Scoreboard {
         }
     }
 
-    /// The result of a walk has been given to a request.
+    /// Notes that the result of a walk was given to one of its requests.
     pub fn give(&mut self, walk: usize) {
         let walk = &mut self.walks[walk];
         walk.requests -= 1;
@@ -422,13 +427,13 @@ impl Scoreboard {
 
     // Fences.
 
-    /// Returns the number of fences.
+    /// Returns the number of fences since the reset.
     #[inline]
     pub fn fence_count(&self) -> u64 {
         self.fences.len() as u64
     }
 
-    /// The device has accepted a fence. Returns its number.
+    /// Notes a fence that the device has accepted. Returns the number of the fence.
     pub fn fence(&mut self, fence: &Fence, cycle: u64) -> u64 {
         let by = FenceEvent {
             fence: *fence,
@@ -463,7 +468,7 @@ impl Scoreboard {
         &self.fences
     }
 
-    /// Returns the fence of a number.
+    /// Returns the fence with a number.
     pub fn fence_of(&self, number: u64) -> FenceEvent {
         self.fences[number as usize - 1]
     }

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Steps of walks: those that a device must report, by the golden walk over the words that it was
-//! given, and those that it has reported.
+//! Steps of walks: the expected steps, from the golden walk over the words of the device, and the
+//! reported steps.
 
 use crate::addr::{Gpa, Hpa};
 use crate::dut::{Next, WalkStep};
 use crate::golden::{Meaning, Step};
 use crate::mmu::{FaultKind, Position, Purpose};
 
-/// `FaultOvertaken` of `rtl/nested_mmu_pkg.sv`, in the place of a fault's number.
+/// The value of `FaultOvertaken` in `rtl/nested_mmu_pkg.sv`. The event record shows it in the fault
+/// field if a fence has overtaken the walk.
 const OVERTAKEN: u8 = 9;
 
-/// A step of a walk: an entry, and what the walk does next.
+/// A step of a walk: an entry, and the next action of the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepRecord {
     /// The entry's place in the tables.
     pub at: StepPosition,
-    /// The gPA that is being translated, or that of the guest's entry.
+    /// The gPA of the guest entry; for a host entry, the gPA that the host stage is translating.
     pub gpa: Gpa,
     /// Address of the entry.
     pub hpa: Hpa,
-    /// The entry is the answer of memory to an update.
+    /// The entry was returned by an update, not by a read.
     pub update: bool,
-    /// The entry; none for an error.
+    /// The entry; none if memory returned an error.
     pub word: Option<u64>,
     /// The next action of the walk.
     pub next: Next,
@@ -34,11 +35,11 @@ pub struct StepRecord {
 pub enum StepPosition {
     /// An entry.
     Entry(Position),
-    /// A host entry for a purpose that does not exist.
+    /// A host entry that is reported with an undefined purpose.
     UnknownPurpose {
-        /// The level, counted down to the leaf's, 0.
+        /// The level; 0 is the leaf level.
         level: u32,
-        /// Number of the purpose.
+        /// The reported number of the purpose.
         purpose: u8,
     },
 }
@@ -48,14 +49,14 @@ pub enum StepPosition {
 pub enum StepFault {
     /// The walk ends with a fault.
     Kind(FaultKind),
-    /// A fence has overtaken the walk, and the entry is dropped.
+    /// A fence has overtaken the walk, so the walk drops the entry and ends.
     Overtaken,
-    /// A number that no fault has.
+    /// A reported number that is not the number of a fault.
     Unknown(u8),
 }
 
 impl StepFault {
-    /// Returns the fault of a number in the event record, 0 for none.
+    /// Returns the fault with a number in the event record; none for 0.
     fn of(number: u8) -> Option<Self> {
         let kind = FaultKind::ALL
             .into_iter()
@@ -70,7 +71,7 @@ impl StepFault {
 }
 
 impl StepRecord {
-    /// Returns a step that a device has reported.
+    /// Converts a reported step.
     pub(super) fn reported(step: &WalkStep) -> Self {
         let guest_level = u32::from(step.guest_level);
         let level = u32::from(step.host_level);
@@ -103,7 +104,8 @@ impl StepRecord {
         }
     }
 
-    /// Returns the same step of a walk that a fence has overtaken: its entry is dropped.
+    /// Returns the step as a device must report it after a fence has overtaken the walk: the entry
+    /// is dropped.
     pub(super) fn dropped(self) -> Self {
         Self {
             next: Next::Fault,
@@ -113,8 +115,8 @@ impl StepRecord {
     }
 }
 
-/// Returns the steps of a walk that read or update an entry. A fault that needs no read is reported
-/// with the step before it.
+/// Returns the expected steps of a walk: its golden steps that read or update an entry. A fault
+/// that is found without a read is part of the step before it.
 pub(super) fn expected(steps: &[Step]) -> Vec<StepRecord> {
     let mut expected = Vec::new();
     for (number, step) in steps.iter().enumerate() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The device's event record, unpacked: `event_t` of `rtl/nested_mmu_types.svh`.
+//! Decodes the event record of a device, `event_t` of `rtl/nested_mmu_types.svh`.
 
 use std::ops::Range;
 
@@ -12,97 +12,98 @@ use crate::addr::{Gpa, Hpa};
 /// The events of a cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// A request missed and was given to a walk.
+    /// A request missed and was assigned to a walk.
     pub miss: Option<Miss>,
-    /// A request was given the result of its walk.
+    /// A request got the result of its walk.
     pub done: Option<Done>,
-    /// The id of a request that the second-level TLB answered.
+    /// The id of a request that hit in the L2 TLB.
     pub second: Option<u8>,
-    /// A walk took the response of memory.
+    /// A walk accepted a memory response, and so made a step.
     pub step: Option<WalkStep>,
 }
 
-/// The events of a cycle that concern requests.
+/// The events of a cycle that belong to requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// A request missed and was given to a walk.
+    /// A request missed and was assigned to a walk.
     pub miss: Option<Miss>,
-    /// A request was given the result of its walk.
+    /// A request got the result of its walk.
     pub done: Option<Done>,
-    /// The id of a request that the second-level TLB answered.
+    /// The id of a request that hit in the L2 TLB.
     pub second: Option<u8>,
 }
 
-/// A request that missed and was given to a walk.
+/// A request that missed and was assigned to a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Miss {
-    /// The request.
+    /// The id of the request.
     pub id: u8,
-    /// The walk's slot.
+    /// The slot of the walk.
     pub slot: u8,
-    /// The walk was already in flight.
+    /// The request was coalesced with a walk that was already in flight.
     pub merged: bool,
 }
 
-/// A request that was given the result of its walk.
+/// A request that got the result of its walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// The request.
+    /// The id of the request.
     pub id: u8,
-    /// The walk's slot.
+    /// The slot of the walk.
     pub slot: u8,
-    /// The TLB is filled with the result.
+    /// The result of the walk fills the TLB.
     pub fill: bool,
 }
 
 /// The next action of a walk after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Read another entry.
+    /// The walk reads another entry.
     Read,
-    /// None: the walk has the translation.
+    /// The walk has ended with a translation.
     Done,
-    /// None: the walk has faulted.
+    /// The walk has ended with a fault.
     Fault,
-    /// Update the entry.
+    /// The walk updates the entry.
     Update,
 }
 
-/// A page-walk cache hit, and the reads that it saved.
+/// A page-walk cache hit. The kind of cache determines which memory reads the hit skips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pass {
     /// No hit.
     #[default]
     None,
-    /// All reads before a guest table.
+    /// The guest page-walk cache: skips all reads before a guest table.
     Guest,
-    /// The reads of host tables before a host table.
+    /// The host page-walk cache: skips the reads of host entries before a host table.
     Host,
-    /// The host walk for a guest entry's gPA.
+    /// The nested TLB: skips the host-stage walk for the gPA of a guest entry.
     Nested,
 }
 
-/// A step: a walk took the response of memory.
+/// A step of a walk: the walk has accepted a memory response with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkStep {
-    /// The walk's slot.
+    /// The slot of the walk.
     pub slot: u8,
-    /// The entry is of the host stage; else of the guest stage.
+    /// The entry is a host-stage entry; false for a guest-stage entry.
     pub host: bool,
     /// Guest level of the walk before the step.
     pub guest_level: u8,
     /// Host level of the walk before the step.
     pub host_level: u8,
-    /// Purpose of the gPA: to read the guest entry (0), to reach the data (1), to update the guest
-    /// entry (2).
+    /// The purpose for which the host stage translates the gPA: to read a guest entry (0), for the
+    /// data access (1), to update a guest entry (2).
     pub purpose: u8,
-    /// The response is to an update.
+    /// The memory response is the response to an update.
     pub update: bool,
-    /// The page-walk cache hit that led to this entry.
+    /// The page-walk cache hit before this entry was read.
     pub pass: Pass,
-    /// A guest pointer before this entry was global.
+    /// A guest pointer of the walk before this entry had the G bit set.
     pub global: bool,
-    /// The gPA that is translated.
+    /// The gPA of the guest entry; for a host-stage entry, the gPA that the host stage is
+    /// translating.
     pub gpa: Gpa,
     /// hPA of the entry.
     pub hpa: Hpa,
@@ -110,21 +111,21 @@ pub struct WalkStep {
     pub error: bool,
     /// The word that memory returned.
     pub word: u64,
-    /// The next action.
+    /// The next action of the walk.
     pub next: Next,
-    /// The RTL's number of the fault, 0 without one.
+    /// The number of the fault in the RTL; 0 if there is none.
     pub fault: u8,
 }
 
-/// The layout of the event record for one variant.
+/// The layout of the event record of one variant.
 #[derive(Clone, Debug)]
 pub struct EventLayout {
     requests: RequestsLayout,
     bits: EventBits,
 }
 
-/// The layout of the fields about requests. They are next to one another at the top of the record,
-/// and most cycles have one: they are read as one word, whose fields are then cut out by shifts.
+/// The layout of the fields about requests. These fields are adjacent at the top of the record, and
+/// most events set one of them. So they are read as one word, and extracted by shifts, for speed.
 #[derive(Clone, Debug)]
 struct RequestsLayout {
     start: usize,
@@ -186,7 +187,7 @@ fn index_width(n: u32) -> usize {
 }
 
 impl EventLayout {
-    /// The layout of a variant.
+    /// Returns the layout of a variant.
     pub fn new(variant: &Variant) -> Self {
         let geometry = variant.paging_format().geometry();
         let bits = EventBits::new(&Widths {
@@ -203,12 +204,12 @@ impl EventLayout {
         }
     }
 
-    /// The bits of a record.
+    /// Returns the width of a record in bits.
     pub(super) fn width(&self) -> usize {
         self.bits.miss_valid.end
     }
 
-    /// Decodes the fields of a record that concern requests.
+    /// Decodes the fields of a record that belong to requests.
     #[inline]
     pub fn decode_requests(&self, words: &[u32; 8]) -> Requests {
         let at = &self.requests;

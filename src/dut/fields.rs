@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The fields of the inputs and outputs of a device, by their names.
+//! Access to the fields of the inputs and outputs of a device by name.
 
 use super::{Inputs, Outputs};
 
-/// A field that holds the bits of a port.
+/// A type of field, converted from and to the bits of a port.
 trait Bits {
     fn of_bits(bits: u64) -> Self;
     fn bits(self) -> u64;
@@ -60,7 +60,7 @@ macro_rules! fields {
 }
 
 fields! {
-    /// Returns the input of a name.
+    /// Returns the field of the input with a name.
     input Inputs:
     req_gva req_guest_root req_host_root fence_gva fence_gpa mem_rsp_data req_asid req_vmid
     fence_asid fence_vmid walk_caches req_id req_access req_guest_levels req_host_levels mem_rsp_id
@@ -71,7 +71,7 @@ fields! {
 }
 
 fields! {
-    /// Returns the output of a name. The event record is not among them.
+    /// Returns the field of the output with a name; none for the event record.
     output Outputs:
     rsp_gva rsp_gpa rsp_hpa rsp_trap_tval2 mem_req_hpa mem_req_expected mem_req_new rsp_trap_tinst
     rsp_id rsp_page_size rsp_attributes rsp_fault_kind rsp_fault_stage rsp_fault_level

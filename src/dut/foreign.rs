@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Foreign devices: RTL of a user, described by a device file ([`super::description`]).
+//! Foreign devices: RTL of a user, with a device file that describes it ([`super::description`]).
 //!
-//! A device file is built into a shared object, which carries the device file and the hash of its
-//! sources. The object is kept in the cache of [`super::library`], under a hash of all that it is
-//! made from, so a stale one is never used.
+//! A foreign device is built into a shared object. The object contains the text of the device file
+//! and the hash of its sources. It is stored in the cache of [`super::library`] under a hash of
+//! everything that it is built from, so an outdated object is never used.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -27,10 +27,10 @@ use crate::fnv::fnv1a;
 use crate::scenario::parse::ParseError;
 use crate::shown;
 
-/// The reason why there is no foreign device.
+/// The reason why a foreign device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ForeignError {
-    /// The device file cannot be read, or something in it is wrong.
+    /// The device file cannot be read, or contains an error.
     #[error(transparent)]
     File(#[from] DeviceFileError),
     /// A source cannot be read.
@@ -41,10 +41,10 @@ pub enum ForeignError {
         /// The reason.
         source: io::Error,
     },
-    /// It cannot be compiled.
+    /// The device cannot be compiled.
     #[error("cannot build device {device}: {source}")]
     Build {
-        /// Its name.
+        /// The name of the device.
         device: String,
         /// The reason.
         source: BuildError,
@@ -60,7 +60,7 @@ pub enum ForeignError {
         /// The reason.
         reason: String,
     },
-    /// The shared object cannot be copied.
+    /// The shared object cannot be copied to a file.
     #[error("cannot write {}: {source}", shown::path(path))]
     Write {
         /// The file.
@@ -79,34 +79,34 @@ impl From<ParseError> for ForeignError {
 /// A foreign device that this process has loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded {
-    /// The device, for the testbench.
+    /// The device as a variant, for the testbench.
     pub variant: &'static Variant,
-    /// Its description.
+    /// The description of the device.
     pub description: &'static Description,
-    /// The hash of its sources.
+    /// The hash of the sources of the device.
     pub sources: &'static str,
 }
 
 /// The foreign devices that this process has loaded. The lock is not held while one is built.
 static LOADED: LazyLock<Mutex<HashMap<Foreign, Loaded>>> = LazyLock::new(Mutex::default);
 
-/// Tells whether the name of a device is the path of a foreign one.
+/// Returns true if a device name is the path of a foreign device.
 pub fn is_path(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|end| end.to_str());
     matches!(extension, Some("toml" | "so" | "dylib"))
 }
 
-/// The foreign device at a path.
+/// Returns the foreign device at a path.
 pub fn absolute(path: &Path) -> Foreign {
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Foreign::at(&path.to_string_lossy())
 }
 
-/// The device of a name, of a specification, or of the path of a foreign device.
+/// Returns the device with a name, with a specification, or at the path of a foreign device.
 ///
 /// # Errors
-/// If there is no such device, or the foreign device cannot be built or loaded. The outer error is
-/// that of a name or a specification.
+/// The outer error: no device has the name or the specification. The inner error: the
+/// foreign device cannot be built or loaded.
 pub fn device(
     text: &str,
 ) -> Result<Result<&'static Variant, super::variants::SpecificationError>, DutError> {
@@ -116,10 +116,11 @@ pub fn device(
     }
 }
 
-/// Loads a foreign device. A device file is built if its shared object is missing or stale.
+/// Loads a foreign device. If the cache has no up-to-date shared object for a device file, the
+/// object is built first.
 ///
 /// # Errors
-/// If it cannot be built or loaded.
+/// If the device cannot be built or loaded.
 pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
     let loaded = || LOADED.lock().unwrap_or_else(|e| e.into_inner());
     if let Some(device) = loaded().get(&foreign) {
@@ -136,7 +137,7 @@ pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
     };
     let name = object.to_str();
     let name = name.ok_or_else(|| wrong("the path is not UTF-8".to_owned()))?;
-    // A name without a folder would be looked for in the folders of the system.
+    // `dlopen` would search for a name without a folder in the system folders.
     fs::metadata(name).map_err(|error| wrong(error.to_string()))?;
     let exception = |error: cxx::Exception| wrong(error.what().to_owned());
     let text = ffi::describe_object(name).map_err(exception)?;
@@ -164,25 +165,25 @@ pub fn load(foreign: Foreign) -> Result<Loaded, ForeignError> {
         description,
         sources: Box::leak(sources.into_boxed_str()),
     };
-    // Another thread may have loaded it meanwhile: all have the same then.
+    // If another thread has loaded the device in the meantime, both threads use its copy.
     let device = *loaded().entry(foreign).or_insert(device);
     library::note_loaded(device.variant, name.to_owned());
     Ok(device)
 }
 
-/// The description of a foreign device that this process has loaded.
+/// Returns the description of a foreign device that this process has loaded.
 pub fn description(foreign: Foreign) -> Option<&'static Description> {
     let loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
     loaded.get(&foreign).map(|device| device.description)
 }
 
-/// The hash of the sources of a foreign device that this process has loaded.
+/// Returns the hash of the sources of a foreign device that this process has loaded.
 pub fn sources(foreign: Foreign) -> Option<&'static str> {
     let loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
     loaded.get(&foreign).map(|device| device.sources)
 }
 
-/// The parameters of a device that follow from its description.
+/// Returns a variant whose parameters follow from the description of a foreign device.
 fn variant(foreign: Foreign, description: &Description) -> Variant {
     let levels = u32::from(description.max_levels());
     let most = description.format.geometry().levels;
@@ -201,7 +202,8 @@ fn variant(foreign: Foreign, description: &Description) -> Variant {
     }
 }
 
-/// Ports as a description has them: `name:i:width`, with blanks between.
+/// Parses the list of ports in the description of a shared object: `name:i:width`, separated by
+/// blanks.
 fn ports_of_text(text: &str) -> Option<Vec<Port>> {
     let port = |word: &str| {
         let mut parts = word.split(':');
@@ -224,10 +226,11 @@ fn text_of_ports(ports: &[Port]) -> String {
     words.join(" ")
 }
 
-/// Builds the shared object of a device file, if the cache does not have it. Returns its path.
+/// Builds the shared object of a device file, if the cache does not have it. Returns the path of
+/// the object.
 ///
 /// # Errors
-/// If something in the device file or in its sources is wrong, or a tool is missing.
+/// If there is an error in the device file or in the sources, or a tool is missing.
 pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     let file = DeviceFile::load(path)?;
     let folder = match path.parent() {
@@ -250,7 +253,8 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     let verilator = cache.verilator().map_err(in_build)?;
     let tools = cache.tools().map_err(in_build)?;
 
-    // The sources and the ports.
+    // A first run of Verilator finds the files that the sources consist of, and the ports of the
+    // top module.
     let scratch = tempfile::tempdir_in(cache.sub("build")?).map_err(|source| {
         ForeignError::Library(LibraryError::Cache {
             path: cache.folder.clone(),
@@ -297,7 +301,7 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
         }
     };
 
-    // The hash of the sources does not depend on where they are.
+    // The hash of the sources does not depend on their paths.
     let mut bytes = file.text().as_bytes().to_vec();
     for path in read.iter().chain(&included) {
         let contents = fs::read(path).map_err(|source| ForeignError::Source {
@@ -407,7 +411,8 @@ pub fn build(path: &Path) -> Result<PathBuf, ForeignError> {
     Ok(object)
 }
 
-/// The event record has the layout of `docs/ports.md`, whose width follows from the parameters.
+/// Checks the width of the port `event_o`. The layout of the event record is defined in
+/// `docs/ports.md`, and its width follows from the parameters of the device.
 fn check_event_width(
     file: &DeviceFile,
     description: &Description,
@@ -426,8 +431,9 @@ fn check_event_width(
 }
 
 impl DeviceFile {
-    /// The arguments of Verilator for the sources: they are relative to the device file. `carried`:
-    /// the folder that has `sim/socket/`, whose modules are found by their names.
+    /// Returns the arguments of Verilator for the sources. Paths are relative to the device file.
+    /// `carried`: the folder that has `sim/socket/`, in which Verilator searches for modules by
+    /// name.
     fn arguments(&self, carried: &Path) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         let plain = |path: &String| match path.starts_with(['-', '+']) {
@@ -446,13 +452,13 @@ impl DeviceFile {
             }
             arguments.push(plain(path).into());
         }
-        // Behind the folders of the user, whose modules come first.
+        // The folder comes last, so that the user's modules take precedence.
         arguments.extend(["-y".into(), carried.join("sim/socket").into()]);
         arguments
     }
 
-    /// The sources in C and C++, if there are any. `folder`: that of the device file. `carried`:
-    /// the folder that has `sim/print.h`.
+    /// Returns the sources in C and C++, if there are any. `folder`: the folder of the device file.
+    /// `carried`: the folder that has `sim/print.h`.
     fn native_sources<'a>(&self, folder: &Path, carried: &'a Path) -> Option<NativeSources<'a>> {
         let sources = self.files.iter().filter(|path| native::is_native(path));
         let sources: Vec<PathBuf> = sources.map(|path| folder.join(path)).collect();
@@ -464,7 +470,7 @@ impl DeviceFile {
     }
 }
 
-/// The ports of the header of a model: lines such as `VL_IN8(&clk_i,0,0);`.
+/// Parses the ports in the generated header of a model: lines such as `VL_IN8(&clk_i,0,0);`.
 fn ports_of_header(header: &str) -> Vec<Port> {
     let port = |line: &str| {
         let (head, rest) = line.trim().strip_prefix("VL_")?.split_once("(&")?;
@@ -473,7 +479,7 @@ fn ports_of_header(header: &str) -> Vec<Port> {
         let [high, low] = [parts.next()?, parts.next()?].map(|bit| bit.parse::<i64>().ok());
         let width = (high? - low?).unsigned_abs() + 1;
         Some(Port {
-            // Verilator writes two underscores in another way.
+            // Verilator encodes the second of two consecutive underscores.
             name: name.replace("__05F", "_"),
             is_input: head.starts_with("IN") && !head.starts_with("INOUT"),
             width: u32::try_from(width).ok()?,
@@ -482,11 +488,11 @@ fn ports_of_header(header: &str) -> Vec<Port> {
     header.lines().filter_map(port).collect()
 }
 
-/// The module that registers the inputs of the user's top.
+/// The name of the generated module that registers the inputs of the user's top module.
 pub const SOCKET_MODULE: &str = "nestwalk_socket";
 
-/// The text of [`SOCKET_MODULE`]. A model whose inputs are registered is evaluated once a cycle
-/// less (`sim/tb_top.sv`).
+/// Returns the text of [`SOCKET_MODULE`]. Registered inputs save one evaluation of the model in
+/// each cycle (`sim/tb_top.sv`).
 fn socket_module(file: &DeviceFile, description: &Description, inputs_at: u32) -> String {
     let ports = &description.ports;
     let range = |width: u32| match width {
@@ -535,8 +541,9 @@ const ENDS: [&str; 5] = ["exit", "_exit", "_Exit", "quick_exit", "abort"];
 /// Functions of the C library that write to the standard output.
 const PRINTS: [&str; 3] = ["puts", "putchar", "printf"];
 
-/// Functions in place of [`ENDS`] and [`PRINTS`]: a device may import them (DPI-C). The end of the
-/// process becomes a failure of the device, and its output does not reach the standard output.
+/// Returns C++ functions that replace [`ENDS`] and [`PRINTS`], which the RTL of a device may import
+/// (DPI-C). A call that would end the process becomes a failure of the device, and printed text
+/// does not reach the standard output.
 fn guards() -> String {
     let ends = ENDS.map(|name| {
         format!(
@@ -554,11 +561,12 @@ fn guards() -> String {
     )
 }
 
-/// The C++ class that drives and samples the ports that the device has. The fields of a request are
-/// the complement without `valid`, unless the device reads the context live.
+/// Returns the C++ class that drives and samples the ports of the device. In cycles in which
+/// `req_valid` is low, the fields of a request are driven with their complement, to find a device
+/// that samples them then. The fields stay stable if the device reads the context live.
 fn socket_ports(description: &Description) -> String {
     let ports = &description.ports;
-    // Another requester would drive something else by then.
+    // The fields of a request have to be valid only while `req_valid` is high.
     let changes = description.context == ContextTime::Request;
     let mut drive = String::new();
     let mut sample = String::new();
@@ -581,7 +589,7 @@ fn socket_ports(description: &Description) -> String {
             );
             continue;
         }
-        // Verilator relies on bits above the width being 0.
+        // Verilator assumes that the bits above the width of a port are 0.
         let mask = match (port.width, width) {
             (Width::Bits(_), _) | (_, 64) => String::new(),
             _ => format!(
@@ -629,7 +637,7 @@ fn socket_ports(description: &Description) -> String {
     );
     line(
         &mut sample,
-        "// The response of a cycle in which nothing waited is that of its request.",
+        "// If no earlier request waits, the response belongs to the request of the same cycle.",
     );
     line(&mut sample, "if (accepted && !waits_) accept();");
     let outputs = |text: &mut String, group: &str| {
@@ -697,10 +705,10 @@ fn socket_ports(description: &Description) -> String {
     )
 }
 
-/// Copies the shared object of a device file to a place.
+/// Copies the shared object of a device file to the path `to`.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If the copy cannot be written.
 pub fn copy(object: &Path, to: &Path) -> Result<(), ForeignError> {
     let write = || -> io::Result<()> {
         let folder = match to.parent() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The devices that are not compiled into the program. Each is built on first use, into a shared
-//! object in a cache on disk, and loaded.
+//! The devices that are not linked into the program. Each is built on first use into a shared
+//! object in a cache on disk, and then loaded.
 //!
-//! The program carries the sources that a device is made of. It needs Verilator and a C++ compiler
-//! only for a device that the cache does not have.
+//! The program contains the sources of its devices. It needs Verilator and a C++ compiler only for
+//! a device that is not in the cache.
 //!
 //! | in the cache | what it is |
 //! |---|---|
@@ -42,10 +42,10 @@ use crate::shown;
 /// in use.
 const CARRIED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
 
-/// The variable that names the cache's folder.
+/// The environment variable with the folder of the cache.
 const CACHE: &str = "NESTWALK_CACHE";
 
-/// The only symbol of a shared object that can be seen.
+/// The only symbol that a shared object exports.
 const INTERFACE: &str = "nestwalk_dut_interface";
 
 /// The extension of a shared object.
@@ -55,17 +55,21 @@ const EXTENSION: &str = if cfg!(target_os = "macos") {
     "so"
 };
 
-/// The version of the way in which objects are compiled and linked. It is a part of their keys.
+/// The version of the build procedure of shared objects. It is a part of the key of each object, so
+/// a new version invalidates all cached objects.
 pub(super) const RECIPE: u32 = 2;
 
-/// Devices that are built at a time.
+/// The number of devices that are built in parallel.
 const AT_A_TIME: usize = 2;
 
-/// The reason why there is no device.
+/// The reason why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    /// No folder for the cache can be named.
-    #[error("there is no folder for the cache of devices: set NESTWALK_CACHE to one")]
+    /// There is no default folder for the cache, because no home folder is known.
+    #[error(
+        "there is no folder for the cache of devices, because HOME is not set: set \
+         NESTWALK_CACHE to a folder"
+    )]
     NoFolder,
     /// The cache cannot be written.
     #[error(
@@ -82,12 +86,12 @@ pub enum LibraryError {
     /// The device cannot be built.
     #[error("cannot build device {device}: {source}")]
     Build {
-        /// Its name.
+        /// The name of the device.
         device: &'static str,
         /// The reason.
         source: BuildError,
     },
-    /// The shared object cannot be loaded, or it is of another device.
+    /// The shared object cannot be loaded, or contains another device.
     #[error(
         "cannot load device {device}: {reason}\n  Remove {} to build it again.",
         shown::path(path)
@@ -107,23 +111,26 @@ fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
     |source| LibraryError::Cache { path, source }
 }
 
-/// The shared object of a device. It is built if the cache does not have it.
+/// Returns the path of the shared object of a device. The object is built if the cache does not
+/// have it.
 ///
 /// # Errors
-/// If it cannot be built or loaded, or the cache cannot be written.
+/// If the device cannot be built or loaded, or the cache cannot be written.
 pub(super) fn object(variant: &'static Variant) -> Result<String, LibraryError> {
     object_by(variant, AT_A_TIME)
 }
 
-/// Builds devices that the program does not have, two at a time.
+/// Builds those of the devices that are neither linked into the program nor in the cache, two at a
+/// time.
 ///
 /// # Errors
-/// If one cannot be built or loaded, or the cache cannot be written.
+/// If a device cannot be built or loaded, or the cache cannot be written.
 pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
     let mut missing = variants.to_vec();
     missing.retain(|variant| !super::is_compiled_in(variant) && variant.foreign.is_none());
     let next = AtomicUsize::new(0);
-    // Each alone is compiled by two compilers at a time.
+    // A single device is compiled with two compilers in parallel; of several devices, each is
+    // compiled with one.
     let jobs = if missing.len() > 1 { 1 } else { AT_A_TIME };
     let work = || -> Result<(), LibraryError> {
         while let Some(variant) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -132,7 +139,7 @@ pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
         Ok(())
     };
     thread::scope(|scope| {
-        // If no more threads can be made, this one does the work.
+        // If no further thread can be started, the current thread does all the work.
         let others: Vec<_> = (1..AT_A_TIME.min(missing.len()))
             .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
@@ -147,18 +154,19 @@ pub fn prepare(variants: &[&'static Variant]) -> Result<(), LibraryError> {
     })
 }
 
-/// The shared objects that this process has loaded, by the names of their devices.
+/// Returns the map from device names to the shared objects that this process has loaded.
 fn found() -> MutexGuard<'static, HashMap<&'static str, String>> {
     static FOUND: LazyLock<Mutex<HashMap<&'static str, String>>> = LazyLock::new(Mutex::default);
     FOUND.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Tells whether this process has loaded the shared object of a device.
+/// Returns true if this process has loaded the shared object of a device.
 pub(super) fn is_loaded(variant: &'static Variant) -> bool {
     found().contains_key(variant.name)
 }
 
-/// The shared object of a device, compiled by so many compilers at a time.
+/// Returns the path of the shared object of a device. `jobs`: the number of compilers that run in
+/// parallel if the object has to be built.
 fn object_by(variant: &'static Variant, jobs: usize) -> Result<String, LibraryError> {
     if let Some(path) = found().get(variant.name) {
         return Ok(path.clone());
@@ -173,7 +181,8 @@ pub(super) fn note_loaded(variant: &'static Variant, path: String) {
     found().insert(variant.name, path);
 }
 
-/// Loads a shared object, and compares its description with the device. Returns its path.
+/// Loads a shared object, and checks that its description is the description of the device. Returns
+/// the path of the object.
 fn check(variant: &'static Variant, path: &Path) -> Result<String, LibraryError> {
     let wrong = |reason: String| LibraryError::Load {
         device: variant.name,
@@ -192,7 +201,7 @@ fn check(variant: &'static Variant, path: &Path) -> Result<String, LibraryError>
     Ok(name.to_owned())
 }
 
-/// The lines of a description that tell a device and its RTL from others.
+/// Returns the lines of a description that identify a device and its RTL.
 fn identity(variant: &Variant) -> [String; 3] {
     [
         format!("device = {}", variant.name),
@@ -201,12 +210,13 @@ fn identity(variant: &Variant) -> [String; 3] {
     ]
 }
 
-/// Prints a line for whoever waits: where `NESTWALK_PROGRESS` says, else on a terminal.
+/// Prints a progress message: to the descriptor of `NESTWALK_PROGRESS` if it is set, else to the
+/// standard error if it is a terminal.
 pub(super) fn announce(line: &str) {
     if build::progress_wanted().is_some() {
         build::print_progress(line);
     } else if io::stderr().is_terminal() {
-        // A bar may stand in the line.
+        // The line of the terminal may contain a progress bar.
         let _ = writeln!(io::stderr(), "\r\x1b[K{line}");
     }
 }
@@ -227,19 +237,20 @@ impl Cache {
         Ok(Self { folder })
     }
 
-    /// A folder of the cache, which is made if it is not there.
+    /// Returns a folder of the cache. The folder is created if it does not exist.
     pub(super) fn sub(&self, name: &str) -> Result<PathBuf, LibraryError> {
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder).map_err(cannot_write(&folder))?;
         Ok(folder)
     }
 
-    /// A file with these contents, in a folder of the cache.
+    /// Writes a file with these contents to a folder of the cache, and returns the path of the
+    /// file.
     fn keep(&self, folder: &Path, name: &str, contents: &[u8]) -> Result<PathBuf, LibraryError> {
         let path = folder.join(name);
         let mut draft = tempfile::Builder::new()
             .prefix(".draft")
-            // A cache may be shared; the umask decides.
+            // The file mode is left to the umask, because users may share a cache.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(folder)
             .map_err(cannot_write(folder))?;
@@ -250,7 +261,8 @@ impl Cache {
         Ok(path)
     }
 
-    /// The shared object of a device.
+    /// Returns the path of the shared object of a device, and builds the object if it does not
+    /// exist.
     fn device(&self, variant: &'static Variant, jobs: usize) -> Result<PathBuf, LibraryError> {
         let tools = self.tools().map_err(|error| error.of(variant.name))?;
         let key = key(variant, &tools);
@@ -264,7 +276,7 @@ impl Cache {
                 variant.name
             ));
         })?;
-        // Another process, or another thread, may have built it.
+        // Another process or thread may have built the object while this one waited for the lock.
         if path.is_file() {
             return Ok(path);
         }
@@ -289,7 +301,7 @@ impl Cache {
         Ok(path)
     }
 
-    /// The place of the shared object of a device with a key.
+    /// Returns the path of the shared object of a device with a key.
     pub(super) fn object(&self, device: &str, key: &str) -> Result<PathBuf, LibraryError> {
         let plain = |c: char| match c.is_ascii_alphanumeric() || "_-=+".contains(c) {
             true => c,
@@ -301,10 +313,10 @@ impl Cache {
             .join(format!("{name}-{key}.{EXTENSION}")))
     }
 
-    /// A new folder for a build, with the files that the program carries.
+    /// Creates a folder for a build, and writes the embedded source files to it.
     pub(super) fn work(&self, key: &str) -> Result<PathBuf, LibraryError> {
         let work = self.sub("build")?.join(key);
-        // It is there if the process that used it was killed.
+        // The folder exists already if an earlier build with the same key was killed.
         if work.exists() {
             fs::remove_dir_all(&work).map_err(cannot_write(&work))?;
         }
@@ -312,8 +324,8 @@ impl Cache {
         Ok(work)
     }
 
-    /// Takes a lock, which the end of this process frees as well. `waits` is called if another has
-    /// it.
+    /// Takes a file lock. The operating system releases the lock if the process ends. `waits` is
+    /// called if another process or thread holds the lock.
     pub(super) fn lock(&self, name: &str, waits: impl FnOnce()) -> Result<File, LibraryError> {
         let path = self.sub("locks")?.join(name);
         let file = File::create(&path).map_err(cannot_write(&path))?;
@@ -326,8 +338,8 @@ impl Cache {
         Ok(file)
     }
 
-    /// Builds a device in the folder `work`, which has the carried files. Returns the shared
-    /// object.
+    /// Builds a device in the folder `work`, which contains the embedded source files. Returns the
+    /// path of the shared object.
     fn build(&self, variant: &Variant, work: &Path, jobs: usize) -> Result<PathBuf, Failed> {
         let verilator = self.verilator()?;
         let options = options(work);
@@ -357,7 +369,8 @@ impl Cache {
         self.assemble(&model, &glue, work, jobs, &verilator, &compilers)
     }
 
-    /// Compiles and links a Verilated model with its glue. Returns the shared object.
+    /// Compiles and links a verilated model with its glue code. Returns the path of the shared
+    /// object.
     pub(super) fn assemble(
         &self,
         model: &Model,
@@ -391,8 +404,9 @@ impl Cache {
             let prepared = unit.prepare(compilers, verilator, &options, folder)?;
             objects.push(prepared.object.clone());
             if number >= own && !prepared.is_there() {
-                // Two devices that are built at once need the same runtime. They take the locks in
-                // one order. The other one may have compiled it by then.
+                // Several builds may need the same object of the runtime at the same time. Each
+                // object has a lock, and all builds take the locks in the same order. After the
+                // wait for a lock, the other build may have compiled the object.
                 locks.push(self.lock(&format!("object-{}", unit.name), || {})?);
             }
             if !prepared.is_there() {
@@ -431,8 +445,8 @@ impl Cache {
         }
     }
 
-    /// The Verilator to use: `NESTWALK_VERILATOR`, else the one that has compiled the devices of
-    /// the program, else one on PATH.
+    /// Returns the Verilator to use: the program in `NESTWALK_VERILATOR`, else the Verilator with
+    /// which the program was built, else a Verilator on PATH.
     pub(super) fn verilator(&self) -> Result<Verilator, Failed> {
         let name = |file: &str| CARRIED.iter().find(|(name, _)| *name == file);
         let scripts = ["tools/find-verilator.sh", "tools/verilator-version"].map(name);
@@ -456,9 +470,9 @@ impl Cache {
         Ok(Verilator::find(&script, None)?)
     }
 
-    /// A text that tells the tools from others: versions, and flags. To ask them takes half a
-    /// second, so the answer is kept, with the size and the time of each program, until one of them
-    /// changes.
+    /// Returns a text that identifies the tools by their versions and flags. The tools take half a
+    /// second to print their versions. So the text is stored in the cache, with the size and the
+    /// time of each program, and is valid until a program changes.
     pub(super) fn tools(&self) -> Result<String, Failed> {
         static ASKED: Mutex<Option<String>> = Mutex::new(None);
         let mut asked = ASKED.lock().unwrap_or_else(|e| e.into_inner());
@@ -506,7 +520,7 @@ impl Cache {
     }
 }
 
-/// An error that does not name the device yet.
+/// An error of a build to which the name of the device has not been added yet.
 pub(super) enum Failed {
     Build(BuildError),
     Library(LibraryError),
@@ -533,7 +547,7 @@ impl Failed {
     }
 }
 
-/// The options of a build in a folder that has the carried files.
+/// Returns the options of a build in a folder that contains the embedded source files.
 pub(super) fn options(work: &Path) -> Options {
     Options {
         linkage: Linkage::SharedObject,
@@ -561,7 +575,7 @@ fn carried() -> impl Iterator<Item = (&'static str, &'static [u8])> {
 /// Writes the files that devices are made of, and whose paths begin with `start`, into a folder.
 ///
 /// # Errors
-/// If one cannot be written.
+/// If a file cannot be written.
 pub(super) fn write_carried(folder: &Path, start: &str) -> Result<(), LibraryError> {
     for (name, contents) in carried().filter(|(name, _)| name.starts_with(start)) {
         let file = folder.join(name);
@@ -586,7 +600,7 @@ pub(super) fn carried_hash() -> &'static str {
     &SOURCES
 }
 
-/// A hash of all that a device is made from.
+/// Returns the key of a device: a hash of everything from which it is built.
 fn key(variant: &Variant, tools: &str) -> String {
     let parameters = variant.parameters();
     let (name, inputs_at) = (variant.name, variant.inputs_at());
@@ -595,15 +609,15 @@ fn key(variant: &Variant, tools: &str) -> String {
     fnv1a(text.into_bytes())
 }
 
-/// The parts of `device.inc` that differ between devices.
+/// The parts of `device.inc` that depend on the device.
 pub(super) struct Glue<'a> {
-    /// C++ code behind the model's header.
+    /// C++ code that is inserted after the header of the model.
     pub(super) code: &'a str,
     /// The class that drives and samples the ports.
     pub(super) ports: &'a str,
-    /// Lines `key = value`.
+    /// The description of the device, as lines `key = value`.
     pub(super) description: &'a str,
-    /// The text of the device file.
+    /// The text of the device file; empty for one of the project's own devices.
     pub(super) device_file: &'a str,
     /// Functions of the C library that `code` replaces: `__wrap_exit` for `exit`.
     pub(super) replaced: &'a [&'a str],
@@ -611,7 +625,7 @@ pub(super) struct Glue<'a> {
     pub(super) objects: &'a [PathBuf],
 }
 
-/// The lines of a description about the tools.
+/// Returns the lines about the tools for the description of a shared object.
 pub(super) fn tool_lines(verilator: &Verilator, compilers: &Compilers) -> String {
     format!(
         "verilator = {}\ncompiler = {}\n",
@@ -620,7 +634,7 @@ pub(super) fn tool_lines(verilator: &Verilator, compilers: &Compilers) -> String
     )
 }
 
-/// The text of `device.inc`.
+/// Returns the text of `device.inc`.
 fn inc(model: &Model, glue: &Glue<'_>) -> String {
     let literal = |text: &str| -> String {
         let lines = text
@@ -645,7 +659,7 @@ fn inc(model: &Model, glue: &Glue<'_>) -> String {
     )
 }
 
-/// The inside of a C++ string literal.
+/// Escapes a text for a C++ string literal.
 fn c_string(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         // A question mark may begin a trigraph.
@@ -656,7 +670,8 @@ fn c_string(text: &str) -> String {
     escaped.collect()
 }
 
-/// A hash of the variables that decide which tools are found, and which flags they get.
+/// Returns a hash of the environment variables that determine which tools are found and which flags
+/// they get.
 fn environment() -> String {
     let mut variables: Vec<(OsString, OsString)> = env::vars_os()
         .filter(|(name, _)| {
@@ -678,11 +693,12 @@ fn environment() -> String {
     fnv1a(bytes)
 }
 
-/// A note of tools: a line of size, time and path for each program, an empty line, and the text.
+/// The file format in which the text of [`Cache::tools`] is stored: a line with size, time and path
+/// of each program, an empty line, and the text.
 struct Note;
 
 impl Note {
-    /// The state of a program; none if there is no such file.
+    /// Returns the line of a program: size, time and path; none if the file does not exist.
     fn state(path: &Path) -> Option<String> {
         let metadata = fs::metadata(path).ok()?;
         let time = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
@@ -694,7 +710,7 @@ impl Note {
         ))
     }
 
-    /// The note; none if a program cannot be found.
+    /// Returns the contents of the file for a text; none if a program cannot be found.
     fn of(programs: &[PathBuf], text: &str) -> Option<String> {
         let mut note = String::new();
         for program in programs {
@@ -709,7 +725,7 @@ impl Note {
         Some(format!("{note}\n{text}"))
     }
 
-    /// The text of a note, if no program has changed.
+    /// Returns the text of a stored file, if no program has changed.
     fn read(path: &Path) -> Option<String> {
         let note = fs::read_to_string(path).ok()?;
         let (programs, text) = note.split_once("\n\n")?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Devices under test: the RTL, compiled, as something that Rust can clock.
+//! Devices under test: compiled RTL with a Rust interface to clock it.
 
 mod bridge;
-// The build script uses the rest of it.
+// Some items are used only by the build script.
 #[allow(dead_code)]
 mod build;
 pub mod description;
@@ -42,17 +42,17 @@ use foreign::ForeignError;
 use library::LibraryError;
 use variants::{IllegalParameter, Variant};
 
-/// True if this build counts the code of the RTL that is reached ([`Dut::write_coverage`]).
+/// True if this build counts the code coverage of the RTL ([`Dut::write_coverage`]).
 pub const COUNTS_CODE: bool = cfg!(nestwalk_coverage);
 
-/// Makes every later write past the limit on file sizes (RLIMIT_FSIZE) fail, in place of the signal
-/// SIGXFSZ, which ends the process.
+/// Ignores the signal SIGXFSZ. A later write past the limit on file sizes (RLIMIT_FSIZE) then fails
+/// with an error, and does not end the process.
 pub fn ignore_file_size_signal() {
     bridge::ffi::ignore_file_size_signal();
 }
 
-/// Returns true if a device can be made at once: it is compiled in, or this process has built or
-/// loaded it.
+/// Returns true if [`Dut::new`] needs no build: the device is linked into the program, or this
+/// process has built or loaded it.
 pub fn is_ready(variant: &'static Variant) -> bool {
     is_compiled_in(variant) || library::is_loaded(variant)
 }
@@ -62,17 +62,18 @@ fn is_compiled_in(variant: &'static Variant) -> bool {
     rtl::is_carried() && bridge::ffi::is_built_in(variant.name)
 }
 
-/// A compiled device. It is driven by one thread at a time, and may move between threads.
+/// A compiled device. One thread at a time may drive the device, and the device may move between
+/// threads.
 pub struct Dut {
     inner: UniquePtr<bridge::ffi::Dut>,
     variant: &'static Variant,
-    /// The path of its shared object; none if it is compiled in.
+    /// The path of the shared object of the device; none if the device is linked into the program.
     object: Option<String>,
     seed: u32,
     layout: EventLayout,
 }
 
-/// A device cannot go on, or there is none.
+/// The reason why a device cannot be created, or cannot continue.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DutError {
     /// An RTL assertion failed, or a file cannot be written.
@@ -109,26 +110,26 @@ impl From<LibraryError> for DutError {
     }
 }
 
-/// The fields of a response are not those of any response.
+/// The error in a response whose fields contradict each other, or have undefined values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MalformedResponse {
-    /// A translation with fault fields that are not 0.
+    /// The response is a translation, but has fault fields that are not 0.
     TranslationWithFaultFields,
-    /// A translation with trap fields that are not 0.
+    /// The response is a translation, but has trap fields that are not 0.
     TranslationWithTrapFields,
-    /// A memory type that does not exist.
+    /// The value of the memory type is undefined.
     UnknownMemoryType,
-    /// A kind of fault that does not exist: its number.
+    /// The value of the fault kind is undefined. The field is the value.
     UnknownFaultKind(u8),
-    /// A fault with a translation beside it.
+    /// The response is a fault, but has translation fields that are not 0.
     FaultWithTranslation,
-    /// A fault of the guest's stage with fields of the host's.
+    /// The response is a guest-stage fault, but has host-stage fields that are not 0.
     GuestFaultWithHostFields,
-    /// A fault for the data and for a guest level.
+    /// The response is a host-stage fault of the data address, but names a guest level.
     DataFaultWithGuestLevel,
-    /// A purpose that does not exist.
+    /// The value of the purpose is undefined.
     UnknownPurpose,
-    /// Trap fields in a format without traps.
+    /// The format has no traps, but a trap field is not 0.
     TrapWithoutTraps,
 }
 
@@ -139,8 +140,9 @@ impl From<cxx::Exception> for DutError {
 }
 
 impl Dut {
-    /// Makes a device, in its reset state. `seed` draws the values that the RTL leaves open in a
-    /// checked device. A device that is not compiled in is built on first use ([`library`]).
+    /// Creates a device in its reset state. `seed`: the seed of the random values with which
+    /// undefined bits of a checked device start. A device that is not linked into the program is
+    /// built on first use ([`library`]).
     ///
     /// # Errors
     /// If the device cannot be built or loaded.
@@ -151,7 +153,7 @@ impl Dut {
         }
     }
 
-    /// Makes a device of a shared object, also if the device is compiled in.
+    /// Creates a device from a shared object, even if the device is linked into the program.
     ///
     /// # Errors
     /// If the device cannot be built or loaded.
@@ -187,8 +189,8 @@ impl Dut {
         }
     }
 
-    /// Replaces the model by a new one in its reset state, as [`Dut::new`] makes it. No earlier
-    /// state is left, not even state that the reset of the RTL keeps.
+    /// Replaces the model by a new model in its reset state, as [`Dut::new`] creates it. This also
+    /// clears state that the reset of the RTL keeps.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -207,12 +209,12 @@ impl Dut {
         self.variant
     }
 
-    /// Its abilities, and how much it shows.
+    /// Returns the description of the device: its abilities and its level of visibility.
     pub fn description(&self) -> &'static Description {
         self.variant.description()
     }
 
-    /// Puts it back into its reset state.
+    /// Resets the device.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -220,7 +222,7 @@ impl Dut {
         Ok(self.inner.pin_mut().reset()?)
     }
 
-    /// The device, to be clocked.
+    /// Returns the device, ready to be clocked.
     pub fn clocked(&mut self) -> Clocked<'_> {
         Clocked {
             inner: self.inner.pin_mut(),
@@ -228,7 +230,7 @@ impl Dut {
         }
     }
 
-    /// One cycle of [`Clocked::tick`].
+    /// Executes one clock cycle: see [`Clocked::tick`].
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -236,8 +238,8 @@ impl Dut {
         self.clocked().tick(inputs, outputs)
     }
 
-    /// Records the following cycles, from time `from` on, in a new FST file. The time of a cycle is
-    /// the number of ticks before it, since the device was made.
+    /// Records the cycles from time `from` on in a new FST file. The time of a cycle is the number
+    /// of cycles since the device was created.
     ///
     /// # Errors
     /// If the file cannot be created.
@@ -248,8 +250,8 @@ impl Dut {
         Ok(self.inner.pin_mut().trace_open(path, from)?)
     }
 
-    /// Writes the code of the RTL that was reached since the device was made to a file, in the
-    /// format of Verilator's coverage data. The file is written as a whole or not at all.
+    /// Writes the code coverage of the RTL since the device was created to a file, in Verilator's
+    /// format. The file is created atomically.
     ///
     /// # Errors
     /// If the program was built without `NESTWALK_COVERAGE=1`, or the file cannot be written.
@@ -271,8 +273,8 @@ impl Dut {
             .to_str()
             .ok_or_else(|| DutError::Stopped(format!("{} is not UTF-8", shown::path(path))))?;
         self.inner.pin_mut().write_coverage(name)?;
-        // Verilator does not check that all of the file was written. If the disk is full, or the
-        // file may not grow, a further block cannot be written either.
+        // Verilator does not check that it has written the complete file. To find a full disk or a
+        // limit on the file size, a further block is written here.
         let whole = || -> io::Result<()> {
             let mut file = OpenOptions::new().append(true).open(&draft)?;
             let length = file.metadata()?.len();
@@ -283,16 +285,18 @@ impl Dut {
         draft.persist(path).map_err(|error| cannot(error.error))
     }
 
-    /// Ends the wave file.
+    /// Closes the wave file.
     ///
     /// # Errors
-    /// If the writer has noticed that it cannot write. It may not notice a file that is cut short.
+    /// If the FST writer has reported a write error. The writer does not detect every
+    /// truncated file.
     pub fn trace_close(&mut self) -> Result<(), DutError> {
         Ok(self.inner.pin_mut().trace_close()?)
     }
 }
 
-/// A device that is being clocked: its pointer is looked up once, not in every cycle.
+/// A device that is being clocked. The pointer to the C++ object is resolved once, not in every
+/// cycle.
 pub struct Clocked<'a> {
     inner: Pin<&'a mut bridge::ffi::Dut>,
     layout: &'a EventLayout,
@@ -300,8 +304,8 @@ pub struct Clocked<'a> {
 
 impl Clocked<'_> {
     /// Executes one clock cycle: drives `inputs`, and samples the outputs before the rising edge
-    /// that ends the cycle. A transfer takes place if a valid and its ready are both set. A payload
-    /// in `outputs` is written only with its valid.
+    /// that ends the cycle. A handshake takes place if `valid` and `ready` of a port are both high.
+    /// The payload of a port in `outputs` is written only if its `valid` is high.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -310,7 +314,7 @@ impl Clocked<'_> {
         Ok(self.inner.as_mut().tick(inputs, outputs)?)
     }
 
-    /// Puts it back into its reset state.
+    /// Resets the device.
     ///
     /// # Errors
     /// If an RTL assertion fails.
@@ -318,18 +322,18 @@ impl Clocked<'_> {
         Ok(self.inner.as_mut().reset()?)
     }
 
-    /// The part of a cycle's event that concerns requests.
+    /// Decodes the fields of a cycle's event record that belong to requests.
     #[inline]
     pub fn requests_of_event(&self, outputs: &Outputs) -> Requests {
         self.layout.decode_requests(&outputs.event)
     }
 
-    /// The step of a walk in a cycle's event.
+    /// Decodes the step in a cycle's event record, if there is one.
     pub fn step_of_event(&self, outputs: &Outputs) -> Option<WalkStep> {
         self.layout.decode_step(&outputs.event)
     }
 
-    /// The device's event of a cycle.
+    /// Decodes the event record of a cycle; none if the device has output no event.
     pub fn event(&self, outputs: &Outputs) -> Option<Event> {
         outputs
             .event_valid
@@ -338,13 +342,13 @@ impl Clocked<'_> {
 }
 
 impl Inputs {
-    /// Says which walk caches are in use.
+    /// Drives the port that selects the walk caches in use.
     pub(crate) fn set_walk_caches(&mut self, caches: WalkCaches) {
         self.walk_caches =
             u8::from(caches.guest) | u8::from(caches.host) << 1 | u8::from(caches.nested) << 2;
     }
 
-    /// Presents a request.
+    /// Drives a request on the request port.
     pub(crate) fn set_request(&mut self, id: u8, query: &Query) {
         let context = &query.context;
         self.req_valid = true;
@@ -370,7 +374,7 @@ impl Inputs {
         self.req_napot = context.napot;
     }
 
-    /// Presents a fence.
+    /// Drives a fence on the fence port.
     pub(crate) fn set_fence(&mut self, fence: &Fence) {
         self.fence_valid = true;
         self.fence_virt = fence.virt;
@@ -386,10 +390,10 @@ impl Inputs {
 }
 
 impl Outputs {
-    /// The answer on the response port, every field of it.
+    /// Decodes the outcome on the response port, and checks every field.
     ///
     /// # Errors
-    /// If the fields are not those of any answer.
+    /// If the fields contradict each other, or have undefined values.
     #[inline]
     pub(crate) fn outcome(&self, has_traps: bool) -> Result<Outcome, MalformedResponse> {
         if self.rsp_fault_kind == 0 {
@@ -398,7 +402,7 @@ impl Outputs {
         self.fault(has_traps).map(Err)
     }
 
-    /// Returns true if a replay has no payload but id and gVA.
+    /// Returns true if all fields of a replay except id and gVA are 0.
     pub(crate) fn is_bare_replay(&self) -> bool {
         !self.rsp_hit
             && self.rsp_fault_kind == 0
@@ -492,7 +496,7 @@ impl From<variants::WalkCacheEntries> for Entries {
 }
 
 impl Variant {
-    /// The description of the device.
+    /// Returns the description of the device.
     ///
     /// # Panics
     /// Never: a foreign variant comes from its description.
@@ -507,10 +511,10 @@ impl Variant {
             .or_insert_with(|| Box::leak(Box::new(Description::of_variant(self))))
     }
 
-    /// The format that the variant is elaborated for.
+    /// Returns the paging format of the variant.
     ///
     /// # Panics
-    /// Never: the table of variants names formats that there are.
+    /// Never: every variant has the number of an existing format.
     pub fn paging_format(&self) -> Format {
         Format::ALL
             .into_iter()
@@ -531,7 +535,8 @@ mod tests {
         VARIANTS.iter().find(|v| v.name == name).unwrap()
     }
 
-    /// A request for the page of number `page`, of a machine whose every entry is [`ENTRY`].
+    /// Returns a request to the page with number `page`. In the test every entry in memory is
+    /// [`ENTRY`].
     fn request(id: u8, page: u64) -> Inputs {
         let mut inputs = Inputs {
             rsp_ready: true,
@@ -547,10 +552,10 @@ mod tests {
         inputs
     }
 
-    /// Points to a table, where it is taken for a pointer, and else to a page.
+    /// An entry that is a valid pointer in a pointer position, and a valid leaf in a leaf position.
     const ENTRY: u64 = 0x10008;
 
-    /// All that means something in a cycle's outputs.
+    /// Returns all outputs of a cycle that are meaningful, as text.
     fn shown(device: &Clocked<'_>, outputs: &Outputs) -> String {
         let mut shown = format!("{} {} ", outputs.req_ready, outputs.fence_ready);
         if outputs.rsp_valid {
@@ -568,7 +573,7 @@ mod tests {
     fn inputs_with_either_edge_come_to_the_same_in_every_cycle() {
         let variants = [variant("handout"), variant("handout_checked")];
         assert_ne!(variants[0].inputs_at(), variants[1].inputs_at());
-        // Three pages: as many as each TLB keeps.
+        // Three pages, as many as each of the two TLBs holds.
         let runs = variants.map(|variant| {
             let mut dut = Dut::new(variant, 1).unwrap();
             let mut dut = dut.clocked();
@@ -617,7 +622,7 @@ mod tests {
                 dut.reset().unwrap();
                 let idle = Inputs::default();
                 dut.tick(&idle, &mut outputs).unwrap();
-                // An entry that no walk has asked for.
+                // A memory response without a memory request, which fails an assertion.
                 let unasked = Inputs {
                     mem_rsp_valid: true,
                     ..idle

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! C and C++ sources of a foreign device: functions that its RTL calls (DPI-C).
+//! Compiles the C and C++ sources of a foreign device: functions that its RTL calls (DPI-C).
 //!
-//! Each is compiled into an object of the device's shared object. What it includes is a part of the
-//! device's key.
+//! The objects of these sources are linked into the shared object of the device. The contents of
+//! all included files are part of the key of the device.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn language(path: &Path) -> Option<Language> {
     }
 }
 
-/// Tells whether a file of a device file is a source in C or C++.
+/// Returns true if a path in the list of sources is a source in C or C++.
 pub(super) fn is_native(path: &str) -> bool {
     language(Path::new(path)).is_some()
 }
@@ -40,14 +40,14 @@ pub(super) fn is_native(path: &str) -> bool {
 pub(super) struct NativeSources<'a> {
     /// The sources, with absolute paths.
     pub(super) sources: Vec<PathBuf>,
-    /// Folders with include files, likewise.
+    /// Folders with include files, with absolute paths.
     pub(super) include: Vec<PathBuf>,
     /// The folder that has `sim/print.h`.
     pub(super) carried: &'a Path,
 }
 
 impl NativeSources<'_> {
-    /// The command that reads a source, and a text that tells its compiler from others.
+    /// Returns the command that compiles a source, and a text that identifies the compiler.
     fn command(&self, source: &Path, compilers: &Compilers) -> Result<(Command, String)> {
         let (mut command, version) = match language(source) {
             Some(Language::C) => compilers.c_command()?,
@@ -61,14 +61,15 @@ impl NativeSources<'_> {
         Ok((command, identity))
     }
 
-    /// The files that the sources consist of, and texts that tell their compilers from others.
+    /// Returns the files that the sources consist of, and texts that identify their compilers.
     ///
     /// # Errors
     /// If a compiler cannot read a source.
     pub(super) fn files(&self, compilers: &Compilers) -> Result<(Vec<PathBuf>, Vec<String>)> {
         let (mut files, mut identities) = (Vec::new(), Vec::new());
         for source in &self.sources {
-            // A file that the preprocessor does not find is an error of the compilation.
+            // Only the source itself is checked here. The compilation reports missing include
+            // files.
             fs::metadata(source).map_err(BuildError::file(source))?;
             let (mut command, identity) = self.command(source, compilers)?;
             let output = run(command.args(["-MM", "-MG"]).arg(source), source)?;
@@ -82,11 +83,11 @@ impl NativeSources<'_> {
         Ok((files, identities))
     }
 
-    /// Compiles the sources. `generated`: the folder of the model's C++. Returns the objects, which
-    /// are in the folder `objects`.
+    /// Compiles the sources. `generated`: the folder with the generated C++ of the model. Returns
+    /// the paths of the objects, which are written to the folder `objects`.
     ///
     /// # Errors
-    /// If a compiler refuses a source.
+    /// If a compiler reports an error in a source.
     pub(super) fn compile(
         &self,
         compilers: &Compilers,
@@ -120,7 +121,8 @@ fn run(command: &mut Command, source: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// The prerequisites of a rule for make, as compilers write it: `a.o: a.c b\ c.h \`.
+/// Returns the prerequisites of a make rule that a compiler has written, such as `a.o: a.c b\ c.h
+/// \`.
 fn prerequisites(rule: &str) -> impl Iterator<Item = String> {
     let files = rule.split_once(": ").map_or("", |(_, files)| files);
     let mut words = vec![String::new()];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Devices: the parameters that the RTL is elaborated with.
+//! Devices: sets of parameters with which the RTL is elaborated.
 //!
 //! [`VARIANTS`] is the table of the devices that have a name. `cargo build` compiles the default
 //! device of each format; every other device is built on first use ([`super::library`]). A device
 //! that is not in the table is written as a specification: `rv64:slots=2,tlb=8,guest-cache=0`.
 //!
-//! This file is also compiled into the build script, so it uses nothing of the crate.
+//! This file is also compiled into the build script, so it uses no other module of the crate.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use std::sync::{LazyLock, Mutex};
 pub struct Foreign(&'static str);
 
 impl Foreign {
-    /// The device of a path, which is kept until the program ends.
+    /// Returns the foreign device with a path. The path is stored until the program ends.
     pub fn at(path: &str) -> Self {
         static KEPT: LazyLock<Mutex<HashMap<String, Foreign>>> = LazyLock::new(Mutex::default);
         let mut kept = KEPT.lock().unwrap_or_else(|e| e.into_inner());
@@ -25,7 +25,7 @@ impl Foreign {
             .or_insert_with_key(|path| Self(Box::leak(path.clone().into_boxed_str())))
     }
 
-    /// The path.
+    /// Returns the path of the device file or of the shared object.
     pub const fn path(self) -> &'static str {
         self.0
     }
@@ -34,39 +34,43 @@ impl Foreign {
 /// One elaboration of the RTL, or a foreign device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Name in [`VARIANTS`], else the specification in its canonical form.
+    /// The name in [`VARIANTS`]; if the device is not in the table, its specification in canonical
+    /// form.
     pub name: &'static str,
     /// Value of the RTL parameter `Format`.
     pub format: u32,
-    /// Walk slots.
+    /// The number of walk slots.
     pub slots: u32,
-    /// TLB entries.
+    /// The number of TLB entries.
     pub tlb_entries: u32,
-    /// Entries of the walk caches.
+    /// The numbers of entries of the walk caches.
     pub walk_cache_entries: WalkCacheEntries,
-    /// A read may leave in the cycle of its predecessor's data.
+    /// The device may offer the next memory read of a walk in the cycle in which the data of the
+    /// previous read arrive.
     pub read_bypass: bool,
     /// Value of the RTL parameter `MaxLevels`: the most levels of a stage of RV64.
     pub max_levels: u32,
     /// The walker can set A and D. (The handout's formats have neither.)
     pub svadu: bool,
-    /// The second-level TLB, if there is one.
+    /// The L2 TLB, if there is one.
     pub tlb2: Option<SecondTlb>,
-    /// RTL assertions on, and every bit that the RTL leaves open drawn at random at the start.
-    /// Slower; the others are built for bulk.
+    /// RTL assertions are on, and every bit that the RTL leaves undefined starts with a random
+    /// value. Such a device is slower. The devices without it are for large campaigns.
     pub checked: bool,
     /// The device is not one of the project's own. The other fields follow from its description.
     pub foreign: Option<Foreign>,
 }
 
-/// Entries of each walk cache; 0: the device has no such cache.
+/// The number of entries of each walk cache; 0 if the device has no such cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WalkCacheEntries {
-    /// From a gVA's prefix to the next guest table: of each level.
+    /// Entries of the guest page-walk cache for each level. The cache maps a gVA prefix to the next
+    /// guest table.
     pub guest: u32,
-    /// From a gPA's prefix to the next host table: of each level.
+    /// Entries of the host page-walk cache for each level. The cache maps a gPA prefix to the next
+    /// host table.
     pub host: u32,
-    /// The nested TLB, from a guest table's gPA to its hPA.
+    /// Entries of the nested TLB, which maps the gPA of a guest table to its hPA.
     pub nested: u32,
 }
 
@@ -85,33 +89,33 @@ impl WalkCacheEntries {
         self.guest > 0 || self.host > 0 || self.nested > 0
     }
 
-    /// Returns the number of entries that all caches have, if it is the same.
+    /// Returns the number of entries of each cache, if all caches have the same number.
     pub fn same(self) -> Option<u32> {
         (self == Self::all(self.guest)).then_some(self.guest)
     }
 }
 
-/// A second-level TLB: the RTL parameters `Tlb2Sets`, `Tlb2Ways` and `Tlb2Superpages`.
+/// An L2 TLB: the RTL parameters `Tlb2Sets`, `Tlb2Ways` and `Tlb2Superpages`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecondTlb {
-    /// Sets for the smallest pages, a power of two.
+    /// The number of sets, which hold pages of the smallest size; a power of two.
     pub sets: u32,
-    /// Ways of each, a power of two.
+    /// The number of ways of each set, a power of two.
     pub ways: u32,
-    /// Entries for larger pages; 0: there are none.
+    /// The number of entries for larger pages; 0 if the L2 TLB does not hold larger pages.
     pub superpages: u32,
 }
 
 /// Names of the formats, in the order of the RTL parameter `Format`.
 const FORMATS: [&str; 4] = ["handout", "classic32", "rv32", "rv64"];
 
-/// The number of RV64.
+/// The index of RV64 in [`FORMATS`].
 const RV64: u32 = 3;
 
-/// The most entries of a TLB, of a walk cache, and of the superpages of a second-level TLB. The RTL
-/// has no such limit, but Verilator and the C++ compiler take minutes beyond it.
+/// The most entries of a TLB, of a walk cache, and of the superpages of an L2 TLB. The RTL has no
+/// such limit, but for larger devices Verilator and the C++ compiler take minutes.
 const MOST_ENTRIES: u32 = 128;
-/// The most sets and the most ways of a second-level TLB.
+/// The most sets of an L2 TLB, and the most ways.
 const MOST_SETS: u32 = 1024;
 const MOST_WAYS: u32 = 16;
 
@@ -155,7 +159,7 @@ impl Parameter {
         Self::Checked,
     ];
 
-    /// The key of a specification.
+    /// Returns the key of the parameter in a specification.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Slots => "slots",
@@ -172,14 +176,14 @@ impl Parameter {
     }
 }
 
-/// A value that a parameter cannot have.
+/// An illegal value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IllegalParameter {
     /// The parameter.
     pub parameter: Parameter,
-    /// Its value, as a specification has it.
+    /// The value, as it is written in a specification.
     pub value: String,
-    /// The values that are legal.
+    /// The legal values.
     pub legal: &'static str,
 }
 
@@ -194,23 +198,23 @@ impl fmt::Display for IllegalParameter {
     }
 }
 
-/// A text that names no device.
+/// The error in a text that is neither the name nor the specification of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecificationError {
-    /// There is no device of that name.
+    /// There is no device with this name.
     Name(String),
-    /// There is no such key.
+    /// There is no parameter with this key.
     Key(String),
-    /// A key has no value, or one of another kind.
+    /// A key has no value, or a value of the wrong type.
     Value {
         /// The parameter.
         parameter: &'static str,
-        /// The text.
+        /// The text of the value.
         value: String,
-        /// The form of a value.
+        /// The expected form of the value.
         form: &'static str,
     },
-    /// No device has such a parameter.
+    /// The value of a parameter is illegal.
     Illegal(IllegalParameter),
 }
 
@@ -222,7 +226,7 @@ impl fmt::Display for SpecificationError {
                 let keys: Vec<&str> = Parameter::ALL.iter().map(|p| p.key()).collect();
                 write!(
                     f,
-                    "there is no parameter {key:?}; there are {ALL_CACHES}, {}",
+                    "there is no parameter {key:?}; the parameters are {ALL_CACHES}, {}",
                     keys.join(", ")
                 )
             }
@@ -230,7 +234,7 @@ impl fmt::Display for SpecificationError {
                 parameter,
                 value,
                 form,
-            } => write!(f, "{parameter} is {value:?}; it is {form}"),
+            } => write!(f, "{parameter} is {value:?}, but must be {form}"),
             Self::Illegal(illegal) => illegal.fmt(f),
         }
     }
@@ -239,12 +243,12 @@ impl fmt::Display for SpecificationError {
 impl std::error::Error for IllegalParameter {}
 impl std::error::Error for SpecificationError {}
 
-/// The key of a specification for all three walk caches.
+/// The key in a specification that sets the entries of all three walk caches.
 const ALL_CACHES: &str = "walk-caches";
 
 impl Variant {
-    /// Returns true if random campaigns draw it. The other devices serve measurements: small
-    /// page-walk caches show more defects, and are faster.
+    /// Returns true if random campaigns use the device. Devices with large page-walk caches are for
+    /// measurements only, because small caches find more defects and simulate faster.
     pub const fn is_for_campaigns(&self) -> bool {
         let WalkCacheEntries {
             guest,
@@ -254,23 +258,24 @@ impl Variant {
         guest <= 2 && host <= 2 && nested <= 2
     }
 
-    /// The parameter `InputsAt` of `sim/tb_top.sv`. With the rising edge the model is fastest, but
-    /// an assertion would fail in the cycle after the one that it is about.
+    /// Returns the value of the parameter `InputsAt` of `sim/tb_top.sv`. A model is fastest if its
+    /// inputs are registered at the rising edge, but then an assertion fails one cycle too late. So
+    /// this is not done for checked devices.
     pub const fn inputs_at(&self) -> u32 {
         if self.checked { 1 } else { 2 }
     }
 
-    /// The name of the format.
+    /// Returns the name of the format.
     pub fn format_name(&self) -> &'static str {
         FORMATS[self.format as usize]
     }
 
-    /// Returns true if the format is one of RISC-V's.
+    /// Returns true if the format is a RISC-V format.
     const fn is_of_riscv(&self) -> bool {
         self.format >= 2
     }
 
-    /// The default device of a format.
+    /// Returns the default device of a format.
     ///
     /// # Panics
     /// If there is no such format.
@@ -281,12 +286,12 @@ impl Variant {
             .expect("each format has a default device")
     }
 
-    /// Checks that the RTL can be elaborated with these parameters: by the assertions at the end of
-    /// `rtl/nested_mmu.sv`, and the limits of this program. A parameter without a meaning in the
-    /// format must have its default.
+    /// Checks that the RTL can be elaborated with these parameters. The rules are the assertions at
+    /// the end of `rtl/nested_mmu.sv` and the limits of this program. A parameter without a meaning
+    /// in the format must have its default.
     ///
     /// # Errors
-    /// The first parameter that is not legal.
+    /// The first parameter with an illegal value.
     pub fn check(&self) -> Result<(), IllegalParameter> {
         use Parameter::{GuestCache, HostCache, MaxLevels, NestedTlb, Slots, Svadu, Tlb, Tlb2};
         let legal = |is_legal: bool, parameter: Parameter, legal: &'static str| {
@@ -363,7 +368,7 @@ impl Variant {
         }
     }
 
-    /// The value of a parameter, as a specification has it.
+    /// Returns the value of a parameter, as it is written in a specification.
     fn value(&self, parameter: Parameter) -> String {
         match parameter {
             Parameter::Slots => self.slots.to_string(),
@@ -391,13 +396,13 @@ impl Variant {
         }
     }
 
-    /// The format and every parameter, in the order of [`Parameter::ALL`].
+    /// Returns the format and every parameter as text, in the order of [`Parameter::ALL`].
     pub fn parameters(&self) -> String {
         let parameters = Parameter::ALL.map(|p| format!("{}={}", p.key(), self.value(p)));
         format!("{}:{}", self.format_name(), parameters.join(","))
     }
 
-    /// Sets a parameter to a value of a specification.
+    /// Sets a parameter to a value that is written as in a specification.
     fn set(&mut self, parameter: Parameter, value: &str) -> Result<(), SpecificationError> {
         let wrong = |form| SpecificationError::Value {
             parameter: parameter.key(),
@@ -425,8 +430,9 @@ impl Variant {
         Ok(())
     }
 
-    /// The name in the table, else the specification in its canonical form: the format, and each
-    /// parameter that its default device has not, in the order of [`Parameter::ALL`].
+    /// Returns the name in the table. If the device is not in the table, returns its specification
+    /// in canonical form: the format, and each parameter that differs from the default device of
+    /// the format, in the order of [`Parameter::ALL`].
     fn canonical_name(&self) -> String {
         let is_it = |variant: &&Variant| {
             Self {
@@ -450,13 +456,13 @@ impl Variant {
         name
     }
 
-    /// The device of these parameters, whatever its name says: from the table, or kept.
+    /// Returns the device with these parameters. The field `name` of `self` is ignored.
     ///
-    /// A device that is not in the table is kept until the program ends. That is a hundred bytes
-    /// for each device that the program is asked for.
+    /// A device that is not in the table is stored until the program ends, which takes about a
+    /// hundred bytes for each device.
     ///
     /// # Errors
-    /// If the parameters are not legal.
+    /// If a parameter has an illegal value.
     pub fn interned(&self) -> Result<&'static Self, IllegalParameter> {
         static KEPT: LazyLock<Mutex<HashMap<String, &'static Variant>>> =
             LazyLock::new(Mutex::default);
@@ -474,11 +480,11 @@ impl Variant {
         }))
     }
 
-    /// The device that a name or a specification is of: a name of [`VARIANTS`], and after a colon
-    /// parameters that it has otherwise.
+    /// Returns the device with a name or a specification. A specification is a name in
+    /// [`VARIANTS`], followed by a colon and the parameters that differ from this device.
     ///
     /// # Errors
-    /// If the text is not of that form, or the parameters are not legal.
+    /// If the text does not have this form, or a parameter has an illegal value.
     pub fn parse(text: &str) -> Result<&'static Self, SpecificationError> {
         let (name, parameters) = match text.split_once(':') {
             Some((name, parameters)) => (name, parameters.split(',').collect()),
@@ -512,7 +518,7 @@ impl Variant {
     }
 }
 
-/// A second-level TLB as a specification has it.
+/// Parses an L2 TLB that is written as in a specification.
 fn second_tlb(text: &str) -> Option<Option<SecondTlb>> {
     if text == "none" {
         return Some(None);
@@ -557,7 +563,7 @@ const fn bypass(name: &'static str, variant: Variant) -> Variant {
     }
 }
 
-/// The smallest of RV64: the parameters `MaxLevels` for Sv39 alone, and `Svadu` for none.
+/// Returns a variant with only Sv39 and without Svadu, the smallest configuration of RV64.
 const fn sv39_without_svadu(name: &'static str, variant: Variant) -> Variant {
     Variant {
         name,
@@ -647,7 +653,7 @@ mod tests {
         ] {
             let variant = Variant::parse(text).unwrap();
             assert_eq!(variant.name, canonical);
-            // The canonical form is that of the same device, which is kept once.
+            // The canonical form parses to the same device, and the device is stored only once.
             assert!(std::ptr::eq(Variant::parse(canonical).unwrap(), variant));
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The assignment of requests to walks: which requests may miss, which must share a walk, and when
-//! there is room for a walk.
+//! The assignment of requests to walks: which requests may miss, which must be coalesced with a
+//! walk in flight, and when a free walk slot must be used.
 
 use super::Checker;
 use crate::bench::mismatch::{
@@ -49,7 +49,8 @@ impl Checker {
         }
     }
 
-    /// A request shares the walk in a slot. `fences`: the number of fences before the request.
+    /// Assigns a coalesced request to the walk in flight of a slot, and checks that the request may
+    /// share this walk. `fences`: the number of fences before the request.
     fn share_walk(
         &mut self,
         miss: &Miss,
@@ -87,7 +88,8 @@ impl Checker {
         Ok(())
     }
 
-    /// A request starts a walk in a slot.
+    /// Starts a walk for a request in a slot, and checks that the slot is free and that no walk in
+    /// flight must be shared instead.
     fn start_walk(
         &mut self,
         miss: &Miss,
@@ -122,19 +124,22 @@ impl Checker {
         Ok(())
     }
 
-    /// Returns true if a request must share a walk: both are equal, no fence has overtaken the
-    /// walk, and both contexts look the same. A device may tell contexts apart that mean the same.
+    /// Returns true if a request must share a walk: the requests are equal, no fence has overtaken
+    /// the walk, and all context fields are driven with the same values. Two contexts that differ
+    /// only in ignored fields need not share a walk, because the device may compare these fields as
+    /// well.
     fn must_share(&self, walk: &Walk, query: &Query, driven: &Context) -> bool {
         rules::may_share_walk(self.format, &walk.query, query)
             && walk.driven == *driven
             && !walk.is_overtaken_for(query)
     }
 
-    /// Counts the cycles in which a request waits, and returns true if the wait must have a cause
-    /// by now. A waiting request is looked up in each cycle in which the response register is free
-    /// and neither a fence nor an ended walk goes first. `looks`: this is such a cycle.
-    /// `is_offered`: a request is on the port, and was not accepted. `progress`: a lookup was
-    /// successful.
+    /// Counts the cycles in which a request waits for a walk or a response. Returns true if the
+    /// request has waited for so long that [`Checker::check_room`] has to find a cause. `looks`:
+    /// the device looks up a waiting request in this cycle, because the response register is free
+    /// and neither a fence nor an ended walk has priority. `is_offered`: a request is on the port
+    /// and was not accepted. `progress`: a lookup in this cycle ended with a hit or with an
+    /// assignment to a walk.
     #[inline]
     pub fn keeps_out(&mut self, looks: bool, is_offered: bool, progress: bool) -> bool {
         let waits = is_offered || self.board.has_unassigned();
@@ -147,15 +152,16 @@ impl Checker {
         requests.any(|request| fence.matches_tag(request.query.context.space()))
     }
 
-    /// Checks that there is no room for a request that waits. `offered`: the request on the port,
-    /// if there is one.
+    /// Checks that a waiting request has a cause to wait: there is neither a free walk slot nor a
+    /// walk to share, or the miss table is full. `offered`: the request on the port, if there is
+    /// one.
     #[cold]
     pub fn check_room(
         &self,
         offered: Option<(Query, Context)>,
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
-        // An accepted request goes before the one on the port.
+        // A request that was accepted has priority over the request on the port.
         let held = self.board.unassigned_requests().next();
         let held_asks = held.map(|request| (request.query, request.driven));
         let Some((query, driven)) = held_asks.or(offered) else {

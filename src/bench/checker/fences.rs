@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Fences: how long one may wait, what an overtaken walk must not do, and replays.
+//! Checks of fences: how long a fence may wait, what a walk must not do after a fence has overtaken
+//! it, and which requests get a replay.
 
 use super::Checker;
 use crate::addr::Gva;
@@ -28,8 +29,8 @@ impl Checker {
         self.drop_invalidated();
     }
 
-    /// Checks that a fence may wait. docs/ports.md allows that while a memory request of a walk
-    /// that the fence matches is offered and not accepted. `offered`: the slot of the memory
+    /// Checks that a fence may wait. By docs/ports.md a fence waits only while a memory request of
+    /// a walk that it matches is offered and not accepted. `offered`: the slot of the memory
     /// request that is offered and not accepted, if there is one.
     pub fn fence_waits(
         &self,
@@ -45,7 +46,8 @@ impl Checker {
         Err(Mismatch::new(cycle, Violation::Port(violation)))
     }
 
-    /// Drops what fences have invalidated, once no request is in flight that came before them.
+    /// Removes what fences have invalidated from the may-contain sets. The removal waits until no
+    /// request is in flight, because a request from before a fence may still hit these entries.
     pub(super) fn drop_invalidated(&mut self) {
         if self.board.is_empty() {
             self.tlb.drop_invalidated();
@@ -55,7 +57,8 @@ impl Checker {
         }
     }
 
-    /// Returns the mismatch of a memory request that an overtaken walk has made after the fence.
+    /// Returns the mismatch for a memory request that a walk has made after the fence that overtook
+    /// the walk.
     #[cold]
     pub(super) fn read_after_fence(
         &self,
@@ -80,9 +83,10 @@ impl Checker {
         mismatch
     }
 
-    /// Returns the fence if a walk owes its requests a replay: the fence has overtaken the walk
-    /// before memory had answered all its requests. What the walk has read must be what the golden
-    /// walk begins with.
+    /// Returns the fence because of which the requests of a walk must get a replay: the fence
+    /// overtook the walk before memory had responded to all memory requests of the walk. Returns
+    /// none if the walk had ended before the fence. The memory requests up to the fence must agree
+    /// with the beginning of the golden walk.
     pub(super) fn check_replay(
         &mut self,
         walk: usize,
@@ -100,7 +104,8 @@ impl Checker {
             return Ok(None);
         }
         self.board.walk_mut(walk).replayed = Some(by);
-        // The response to a request in flight is dropped. The request must be right all the same.
+        // The walk drops the response to its outstanding memory request, but this memory request
+        // must agree with the golden walk all the same.
         match self.walk_caches {
             None => self.judge(walk, id, query, cycle, &mut ()).map(drop)?,
             Some(_) => self
@@ -117,7 +122,8 @@ impl Checker {
         Ok(Some(by))
     }
 
-    /// Checks a replay: a fence has overtaken its request, and it has no payload but the gVA.
+    /// Checks a replay: a fence must have overtaken the request, and all fields of the response
+    /// except the gVA must be 0.
     #[cold]
     pub(super) fn check_is_replay(
         &self,
@@ -147,8 +153,8 @@ impl Checker {
         Err(self.mismatch(id, cycle, Violation::Replay(violation)))
     }
 
-    /// Checks that no fence has matched the result of a shared walk before the request was
-    /// accepted.
+    /// Checks the result of a walk that a coalesced request shares: no fence between the start of
+    /// the walk and the acceptance of the request may match the result.
     pub(super) fn check_not_stale(
         &self,
         walk: usize,

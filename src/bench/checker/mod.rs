@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compares all that a device does with the golden model.
 //!
-//! - A walk must be the golden walk over the very words that the device was given. Then the walk
-//!   has made the memory requests that the golden walk calls for, in that order and no more, and
-//!   its result follows from them, whatever was edited meanwhile (`walks`).
-//! - A hit must be what some earlier walk found and no fence has matched since: the legal responses
-//!   are those of a TLB without limits. A page that the TLB certainly contains must hit
-//!   (`responses`, `assignment`).
-//! - What a walk has not read it must have from a page-walk cache. The cache may contain only what
-//!   an earlier walk has read and no fence has matched since. It certainly contains what was filled
-//!   or hit last (`walk_caches`).
-//! - A walk that a fence has overtaken makes no memory request after the fence's handshake, fills
-//!   nothing and is not shared by later requests. If it had not ended, its requests are answered
-//!   with a replay (`fences`). Equal misses share one walk (`assignment`).
-//! - Every request has one response. The device does not stall without a visible cause.
+//! - A walk must agree with the golden walk over the words that memory returned to the device. The
+//!   walk makes exactly the memory requests of the golden walk, in the same order, and has the same
+//!   result. Edits of memory during the walk do not matter, because both walks use the same words
+//!   (`walks`).
+//! - The response of a TLB hit must be a translation that an earlier walk found and that no fence
+//!   has invalidated since. These are the responses of a TLB that never evicts. A request to a page
+//!   that the TLB certainly contains must hit (`responses`, `assignment`).
+//! - A walk that skips memory reads must have hit in a page-walk cache. The cache may contain only
+//!   entries that an earlier walk has read and that no fence has invalidated since. The cache must
+//!   contain the entries that were filled or hit most recently (`walk_caches`).
+//! - A walk that a fence has overtaken makes no memory request after the handshake of the fence,
+//!   fills no cache and is not shared by later requests. If the walk had not ended before the
+//!   fence, its requests get a replay (`fences`).
+//! - Equal misses share one walk (`assignment`).
 
 mod assignment;
 mod fences;
@@ -38,11 +39,11 @@ pub(super) use walks::Ended;
 
 /// A response that agrees with the golden model.
 pub(super) enum Response {
-    /// It ends the access of an op.
+    /// The response carries an outcome, and so ends the access of an operation.
     Answer {
         request: Request,
         outcome: Outcome,
-        /// The TLB gave it.
+        /// The response comes from the TLB, not from a walk.
         hit: bool,
     },
     /// A fence has overtaken the request.
@@ -55,14 +56,14 @@ pub(super) struct Checker {
     limits: Microarchitecture,
     slot_count: u32,
     with_steps: bool,
-    /// The page-walk caches that are in use at any time.
+    /// The page-walk caches that are in use at some time in the run.
     walk_caches_ever: WalkCaches,
     /// The translations that the TLB may contain, and those that it must contain.
     tlb: Tlb,
     /// The translations that the L2 TLB must contain, if there is one.
     l2_tlb: Option<L2Tlb>,
     /// The entries that the page-walk caches and the nested TLB may contain, and those that they
-    /// must contain; none if no such cache is in use at any time.
+    /// must contain; none if no such cache is in use at some time in the run.
     walk_caches: Option<PageWalkCaches>,
     board: Scoreboard,
     ports: StablePorts,
@@ -71,8 +72,9 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Returns the checker of a device. The steps that a checked device reports are checked too.
-    /// `ever`: the page-walk caches that are in use at any time.
+    /// Returns the checker of a device. If the device is a checked build, the checker also compares
+    /// the steps of its event records. `ever`: the page-walk caches that are in use at some time in
+    /// the run.
     pub fn new(machine: &Machine, ever: WalkCaches) -> Self {
         let &Machine {
             format,
@@ -88,7 +90,8 @@ impl Checker {
             used: machine.walk_caches,
             ever,
         };
-        // As many as the device can name, if it goes wrong.
+        // The scoreboard has a slot for each value of the slot field, because a wrong device may
+        // name a slot that does not exist.
         let names = slots.next_power_of_two().max(2) as usize;
         Self {
             format,
@@ -112,7 +115,7 @@ impl Checker {
         &self.board
     }
 
-    /// The device is reset: nothing is left.
+    /// Resets the checker with the device: no transaction is in flight, and all caches are empty.
     pub fn reset(&mut self, machine: &Machine) {
         let mut board = std::mem::replace(&mut self.board, Scoreboard::new(0));
         board.reset();
@@ -120,8 +123,8 @@ impl Checker {
         self.board = board;
     }
 
-    /// The device has accepted a request. `driven`: its context as it is driven, with the fields
-    /// that the device ignores.
+    /// Notes that the device has accepted a request. `driven`: the context as it is driven, with
+    /// the fields that the device ignores.
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
         let fences = self.board.fence_count();
         let must_hit = self.tlb.must_contain(query);
@@ -132,7 +135,7 @@ impl Checker {
         }
     }
 
-    /// A cycle begins, in which a request is accepted, or none.
+    /// Begins a cycle. `request_accepted`: the device accepts a request in it.
     #[inline]
     pub fn begins(&mut self, request_accepted: bool) {
         if let Some(l2_tlb) = &mut self.l2_tlb {
@@ -140,15 +143,16 @@ impl Checker {
         }
     }
 
-    /// Other page-walk caches are in use from now on.
+    /// Sets the page-walk caches that are in use from now on.
     pub fn use_walk_caches(&mut self, used: WalkCaches) {
         if let Some(caches) = &mut self.walk_caches {
             caches.must_mut().on_switch(used);
         }
     }
 
-    /// Checks that the ports are stable in a cycle. `accepted`: whether the response, and the
-    /// memory request, is accepted in it. `replied`: memory has answered a slot.
+    /// Checks that stalled ports have not changed since the last cycle. `accepted`: a handshake of
+    /// the response port, and of the memory request port, takes place in this cycle. `replied`:
+    /// memory returns a response to a slot.
     #[inline]
     pub fn ports(
         &mut self,
@@ -163,8 +167,8 @@ impl Checker {
         self.ports.on_cycle(outputs, accepted, self.format, cycle)
     }
 
-    /// Checks that the device makes progress. `is_fine`: it did something in the cycle, or has a
-    /// cause to do nothing.
+    /// Checks that the device makes progress. `is_fine`: the device did something in the cycle, or
+    /// has a cause to do nothing.
     #[inline]
     pub fn goes_on(&mut self, is_fine: bool, cycle: u64) -> Result<(), Box<Mismatch>> {
         if self.progress.is_idle_for_too_long(is_fine) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Responses: those of walks, those of the TLB, and those of the L2 TLB.
+//! Checks of responses: from walks, from the TLB and from the L2 TLB.
 
 use super::{Checker, Response};
 use crate::addr::Gva;
@@ -62,7 +62,8 @@ impl Checker {
                     let violation = PairingViolation::BeforeWalkEnd;
                     return wrong(self, Violation::OneResponse(violation));
                 };
-                // The golden walk of the same query over the same words ends alike.
+                // The golden walk is a function of the query and the words. If both are the same,
+                // its result is the same, and need not be computed again.
                 let same =
                     judged.query == query && judged.reads == self.board.walk(walk).reads.len();
                 let found = if same {
@@ -96,7 +97,7 @@ impl Checker {
         })
     }
 
-    /// Takes out a request that is answered.
+    /// Removes a request from the scoreboard, because it has its response.
     fn release(&mut self, id: u8, cycle: u64) -> Result<Request, Box<Mismatch>> {
         let Some(request) = self.board.release(id) else {
             return Err(rules::no_request(id, cycle, RequestEvent::Response));
@@ -105,7 +106,7 @@ impl Checker {
         Ok(request)
     }
 
-    /// Checks the response of a hit against what the TLB may contain.
+    /// Checks that the response of a TLB hit is a translation that the TLB may contain.
     fn check_hit(
         &self,
         id: u8,
@@ -137,7 +138,8 @@ impl Checker {
         Err(self.mismatch(id, cycle, violation))
     }
 
-    /// Returns the reason why a request must miss that was accepted after so many fences.
+    /// Returns the reason why a request must miss. `fences`: the number of fences before the
+    /// request.
     #[cold]
     fn why_no_hit(&self, query: &Query, fences: u64) -> MissReason {
         match self.tlb.absence(query, fences) {
@@ -151,7 +153,7 @@ impl Checker {
         }
     }
 
-    /// Returns the walk from which the response of a hit comes, if fences have invalidated it.
+    /// Returns the walk whose result a stale TLB hit gives; none if no walk has found this result.
     #[cold]
     fn origin(&self, query: &Query, fences: u64, outcome: &Outcome) -> Option<StaleOrigin> {
         let origin = self.tlb.origin(query, fences, outcome)?;
@@ -161,7 +163,7 @@ impl Checker {
         })
     }
 
-    /// The L2 TLB has answered a request: the TLB is filled with what it has found.
+    /// Notes a hit of the L2 TLB, which answers a request and fills the TLB with its entry.
     pub fn second_hit(&mut self, id: u8, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(request) = self.board.request_mut(id) else {
             return Err(rules::no_request(id, cycle, RequestEvent::L2TlbHit));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Each check, by what a device shows: it says nothing of a right device, and finds a wrong one,
-//! with the reason.
+//! Tests of the checks of events: each check accepts a correct device, and reports each error of a
+//! wrong device with its reason.
 //!
-//! A [`Rig`] plays an RV64 device with one stage, of three levels, in a virtual machine. It does
-//! what a right device does, and each test lets it go wrong in one place.
+//! A [`Rig`] plays an RV64 device in a virtual machine, with a guest stage of three levels and no
+//! host stage. The rig behaves like a correct device, and each test adds one error.
 
 use std::fmt;
 
@@ -25,16 +25,17 @@ use crate::mmu::{
 use crate::report::mismatch::Sides;
 
 const FORMAT: Format = Format::Rv64;
-/// Cycles for which the device may be idle.
+/// The most cycles for which the device may be idle.
 const IDLE_CYCLES: u32 = 16;
 const ROOT: u64 = 0x1000;
 const MIDDLE: u64 = 0x2000;
 const LAST: u64 = 0x3000;
-/// The first gVA; pages of 4 KiB follow, and lead to the pages from [`HPA`] on.
+/// The first mapped gVA. Consecutive 4K pages from here are mapped to consecutive pages from
+/// [`HPA`] on.
 const GVA: u64 = 0x4000_0000;
 const HPA: u64 = 0x10_0000;
 const PAGE: u64 = 0x1000;
-/// A gVA in a page of 2 MiB.
+/// A gVA in a 2M page.
 const LARGE: u64 = GVA + (2 << 20);
 
 const ASID: u16 = 7;
@@ -90,7 +91,7 @@ fn by_gpa(gpa: u64) -> Fence {
     }
 }
 
-/// A response on its port.
+/// Returns the outputs of a device with a response on its port.
 fn response(id: u8, query: &Query, outcome: &Outcome, hit: bool) -> Outputs {
     let mut outputs = Outputs {
         rsp_valid: true,
@@ -124,13 +125,13 @@ fn response(id: u8, query: &Query, outcome: &Outcome, hit: bool) -> Outputs {
 
 type Checked<T = ()> = Result<T, Box<Mismatch>>;
 
-/// A device, and the checker that watches it.
+/// The state of the simulated device, and the checker of its behaviour.
 struct Rig {
     checker: Checker,
     memory: HostMemory,
     cycle: u64,
     ops: usize,
-    /// Reports its steps.
+    /// The device reports its steps.
     reports: bool,
 }
 
@@ -162,7 +163,7 @@ impl Rig {
         }
     }
 
-    /// Another leaf for a page of 4 KiB.
+    /// Maps a 4K page with another leaf.
     fn map(&mut self, gva: u64, leaf: Entry) {
         let index = FORMAT.geometry().index(gva, 0);
         self.memory.write(Hpa(LAST + 8 * index), leaf.0);
@@ -192,15 +193,15 @@ impl Rig {
         self.checker.miss(&Miss { id, slot, merged }, cycle)
     }
 
-    /// Returns the steps of a walk, and its result.
+    /// Returns the steps and the result of the golden walk of a request.
     fn golden(&mut self, query: &Query) -> (Vec<Step>, Result<Mapping, Fault>) {
         let mut steps = Vec::new();
         let found = golden::walk(FORMAT, query, &mut self.memory, &mut steps);
         (steps, found)
     }
 
-    /// The reads and updates of a walk, as memory takes them, with the steps that the device
-    /// reports.
+    /// Returns the reads and updates of a walk as memory accepts them, each with the step that the
+    /// device reports.
     fn reads(&mut self, slot: u8, query: &Query) -> Vec<(Read, WalkStep)> {
         let (steps, _) = self.golden(query);
         let mut reads = Vec::new();
@@ -257,7 +258,7 @@ impl Rig {
         Ok(())
     }
 
-    /// A walk from its first read to its last.
+    /// Plays all memory requests of a walk.
     fn walk(&mut self, slot: u8, query: &Query) -> Checked {
         let reads = self.reads(slot, query);
         self.show(slot, &reads)
@@ -274,7 +275,8 @@ impl Rig {
         self.checker.response(outputs, cycle).map(drop)
     }
 
-    /// A request that misses and is walked for: until its result is given.
+    /// Plays a request that misses, and its walk, until the result of the walk is given to the
+    /// request.
     fn walked(&mut self, id: u8, query: &Query) -> Checked {
         self.accept(id, query);
         self.miss(id, 0, false)?;
@@ -283,21 +285,21 @@ impl Rig {
         self.done(id, 0, found.is_ok())
     }
 
-    /// The same, with its response.
+    /// Plays a request that misses, its walk and its response.
     fn found(&mut self, id: u8, query: &Query) -> Checked {
         self.walked(id, query)?;
         let (_, found) = self.golden(query);
         self.respond(&response(id, query, &golden::outcome(&found), false))
     }
 
-    /// A request that the TLB answers so.
+    /// Plays a request that hits in the TLB with an outcome, and its response.
     fn hit(&mut self, id: u8, query: &Query, outcome: &Outcome) -> Checked {
         self.accept(id, query);
         self.respond(&response(id, query, outcome, true))
     }
 }
 
-/// Asserts which check finds a wrong device, and how the mismatch is reported.
+/// Asserts that the given check fails, and that its mismatch is reported with the given texts.
 #[track_caller]
 fn wrong<T: fmt::Debug>(
     checked: Checked<T>,
@@ -320,7 +322,7 @@ fn of_a_right_device_nothing_is_said() {
     rig.fence(&by_gpa(HPA));
     rig.found(2, &load(GVA)).unwrap();
     rig.found(3, &load(LARGE)).unwrap();
-    // Two equal requests share a walk.
+    // Two equal requests are coalesced.
     let query = load(GVA + PAGE);
     rig.accept(4, &query);
     rig.miss(4, 1, false).unwrap();
@@ -379,7 +381,7 @@ fn reads_that_are_missing_are_found_with_what_the_walk_has_ended_with() {
             "memory read 3 of the walk: hPA 0x03000",
             "the end of the walk after 2 memory reads",
         );
-        // The driver adds what comes in the next cycle.
+        // The driver adds the response, which comes in the next cycle.
         let end = mismatch.walk_end_mut().unwrap();
         assert_eq!(end.id, 3);
         end.response = Some(response(3, &query, &outcome, false).outcome(true));
@@ -429,7 +431,7 @@ fn reads_and_updates_are_counted_apart() {
     assert_eq!(reads.len(), 4);
     let update = reads[3].0.update.as_mut().unwrap();
     let right = update.new;
-    // It forgets D.
+    // The wrong update leaves D clear.
     update.new = Entry(right).with_dirty(false).0;
     let forgotten = update.new;
     let before = clear.0;
@@ -479,7 +481,7 @@ fn responses_of_walks_are_reported_with_the_sizes_of_both_pages() {
     };
     found(page(HPA + 16), right_text, "hPA 0x100010, page of 4K");
     found(large, right_text, "hPA 0x100008, page of 2M");
-    // The gPA is shown where it alone is wrong.
+    // The report shows the gPA only if nothing else is wrong.
     let other_gpa = Ok(Translation {
         gpa: Gpa(HPA),
         ..right.unwrap()
@@ -543,7 +545,8 @@ fn a_stale_hit_is_told_with_the_fence_that_invalidated_the_page_however_long_ago
         rig.found(0, &load(GVA)).unwrap();
         let found = rig.cycle - 1;
         let fenced = rig.fence(&fence);
-        // All requests are answered again and again: verdicts need nothing of it any more.
+        // While other requests come and go, the checker drops the entry that the fence invalidated.
+        // The reason must be known all the same.
         for number in 1..8 {
             rig.found(0, &load(GVA + number * PAGE)).unwrap();
             rig.fence(&by_gpa(HPA + number * PAGE));
@@ -634,7 +637,7 @@ fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
     rig.accept(0, &query);
     rig.miss(0, 0, false).unwrap();
     rig.walk(0, &query).unwrap();
-    // The walk has ended, and its result has not been given yet.
+    // The walk has made its last read, and its result has not been given to the request yet.
     let fenced = rig.fence(&by_gpa(HPA));
     rig.done(0, 0, false).unwrap();
     let found = rig.cycle;
@@ -655,7 +658,7 @@ fn a_hit_of_an_overtaken_walks_page_is_told_as_such() {
 
 #[test]
 fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
-    // The TLB of 32 entries has room for six pages, though five were filled after the first.
+    // A TLB of 32 entries must still contain the first of six pages.
     let mut rig = Rig::new();
     rig.found(0, &load(GVA)).unwrap();
     let found = rig.cycle - 1;
@@ -673,7 +676,7 @@ fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
         ),
         "a miss",
     );
-    // The last two of four entries are there. The checker knows that of one.
+    // A TLB of four entries must contain the two pages that were used last.
     let mut rig = Rig::of(Machine {
         tlb_entries: 4,
         ..Machine::of(FORMAT)
@@ -694,7 +697,7 @@ fn a_miss_of_a_page_that_must_be_there_is_found_by_both_rules() {
         ),
         "a miss",
     );
-    // Behind a fence nothing must be there.
+    // After a fence a miss is legal.
     rig.fence(&by_gpa(HPA + 4 * PAGE));
     rig.accept(3, &load(GVA + 4 * PAGE));
     rig.miss(3, 1, false).unwrap();
@@ -832,7 +835,7 @@ fn equal_misses_that_are_walked_twice_are_found_and_other_pairs_are_right() {
             missed.unwrap();
         }
     }
-    // And so is a second walk behind a fence.
+    // A second walk for an equal request is also legal after a fence.
     let mut rig = Rig::new();
     rig.accept(0, &load(GVA));
     rig.miss(0, 0, false).unwrap();
@@ -902,7 +905,7 @@ fn a_walk_from_before_a_fence_answers_no_request_from_behind_it() {
         &format!("a walk that was started after the fence by gPA 0x100000 in cycle {fenced}"),
         "the request shares the walk of slot 0, started before it",
     );
-    // Any request may share it if the fence is of another space.
+    // A fence of another VMID does not matter.
     let elsewhere = Fence {
         vmid: Some(VMID + 1),
         ..Fence::default()
@@ -915,7 +918,7 @@ fn a_walk_from_before_a_fence_answers_no_request_from_behind_it() {
     rig.miss(1, 0, true).unwrap();
 }
 
-/// A replay of a request.
+/// Returns the outputs of a device with a replay on its response port.
 fn replay(id: u8, query: &Query) -> Outputs {
     Outputs {
         rsp_valid: true,
@@ -936,7 +939,8 @@ fn a_read_of_a_walk_that_a_fence_has_overtaken_is_found_from_the_cycle_after_it_
         let mut reads = rig.reads(0, &query);
         rig.show(0, &reads[..1]).unwrap();
         let fenced = rig.fence(&by_gpa(HPA));
-        // A request that is granted in the cycle of the handshake was offered before.
+        // A memory request that is accepted in the cycle of the handshake of the fence is legal,
+        // because it was offered before.
         reads[1].0.cycle = fenced + u64::from(late);
         let checked = rig.checker.read(0, &reads[1].0);
         match late {
@@ -975,7 +979,8 @@ fn a_request_that_a_fence_has_overtaken_gets_no_walk_after_it() {
 #[test]
 fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else() {
     let query = load(GVA);
-    // Some reads have been answered: the walk is over, and its request is told to ask again.
+    // If only some memory requests of the walk have their responses, the walk is overtaken, and its
+    // request must get a replay.
     let overtaken = |answered: usize| {
         let mut rig = Rig::new();
         rig.accept(0, &query);
@@ -999,7 +1004,8 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
             "hPA 0x100000, page of 4K",
         );
     }
-    // All have: its answer is owed.
+    // If all memory requests have their responses, the walk has ended, and its request must get the
+    // result.
     let (mut rig, fenced) = overtaken(3);
     wrong(
         rig.respond(&replay(0, &query)),
@@ -1017,7 +1023,7 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
         "the response of its walk, which no fence has overtaken",
         "a replay",
     );
-    // A request without a walk.
+    // Requests without a walk.
     for fenced in [false, true] {
         let mut rig = Rig::new();
         rig.accept(0, &query);
@@ -1033,7 +1039,7 @@ fn a_replay_is_owed_where_a_fence_came_before_the_end_of_a_walk_and_nowhere_else
             );
         }
     }
-    // It says nothing else.
+    // All other fields of a replay must be 0.
     let (mut rig, _) = overtaken(1);
     let outputs = Outputs {
         rsp_hpa: HPA,
@@ -1067,8 +1073,9 @@ fn a_fence_that_waits_for_anything_but_an_offered_read_of_a_walk_that_it_matches
 
 #[test]
 fn an_answer_of_a_walk_from_before_the_requests_fence_is_found() {
-    // A request is given to a walk as if from before the fence, and its response shows that it is
-    // not.
+    // A request from after the fence is assigned to a walk from before the fence. The test writes
+    // the fence into the scoreboard only after the assignment, so the check of the response must
+    // find the error.
     let mut rig = Rig::new();
     let query = load(GVA);
     rig.walked(0, &query).unwrap();
@@ -1110,7 +1117,7 @@ fn responses_without_a_request_a_walk_or_a_hit_are_found() {
         nobody,
         "a hit of the L2 TLB",
     );
-    // A second response to the same request.
+    // A second response to the same request is found.
     rig.found(5, &query).unwrap();
     wrong(
         rig.respond(&outputs),
@@ -1258,10 +1265,11 @@ fn a_walk_that_keeps_its_request_back_while_the_memory_port_is_free_is_found() {
             rig.checker.turns.on_quiet_cycle();
         }
     };
-    // Each of the four slots may be looked up in page-walk caches first.
+    // A slot may wait for five quiet cycles, because each of the four slots may have a lookup in
+    // the page-walk caches first.
     quiet(&mut rig, 5);
     rig.checker.read(0, &read).unwrap();
-    // Cycles in which memory has the read do not count.
+    // Cycles in which the memory read is outstanding do not count.
     quiet(&mut rig, 90);
     rig.checker.wants_request(0);
     quiet(&mut rig, 6);
@@ -1310,7 +1318,7 @@ fn a_request_that_waits_beside_a_free_slot_is_found() {
         "the request is assigned to a walk: 0 of 4 slots are in use, and 0 requests wait for their results",
         "it has waited for 4 cycles",
     );
-    // With every slot in use it waits rightly, but for a walk that it can share.
+    // With every slot in use the request may wait, unless it can share a walk in flight.
     for id in 0..4 {
         rig.accept(id, &load(GVA + u64::from(id) * PAGE));
         rig.miss(id, id, false).unwrap();
@@ -1384,7 +1392,7 @@ fn steps_that_are_reported_wrongly_are_found() {
     }
 }
 
-/// A device with walk caches of two entries.
+/// Returns a rig of a device with walk caches of two entries.
 fn with_caches() -> Rig {
     Rig::of(Machine {
         walk_caches: WalkCaches::ALL,
@@ -1392,7 +1400,7 @@ fn with_caches() -> Rig {
     })
 }
 
-/// A walk that the guest's walk cache leads to the leaf: its only read.
+/// Plays a walk that hits in the guest page-walk cache and so reads only the leaf.
 fn led(rig: &mut Rig, id: u8, slot: u8, query: &Query) -> Checked {
     rig.accept(id, query);
     rig.miss(id, slot, false)?;
@@ -1419,7 +1427,7 @@ fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
     );
     assert_eq!(mismatch.wrong_read, Some(0));
 
-    // A fence has invalidated it, however long ago.
+    // The reason is known even if the fence that invalidated the entry was long ago.
     let mut rig = with_caches();
     rig.found(0, &load(GVA)).unwrap();
     let fence = Fence {
@@ -1442,7 +1450,7 @@ fn what_a_walk_cache_may_know_it_may_give_and_its_word_is_no_evidence() {
         &got,
     );
 
-    // It leads to another table than walks have read.
+    // The hit points to another table than the entries that walks have read.
     let mut rig = with_caches();
     rig.found(0, &load(GVA)).unwrap();
     rig.memory.write(
@@ -1477,7 +1485,7 @@ fn a_walk_cache_that_spares_nothing_where_it_must_is_found() {
         "memory read 1 of the walk after no page-walk cache hit",
     );
     assert_eq!(mismatch.wrong_read, Some(0));
-    // Behind a fence it need not.
+    // After a fence the walk cache may miss.
     let mut rig = with_caches();
     rig.found(0, &load(GVA)).unwrap();
     rig.fence(&Fence::default());
@@ -1495,7 +1503,7 @@ fn a_walk_cache_that_is_said_to_spare_what_was_read_is_found() {
     rig.miss(0, 0, false).unwrap();
     let mut reads = rig.reads(0, &query).split_off(2);
     reads[0].1.pass = Pass::Guest;
-    // And a second time, behind the leaf.
+    // The device reads the leaf a second time.
     let more = reads[0];
     reads.push(more);
     rig.show(0, &reads).unwrap();
@@ -1525,7 +1533,8 @@ fn what_is_kept_for_reasons_is_bounded_and_what_was_dropped_is_not_denied() {
     let mut rig = Rig::new();
     rig.found(0, &load(GVA)).unwrap();
     rig.fence(&by_gpa(HPA));
-    // Other pages, two generations of them.
+    // The history of invalidated pages keeps two generations. Enough other pages are added to push
+    // out both.
     let mapping = rig.golden(&load(GVA)).1.unwrap();
     let fences = [(1, Fence::default())];
     for number in 1..=2 * history::KEYS as u64 {

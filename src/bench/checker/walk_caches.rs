@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The page-walk caches and the nested TLB: the hits that they report, and those that they miss.
+//! Checks of the page-walk caches and the nested TLB: every reported hit must be possible, and an
+//! entry that a cache must contain must hit.
 
 use super::{Checker, Ended};
 use crate::bench::mismatch::{
@@ -22,8 +23,8 @@ impl Checker {
         self.with_steps || self.walk_caches.is_some()
     }
 
-    /// Checks a step that the device reports: the walk must not have read what a page-walk cache
-    /// certainly contains.
+    /// Checks a step that the device reports: the walk must not have read an entry that it could
+    /// have skipped by a hit of a page-walk cache.
     pub fn step(&mut self, step: &WalkStep, cycle: u64) -> Result<(), Box<Mismatch>> {
         let Some(walk) = self.board.report(step) else {
             return Ok(());
@@ -34,15 +35,15 @@ impl Checker {
         }
     }
 
-    /// Follows what the page-walk caches certainly contain. Returns the cache that should have led
-    /// the walk to a step, and has not.
+    /// Updates the must-contain sets of the page-walk caches with a step. Returns the cache that
+    /// must have hit before the step, if the device has not reported this hit.
     fn follow(&mut self, walk: usize, step: &WalkStep, cycle: u64) -> Option<PageWalkCache> {
         let must = self.walk_caches.as_mut()?.must_mut();
         let look_up = self.board.walk_mut(walk).look_up.take();
         let state = self.board.walk(walk);
         let query = &state.query;
         let number = state.reported.len() - 1;
-        // The end of the walk finds a step without a memory request.
+        // If a step has no memory request, the check at the end of the walk reports it.
         let read = state.reads.get(number)?;
         let board = &self.board;
         let open = |of_guest: bool, before: u64| {
@@ -70,7 +71,7 @@ impl Checker {
         if !state.is_overtaken_for(query) {
             must.on_fill(query, &entry, cycle, open);
         }
-        // After a guest entry the host stage is walked for the next gPA.
+        // After a guest entry the device looks up the caches of the host stage for the next gPA.
         let looks = !step.host && step.next == Next::Read && query.context.host.levels > 0;
         self.board.walk_mut(walk).look_up = looks.then_some(LookUp {
             since: cycle,
@@ -79,7 +80,8 @@ impl Checker {
         None
     }
 
-    /// A page-walk cache contains an entry that leads further than the walk has been led.
+    /// Returns the mismatch for a walk in which a page-walk cache must have hit, and has missed or
+    /// has skipped too few reads.
     #[cold]
     fn missed(
         &self,
@@ -106,8 +108,8 @@ impl Checker {
         mismatch
     }
 
-    /// Returns the steps of an ended walk, with their numbers, to which page-walk caches have led
-    /// it. They have been checked.
+    /// Returns the steps of an ended walk that follow a hit of a page-walk cache, each with its
+    /// number. The hits have been checked.
     #[inline]
     pub fn passes(&self, ended: &Ended) -> impl Iterator<Item = (usize, &WalkStep)> {
         let reported = self.board.walk(ended.walk).reported.iter().enumerate();
@@ -116,8 +118,8 @@ impl Checker {
             .map(|(number, reported)| (number, &reported.step))
     }
 
-    /// Compares a walk with the golden walk, and its hits in page-walk caches with what these may
-    /// contain. From then on they may contain what the walk has read.
+    /// Compares a walk with the golden walk, and the hits of the walk with the may-contain sets of
+    /// the page-walk caches. Then adds the entries that the walk has read to the may-contain sets.
     pub(super) fn judge_with_caches<L: StepLog>(
         &mut self,
         walk: usize,
@@ -138,7 +140,8 @@ impl Checker {
         Ok(found)
     }
 
-    /// Checks that page-walk caches may contain the entries by which they have led a walk.
+    /// Checks each hit of a page-walk cache in a walk: the cache may contain the entry that it
+    /// gave.
     fn check_passes(
         &mut self,
         walk: usize,
@@ -147,7 +150,8 @@ impl Checker {
         cycle: u64,
     ) -> Result<(), Box<Mismatch>> {
         if self.unknown_pass(walk, query).is_some() {
-            // Caches are filled step by step, not at the end of a walk.
+            // A cache is filled after each step, so it may contain entries of walks that have not
+            // ended yet.
             self.fill_from_walks_in_flight();
             if let Some(number) = self.unknown_pass(walk, query)
                 && let Some(hit) = WalkCacheHit::of(&self.board.walk(walk).reported[number].step)
@@ -166,8 +170,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Returns the number of the first step of a walk to which a page-walk cache cannot have led
-    /// it.
+    /// Returns the number of the first step of a walk that follows an impossible hit of a page-walk
+    /// cache.
     fn unknown_pass(&self, walk: usize, query: &Query) -> Option<usize> {
         let caches = self.walk_caches.as_ref()?;
         let geometry = self.format.geometry();
@@ -178,7 +182,8 @@ impl Checker {
         })
     }
 
-    /// The page-walk caches may contain what walks have read that have not ended.
+    /// Adds the entries that the walks in flight have read so far to the may-contain sets of the
+    /// page-walk caches.
     fn fill_from_walks_in_flight(&mut self) {
         let Some(caches) = &mut self.walk_caches else {
             return;
@@ -187,14 +192,16 @@ impl Checker {
             if walk.judged.is_none() {
                 let mut steps = Vec::new();
                 let mut memory = ReplayMemory::new(self.format, &walk.reads, &walk.reported);
-                // The walk ends with an error at what has not been read yet. That fills nothing.
+                // The golden walk ends with a memory error at the first entry that the device has
+                // not read yet. The error fills no cache.
                 let _ = golden::walk(self.format, &walk.query, &mut memory, &mut steps);
                 fill(walk, caches, self.format, &walk.query, &steps);
             }
         }
     }
 
-    /// Returns the reason why a page-walk cache must not have led a walk to the step of a number.
+    /// Returns the reason why the hit of a page-walk cache before a step is impossible. `number`:
+    /// the number of the step in the walk.
     #[cold]
     fn why_no_pass(&self, walk: usize, query: &Query, number: usize) -> NoWalkCacheHit {
         let step = &self.board.walk(walk).reported[number];
@@ -214,7 +221,8 @@ impl Checker {
     }
 }
 
-/// Fills the page-walk caches with what a walk has read, by some steps of the golden walk.
+/// Adds the entries that a walk has read to the may-contain sets of the page-walk caches. `steps`:
+/// the steps of the golden walk, as far as they are known.
 fn fill(walk: &Walk, caches: &mut PageWalkCaches, format: Format, query: &Query, steps: &[Step]) {
     let geometry = format.geometry();
     let hit = |number: usize| reported::hit(&geometry, &walk.reported.get(number)?.step);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The walks: their memory requests, steps and results against the golden walk over the same words.
+//! Checks of walks: memory requests, steps and results are compared with the golden walk over the
+//! same words.
 
 use super::Checker;
 use crate::bench::memory_request::{Read, RequestCounts};
@@ -15,11 +16,12 @@ use crate::dut::Done;
 use crate::golden::{self, Mapping, StepLog};
 use crate::mmu::{Fault, Query};
 
-/// Memory requests after which a walk is checked while it goes on: twice those of the longest walk
-/// without updates, and a power of two.
+/// A walk that has not ended is checked when its number of memory requests reaches this power of
+/// two, and again at each higher power of two. The longest walk without updates makes at most half
+/// as many.
 const LONG_WALK: usize = 64;
 
-/// A walk that has ended, with what it found by the golden model.
+/// A walk that has ended, with the result of the golden walk.
 pub(in crate::bench) struct Ended {
     /// The record of the walk.
     pub walk: usize,
@@ -28,12 +30,13 @@ pub(in crate::bench) struct Ended {
 }
 
 impl Checker {
-    /// Returns the words that a walk was given, as memory for the golden walk.
+    /// Returns the words that memory returned to a walk, as memory for the golden walk.
     pub(super) fn replay<'a>(&self, walk: &'a Walk) -> ReplayMemory<'a> {
         ReplayMemory::new(self.format, &walk.reads, &walk.reported)
     }
 
-    /// Memory has accepted a memory request of a slot.
+    /// Notes a memory request of a slot that memory has accepted, and checks it as far as the
+    /// unfinished walk allows.
     #[inline]
     pub fn read(&mut self, slot: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         let Some(record) = self.board.record_in(slot) else {
@@ -67,22 +70,23 @@ impl Checker {
         }
     }
 
-    /// Memory has answered a slot in a cycle. If the slot offers its next memory request in the
-    /// same cycle, [`Checker::wants_request`] comes before that request.
+    /// Notes that memory has responded to a slot in a cycle. If the slot offers its next memory
+    /// request in the same cycle, [`Checker::wants_request`] has to be called before that request
+    /// is noted.
     #[inline]
     pub fn served(&mut self, slot: u8, cycle: u64) {
         self.turns.on_want(slot);
         self.board.reply(slot, cycle);
     }
 
-    /// A slot wants its next memory request from now on.
+    /// Notes that a slot competes for the memory port from now on.
     #[inline]
     pub fn wants_request(&mut self, slot: u8) {
         self.turns.on_want(slot);
     }
 
-    /// Checks a long walk while it goes on: it may have lost updates, but must follow the golden
-    /// walk.
+    /// Compares a long walk that has not ended with the golden walk. A walk becomes long if its
+    /// updates fail again and again, because software changes the entries.
     #[cold]
     fn check_long_walk(&self, walk: usize, cycle: u64) -> Result<(), Box<Mismatch>> {
         let state = self.board.walk(walk);
@@ -97,9 +101,9 @@ impl Checker {
         }
     }
 
-    /// Checks the result of a walk, which is given to a request. At the first request of the walk
-    /// it is compared with the golden walk, whose steps go to `log`; the end of the walk is
-    /// returned.
+    /// Checks that the result of a walk is given to a request that waits for it. For the first such
+    /// request, the walk is compared with the golden walk, the steps of the golden walk are written
+    /// to `log`, and the end of the walk is returned.
     pub fn done<L: StepLog>(
         &mut self,
         done: &Done,
@@ -162,8 +166,8 @@ impl Checker {
         Ok(ended)
     }
 
-    /// Compares a walk with the golden walk over the words that the device was given. Returns the
-    /// end of the golden walk.
+    /// Compares the memory requests of a walk with the golden walk over the words that memory
+    /// returned to the device. Returns the result of the golden walk.
     pub(super) fn judge<L: StepLog>(
         &self,
         walk: usize,
@@ -175,7 +179,8 @@ impl Checker {
         let state = self.board.walk(walk);
         let mut memory = self.replay(state);
         let found = golden::walk(self.format, query, &mut memory, log);
-        // An overtaken walk has made all requests that it was to make before the fence.
+        // A walk that gets a replay stops at the fence, so the golden walk may call for more memory
+        // requests.
         if state.replayed.is_some() && memory.asks_on() {
             return Ok(found);
         }
@@ -186,9 +191,10 @@ impl Checker {
         Err(self.wrong_reads(walk, id, cycle, (next, difference), &found))
     }
 
-    /// Returns the mismatch of a walk that differs from the golden walk over the same words after
-    /// `next` memory requests. `found` is the end of the golden walk, if the device goes on behind
-    /// it; else the difference says what the golden walk calls for.
+    /// Returns the mismatch for a walk that differs from the golden walk over the same words after
+    /// `next` memory requests. `difference`: the memory request of the golden walk that the device
+    /// has not made; none if the golden walk has ended with `found`, and the device has made
+    /// further memory requests.
     #[cold]
     fn wrong_reads(
         &self,
@@ -210,7 +216,7 @@ impl Checker {
             }),
         };
         let violation = match (difference, found) {
-            // A word that the device has not asked for is an error to the golden walk.
+            // The golden walk reads a memory error where the device has made no memory request.
             (Some(Difference::Request(wanted)), Err(fault)) => Violation::Reads {
                 expected: ExpectedRequest::Request {
                     request: wanted.behind(before),
@@ -238,9 +244,9 @@ impl Checker {
         mismatch
     }
 
-    /// Compares the steps that the device has reported of a walk with the golden walk over the same
-    /// words. A fence had overtaken the walk after the first `kept` of them: the others were
-    /// dropped.
+    /// Compares the reported steps of a walk with the steps of the golden walk over the same words.
+    /// `kept`: the number of steps before a fence overtook the walk. Later steps must be reported
+    /// as dropped.
     pub(super) fn check_steps(
         &self,
         walk: usize,
@@ -251,7 +257,8 @@ impl Checker {
         let state = self.board.walk(walk);
         let mut memory = self.replay(state);
         let mut golden = Vec::new();
-        // Requests that share the walk differ in the offset.
+        // Requests that share the walk may differ in the page offset. The reported steps have the
+        // offset of the request that started the walk.
         let _ = golden::walk(self.format, &state.query, &mut memory, &mut golden);
         let mut expected = steps::expected(&golden);
         expected.truncate(state.reads.len());
@@ -283,8 +290,8 @@ impl Checker {
         }
     }
 
-    /// Notes what a walk has found: a later hit may give it. Returns true if the TLB may contain
-    /// it.
+    /// Adds the result of a walk to the may-contain set of the TLB. Returns true if the TLB may be
+    /// filled with it.
     fn may_fill(
         &mut self,
         walk: usize,
@@ -306,7 +313,7 @@ impl Checker {
         true
     }
 
-    /// Returns the reason why the TLB must not contain what a walk has found.
+    /// Returns the reason why the TLB must not be filled with the result of a walk.
     #[cold]
     fn why_no_fill(
         &self,

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The memory port serves the walk slots round robin, and no walk keeps its request back while the
-//! port is free (docs/ports.md, "Memory").
+//! Checks the arbitration of the memory port: the walk slots are served round robin, and no slot
+//! withholds its next memory request while the port is free (docs/ports.md, "Memory").
 
 use crate::bench::mismatch::{PortViolation, Stall, Violation};
 
 /// Counts how long each slot waits for its turn on the memory port.
 pub(in crate::bench) struct RoundRobin {
-    /// Memory requests of others after which a slot has waited for too many.
+    /// A slot has waited for too long if this number of memory requests of other slots were
+    /// accepted since it began to wait.
     too_many: u64,
-    /// Cycles for which a slot may wait while the port offers and returns nothing.
+    /// The most cycles without activity on the memory port for which a slot may wait.
     most_quiet: u64,
-    /// Memory requests that memory has accepted.
+    /// Number of memory requests of all slots that memory has accepted.
     accepted: u64,
-    /// Cycles in which the port offered and returned nothing.
+    /// Number of cycles in which the port had neither a request nor a response.
     quiet: u64,
-    /// By slot: the counts when the slot began to want a memory request.
+    /// By slot: the values of the two counts when the slot began to wait for the port.
     since: Vec<Since>,
 }
 
-/// The counts of [`RoundRobin`] at a time.
+/// Copies of the counts of [`RoundRobin`], taken when a slot began to wait.
 #[derive(Clone, Copy, Default)]
 struct Since {
     accepted: u64,
@@ -26,9 +27,9 @@ struct Since {
 }
 
 impl RoundRobin {
-    /// Returns the check of a device with so many slots. A slot that has waited for `too_many`
-    /// memory requests of other slots, or for more than `most_quiet` cycles in which the port was
-    /// quiet, has waited for more than its turn.
+    /// Returns the check of a device with `slots` walk slots. It fails if a slot waits while
+    /// `too_many` memory requests of other slots are accepted, or for more than `most_quiet` cycles
+    /// without activity on the port.
     pub fn new(slots: usize, too_many: u64, most_quiet: u64) -> Self {
         Self {
             too_many,
@@ -39,13 +40,14 @@ impl RoundRobin {
         }
     }
 
-    /// The port offers and returns nothing in a cycle.
+    /// Counts a cycle in which the port has neither a request nor a response.
     #[inline]
     pub fn on_quiet_cycle(&mut self) {
         self.quiet += 1;
     }
 
-    /// A slot begins to want a memory request: its walk starts, or memory has answered it.
+    /// Notes that a slot begins to wait for the port: its walk has started, or memory has responded
+    /// to its last request.
     #[inline]
     pub fn on_want(&mut self, slot: u8) {
         if let Some(since) = self.since.get_mut(usize::from(slot)) {
@@ -56,8 +58,8 @@ impl RoundRobin {
         }
     }
 
-    /// Checks that a slot whose memory request is accepted has not waited for too long. Returns the
-    /// rule that is broken, if one is.
+    /// Checks that the slot whose memory request is accepted has not waited for too long. Returns
+    /// the violation, if there is one.
     #[inline]
     pub fn on_request(&mut self, slot: u8) -> Option<Violation> {
         let since = self.since[usize::from(slot)];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks of ports: each looks at one rule, and keeps only what the rule needs.
+//! Checks of single port rules. Each check keeps only the state that its rule needs.
 
 mod arbitration;
 mod ports;

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Once `valid` is high, `valid` and the payload of a port do not change until the handshake
-//! (docs/ports.md).
+//! Checks that ports are stable: once `valid` is high, `valid` and the payload do not change until
+//! the handshake (docs/ports.md).
 
 use crate::bench::mismatch::{Mismatch, PortRequest, PortResponse, PortViolation, Violation};
 use crate::dut::Outputs;
 use crate::format::Format;
 
-/// The payloads that were stalled in the last cycle.
+/// The response and the memory request that were offered and not accepted in the last cycle.
 #[derive(Default)]
 pub(in crate::bench) struct StablePorts {
     response_is_stalled: bool,
-    /// The response, while it is stalled. It is kept in place: a copy costs less than a decoding.
+    /// The stalled response. It is kept as raw outputs, because a copy costs less than a decoding.
     response: Outputs,
     memory_request: Option<PortRequest>,
 }
 
 impl StablePorts {
-    /// Checks the ports in a cycle. `accepted`: whether the response, and the memory request, is
-    /// accepted in it.
+    /// Checks the ports in a cycle. `accepted`: a handshake of the response port, and of the memory
+    /// request port, takes place in this cycle.
     #[inline]
     pub fn on_cycle(
         &mut self,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Judges what a device shows in a cycle.
+//! Applies the checks to the observations of each cycle.
 
 use super::observer::{Observer, Steps, Walked};
 use super::{Run, is_wanted};
@@ -14,25 +14,26 @@ use crate::dut::{Clocked, Outputs, Requests};
 use crate::mmu::{Context, Fence, Query, WalkCaches};
 use crate::scenario::{Held, Machine, Op};
 
-/// The lookups that the event of a cycle shows.
+/// The results of lookups that the event record of a cycle reports.
 #[derive(Default)]
 struct Lookups {
-    /// A request was looked up.
+    /// A lookup of a request ended with a miss or with a hit of the L2 TLB.
     any: bool,
     /// The result of a walk was given to a request.
     is_walk_answered: bool,
 }
 
-/// The checks of a run, by how much the device shows.
+/// The checks of a run. The level of visibility of the device selects the variant.
 pub(super) enum Judge {
-    /// Its events are visible.
+    /// The device shows its events: they are checked together with the ports.
     Events(Box<Checker>),
-    /// Its ports alone are visible.
+    /// The device shows its ports alone.
     Ports(Box<PortChecker>),
 }
 
 impl Judge {
-    /// Returns the checks of a device. `ever`: the page-walk caches that are in use at any time.
+    /// Returns the checks of a device. `ever`: the page-walk caches that are in use at some time in
+    /// the run.
     pub fn new(machine: &Machine, description: Description, ever: WalkCaches) -> Self {
         match description.visibility_with(ever) >= Visibility::Requests {
             true => Self::Events(Box::new(Checker::new(machine, ever))),
@@ -57,7 +58,7 @@ impl Judge {
         }
     }
 
-    /// The device is reset: nothing is left.
+    /// Resets the checks with the device.
     pub fn reset(&mut self, machine: &Machine) {
         match self {
             Self::Events(checker) => checker.reset(machine),
@@ -65,16 +66,16 @@ impl Judge {
         }
     }
 
-    /// Other page-walk caches are in use from now on.
+    /// Sets the page-walk caches that are in use from now on.
     pub fn use_walk_caches(&mut self, used: WalkCaches) {
         match self {
             Self::Events(checker) => checker.use_walk_caches(used),
-            // They may be in use at any time.
+            // These checks assume in the whole run that every cache of `ever` may be in use.
             Self::Ports(_) => {}
         }
     }
 
-    /// The checks of events, if they are visible.
+    /// Returns the checks of events; none if the device does not show its events.
     #[inline]
     fn events(&mut self) -> Option<&mut Checker> {
         match self {
@@ -104,7 +105,8 @@ impl Judge {
         }
     }
 
-    /// A fence waits. `offered`: the id of the memory request that is offered and not accepted.
+    /// Checks that a fence may wait. `offered`: the id of the memory request that is offered and
+    /// not accepted, if there is one.
     fn fence_waits(
         &mut self,
         fence: &Fence,
@@ -117,8 +119,8 @@ impl Judge {
         }
     }
 
-    /// Memory has accepted a memory request. `follows`: in the cycle in which it has answered the
-    /// request before.
+    /// Checks a memory request that memory has accepted. `follows`: in the same cycle memory has
+    /// responded to the previous request with the same id.
     #[inline]
     fn read(&mut self, id: u8, read: &Read, follows: bool) -> Result<(), Box<Mismatch>> {
         match self {
@@ -140,8 +142,9 @@ impl Judge {
         }
     }
 
-    /// Checks the ports. `accepted`: the response, and the memory request, is accepted. `replied`:
-    /// memory answers a request.
+    /// Checks that stalled ports have not changed since the last cycle. `accepted`: a handshake of
+    /// the response port, and of the memory request port, takes place. `replied`: memory returns a
+    /// response.
     #[inline]
     fn ports(
         &mut self,
@@ -166,7 +169,7 @@ impl Judge {
 }
 
 impl Run<'_> {
-    /// Judges what the device showed in a cycle.
+    /// Applies all checks to the observations of a cycle.
     #[inline]
     pub(super) fn judge_cycle<O: Observer>(
         &mut self,
@@ -308,7 +311,7 @@ impl Run<'_> {
         self.stats.cycles += 1;
         Ok(())
     }
-    /// Judges the event of a cycle, if events are visible.
+    /// Checks the event record of a cycle, if the device shows its events.
     #[inline]
     fn judge_event<O: Observer>(
         &mut self,
@@ -381,7 +384,7 @@ impl Run<'_> {
         Ok(lookups)
     }
 
-    /// Judges whether a request may wait, if events are visible.
+    /// Checks that a request that waits has a cause, if the device shows its events.
     #[inline]
     fn judge_wait(
         &mut self,
@@ -407,8 +410,8 @@ impl Run<'_> {
         let Judge::Events(checker) = &mut self.checker else {
             return Ok(());
         };
-        // A fence stops the lookup in the cycle of its handshake; while it waits, that of a request
-        // that it matches.
+        // There is no lookup in the cycle of the handshake of a fence. While a fence waits, there
+        // is no lookup of a request that the fence matches.
         let is_stopped = fence.is_some_and(|fence| {
             let matches = |query: &Query| fence.matches_tag(query.context.space());
             seen.fence_taken

@@ -20,12 +20,14 @@ use crate::memory::HostMemory;
 use crate::mmu::{Context, Query, WalkCaches};
 use crate::scenario::{Held, Op, Scenario, Timing};
 
-/// Cycles after the last response in which the device may do nothing more.
+/// Cycles for which the run continues after the last response, to find anything that the device
+/// does although nothing is in flight.
 const TAIL: u64 = 24;
 /// Cycles from one search for requests that have waited too long to the next.
 const LOOK_FOR_HANG: u64 = 256;
-/// Cycles that are checked together if no observer is live. A model alone fills the instruction
-/// cache, so code that alternates with it is slow. [`LOOK_FOR_HANG`] is a multiple of it.
+/// Cycles that are checked together if no observer is live. The code of a model alone fills the
+/// instruction cache, so checking after every single cycle would be slow. [`LOOK_FOR_HANG`] is a
+/// multiple of this number.
 const BATCH: usize = 16;
 
 /// The figures of one run or of several.
@@ -34,35 +36,35 @@ const BATCH: usize = 16;
 pub struct Stats {
     /// Clock cycles.
     pub cycles: u64,
-    /// Accesses that have ended: answered, abandoned after a replay, or given up for a reset.
+    /// Accesses that have ended: with a response, abandoned after a replay, or lost by a reset.
     pub accesses: u64,
-    /// Accesses that the TLB has answered.
+    /// Accesses with a TLB hit.
     pub hits: u64,
-    /// Accesses that the L2 TLB has answered.
+    /// Accesses with a hit of the L2 TLB.
     pub second_hits: u64,
     /// Accesses that have ended with a fault.
     pub faults: u64,
-    /// Walks.
+    /// Walks that were started.
     pub walks: u64,
-    /// Requests that shared a walk in flight.
+    /// Requests that were coalesced with a walk in flight.
     pub merged: u64,
     /// Reads of table entries.
     pub reads: u64,
-    /// Updates of table entries (accessed and dirty bits), including those that found another entry
-    /// than expected.
+    /// Updates of table entries (accessed and dirty bits), including updates that failed because
+    /// the entry had changed.
     pub updates: u64,
-    /// Fences.
+    /// Fences that the device has accepted.
     pub fences: u64,
     /// Replays: responses to requests that a fence has overtaken.
     pub replays: u64,
-    /// Edits of memory.
+    /// Edits of memory by software.
     pub edits: u64,
 }
 
 impl Stats {
     /// Adds the figures of another run.
     pub fn add(&mut self, other: &Stats) {
-        // Figures may come from a file.
+        // The addition saturates, because figures that were read from a file can have any value.
         let add = |mine: &mut u64, other: u64| *mine = mine.saturating_add(other);
         add(&mut self.cycles, other.cycles);
         add(&mut self.accesses, other.accesses);
@@ -82,17 +84,17 @@ impl Stats {
 /// The reason why a run ended early.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// The device did something wrong.
+    /// A check has failed.
     #[error("{} in cycle {}: {:?}", .0.check().name(), .0.cycle, .0.violation)]
     Mismatch(Box<Mismatch>),
-    /// The device does not go on.
+    /// The device hangs.
     #[error("the device hangs: in cycle {cycle}, op {op} has waited since cycle {since}")]
     Hang {
         /// The cycle in which the run was given up.
         cycle: u64,
-        /// The op that waits, by index.
+        /// The index of the operation that waits.
         op: usize,
-        /// The cycle since which it has waited.
+        /// The cycle since which the operation has waited.
         since: u64,
     },
     /// An RTL assertion failed.
@@ -120,11 +122,11 @@ impl Failure {
 pub struct Failed {
     /// The reason.
     pub failure: Failure,
-    /// The figures up to that cycle.
+    /// The figures up to the cycle of the failure.
     pub stats: Stats,
-    /// The op that was begun last, or was the next to begin.
+    /// The index of the operation that was to begin next at the cycle of the failure.
     pub begun: usize,
-    /// Memory in that cycle.
+    /// The contents of memory in the cycle of the failure.
     pub memory: HostMemory,
 }
 
@@ -144,7 +146,7 @@ struct Requester {
 }
 
 impl Requester {
-    /// Returns the requester from a cycle on.
+    /// Returns a requester whose draws start in a cycle.
     fn new(timing: &Timing, cycle: u64) -> Self {
         Self {
             draws: Draws::new(timing.seed, cycle),
@@ -155,15 +157,15 @@ impl Requester {
         }
     }
 
-    /// Returns true if it begins no request in a cycle.
+    /// Returns true if the requester begins no request in a cycle.
     #[inline]
     fn is_idle(&self, cycle: u64) -> bool {
         let draw = || self.draws.in_spell(Stream::RequestIdle, cycle, self.run);
         self.idle > 0 && draw().chance(self.idle)
     }
 
-    /// Returns true if it accepts a response in a cycle. `waits`: a response was offered in the
-    /// cycle before, and was not accepted.
+    /// Returns true if the requester is ready to accept a response in a cycle. `waits`: a response
+    /// was offered in the cycle before, and was not accepted.
     #[inline]
     fn accepts(&self, waits: bool, cycle: u64) -> bool {
         let draw = || self.draws.in_spell(Stream::ResponseBusy, cycle, self.run);
@@ -172,11 +174,12 @@ impl Requester {
     }
 }
 
-/// Returns the cycles after which a request without a response counts as a hang, with a timing.
-/// They are many times those that the slowest device needs that gives each of 16 slots its turn.
+/// Returns the number of cycles after which a request without a response counts as a hang, for a
+/// timing of memory and requester. The number is many times the response time of the slowest device
+/// that serves 16 slots round robin.
 fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     let levels = u64::from(scenario.machine.format.geometry().levels);
-    // As many again for updates and the walks before them.
+    // The factor 2 leaves room for updates and for repeated walks before an update.
     let reads = 2 * ((levels + 1) * (levels + 1) - 1);
     let slots = u64::from(scenario.machine.slots);
     let a_read = u64::from(*timing.latency.end()) + slots + 4;
@@ -185,7 +188,7 @@ fn patience(scenario: &Scenario, timing: &Timing) -> u64 {
     1000 + 16 * reads * a_read * 100 / memory_free * 100 / response_free
 }
 
-/// Returns true if the requester repeats an access that a fence has overtaken.
+/// Returns true if the requester sends the request of an access again after a replay.
 fn is_wanted(scenario: &Scenario, op: usize) -> bool {
     matches!(scenario.ops.get(op), Some(Op::Access(access)) if !access.speculative)
 }
@@ -233,36 +236,37 @@ pub(crate) fn run_at<O: Observer>(
     }
 }
 
-/// The observations of a cycle, from which it is judged.
+/// The observations of a cycle, to which the checks are applied.
 #[derive(Debug, Default)]
 struct Seen {
     outputs: Outputs,
-    /// The op whose request the device took, which has the id.
+    /// The operation whose request the device accepted. The id of the request is `id`.
     request_taken: Option<usize>,
     id: u8,
-    /// The op whose fence was offered, and whether the device took it.
+    /// The operation whose fence was offered. `fence_taken`: the device accepted the fence.
     fence_offered: Option<usize>,
     fence_taken: bool,
-    /// The memory request that was accepted, with the word that memory returns, and the data beside
-    /// an error.
+    /// The memory request that was accepted, with the word that memory will return. `beside`: the
+    /// kind of data that accompany the response, if it is an error.
     read: Option<Read>,
     beside: Option<Beside>,
-    /// The slot whose read or update memory has answered.
+    /// The slot to which memory has returned a response.
     replied: Option<u8>,
     read_ready: bool,
     rsp_ready: bool,
-    /// The op whose request was offered and not taken.
+    /// The operation whose request was offered and not accepted.
     offered: Option<usize>,
-    /// The device has something to do, and no memory response is outstanding: it has nothing to
-    /// wait for.
+    /// The device has something to do, and waits for nothing outside it: no memory response is
+    /// outstanding.
     owes: bool,
-    /// The op to begin next, after this cycle.
+    /// The operation to begin next, after this cycle.
     op: usize,
-    /// Other walk caches are in use from this cycle on.
+    /// The walk caches that are in use from this cycle on; none if they do not change.
     walk_caches: Option<WalkCaches>,
 }
 
-/// An edit that can be undone, of the scenario or by an update of the device.
+/// A change of a word of memory, by an edit of the scenario or by an update of the device, with the
+/// word before it. A mismatch in an earlier cycle undoes the change.
 struct Edit {
     cycle: u64,
     at: Hpa,
@@ -270,13 +274,13 @@ struct Edit {
     by_device: bool,
 }
 
-/// The limits of a device on what the bench asks of it at a time.
+/// The limits of a device that the requester has to observe.
 struct Limits {
-    /// Requests without a response, at most.
+    /// The most requests in flight.
     outstanding: usize,
-    /// Ids of requests.
+    /// The number of ids of requests.
     ids: usize,
-    /// A request behind a fence may be on its port while the fence waits.
+    /// The request that follows a fence may be offered while the fence waits.
     overlaps_fences: bool,
     /// The requester can delay a response.
     has_response_ready: bool,
@@ -287,7 +291,8 @@ impl Limits {
         Self {
             outstanding: match description.context {
                 ContextTime::Request => description.outstanding() as usize,
-                // The context does not change while a request is in flight.
+                // The inputs of the context are not sampled with the request, so they must not
+                // change while a request is in flight.
                 ContextTime::Live => 1,
             },
             ids: description.request_ids() as usize,
@@ -297,61 +302,63 @@ impl Limits {
     }
 }
 
-/// A run in progress. One part answers the device in each cycle. The other part judges the
-/// observations, up to [`BATCH`] cycles later.
+/// A run in progress. One part drives the inputs of the device in each cycle. The other part
+/// applies the checks to the observations, up to [`BATCH`] cycles later.
 struct Run<'a> {
     scenario: &'a Scenario,
-    /// The earliest cycles of ops.
+    /// By operation: the earliest cycle in which the operation may begin.
     cycles: &'a [u64],
     /// The contexts of the scenario, with the fields that the device uses.
     contexts: Vec<Context>,
-    /// The memory of the scenario until the first edit.
+    /// Host physical memory. It borrows the memory of the scenario until the first edit.
     memory: Cow<'a, HostMemory>,
     server: MemoryServer,
     requester: Requester,
     checker: Judge,
-    /// The figures up to the last cycle that was judged. The number of edits includes the cycles
-    /// that were not.
+    /// The figures up to the last cycle that was judged. The number of edits also counts cycles
+    /// that are not judged yet.
     stats: Stats,
     inputs: Inputs,
     cycle: u64,
     /// The observations of the cycles that are not judged yet.
     seen: Vec<Seen>,
     unjudged: usize,
-    /// Edits in those cycles.
+    /// The changes of memory in the cycles that are not judged yet.
     edits: Vec<Edit>,
-    /// Requests that the device has not answered.
+    /// The number of requests that have no response yet.
     outstanding: usize,
-    /// By id: the op of the request.
+    /// By id: the index of the operation that has sent the request.
     op_of_id: [usize; 256],
-    /// Accesses that are to be repeated, because a fence has overtaken them.
+    /// Accesses whose requests are to be sent again after a replay.
     replays: VecDeque<usize>,
     patience: u64,
-    /// The next op to begin, and since when it is the next.
+    /// The next operation to begin, and the cycle since which it is the next.
     op: usize,
     op_since: u64,
-    /// Cycles that a wait still takes.
+    /// Cycles that remain of the current wait operation.
     waiting: u32,
-    /// The cycles in which reads, answers and responses pass again, and the last of them.
+    /// By held port: the first cycle in which transfers are possible again. `any_held_until` is the
+    /// largest of these cycles.
     held_until: [u64; Held::ALL.len()],
     any_held_until: u64,
-    /// Cycles in all for which ports have been held, or will be. They do not count as a hang.
+    /// Sum of the cycles of all hold operations so far. These cycles do not count towards a hang.
     held: u64,
     /// The walk caches that are in use.
     walk_caches: WalkCaches,
-    /// Cycles for which what is offered has not been taken: a read or update, and a response.
+    /// Cycles for which the current memory request, and the current response, have been offered and
+    /// not accepted.
     waited: [u32; 2],
-    /// The op of the fence that was offered last.
+    /// The operation of the fence that was offered last.
     fence_seen: Option<usize>,
-    /// The op whose request is on the port: the next op, the one behind the fence that is offered,
-    /// or one that is repeated.
+    /// The operation whose request is on the port. It is the next operation, the operation after
+    /// the fence that is offered, or an access after a replay.
     requesting: Option<usize>,
-    /// The device has accepted the request behind the fence that is offered, which the fence does
-    /// not match.
+    /// The device has accepted the request of the operation after the fence that is offered. The
+    /// fence does not match this request.
     taken_ahead: bool,
     free_ids: VecDeque<u8>,
     limits: Limits,
-    /// Cycles since there has been nothing to do.
+    /// Cycles since the last operation has ended.
     tail: u64,
     /// The device is to be reset before the next cycle.
     wants_reset: bool,
@@ -445,10 +452,11 @@ impl<'a> Run<'a> {
         self.judge(dut, observer)
     }
 
-    /// Sets the inputs of the next cycle; false when the run is over.
+    /// Sets the inputs of the next cycle. Returns false if the run is over.
     #[inline(always)]
     fn prepare(&mut self) -> bool {
-        // In most cycles there is nothing to begin: a request is on its port.
+        // The check for operations to begin is skipped in the most frequent case: the next
+        // operation is already on the request port.
         if self.requesting != Some(self.op) && !self.begin_ops() {
             return false;
         }
@@ -479,7 +487,7 @@ impl<'a> Run<'a> {
         self.inputs.rsp_ready &= !is_held[Held::Responses as usize];
     }
 
-    /// Forgets what is in flight: the device is reset.
+    /// Drops all requests and memory responses in flight, because the device is reset.
     fn forget(&mut self) {
         self.stats.accesses += self.begun_accesses() as u64;
         self.checker.reset(&self.scenario.machine);
@@ -505,7 +513,7 @@ impl<'a> Run<'a> {
         self.outstanding + self.replays.len() + usize::from(asked_again)
     }
 
-    /// Begins what can begin in the next cycle; false when the run is over.
+    /// Begins the operations that can begin in the next cycle. Returns false if the run is over.
     fn begin_ops(&mut self) -> bool {
         let ops = &self.scenario.ops;
         let is_timed = matches!(ops.get(self.op), Some(Op::Access(_) | Op::Fence(_)));
@@ -545,13 +553,14 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// Returns the next access with its request. One that a fence has overtaken goes first.
+    /// Returns the next access to send, with its request. An access after a replay has priority
+    /// over a new access.
     fn next_request(&self) -> Option<(usize, Query)> {
         let op = match self.replays.front() {
             Some(&op) => op,
             None if self.waiting > 0 || self.taken_ahead => return None,
-            // A request behind the fence is on its port already. The device must not accept it
-            // before a fence that matches it.
+            // The request of the operation after a fence is offered together with the fence, to
+            // check that the device does not accept it before a fence that matches it.
             None => match self.scenario.ops.get(self.op)? {
                 Op::Fence(_) if !self.limits.overlaps_fences => return None,
                 Op::Fence(_) => self.op + 1,
@@ -729,7 +738,8 @@ impl<'a> Run<'a> {
 
         if outputs.rsp_valid && self.inputs.rsp_ready {
             self.free_ids.push_back(outputs.rsp_id);
-            // One too many is a mismatch, which is yet to be found.
+            // A response to no request would make the count negative. The checks report this
+            // response later.
             self.outstanding = self.outstanding.saturating_sub(1);
             if outputs.rsp_replay {
                 let op = self.op_of_id[usize::from(outputs.rsp_id)];
@@ -751,7 +761,7 @@ impl<'a> Run<'a> {
         self.cycle += 1;
     }
 
-    /// Judges the cycles that have not been.
+    /// Applies the checks to the cycles that are not judged yet.
     fn judge<O: Observer>(
         &mut self,
         dut: &mut Clocked<'_>,
@@ -773,9 +783,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Adds the response to the end of a walk. The response register takes the result in the cycle
-    /// of the mismatch, so the response is on its port in the next: the one after `index`, or, if
-    /// that has not been yet, one in which nothing is asked.
+    /// Adds the response of a walk to the report of a wrong end of the walk. The mismatch is found
+    /// in the cycle in which the result enters the response register. The response is on its port
+    /// one cycle later: in the cycle after `index` if it was simulated, else in an idle cycle that
+    /// is simulated here.
     #[cold]
     fn add_response(&self, dut: &mut Clocked<'_>, index: usize, end: &mut WalkEnd) {
         let mut outputs = Outputs::default();
@@ -795,7 +806,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Puts the state that a failure tells of back to what it was in a cycle.
+    /// Restores the state that a failure reports (memory, figures, next operation) to its values in
+    /// a cycle.
     fn go_back(&mut self, index: usize, cycle: u64) {
         self.op = self.seen[index].op;
         while let Some(edit) = self.edits.pop_if(|edit| edit.cycle > cycle) {
@@ -840,12 +852,12 @@ mod tests {
     use crate::scenario::{AccessOp, Holes, Machine, NamedContext};
     use crate::stimulus::{self, Profile};
 
-    /// Wants every cycle judged at once.
+    /// An observer for which every cycle is judged immediately.
     struct Live;
 
     impl Observer for Live {}
 
-    /// By port: the most cycles for which a memory request, or a response, has waited.
+    /// By held port: the most cycles for which a transfer has waited.
     #[derive(Default)]
     struct Waits([u32; Held::ALL.len()]);
 
@@ -871,7 +883,7 @@ mod tests {
         scenario.timing = Timing::default();
         scenario.ops = vec![access.clone()];
         let free = run(&mut dut, &scenario, &mut ()).unwrap();
-        // Longer than any request may wait without a reason.
+        // The hold is longer than a request may wait without a cause.
         let cycles = 60_000;
         for what in Held::ALL {
             scenario.ops = vec![Op::Hold { what, cycles }, access.clone()];
@@ -885,7 +897,7 @@ mod tests {
             );
             let waited = u64::from(waits.0[what as usize]);
             match what {
-                // Memory is asked, and does not answer.
+                // Memory accepts the requests and returns no response.
                 Held::Answers => assert_eq!(waited, 0),
                 Held::Reads | Held::Responses => assert!(waited > most - free.cycles),
             }
@@ -937,7 +949,8 @@ mod tests {
         );
     }
 
-    /// An access to a page whose leaf has A clear, with ADUE, and others behind it.
+    /// Returns a scenario that accesses a page whose leaf has A clear, with ADUE set, and then
+    /// other pages.
     fn to_be_updated(machine: Machine) -> Scenario {
         let leaf = Entry::leaf(0x10_0000, Rights::ALL).with_accessed(false);
         let mut memory = HostMemory::new(machine.format);
@@ -989,7 +1002,7 @@ mod tests {
 
     #[test]
     fn a_walk_that_ends_too_early_is_reported_with_its_response() {
-        // This one cannot set A, and the golden model believes that it can.
+        // The variant cannot set A, and the golden model assumes that it can.
         let variant = VARIANTS
             .iter()
             .find(|v| !v.svadu && v.paging_format() == Format::Rv64)

@@ -18,15 +18,16 @@ use crate::golden::occupancy::NumberedFence;
 use crate::golden::{self, Mapping};
 use crate::mmu::{AddressSpaceTag, Context, Query};
 
-/// Walks that an id of the memory port may be in at a time.
+/// The most alternatives that are followed for one id of the memory port: several walks may explain
+/// the same memory requests.
 const MOST_POSSIBLE: usize = 16;
 
-/// Returns the address space of a context without the ASID: the address spaces with the same share
-/// global pages.
+/// Returns the address-space tag of a context with the ASID set to 0. Contexts with the same result
+/// share global pages.
 pub(super) fn without_asid(context: &Context) -> AddressSpaceTag {
     AddressSpaceTag {
         asid: 0,
-        // With V=0 there is no VMID.
+        // The VMID has no meaning with V=0.
         vmid: if context.virt { context.vmid } else { 0 },
         ..context.space()
     }
@@ -41,9 +42,9 @@ pub(super) fn host_tags(context: &Context) -> AddressSpaceTag {
     }
 }
 
-/// Returns a request with the roots of other contexts, one for each stage. A page-walk cache tells
-/// contexts apart by their tags alone. Until a fence, its entries below another root are legal. The
-/// switches are those of the request: pointers do not depend on them.
+/// Returns a request with another root for each stage. A page-walk cache compares only the tags of
+/// contexts. So until a fence, it may hit with an entry from the tables of another root with the
+/// same tag. SUM, MXR and the like stay as in the request, because pointers do not depend on them.
 fn with_roots(query: &Query, guest: Gpa, host: Hpa) -> Query {
     let mut query = *query;
     query.context.guest.root = guest;
@@ -51,8 +52,9 @@ fn with_roots(query: &Query, guest: Gpa, host: Hpa) -> Query {
     query
 }
 
-/// Returns a request with the address that the bits of its mode stand for. A device that checks the
-/// bits above them late may fill its TLB with the page of that address.
+/// Returns a request whose gVA is replaced by the address with the same lower bits that is legal in
+/// the mode of the request. A device that checks the upper bits of a gVA at the end of the walk may
+/// fill its TLB with the page of the legal address.
 pub(super) fn canonical(format: Format, query: &Query) -> Query {
     let geometry = format.geometry();
     let width =
@@ -71,8 +73,9 @@ pub(super) fn canonical(format: Format, query: &Query) -> Query {
 }
 
 impl PortChecker {
-    /// Returns a request in every view of the page-walk caches: as it is, then with the roots of
-    /// other contexts.
+    /// Returns the request itself, and then the request with each pair of roots of other contexts
+    /// with the same tag. Page-walk caches may lead a walk of the request into the tables of any of
+    /// these roots.
     pub(super) fn views(&self, query: &Query) -> Vec<Query> {
         let mut views = vec![*query];
         let seen = self.contexts.get(&host_tags(&query.context));
@@ -90,15 +93,16 @@ impl PortChecker {
         views
     }
 
-    /// Returns true if page-walk caches may mix contexts in the walk of some request in flight.
+    /// Returns true if [`PortChecker::mixes_contexts`] is true for some request in flight.
     fn may_mix_contexts(&self) -> bool {
         let mut requests = self.board.unassigned_requests();
         requests.any(|request| self.mixes_contexts(&request.query))
     }
 
-    /// Returns true if page-walk caches may mix the host stages of several contexts in one walk of
-    /// a request: other contexts with its tags have another root or other switches there. Such
-    /// walks are not followed.
+    /// Returns true if one walk of a request may use the host stages of several contexts: another
+    /// context with the same tag has another host root or other control bits of the host stage, and
+    /// page-walk caches do not distinguish them. Such walks are not followed, because there are too
+    /// many combinations.
     pub(super) fn mixes_contexts(&self, query: &Query) -> bool {
         if !self.has_walk_caches() {
             return false;
@@ -112,8 +116,8 @@ impl PortChecker {
         seen.any(|context| switches(context) != switches(&query.context))
     }
 
-    /// Follows the walk of a request over memory requests: see [`follow`]. `thorough`: in every
-    /// view of the page-walk caches, instead of the request as it is alone.
+    /// Calls [`follow`] for a request and the memory requests of a walk. `thorough`: also for every
+    /// other result of [`PortChecker::views`].
     fn follow(&self, query: &Query, reads: &[Read], thorough: bool) -> Option<bool> {
         let cached = self.cached();
         if !thorough {
@@ -130,7 +134,8 @@ impl PortChecker {
         result
     }
 
-    /// Finds the requests whose walk a memory request may belong to.
+    /// Finds the walks that a memory request may belong to, and the requests that each of these
+    /// walks may serve.
     pub(super) fn follow_stream(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         let place = usize::from(id).min(self.streams.len() - 1);
         let mut stream = std::mem::take(&mut self.streams[place]);
@@ -142,7 +147,8 @@ impl PortChecker {
             next = self.next_walks(&stream, read, true)?;
         }
         if next.is_empty() && self.may_mix_contexts() {
-            // The walk cannot be told, and neither can what the TLB contains after it.
+            // The walk of this memory request cannot be determined. So the contents of the TLB
+            // after the walk are not known.
             self.has_forgotten = true;
             return Ok(());
         }
@@ -158,7 +164,8 @@ impl PortChecker {
         if self.permissions() == PermissionCheck::End {
             self.count_late_read(&next);
         }
-        // The first of them began earliest. Those that are left out are not followed any more.
+        // The walks are in the order in which they began. Walks past the limit are not followed any
+        // more.
         next.truncate(MOST_POSSIBLE);
         self.recovery.followed(place, &next);
         for walk in &next {
@@ -174,7 +181,8 @@ impl PortChecker {
         Ok(())
     }
 
-    /// Counts a read behind a fault: no walk makes it that checks permissions at once.
+    /// Counts a use of the freedom to check permissions late: a walk that checks each entry at once
+    /// would have ended before this read.
     fn count_late_read(&self, walks: &[PossibleWalk]) {
         let is_at_once = |walk: &PossibleWalk| {
             let mut candidates = walk.candidates.iter();
@@ -195,7 +203,7 @@ impl PortChecker {
         }
     }
 
-    /// Returns the walks that an id may be in after one more memory request.
+    /// Returns the walks that explain all memory requests of an id, after one more memory request.
     fn next_walks(
         &self,
         stream: &Stream,
@@ -210,13 +218,14 @@ impl PortChecker {
         Ok(next)
     }
 
-    /// Returns a walk with one more memory request, if some request calls for it.
+    /// Returns a walk extended by a memory request; none if the golden walk of no candidate makes
+    /// this memory request.
     fn go_on(&self, walk: &PossibleWalk, read: &Read, thorough: bool) -> Option<PossibleWalk> {
         let mut walk = walk.clone();
         walk.reads.push(*read);
         let before = std::mem::take(&mut walk.candidates);
         for candidate in before {
-            // A memory request may be accepted in the cycle of the fence.
+            // A memory request may still be accepted in the cycle of the fence, but not later.
             if candidate.overtaken.is_some_and(|by| by.cycle < read.cycle) {
                 continue;
             }
@@ -230,7 +239,8 @@ impl PortChecker {
         (!walk.candidates.is_empty()).then_some(walk)
     }
 
-    /// Returns the walk that a memory request begins, if some request calls for it.
+    /// Returns a new walk that begins with a memory request; none if the golden walk of no request
+    /// in flight begins with it.
     fn begin(
         &self,
         stream: &Stream,
@@ -246,7 +256,9 @@ impl PortChecker {
                 continue;
             }
             if let Some(is_complete) = self.follow(&request.query, &[*read], thorough) {
-                // The device may have begun the walk before memory accepts its first request.
+                // The device may have begun the walk long before memory accepted its first memory
+                // request, so each fence since the request was accepted may have restarted the
+                // walk.
                 let fences = self.board.fence_count() - request.fences_before();
                 restarts = fences.max(restarts);
                 candidates.push(Candidate {
@@ -278,9 +290,9 @@ impl PortChecker {
         }))
     }
 
-    /// Keeps the words of a walk that has ended for a request, and what it has found. A device may
-    /// fill the TLB and check the permissions afterwards, so a walk with a fault may have found a
-    /// page as well.
+    /// Keeps the words and the result of a walk that has ended for a request. A device may fill the
+    /// TLB before it checks permissions, so the page of a walk that ended with a fault is kept as
+    /// well.
     fn keep(&mut self, query: &Query, reads: &[Read]) {
         let begun = |reads: &[Read]| reads.first().map_or(0, |read| read.cycle);
         let mut is_global = false;
@@ -291,7 +303,7 @@ impl PortChecker {
             self.may_contain(&canonical(self.format, query), &mapping, begun(reads));
         }
         let of_space = self.kept.entry(without_asid(&query.context)).or_default();
-        // The same walk with the same words takes the place of the older one.
+        // An older walk of the same context with the same words is replaced.
         let same = |other: &Kept| -> bool {
             let pairs = other.reads.iter().zip(reads);
             other.context == query.context
@@ -300,7 +312,7 @@ impl PortChecker {
                     (one.at, one.update, one.word) == (two.at, two.update, two.word)
                 })
         };
-        // A fence invalidates the one that began earlier, if it invalidates one of them.
+        // Of the two walks, the walk that began later is kept, because fewer fences invalidate it.
         if let Some(at) = of_space.iter().position(same) {
             if begun(&of_space[at].reads) > begun(reads) {
                 return;
@@ -321,8 +333,8 @@ impl PortChecker {
         });
     }
 
-    /// From now on the TLB may contain the mapping of a walk. `begun`: the cycle after which a
-    /// fence invalidates the mapping.
+    /// Adds the mapping of a walk to the may-contain set of the TLB. `begun`: fences from this
+    /// cycle on invalidate the mapping.
     pub(super) fn may_contain(&mut self, query: &Query, mapping: &Mapping, begun: u64) {
         let fences = self.board.fences();
         let before = fences.partition_point(|event| event.cycle < begun);
@@ -336,8 +348,9 @@ impl PortChecker {
             .on_walk(query, mapping, &since, false, begun);
     }
 
-    /// Checks that the request may miss in the TLB for which a walk begins. The contents of the TLB
-    /// are known only with one request at a time, so there is one candidate then.
+    /// Checks that the request for which a walk begins may miss in the TLB. The must-contain set of
+    /// the TLB is known only for a device with one request in flight, so there is at most one
+    /// candidate with a must-hit page.
     fn check_may_miss(&self, starting: &[Candidate], read: &Read) -> Result<(), Box<Mismatch>> {
         let request = starting
             .first()
@@ -357,7 +370,7 @@ impl PortChecker {
         Err(mismatch)
     }
 
-    /// Returns the mismatch of a memory request that no walk calls for.
+    /// Returns the mismatch for a memory request that no golden walk makes.
     #[cold]
     pub(super) fn wrong_request(&self, stream: &Stream, id: u8, read: &Read) -> Box<Mismatch> {
         let walk = stream.walks.first();
@@ -373,8 +386,9 @@ impl PortChecker {
             };
             return self.with_reads(walk.candidates[0].id, &walk.reads, read, violation);
         }
-        // If the walk has ended, the request that has waited longest should have begun another.
-        // With one request in flight, the walk is its own, and nothing should follow.
+        // If the walk of the id has ended, the request that has waited longest is expected to begin
+        // a walk. If it is the only request in flight and the ended walk was for it, the end of the
+        // walk is expected instead.
         let is_own = |walk: &&PossibleWalk| {
             let mut candidates = walk.candidates.iter();
             let id = self.board.oldest().map(|request| request.id);
@@ -407,7 +421,7 @@ impl PortChecker {
         self.with_reads(of, before, read, violation)
     }
 
-    /// Returns a mismatch that concerns a memory request behind others of its walk.
+    /// Returns a mismatch for a memory request. `reads`: the earlier memory requests of its walk.
     fn with_reads(
         &self,
         id: u8,
@@ -422,14 +436,15 @@ impl PortChecker {
         mismatch
     }
 
-    /// Returns the walk that may be for a request, and was started for it.
+    /// Returns the walk that may serve a request and began after the request was accepted.
     pub(super) fn walk_of(&self, request: &Request) -> Option<&PossibleWalk> {
         self.streams
             .iter()
             .find_map(|stream| stream.walk_for(request))
     }
 
-    /// Returns the words that page-walk caches may contain; none if no page-walk cache is in use.
+    /// Returns the words that page-walk caches may contain; none if no page-walk cache is in use in
+    /// the run.
     pub(super) fn cached(&self) -> Option<&Words> {
         self.has_walk_caches().then_some(&self.words)
     }

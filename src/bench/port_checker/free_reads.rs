@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Memory requests that a device may make although no walk of a request in flight calls for them:
-//! the rest of a line, and speculative walks. The device file declares them (`walks.reads`,
-//! `walks.speculative`).
+//! Free reads: memory reads that a device may make although no golden walk of a request in flight
+//! makes them. They read the other words of a line, or belong to speculative walks. The device file
+//! declares them (`walks.reads`, `walks.speculative`).
 //!
-//! A device with free reads is checked as at level `ports`: a read cannot be told from one of a
-//! walk.
+//! A device with free reads is checked as at level `ports`, because a free read cannot be
+//! distinguished from a read of a walk.
 
 use std::collections::BTreeSet;
 
@@ -23,25 +23,26 @@ use crate::format::riscv::Entry;
 use crate::format::{Family, Format, Geometry};
 use crate::mmu::Context;
 
-/// Memory requests for each one of a walk, of a device that may read anything, before it counts as
-/// a livelock.
+/// For a device that may read anything: the most memory requests for each memory request of a
+/// golden walk. More of them count as a livelock.
 const MOST_FREE: u64 = 16;
 
-/// The memory requests that no walk of a request need call for.
+/// The free reads of a device.
 #[derive(Clone, Debug)]
 pub(super) enum FreeReads {
-    /// None.
+    /// The device makes no free reads.
     No,
-    /// The reads in the lines of the walks of requests.
+    /// Reads in the lines of the entries that walks of requests read.
     InLines(Lines),
-    /// The reads in tables that an address-translation cache may know of.
+    /// Reads in tables that the device can know from a root register or from an entry that it has
+    /// read.
     InTables(Tables),
-    /// All.
+    /// Reads of any address.
     Any,
 }
 
 impl FreeReads {
-    /// Returns those of a device.
+    /// Returns the free reads of a device, by the section `walks` of its device file.
     pub fn of(format: Format, walks: &Walks) -> Self {
         match walks.reads {
             Reads::Any => Self::Any,
@@ -54,12 +55,12 @@ impl FreeReads {
         }
     }
 
-    /// Returns true if there are none.
+    /// Returns true if the device makes no free reads.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::No)
     }
 
-    /// The device has accepted a request. `is_alone`: no other is in flight.
+    /// Notes that the device has accepted a request. `is_alone`: no other request is in flight.
     pub fn on_request(&mut self, context: &Context, is_alone: bool) {
         match self {
             Self::InLines(lines) if is_alone => lines.wanted.clear(),
@@ -68,7 +69,7 @@ impl FreeReads {
         }
     }
 
-    /// Memory has served a word.
+    /// Notes a word that memory has returned.
     pub fn on_word(&mut self, read: &Read) {
         if let Self::InTables(tables) = self {
             let updated = read.update.map(|update| update.new);
@@ -78,7 +79,8 @@ impl FreeReads {
         }
     }
 
-    /// Returns the most memory requests for each one of a walk.
+    /// Returns the most memory requests that the device may make for each memory request of a
+    /// golden walk.
     pub fn for_each(&self, geometry: &Geometry) -> u64 {
         match self {
             Self::No => 1,
@@ -88,21 +90,23 @@ impl FreeReads {
     }
 }
 
-/// The lines of the walks of requests.
+/// The lines that contain the entries of the golden walks of requests.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
-    /// The size of a line.
+    /// The size of a line in bytes.
     bytes: u64,
-    /// The numbers of the lines that walks call for since a request was last accepted alone.
+    /// The numbers of the lines that golden walks have read. The set is cleared when a request is
+    /// accepted while no other request is in flight.
     wanted: FxHashSet<u64>,
 }
 
-/// The tables that requests and served words lead to.
+/// The tables that the roots of requests, and the words that memory has returned, point to.
 ///
 /// "Implementations must only perform implicit reads of the translation data structures pointed to
 /// by the current contents of the satp register or a subsequent valid (V=1) translation data
 /// structure entry" (privileged specification, "Supervisor Memory-Management Fence Instruction").
-/// Roots and entries of the past count as well: a cache may know of them until a fence.
+/// Earlier roots and entries count as well, because an address-translation cache may contain them
+/// until a fence.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     format: Format,
@@ -110,8 +114,8 @@ pub(super) struct Tables {
     tables: BTreeSet<u64>,
     /// The pages that may contain guest tables: log2 of the size, and the number of each.
     pages: FxHashSet<(u32, u64)>,
-    /// The most levels of the host stage of a context with two stages, whose guest tables are in
-    /// pages of the host; 0 if there is none.
+    /// The highest number of host levels of all contexts with two stages; 0 if there is no such
+    /// context. If it is not 0, guest tables are in pages that the host stage maps.
     host_levels: u32,
 }
 
@@ -147,7 +151,8 @@ impl Tables {
         let geometry = self.format.geometry();
         let size = geometry.offset_width;
         if self.format.family() == Family::Handout {
-            // A word of any level may be of either kind.
+            // In the handout's formats a word does not show its level, so it may point to a table
+            // or to a page.
             self.tables.insert(word);
             self.pages.insert((size, word >> size));
             return;
@@ -158,7 +163,8 @@ impl Tables {
                 self.tables.insert(entry.address());
             }
             true => {
-                // The level of the leaf is not known: the page may be as large as it is aligned.
+                // The level of the leaf is not known. The largest size that fits the alignment of
+                // the address is assumed.
                 let sizes = (0..self.host_levels).map(|level| size + level * geometry.index_width);
                 let fits = |size: &u32| entry.address() & ((1 << size) - 1) == 0;
                 let largest = sizes.filter(fits).max().unwrap_or(size);
@@ -185,7 +191,7 @@ impl Tables {
 }
 
 impl PortChecker {
-    /// Counts a read that no walk of a request in flight calls for.
+    /// Counts a free read: a read that no golden walk of a request in flight makes.
     fn count_free_read(&self, read: &Read) {
         let freedom = match &self.free_reads {
             FreeReads::No => return,
@@ -214,7 +220,8 @@ impl PortChecker {
                         let Some(addresses) =
                             every_address(self.format, &request.query, &self.words)
                         else {
-                            // It cannot be told.
+                            // There are too many golden walks to list their lines, so the line is
+                            // accepted.
                             lines.wanted.insert(line);
                             break;
                         };

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compares a device with the golden model by its ports alone.
 //!
-//! - *Ports*: every request has one response. The response is that of a golden walk over words that
-//!   memory has served, and that no fence has invalidated since for this request. A walk may mix
-//!   old and new words: page-walk caches do.
-//! - *Attributed*: the memory requests of each id of the memory port are those of golden walks of
-//!   requests in flight, in their order and no more. A response without a walk comes from the words
-//!   of one walk, for a TLB holds the results of whole walks.
+//! - *Ports*: every request has one response. The response is the result of a golden walk over
+//!   words that memory has returned and that no fence before the request has invalidated since. Old
+//!   and new words may be mixed in one walk, because page-walk caches can contain old words.
+//! - *Attributed*: the memory requests with each id of the memory port are exactly the memory
+//!   requests of golden walks of requests in flight, in the same order. A response without a walk
+//!   (a TLB hit) agrees with the golden walk over the words of one earlier walk, because a TLB
+//!   contains results of complete walks.
 //!
-//! A response that no walk gives is found at either level, and so is a device that stalls. What the
-//! ports do not show is not judged: see `docs/visibility.md`.
+//! At both levels a response that no golden walk gives is found, and so is a device that stalls.
+//! Behaviour that the ports do not show is not checked: see `docs/visibility.md`.
 
 mod attribution;
 mod free_reads;
@@ -43,9 +44,9 @@ use crate::golden::occupancy::Tlb;
 use crate::mmu::{Access, AddressSpaceTag, Context, Fence, Query, WalkCaches};
 use crate::scenario::Machine;
 
-/// The most walks of an address space that are kept. The oldest is forgotten if there are more.
-/// Then a response that no walk explains may come from a walk that is not known any more, and is
-/// accepted.
+/// The most ended walks that are kept for each address-space tag. If there are more, the oldest is
+/// dropped. From then on, a response that no known walk explains is accepted, because it may come
+/// from a dropped walk.
 const MOST_KEPT: usize = 4096;
 
 /// A walk that has ended, and whose result a TLB may contain.
@@ -53,7 +54,7 @@ const MOST_KEPT: usize = 4096;
 struct Kept {
     /// The context of the request that it served.
     context: Context,
-    /// It has found a global page.
+    /// The walk has found a global page.
     is_global: bool,
     words: Words,
     reads: Vec<Read>,
@@ -65,42 +66,48 @@ pub(super) struct PortChecker {
     description: Description,
     fields: ResponseFields,
     free_reads: FreeReads,
-    /// The uses of the freedoms of the device file, also before a reset.
+    /// The uses of the freedoms of the device file. A reset does not clear them.
     uses: FreedomUses,
     /// Memory requests are attributed to walks.
     is_attributed: bool,
-    /// The page-walk caches that are in use at any time: walks may leave out requests.
+    /// The page-walk caches that are in use at some time in the run. If there are any, a walk may
+    /// skip memory requests of the golden walk.
     walk_caches_ever: WalkCaches,
     board: Scoreboard,
-    /// By id of a request: the first cycle in which a walk whose result it may get may have begun.
+    /// By id of a request: the earliest cycle in which a walk may have begun whose result the
+    /// request may get.
     since: [u64; 256],
-    /// By id of the memory port: the walks that it may be in.
+    /// By id of the memory port: the walks that explain the memory requests with the id.
     streams: Vec<Stream>,
-    /// The walks that have ended, the oldest first.
+    /// By address-space tag without the ASID: the walks that have ended, the oldest first.
     kept: FxHashMap<AddressSpaceTag, VecDeque<Kept>>,
-    /// Some walks whose results the TLB may contain are not known.
+    /// The TLB may contain the results of walks that are not known, because they were dropped or
+    /// not followed.
     has_forgotten: bool,
-    /// The contexts of the requests, by the tags of their host stages.
+    /// By the tags of the host stage: the contexts of the requests since the reset.
     contexts: FxHashMap<AddressSpaceTag, Vec<Context>>,
     /// The translations that the TLB may contain.
     translations: Tlb,
-    /// All words that memory has served.
+    /// All words that memory has returned since the reset.
     words: Words,
-    /// The translations that the TLB must contain, and those that the TLB of fetches must, if there
-    /// are two. They are known only if one request is in flight at a time.
+    /// The must-contain set of the TLB. If the device has a second TLB for fetches, the second
+    /// element is its must-contain set. None if the sets are not known: they are known only for a
+    /// device with one request in flight.
     tlbs: Option<[Tlb; 2]>,
-    /// Memory requests since the last request, response or fence that was accepted.
+    /// Number of memory requests since the last request, response or fence was accepted.
     requests_since: u64,
-    /// Cycles for which a fence has waited without a visible cause.
+    /// Number of consecutive cycles for which a fence has waited without a visible cause.
     fence_waits: u32,
     ports: StablePorts,
     progress: Progress,
-    /// What is not known after a mismatch. A run of the testbench ends with the first.
+    /// The state that is not known after a mismatch. It is used only for recordings, because a run
+    /// of the testbench ends with its first mismatch.
     recovery: Recovery,
 }
 
 impl PortChecker {
-    /// Returns the checker of a device. `ever`: the page-walk caches that are in use at any time.
+    /// Returns the checker of a device. `ever`: the page-walk caches that are in use at some time
+    /// in the run.
     pub fn new(machine: &Machine, description: Description, ever: WalkCaches) -> Self {
         let limits = machine.microarchitecture();
         let ids = description.memory_ids().next_power_of_two().max(2) as usize;
@@ -123,10 +130,10 @@ impl PortChecker {
             kept: FxHashMap::default(),
             has_forgotten: false,
             contexts: FxHashMap::default(),
-            // It contains every translation, and none for certain.
+            // The TLB has no limit here, because the set is used only for what the TLB may contain.
             translations: Tlb::new(machine.format, u32::MAX, 0),
             words: Words::default(),
-            // Nothing is known of the replacement but the pages that it must keep.
+            // The description says only how many of the most recently used pages the TLB must keep.
             tlbs: tlb.map(|tlb| [(); 2].map(|()| Tlb::new(machine.format, 0, tlb.recent))),
             requests_since: 0,
             fence_waits: 0,
@@ -147,7 +154,7 @@ impl PortChecker {
         &self.uses
     }
 
-    /// The device is reset: nothing is left.
+    /// Resets the checker with the device. Only the counts of freedom uses are kept.
     pub fn reset(&mut self, machine: &Machine) {
         let uses = std::mem::take(&mut self.uses);
         *self = Self {
@@ -156,37 +163,38 @@ impl PortChecker {
         };
     }
 
-    /// The index of the TLB of a request.
+    /// Returns the index in [`PortChecker::tlbs`] of the TLB that serves a request.
     fn tlb_index(&self, query: &Query) -> usize {
         let is_split = self.description.tlb.is_some_and(|tlb| tlb.split);
         usize::from(is_split && query.access == Access::Fetch)
     }
 
-    /// The TLB of a request, if it is known what the TLB must contain.
+    /// Returns the must-contain set of the TLB that serves a request, if it is known.
     fn tlb_of(&self, query: &Query) -> Option<&Tlb> {
         let tlbs = self.tlbs.as_ref()?;
         Some(&tlbs[self.tlb_index(query)])
     }
 
-    /// The time at which walks check permissions.
+    /// Returns when the walks of the device check permissions: at each entry, or at their end.
     fn permissions(&self) -> PermissionCheck {
         self.description.walks.permissions
     }
 
-    /// Returns true if a fence need not invalidate what it matches in an address space.
+    /// Returns true if the device may ignore a fence for the entries of an address space.
     fn may_ignore(&self, fence: &Fence, space: AddressSpaceTag) -> bool {
         may_ignore(self.description.fences, fence, space)
     }
 
-    /// Returns true if a page-walk cache is in use at any time.
+    /// Returns true if a page-walk cache is in use at some time in the run.
     fn has_walk_caches(&self) -> bool {
         self.walk_caches_ever.any()
     }
 
-    /// The device has accepted a request. `driven`: its context as it is driven, with the fields
-    /// that the device ignores.
+    /// Notes that the device has accepted a request. `driven`: the context as it is driven, with
+    /// the fields that the device ignores.
     pub fn accepted(&mut self, id: u8, op: usize, query: &Query, driven: &Context, cycle: u64) {
-        // Equal requests may share a walk, one after the other.
+        // The request may share the walk of an equal request in flight, so a walk that began before
+        // the request was accepted may serve it.
         let equal = self.board.unassigned_requests();
         let equal = equal.filter(|other| rules::may_share_walk(self.format, &other.query, query));
         let since = equal.map(|other| self.since[usize::from(other.id)]).min();
@@ -230,8 +238,8 @@ impl PortChecker {
         }
     }
 
-    /// A fence that is offered may take effect before the device looks up a request in flight, so
-    /// the requests that it matches may miss.
+    /// Allows the requests in flight that a fence matches to miss. The fence may take effect before
+    /// the device looks up these requests.
     fn let_miss(&mut self, fence: &Fence) {
         if self.tlbs.is_none() {
             return;
@@ -244,7 +252,7 @@ impl PortChecker {
         }
     }
 
-    /// Drops the walks that fences have invalidated for every request to come.
+    /// Drops the ended walks that no future request may hit, because fences have invalidated them.
     fn drop_invalidated(&mut self) {
         let fences = self.board.fences();
         for (space, kept) in &mut self.kept {
@@ -257,7 +265,8 @@ impl PortChecker {
                 };
                 !later.any(|event| {
                     let Fence { gva, gpa, asid, .. } = event.fence;
-                    // A fence with an ASID does not match global pages.
+                    // A fence with an ASID does not match global pages, so it does not invalidate a
+                    // walk for certain.
                     let is_whole = gva.is_none()
                         && gpa.is_none()
                         && !may_ignore(self.description.fences, &event.fence, space);
@@ -272,8 +281,8 @@ impl PortChecker {
         }
     }
 
-    /// Checks that a fence may wait: a memory request is offered and not accepted (`is_offered`),
-    /// or the fence has not waited for longer than the device may take.
+    /// Checks that a fence has not waited for longer than the device file allows. Cycles do not
+    /// count if a memory request is offered and not accepted (`is_offered`).
     pub fn fence_waits(
         &mut self,
         fence: &Fence,
@@ -291,7 +300,7 @@ impl PortChecker {
         }
     }
 
-    /// Memory has accepted a memory request of an id.
+    /// Checks a memory request with an id that memory has accepted.
     pub fn read(&mut self, id: u8, read: &Read) -> Result<(), Box<Mismatch>> {
         if self.board.is_empty() && self.free_reads.is_none() && !self.accepts_any(id) {
             return Err(Mismatch::of_no_walk(id, read));
@@ -307,8 +316,8 @@ impl PortChecker {
         Ok(())
     }
 
-    /// An error of any word of a line may be that of each of its entries, if the device reads
-    /// lines.
+    /// Adds a memory error to every entry of its line, if the device reads whole lines. Such a
+    /// device may report the error for any of these entries.
     fn add_error_of_line(&mut self, read: &Read) {
         let Reads::Line(bytes) = self.description.walks.reads else {
             return;
@@ -327,8 +336,9 @@ impl PortChecker {
         }
     }
 
-    /// Checks that the requests in flight are not served by more memory requests than their walks
-    /// may need. Each lost update may begin the walk of an entry anew.
+    /// Checks that the device does not make more memory requests than the walks of the requests in
+    /// flight can need. The count restarts after an update that has failed, because the walk may
+    /// then start again.
     fn check_livelock(&mut self, read: &Read) -> Result<(), Box<Mismatch>> {
         let is_lost = read
             .update
@@ -339,7 +349,7 @@ impl PortChecker {
         self.requests_since += 1;
         let geometry = self.format.geometry();
         let levels = u64::from(geometry.levels);
-        // With an update for each leaf.
+        // The factor 2 allows one update for each read.
         let a_walk = 2 * ((levels + 1) * (levels + 1) - 1) * self.free_reads.for_each(&geometry);
         let requests = self.board.count() as u64 + 1;
         let walks = u64::from(self.description.walks.outstanding);
@@ -354,8 +364,8 @@ impl PortChecker {
         Err(rules::stalled(&self.board, read.cycle, stall))
     }
 
-    /// Checks that the ports are stable in a cycle. `accepted`: the response, and the memory
-    /// request, is accepted in it.
+    /// Checks that stalled ports have not changed since the last cycle. `accepted`: a handshake of
+    /// the response port, and of the memory request port, takes place in this cycle.
     pub fn ports(
         &mut self,
         outputs: &Outputs,
@@ -365,8 +375,8 @@ impl PortChecker {
         self.ports.on_cycle(outputs, accepted, self.format, cycle)
     }
 
-    /// Checks that the device makes progress. `is_fine`: it did something in the cycle, or has a
-    /// cause to do nothing.
+    /// Checks that the device makes progress. `is_fine`: the device did something in the cycle, or
+    /// has a cause to do nothing.
     pub fn goes_on(&mut self, is_fine: bool, cycle: u64) -> Result<(), Box<Mismatch>> {
         if !self.progress.is_idle_for_too_long(is_fine) {
             return Ok(());
@@ -375,7 +385,7 @@ impl PortChecker {
         Err(rules::stalled(&self.board, cycle, Stall::Idle { cycles }))
     }
 
-    /// Returns a mismatch that concerns the request of an id.
+    /// Returns a mismatch that belongs to the request with an id.
     #[cold]
     fn mismatch(&self, id: u8, cycle: u64, violation: Violation) -> Box<Mismatch> {
         let request = self.board.request(id);
@@ -389,25 +399,27 @@ impl PortChecker {
     }
 }
 
-/// Returns true if a fence need not invalidate what it matches in an address space: it has an
-/// operand of a stage that is Bare there, and the device ignores such fences.
+/// Returns true if a device may ignore a fence for the entries of an address space: the fence has
+/// an operand of a stage that is Bare in this address space, and the device file declares that such
+/// fences may be ignored.
 fn may_ignore(fences: Option<Fences>, fence: &Fence, space: AddressSpaceTag) -> bool {
     let of_guest = fence.gva.is_some() || fence.asid.is_some();
-    // The VMID of a fence of the guest stage is that of hgatp, and no operand.
+    // The VMID of a guest-stage fence comes from hgatp. It is not an operand of the instruction.
     let of_host = fence.gpa.is_some() || fence.vmid.is_some() && !of_guest;
     fences.is_some_and(|fences| fences.ignores_bare)
         && (of_guest && space.guest_levels == 0 || of_host && space.host_levels == 0)
 }
 
-/// Returns a fence that invalidates all that a device may invalidate with a fence.
+/// Returns the widest fence that a device may execute in place of a fence, if the device file says
+/// that it ignores operands.
 fn widest(description: &Description, fence: &Fence) -> Fence {
     let Some(fences) = description.fences else {
         return *fence;
     };
     let zero = fences.zero_is_all;
     let precise = fences.precise;
-    // A device may ignore the bits of an operand that no page of the narrowest mode has. The fence
-    // matches other pages then, too.
+    // A device may compare only the address bits of its narrowest mode. Then a fence whose operand
+    // has other upper bits also matches other pages, so the operand is dropped.
     let geometry = description.format.geometry();
     let width = |levels: &[u8]| {
         let narrowest = levels.iter().filter(|&&levels| levels > 0).min();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The checks of a recording go on after a mismatch, and may begin in the middle of a run.
+//! Recovery of the port checks of a recording: they continue after a mismatch, and may begin in the
+//! middle of a run.
 //!
-//! A run of the testbench ends with its first mismatch. A recording does not, so a mismatch must
-//! not cause others that are not there:
+//! A run of the testbench ends with its first mismatch. The check of a recording continues, so a
+//! mismatch must not cause false mismatches afterwards:
 //!
-//! - After a memory request that no walk calls for, the walk of its id is *lost*: further requests
-//!   of the id are accepted until each request that was in flight has its response. Those responses
-//!   are not judged, because any of them may be that of the lost walk.
-//! - A recording that begins in the middle of a run begins with lost walks. What the TLB contains
-//!   is not known, until a fence of everything.
+//! - After a memory request that no golden walk makes, the walk of its id is *lost*. Any memory
+//!   request with the id is accepted until every request that was in flight has its response. These
+//!   responses are not judged, because each of them may be the result of the lost walk.
+//! - A recording that begins in the middle of a run begins with lost walks. The contents of the TLB
+//!   are not known until a fence invalidates everything.
 
 use std::collections::VecDeque;
 
@@ -25,52 +26,60 @@ use crate::dut::Outputs;
 use crate::golden::occupancy::Tlb;
 use crate::mmu::{AddressSpaceTag, Fence, Query, WalkCaches};
 
-/// Pages of lost walks that are kept. The oldest is forgotten if there are more.
+/// The most pages of lost walks that are kept. If there are more, the oldest is dropped.
 const MOST_PAGES: usize = 4096;
-/// log2 of the bytes of the page of a lost walk, if the response does not tell it.
+/// log2 of the assumed size in bytes of the page of a lost walk, if the response has no page size.
 const LARGEST_PAGE: u32 = 30;
 
-/// What is known of the walk of an id of the memory port.
+/// The knowledge about the walk of an id of the memory port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Walk {
-    /// Its walk is followed.
+    /// The walk is known, and followed.
     #[default]
     Known,
-    /// What is followed may be wrong, but each of its memory requests belongs to a walk.
+    /// The walk that is followed may be the wrong one. A memory request that does not fit may begin
+    /// another walk, but must belong to some walk.
     Doubtful,
-    /// Any memory request is accepted until the requests have their responses that were in flight.
+    /// The walk is lost. Any memory request is accepted until all requests that were in flight at
+    /// the mismatch have their responses.
     LostUntilAnswered,
-    /// Any memory request is accepted until no request from before the recording can be in flight.
+    /// The walk is lost. Any memory request is accepted until no request from before the recording
+    /// can be in flight.
     LostUntilSettled,
 }
 
-/// What is not known after a mismatch, or at the beginning of a recording.
+/// The state that is not known after a mismatch, or at the beginning of a recording.
 #[derive(Default)]
 pub(super) struct Recovery {
-    /// By id of the memory port. Empty: all are known.
+    /// By id of the memory port: the knowledge about its walk. If the list is empty, all walks are
+    /// known.
     walks: Vec<Walk>,
-    /// The ids of the requests whose responses are not judged.
+    /// The ids of the requests whose responses are not judged, because a lost walk may serve them.
     excused: Vec<u8>,
-    /// The ids that requests from before the recording may have.
+    /// The ids with which a request from before the recording may still be in flight.
     ids_before: Vec<u8>,
-    /// By V: a request with fewer fences before it may hit a page from before the recording.
+    /// By V: the number of the first fence of everything. A request with fewer fences before it may
+    /// hit a page that the TLB has contained since before the recording.
     unknown_until: [u64; 2],
-    /// The walk of the request that was ended last has been dropped.
+    /// When the last request was ended, a walk was dropped, because it could only be for this
+    /// request.
     has_dropped: bool,
-    /// Page-walk caches may contain words that are not known.
+    /// Page-walk caches may contain words that are not known, so neither walks nor responses are
+    /// judged until the next reset.
     is_blind: bool,
-    /// Pages that the TLB may have been filled with by walks that were lost.
+    /// Pages that the TLB may contain because of lost walks.
     pages: VecDeque<UnknownPage>,
 }
 
-/// A page of which the TLB may give another translation than is known.
+/// A page of a lost walk: a TLB hit in it may give a translation that is not known.
 struct UnknownPage {
-    /// The address space, without the ASID: the page may be global.
+    /// The address-space tag without the ASID, because the page may be a global page.
     space: AddressSpaceTag,
     gva: Gva,
-    /// log2 of its bytes.
+    /// log2 of the size of the page in bytes.
     size: u32,
-    /// A request with fewer fences before it may hit the page.
+    /// The number of the first fence that has invalidated the page. A request with fewer fences
+    /// before it may hit the page.
     until: u64,
 }
 
@@ -79,12 +88,12 @@ impl Recovery {
         self.walks.get(place).copied().unwrap_or_default()
     }
 
-    /// Returns true if an id may be in another walk than is followed.
+    /// Returns true if the walk of an id may differ from the walk that is followed.
     pub fn is_doubtful(&self, place: usize) -> bool {
         self.walk(place) != Walk::Known
     }
 
-    /// Returns true if any memory request of an id is accepted.
+    /// Returns true if any memory request with an id is accepted, because its walk is lost.
     pub fn accepts_any(&self, place: usize) -> bool {
         matches!(
             self.walk(place),
@@ -92,8 +101,9 @@ impl Recovery {
         )
     }
 
-    /// The walks that an id may be in have been followed. One read alone may look like a walk that
-    /// ends with a fault.
+    /// Notes the walks that explain the memory requests of an id. If one of them is complete, the
+    /// walk is known again. A complete walk of a single read is not enough, because any read may
+    /// look like a walk that ends with a fault.
     pub fn followed(&mut self, place: usize, walks: &[PossibleWalk]) {
         let is_whole = |walk: &PossibleWalk| walk.is_complete() && walk.reads.len() > 1;
         match self.walk(place) {
@@ -104,7 +114,7 @@ impl Recovery {
         }
     }
 
-    /// The device has accepted a fence of a number.
+    /// Notes a fence that the device has accepted. `number`: the number of the fence.
     pub fn on_fence(&mut self, fence: &Fence, number: u64) {
         if fence.matches_everything() {
             let until = &mut self.unknown_until[usize::from(fence.virt)];
@@ -130,7 +140,7 @@ impl Recovery {
 }
 
 impl PortChecker {
-    /// The checks begin in the middle of a run.
+    /// Prepares the checks for a recording that begins in the middle of a run.
     pub fn begin_midway(&mut self) {
         self.recovery.walks = vec![Walk::LostUntilSettled; self.streams.len()];
         self.recovery.unknown_until = [u64::MAX; 2];
@@ -147,13 +157,14 @@ impl PortChecker {
         requests.map(|request| request.id).collect()
     }
 
-    /// A request of an id is accepted, or has its response: no earlier one is in flight with the id.
+    /// Notes that a request with an id was accepted, or has its response. So no request with this
+    /// id from before the recording is in flight any more.
     pub fn settle_id(&mut self, id: u8) {
         let recovery = &mut self.recovery;
         if recovery.ids_before.is_empty() {
             return;
         }
-        // Requests without ids are numbered, and one is in flight at a time.
+        // A device without ids has one request in flight, so one event settles all numbered ids.
         let has_ids = recovery.ids_before.len() > 1;
         recovery
             .ids_before
@@ -167,18 +178,18 @@ impl PortChecker {
         }
     }
 
-    /// Returns the place of an id of the memory port.
+    /// Returns the index in the lists of streams and walks for an id of the memory port.
     fn place_of(&self, id: u8) -> usize {
         usize::from(id).min(self.streams.len() - 1)
     }
 
-    /// Returns true if any memory request of an id is accepted.
+    /// Returns true if any memory request with an id is accepted, because its walk is lost.
     pub(super) fn accepts_any(&self, id: u8) -> bool {
         self.recovery.accepts_any(self.place_of(id))
     }
 
-    /// Returns true if a response to a request may come from a page that the TLB has contained
-    /// since before the recording.
+    /// Returns true if the response to a request may come from a page in the TLB that is not known:
+    /// a page from before the recording, or a page of a lost walk.
     pub(super) fn may_be_from_before(&self, request: &Request) -> bool {
         let until = self.recovery.unknown_until[usize::from(request.query.context.virt)];
         let has_own_walk = || {
@@ -188,7 +199,8 @@ impl PortChecker {
         (request.fences_before() < until || self.recovery.may_hit(request)) && !has_own_walk()
     }
 
-    /// The recording has accepted a request: it may share the walk of an equal one that is lost.
+    /// Excuses a request that was just accepted, if it is equal to an excused request. Both may
+    /// share the lost walk.
     pub fn excuse_equal(&mut self, id: u8) {
         let Some(request) = self
             .board
@@ -208,7 +220,7 @@ impl PortChecker {
         }
     }
 
-    /// Page-walk caches are in use from now on.
+    /// Sets the page-walk caches that are in use from now on.
     pub fn use_walk_caches(&mut self, used: WalkCaches) {
         let had_any = self.has_walk_caches();
         self.walk_caches_ever = self.walk_caches_ever.or(used);
@@ -218,25 +230,26 @@ impl PortChecker {
         }
     }
 
-    /// The walks before the recording are not known, and page-walk caches may contain their words.
+    /// Stops the judgement of walks and responses, because page-walk caches may contain words that
+    /// are not known.
     fn forget_walks(&mut self) {
-        // A walk that a cache has shortened cannot be told.
+        // A walk that begins after a hit with an unknown word cannot be attributed to a request.
         self.is_attributed = false;
         self.has_forgotten = true;
         self.recovery.is_blind = true;
     }
 
-    /// Returns true if neither walks nor responses can be told until the next reset.
+    /// Returns true if neither walks nor responses are judged until the next reset.
     pub fn is_blind(&self) -> bool {
         self.recovery.is_blind
     }
 
-    /// Returns true if the response of an id is not judged.
+    /// Returns true if the response with an id is not to be judged.
     pub fn is_excused(&self, id: u8) -> bool {
         self.recovery.excused.contains(&id)
     }
 
-    /// Goes on after a mismatch of a memory request.
+    /// Restores a consistent state after the mismatch of a memory request.
     pub fn recover_read(&mut self, id: u8, read: &Read, mismatch: &Mismatch) {
         self.forget_certain_pages();
         let again = match mismatch.violation {
@@ -273,10 +286,11 @@ impl PortChecker {
         self.words.add(read);
     }
 
-    /// Ends the request of a response that is excused.
+    /// Ends the request of a response that is not judged.
     pub fn end_excused(&mut self, outputs: &Outputs) {
         let id = outputs.rsp_id;
-        // A walk may fill the TLB although it does not permit the access.
+        // If a TLB hit may fault, the TLB may also be filled with a page that does not permit the
+        // access.
         let tlb = self.description.tlb;
         let may_fill = tlb.is_some_and(|tlb| outputs.rsp_fault_kind == 0 || tlb.hit_may_fault);
         if let Some(request) = self.board.request(id).filter(|_| may_fill) {
@@ -299,14 +313,15 @@ impl PortChecker {
         self.end_unjudged(id);
     }
 
-    /// Ends the request of a response after a mismatch.
+    /// Ends the request of a response that was wrong.
     pub fn end_wrong(&mut self, outputs: &Outputs) {
-        // What its walk has found is known only if walks are told apart.
+        // The result of the walk of the request is known only if memory requests are attributed to
+        // walks.
         match self.is_attributed && !self.has_walk_caches() {
             true => self.end_unjudged(outputs.rsp_id),
             false => self.end_excused(outputs),
         }
-        // A walk that has ended too early may be that of another request, and go on.
+        // The dropped walk may in fact serve another request in flight, and continue.
         let in_flight = self.in_flight();
         if std::mem::take(&mut self.recovery.has_dropped) && !in_flight.is_empty() {
             self.recovery.excused = in_flight;
@@ -318,7 +333,7 @@ impl PortChecker {
         }
     }
 
-    /// Ends the request of an id.
+    /// Ends the request of an id without judging its response.
     fn end_unjudged(&mut self, id: u8) {
         self.requests_since = 0;
         self.forget_certain_pages();
@@ -334,7 +349,7 @@ impl PortChecker {
                 }
             }
         }
-        // A walk may have been for this request alone.
+        // A walk that could only be for this request is dropped.
         let in_flight = self.board.unassigned_requests();
         let in_flight: Vec<Query> = in_flight.map(|request| request.query).collect();
         let is_in_flight = |query: &Query| {
@@ -357,14 +372,14 @@ impl PortChecker {
         }
     }
 
-    /// Goes on after a mismatch of the rules of the ports.
+    /// Restores a consistent state after the mismatch of a port rule.
     pub fn recover_ports(&mut self, outputs: &Outputs, accepted: (bool, bool), cycle: u64) {
         self.ports = StablePorts::default();
-        // Nothing was stalled before, so nothing can have changed.
+        // The call cannot fail, because the new check does not know a stalled payload.
         let _ = self.ports.on_cycle(outputs, accepted, self.format, cycle);
     }
 
-    /// No page is certainly in the TLB any more.
+    /// Empties the must-contain sets of the TLBs.
     fn forget_certain_pages(&mut self) {
         if let (Some(tlbs), Some(described)) = (&mut self.tlbs, self.description.tlb) {
             *tlbs = [(); 2].map(|()| Tlb::new(self.format, 0, described.recent));

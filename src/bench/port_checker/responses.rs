@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Responses: whether some golden walk over the words served gives them.
+//! Checks of responses: a response must be the result of some golden walk over the words that
+//! memory has returned.
 
 use super::PortChecker;
 use super::attribution::{canonical, without_asid};
@@ -23,11 +24,11 @@ use crate::mmu::{
     StageControl,
 };
 
-/// Legal outcomes that a mismatch names.
+/// The most legal outcomes that a mismatch lists.
 const MOST_LEGAL: usize = 4;
 
-/// Returns a request with the stages of another context. A TLB tells contexts apart by their tags
-/// alone: until a fence, a hit gives the result of the context that has filled the TLB.
+/// Returns a request with the two stages of the context that has filled the TLB. A TLB compares
+/// only the tags of contexts. So until a fence, a hit gives the result for the context of the fill.
 fn with_stages_of(query: &Query, filled_by: &Context) -> Query {
     let mut query = *query;
     let context = &mut query.context;
@@ -43,23 +44,23 @@ fn with_stages_of(query: &Query, filled_by: &Context) -> Query {
     query
 }
 
-/// The search for a golden walk that gives a response.
+/// The search for a golden walk that explains a response.
 struct Search<'a, 'b> {
     checker: &'a PortChecker,
     request: &'a Request,
     outputs: &'a Outputs,
-    /// Other outcomes that are legal.
+    /// The legal outcomes that differ from the response, for the report.
     legal: &'b mut Vec<Outcome>,
     explained: Option<Outcome>,
-    /// Translations that the TLB may contain from now on, with the cycle after which a fence
-    /// invalidates them. A response may be explained by several walks.
+    /// Translations that the TLB may contain from now on. Each has the cycle from which on fences
+    /// invalidate it. There may be more than one, because several walks may explain a response.
     found: Vec<(Mapping, u64)>,
-    /// Not every walk was followed.
+    /// There were too many golden walks, and not every one was followed.
     is_open: bool,
 }
 
 impl Search<'_, '_> {
-    /// An outcome is legal. Returns true if it is that of the response.
+    /// Notes a legal outcome. Returns true if the response has this outcome.
     fn may_be(&mut self, outcome: Outcome) -> bool {
         let agrees = self.checker.agrees(&outcome, self.outputs);
         if agrees {
@@ -70,8 +71,8 @@ impl Search<'_, '_> {
         agrees
     }
 
-    /// Follows the golden walks of a request over words: all of them, with what the TLB may
-    /// contain, or until one gives the response.
+    /// Follows the golden walks of a request over words until one explains the response. `all`:
+    /// follows every golden walk, and collects the translations that the TLB may contain.
     fn follow(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
         let mut has_fault = false;
@@ -97,8 +98,9 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Follows the golden walks of a request that go on behind a fault: the TLB may contain what
-    /// they find, and a device may report a fault that they end with, if it says so.
+    /// Follows the golden walks of a request that continue after a permission fault. The TLB may
+    /// contain the pages that they find. If the device file declares that the order of faults is
+    /// free, the device may report any of their faults.
     fn follow_behind_faults(&mut self, query: &Query, words: Option<&Words>, all: bool) {
         let checker = self.checker;
         let has_any_order = checker.description.responses.order == FaultOrder::Any;
@@ -189,7 +191,7 @@ impl PortChecker {
         self.count_uses(&request, &outcome, outputs);
         self.release(&request, Some(&outcome), cycle)?;
         Ok(Response::Answer {
-            // Without attribution it cannot be told.
+            // Without attribution a TLB hit cannot be distinguished from a walk.
             hit: self.is_attributed && self.walk_of(&request).is_none(),
             request,
             outcome,
@@ -215,8 +217,8 @@ impl PortChecker {
         }
     }
 
-    /// Returns the outcome of a response, if it is legal. The other outcomes that are legal go to
-    /// `legal`.
+    /// Returns the outcome of a response; none if it is not legal. Other legal outcomes are added
+    /// to `legal`.
     fn explain(
         &mut self,
         request: &Request,
@@ -224,7 +226,8 @@ impl PortChecker {
         legal: &mut Vec<Outcome>,
     ) -> Option<Outcome> {
         let query = &request.query;
-        // Then a TLB holds the results of whole walks, which are known.
+        // With attribution and without page-walk caches, each entry of the TLB is the result of one
+        // known walk.
         let is_whole = self.is_attributed && !self.has_walk_caches();
         let mut search = Search {
             checker: self,
@@ -235,7 +238,7 @@ impl PortChecker {
             found: Vec::new(),
             is_open: false,
         };
-        // A walk may need no memory request.
+        // A golden walk without memory requests needs no words.
         search.follow(query, None, false);
         if is_whole {
             let tlb = self.description.tlb;
@@ -249,7 +252,7 @@ impl PortChecker {
                 if is_of_asid {
                     search.follow(query, Some(&kept.words), false);
                 }
-                // The fault of a hit is that of the walk that has filled the TLB.
+                // A hit that faults has the fault of the walk that has filled the TLB.
                 if hit_may_fault && (is_of_asid || kept.is_global) {
                     let as_filled = with_stages_of(query, &kept.context);
                     search.follow(&as_filled, Some(&kept.words), false);
@@ -276,7 +279,7 @@ impl PortChecker {
         } = search;
         let is_known = !is_open && !self.has_forgotten && !self.may_be_from_before(request);
         if explained.is_none() && !is_known {
-            // Not every walk is known.
+            // The response may come from a walk that is not known.
             let observed = self.observed(outputs).ok();
             explained = observed.and_then(|observed| observed.outcome().copied());
         }
@@ -284,13 +287,14 @@ impl PortChecker {
         for (mapping, begun) in found {
             self.may_contain(&filled, &mapping, begun);
         }
-        // The TLB may contain what a walk has found that was not followed.
+        // The TLB may contain the result of a walk that was not followed.
         self.has_forgotten |= is_open;
         explained
     }
 
-    /// Returns the cycle after which a fence invalidates a walk over words. A fence need not
-    /// invalidate the pointers that a page-walk cache contains, but only leaves.
+    /// Returns the cycle from which on fences invalidate the result of a walk over words. With
+    /// page-walk caches this is the cycle of the last word: a fence may leave pointers in these
+    /// caches, and so does not invalidate earlier words.
     fn begun(&self, served: ServedIn) -> u64 {
         match self.has_walk_caches() {
             true => served.last,
@@ -298,7 +302,8 @@ impl PortChecker {
         }
     }
 
-    /// Returns true if a request may get the result of a walk over words that memory has served.
+    /// Returns true if a request may get the result of a walk. `served`: the cycles in which memory
+    /// returned the words of the walk.
     fn may_give(
         &self,
         request: &Request,
@@ -335,7 +340,8 @@ impl PortChecker {
         })
     }
 
-    /// Returns true if a device heeds a fence that matches what it holds of an address space.
+    /// Returns true if a fence matches an entry of an address space (`matches`), and the device may
+    /// not ignore the fence there.
     fn heeds(&self, fence: &Fence, space: AddressSpaceTag, matches: bool) -> bool {
         let is_ignored = matches && self.may_ignore(fence, space);
         if is_ignored {
@@ -344,7 +350,7 @@ impl PortChecker {
         matches && !is_ignored
     }
 
-    /// Returns true if a fence certainly matches the entries that a walk with a fault has read.
+    /// Returns true if a fence certainly invalidates the result of a walk that ended with a fault.
     fn surely_matches(&self, fence: &Fence, query: &Query, fault: &Fault) -> bool {
         let gpa = match fault.at {
             Position::Host { gpa, .. } => gpa,
@@ -354,7 +360,8 @@ impl PortChecker {
         rules::surely_matches(self.format, fence, query, gpa)
     }
 
-    /// Returns true if the fields of a response that the device has are those of an outcome.
+    /// Returns true if a response agrees with an outcome, in all fields for which the device has a
+    /// port.
     fn agrees(&self, outcome: &Outcome, outputs: &Outputs) -> bool {
         let fields = &self.fields;
         match outcome {
@@ -383,7 +390,8 @@ impl PortChecker {
                 let trap = fault.trap.unwrap_or_default();
                 let freedoms = self.description.responses;
                 let may_be_zero = freedoms.tval2 == Tval2::MayBeZero;
-                // Software can tell a fault of memory from the other kinds, and these not apart.
+                // The trap cause distinguishes memory errors from page faults, but not the kinds of
+                // page faults.
                 let is_of_memory = |kind: u8| kind == FaultKind::Memory as u8;
                 let is_kind = outputs.rsp_fault_kind == fault.kind as u8
                     || freedoms.order == FaultOrder::Any
@@ -421,15 +429,16 @@ impl PortChecker {
         let mut shown = outputs.clone();
         let has_place = self.fields.fault_stage && self.fields.fault_level;
         if outputs.rsp_fault_kind != 0 && !has_place {
-            // The fault is shown as one of the guest stage, which has no gPA.
+            // Without ports for stage and level the fault is decoded as a guest-stage fault, which
+            // has no gPA.
             shown.rsp_gpa = 0;
         }
         let outcome = shown.outcome(self.format.has_traps())?;
         Ok(ObservedResponse::Outcome(outcome))
     }
 
-    /// Takes out a request that is answered. No walk may be in flight for it alone. `outcome`: none
-    /// is a replay.
+    /// Removes a request that has its response, and checks that no walk is still in flight for it
+    /// alone. `outcome`: none for a replay.
     fn release(
         &mut self,
         request: &Request,
@@ -450,7 +459,7 @@ impl PortChecker {
         Ok(())
     }
 
-    /// Follows the fill or the hit of the TLB by a request that is answered.
+    /// Updates the must-contain set of the TLB with a request that has its response.
     fn touch_tlb(&mut self, request: &Request, outcome: Option<&Outcome>, cycle: u64) {
         let walk = self.walk_of(request);
         let end =
@@ -467,11 +476,12 @@ impl PortChecker {
             (Some(End::Found(Ok(mapping))), Some(Ok(_))) if !is_fenced => {
                 tlb.on_walk(&query, &mapping, &[], true, cycle);
             }
-            // Page-walk caches have shortened the walk: the page is not known.
+            // The walk has skipped reads by a page-walk cache hit, so its page is not known, and
+            // neither is the set from now on.
             (Some(End::Wants(_)), Some(Ok(_))) => self.tlbs = None,
             (Some(_), _) => {
-                // The device may have filled the TLB before it has checked the permissions, or
-                // heeded the fence.
+                // The device may have filled the TLB before it has checked the permissions or
+                // executed the fence.
                 if let Some(End::Found(Ok(mapping))) = ends.1 {
                     tlb.on_walk(&query, &mapping, &[], false, cycle);
                 }
@@ -485,7 +495,7 @@ impl PortChecker {
         }
     }
 
-    /// Checks that no walk is in flight for a request alone that has been answered.
+    /// Checks that no walk is in flight that can only be for a request that has its response.
     fn check_ended(&self, request: &Request, cycle: u64) -> Result<(), Box<Mismatch>> {
         let is_in_flight = |query: &Query| {
             let mut requests = self.board.unassigned_requests();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The memory requests of each id of the memory port, as walks of the requests in flight.
+//! The attribution of the memory requests with each id of the memory port to walks.
 //!
-//! The device does not tell which request a walk serves. So each walk of an id has candidates: the
-//! requests whose golden walk over the words of the walk calls for just the memory requests that
-//! the device has made.
+//! The ports do not show which request a walk serves. So each walk has candidates: the requests
+//! whose golden walk over the words of the walk makes exactly the memory requests of the device.
 
 use super::words::{End, Followed, Wanted, Words, each_walk};
 use crate::bench::memory_request::Read;
@@ -18,44 +17,45 @@ use crate::mmu::{Fence, Query};
 pub(super) struct Candidate {
     pub id: u8,
     pub query: Query,
-    /// The golden walk of the request ends behind the memory requests of the walk.
+    /// The golden walk of the request ends after the memory requests of the walk.
     pub is_complete: bool,
-    /// The fence that has overtaken the request, if the device must end its walk.
+    /// The fence that has overtaken the request, if the device ends overtaken walks with a replay.
     pub overtaken: Option<FenceEvent>,
 }
 
-/// A walk that an id may be in, or may have made last.
+/// A walk that explains the last memory requests with an id. The walk may have ended.
 #[derive(Clone, Debug)]
 pub(super) struct PossibleWalk {
     pub reads: Vec<Read>,
     /// The requests that the walk may serve, at least one.
     pub candidates: Vec<Candidate>,
-    /// The times that the device may leave the walk, and walk anew: it may flush its walker with a
-    /// fence.
+    /// How often the device may still abandon the walk and start again: a device without replays
+    /// may flush its walker at each fence.
     pub restarts: u64,
 }
 
 impl PossibleWalk {
-    /// Marks the candidates whose golden walks end behind the memory requests.
+    /// Marks the candidates whose golden walks end after the memory requests of the walk.
     pub fn complete(&mut self, ends: impl Fn(&Query, &[Read]) -> bool) {
         for candidate in &mut self.candidates {
             candidate.is_complete |= ends(&candidate.query, &self.reads);
         }
     }
 
-    /// Returns true if another walk may follow: this one has ended for some request, or a fence has
-    /// overtaken the request that it may be for, or may have made the device walk anew.
+    /// Returns true if the next memory request with the id may begin another walk: the walk has
+    /// ended for some candidate, a fence has overtaken a candidate, or a fence may have restarted
+    /// the walk.
     pub fn may_end(&self) -> bool {
         let may_end = |one: &Candidate| one.is_complete || one.overtaken.is_some();
         self.restarts > 0 || self.candidates.iter().any(may_end)
     }
 
-    /// Returns true if the walk has ended for some request.
+    /// Returns true if the walk has ended for some candidate.
     pub fn is_complete(&self) -> bool {
         self.candidates.iter().any(|one| one.is_complete)
     }
 
-    /// Returns the fence that has overtaken every request that the walk may be for.
+    /// Returns a fence if fences have overtaken every candidate for which the walk has not ended.
     pub fn overtaken(&self) -> Option<FenceEvent> {
         let mut open = self
             .candidates
@@ -66,11 +66,12 @@ impl PossibleWalk {
             .then_some(first)
     }
 
-    /// A fence ends the walk for the requests that it matches.
+    /// Notes a fence, which overtakes the candidates that it matches.
     fn on_fence(&mut self, fence: &Fence, cycle: u64) {
         for candidate in &mut self.candidates {
             let matches = fence.matches_tag(candidate.query.context.space());
-            // With page-walk caches a walk that may have ended may go on, too.
+            // A complete candidate is included: with page-walk caches a walk that may have ended
+            // may also continue.
             if matches && candidate.overtaken.is_none() {
                 candidate.overtaken = Some(FenceEvent {
                     fence: *fence,
@@ -81,7 +82,8 @@ impl PossibleWalk {
     }
 }
 
-/// The walks that an id may be in. The list is empty before the first memory request.
+/// The walks that explain the memory requests with an id of the memory port. The list is empty
+/// before the first memory request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
     pub walks: Vec<PossibleWalk>,
@@ -93,13 +95,13 @@ impl Stream {
         self.walks.is_empty() || self.walks.iter().any(PossibleWalk::may_end)
     }
 
-    /// Returns true if the walk may have ended, or may be for a request in flight.
+    /// Returns true if a walk of the id may have ended, or may be for a request in flight.
     pub fn keeps(&self, is_in_flight: impl Fn(&Query) -> bool) -> bool {
         let mut candidates = self.walks.iter().flat_map(|walk| &walk.candidates);
         self.may_end() || candidates.any(|candidate| is_in_flight(&candidate.query))
     }
 
-    /// Returns the walk that may be for a request, and was started for it.
+    /// Returns the walk that may serve a request and began after the request was accepted.
     pub fn walk_for(&self, request: &Request) -> Option<&PossibleWalk> {
         self.walks.iter().find(|walk| {
             let is_later = walk.reads[0].cycle > request.accepted;
@@ -108,8 +110,8 @@ impl Stream {
         })
     }
 
-    /// A fence ends the walks that it matches, in a device with replays. Another device may walk
-    /// anew.
+    /// Notes a fence. In a device with replays the fence ends the walks that it matches. A device
+    /// without replays may start its walks again.
     pub fn on_fence(&mut self, fence: &Fence, cycle: u64, has_replays: bool) {
         for walk in &mut self.walks {
             match has_replays {
@@ -120,12 +122,13 @@ impl Stream {
     }
 }
 
-/// Follows the golden walk of a request over memory requests, and over words that page-walk caches
-/// may contain. Returns none if the golden walk does not make all of the requests, else true if it
-/// ends behind them.
+/// Compares the memory requests `reads` of a walk with the golden walk of a request. The golden
+/// walk may also use the words `cached`, which page-walk caches may contain. Returns none if the
+/// golden walk does not make all of the memory requests, true if it ends after them, and false if
+/// it continues.
 ///
-/// A device that checks permissions late may make some or all of the requests behind a fault that
-/// the golden walk has ended with.
+/// A device that checks permissions late may make further memory requests after the fault with
+/// which the golden walk ends.
 pub(super) fn follow(
     format: Format,
     query: &Query,
@@ -144,7 +147,7 @@ pub(super) fn follow(
             ends
         });
         match followed {
-            // It cannot be told.
+            // There are too many golden walks to decide, so the memory requests are accepted.
             Followed::TooMany => Some(true),
             Followed::Stopped | Followed::All => makes_all.then_some(ends),
         }
@@ -156,8 +159,8 @@ pub(super) fn follow(
     }
 }
 
-/// Returns the request that the golden walk calls for behind memory requests that it makes; none if
-/// it has ended.
+/// Returns the next memory request of the golden walk after the memory requests of a walk; none if
+/// the golden walk has ended.
 pub(super) fn wanted(
     format: Format,
     query: &Query,

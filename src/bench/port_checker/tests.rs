@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The checks of a device by its ports: they accept a right device, and find a wrong one.
+//! Tests of the port checks: they accept a correct device, and find each error of a wrong device.
 //!
 //! A [`Rig`] plays an RV64 device with one stage of three levels, outside virtual machines.
 
@@ -18,7 +18,8 @@ const FORMAT: Format = Format::Rv64;
 const ROOT: u64 = 0x1000;
 const MIDDLE: u64 = 0x2000;
 const LAST: u64 = 0x3000;
-/// The first gVA; pages of 4 KiB follow, and lead to the pages from [`HPA`] on.
+/// The first mapped gVA. Consecutive 4K pages from here are mapped to consecutive pages from
+/// [`HPA`] on.
 const GVA: u64 = 0x4000_0000;
 const HPA: u64 = 0x10_0000;
 const PAGE: u64 = 0x1000;
@@ -56,7 +57,7 @@ fn page(page: u64) -> Outcome {
     })
 }
 
-/// The memory requests of a golden walk, in a cycle each.
+/// Memory that records the memory requests of a golden walk, one in each cycle.
 struct Log<'a> {
     memory: &'a mut HostMemory,
     reads: Vec<Read>,
@@ -123,7 +124,7 @@ impl Rig {
         }
     }
 
-    /// A device with one request at a time.
+    /// Returns a rig of level `attributed` with at most one request in flight.
     fn alone() -> Self {
         Self::new(Visibility::Attributed, |description| {
             description.responses.outstanding = 1;
@@ -142,7 +143,7 @@ impl Rig {
             .accepted(id, op, query, &query.context, self.cycle);
     }
 
-    /// The memory requests that the walk of a request makes now.
+    /// Returns the memory requests of the golden walk of a request over the current memory.
     fn reads(&mut self, query: &Query) -> Vec<Read> {
         let mut log = Log {
             memory: &mut self.memory,
@@ -186,21 +187,21 @@ impl Rig {
         self.checker.response(&outputs, self.cycle)
     }
 
-    /// A request, its walk and its response.
+    /// Plays a request, its walk and its response.
     fn serve(&mut self, id: u8, query: &Query, outcome: &Outcome) -> Checked<Response> {
         self.accept(id, query);
         self.walk(id, query)?;
         self.respond(id, query, outcome)
     }
 
-    /// A request with a response from the TLB.
+    /// Plays a request that hits in the TLB, and its response.
     fn hit(&mut self, id: u8, query: &Query, outcome: &Outcome) -> Checked<Response> {
         self.accept(id, query);
         self.respond(id, query, outcome)
     }
 }
 
-/// Every level at which a device is checked by its ports.
+/// The levels of visibility at which a device is checked by its ports alone.
 const LEVELS: [Visibility; 2] = [Visibility::Ports, Visibility::Attributed];
 
 fn found<T>(checked: Checked<T>) -> Check {
@@ -213,7 +214,7 @@ fn walks_and_hits_of_what_they_found_are_legal() {
         let mut rig = Rig::new(level, |_| {});
         rig.serve(0, &load(1), &page(1)).unwrap();
         rig.hit(1, &load(1), &page(1)).unwrap();
-        // Two walks at a time.
+        // Two walks in flight at the same time.
         rig.accept(2, &load(2));
         rig.accept(3, &load(3));
         let (two, three) = (rig.reads(&load(2)), rig.reads(&load(3)));
@@ -296,12 +297,13 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     rig.serve(0, &load(1), &page(1)).unwrap();
     rig.accept(1, &load(1));
     assert_eq!(found(rig.walk(0, &load(1))), Check::MustHit);
-    // A fence that matches the page lets it miss.
+    // After a fence that matches the page, a miss is legal.
     let mut rig = Rig::alone();
     rig.serve(0, &load(1), &page(1)).unwrap();
     rig.fence();
     rig.serve(1, &load(1), &page(1)).unwrap();
-    // So does one whose operand is no address of the mode, but has its lower bits.
+    // A fence whose operand is not a legal address of the mode, but has the same lower bits, also
+    // makes a miss legal.
     rig.cycle += 1;
     let fence = Fence {
         virt: false,
@@ -310,7 +312,8 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     };
     rig.checker.fence(&fence, rig.cycle);
     rig.serve(1, &load(1), &page(1)).unwrap();
-    // Also behind the request, which the device has not looked up yet.
+    // A fence after the request also makes a miss legal, because the device may not have looked up
+    // the request yet.
     let mut rig = Rig::new(Visibility::Attributed, |description| {
         description.responses.outstanding = 1;
         description.ports = description.ports.without(&["rsp_replay_o"]);
@@ -404,7 +407,7 @@ fn a_fence_that_waits_for_too_long_is_found() {
     for cycle in 0..3 {
         rig.checker.fence_waits(&fence, false, cycle).unwrap();
     }
-    // Memory keeps a request waiting.
+    // A memory request is offered and not accepted, so the fence may wait.
     rig.checker.fence_waits(&fence, true, 3).unwrap();
     for cycle in 4..7 {
         rig.checker.fence_waits(&fence, false, cycle).unwrap();
@@ -423,7 +426,7 @@ fn an_error_of_another_word_of_a_line_is_legal_for_a_device_that_reads_lines() {
         });
         rig.accept(0, &load(1));
         let mut reads = rig.reads(&load(1));
-        // The root table's entry is the second of its line.
+        // The entry of the root table is the second entry of its line.
         let first = reads[0];
         reads.push(Read {
             at: Hpa(first.at.0 ^ 8),

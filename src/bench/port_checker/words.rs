@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The words that memory has served, and every golden walk over them.
+//! The words that memory has returned, and the golden walks over them.
 //!
-//! A device may have read several words at one address: tables are edited, and until a fence each
-//! of them is legal. So there may be more than one golden walk of a request.
+//! A device may have read several words at one address, because software edits tables. Until a
+//! fence each of these words is legal. So a request may have more than one golden walk.
 
 use rustc_hash::FxHashMap;
 
@@ -13,30 +13,32 @@ use crate::format::Format;
 use crate::golden::{self, EntryMemory, Mapping};
 use crate::mmu::{Fault, Position, Query};
 
-/// Golden walks that are followed for one request. A request with more of them is not judged.
+/// The most golden walks that are followed for one request. A request with more golden walks is not
+/// judged.
 const MOST_WALKS: usize = 128;
 
-/// Memory requests of a golden walk that is followed. One with more has lost the same updates again
-/// and again, and is followed no further.
+/// The most memory requests of a golden walk. A longer golden walk repeats the same failed updates
+/// again and again, and is followed no further.
 const MOST_REQUESTS: usize = 256;
 
-/// A word that memory has served.
+/// A word that memory has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Word {
-    /// The update that it answers; none for a read.
+    /// The update that returned the word; none for a read.
     update: Option<Update>,
-    /// None is an error.
+    /// The word; none is an error response.
     word: Option<u64>,
-    /// Cycle in which memory served it last.
+    /// Cycle in which memory last returned the word.
     cycle: u64,
 }
 
-/// Words that memory has served, by address.
+/// Words that memory has returned, by address.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words(FxHashMap<Hpa, Vec<Word>>);
 
 impl Words {
-    /// Adds the word of a memory request. An update leaves the new word, or has found another one.
+    /// Adds the word of a memory request. After an update, the device also knows the new word of
+    /// the entry.
     pub fn add(&mut self, read: &Read) {
         let Read {
             at,
@@ -52,7 +54,8 @@ impl Words {
                 cycle,
             },
         );
-        // After an update the device knows the entry as it is then.
+        // After an update the device knows the entry: the new word if the update succeeded, else
+        // the word that the update found.
         if let (Some(update), Some(found)) = (update, word) {
             let word = match found == update.expected {
                 true => update.new,
@@ -78,32 +81,33 @@ impl Words {
         }
     }
 
-    /// Returns the words that a memory request may have been served with.
+    /// Returns the words that memory has returned for such a memory request.
     fn served(&self, at: Hpa, update: Option<Update>) -> impl Iterator<Item = &Word> + Clone {
         let words = self.0.get(&at).map_or(&[][..], Vec::as_slice);
         words.iter().filter(move |word| word.update == update)
     }
 }
 
-/// A golden walk over served words.
+/// A golden walk over words that memory has returned.
 #[derive(Clone, Debug)]
 pub(super) struct GoldenWalk {
-    /// Its end.
+    /// The end of the walk.
     pub end: End,
-    /// The number of memory requests of the device that it makes, in their order.
+    /// The number of the device's memory requests that the golden walk makes as well, in the same
+    /// order.
     pub made: usize,
-    /// The cycles in which its words were served; none if it reads nothing.
+    /// The cycles in which memory returned the words of the walk; none if the walk reads nothing.
     pub served: Option<ServedIn>,
-    /// The faults that it has gone on behind.
+    /// The faults after which the walk has continued, because it checks permissions at its end.
     pub passed: Vec<Fault>,
 }
 
-/// The end of a golden walk over served words.
+/// The end of a golden walk over words that memory has returned.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     /// The walk has ended.
     Found(Result<Mapping, Fault>),
-    /// The walk calls for a word that memory has not served.
+    /// The walk needs a word that memory has not returned.
     Wants(Wanted),
 }
 
@@ -116,7 +120,7 @@ impl End {
         }
     }
 
-    /// Returns the memory request that the walk calls for, if it has not ended.
+    /// Returns the next memory request of the walk, if the walk has not ended.
     pub fn wanted(self) -> Option<Wanted> {
         match self {
             Self::Found(_) => None,
@@ -125,25 +129,25 @@ impl End {
     }
 }
 
-/// A memory request that a golden walk calls for.
+/// The next memory request of a golden walk that has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub request: MemoryRequest,
-    /// The place of the request in the walk.
+    /// The position of the entry in the page tables.
     pub at: Position,
 }
 
-/// The cycles in which memory served the words of a walk.
+/// The cycles in which memory returned the words of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServedIn {
-    /// The earliest of them.
+    /// The earliest of these cycles.
     pub first: u64,
-    /// The latest of them.
+    /// The latest of these cycles.
     pub last: u64,
 }
 
 impl ServedIn {
-    /// Returns the cycles with one more.
+    /// Returns the range extended by a cycle.
     fn with(this: Option<Self>, cycle: u64) -> Self {
         let Self { first, last } = this.unwrap_or(Self {
             first: cycle,
@@ -156,22 +160,24 @@ impl ServedIn {
     }
 }
 
-/// Memory that serves each request of a golden walk with the next word of a device, or with one of
-/// the words that are possible. A script makes the choices, so that every walk can be followed.
+/// Memory for a golden walk. It returns the word of the device's next memory request if the
+/// requests are the same, and else one of the words that memory has returned for such a request
+/// before. A script selects one of several possible words. With all scripts, all golden walks are
+/// followed.
 struct Choosing<'a> {
-    /// Memory requests of a device that the walk has not made, in their order.
+    /// The device's memory requests that the golden walk has not made yet, in their order.
     reads: &'a [Read],
     words: Option<&'a Words>,
-    /// By choice: the number that is chosen, and the number of possible words.
+    /// By choice: the index of the selected word, and the number of possible words.
     script: Vec<(usize, usize)>,
-    /// The choices that were made.
+    /// Number of choices that were made.
     choices: usize,
-    /// The requests that were served.
+    /// Number of memory requests of the golden walk that were served.
     served: usize,
     served_in: Option<ServedIn>,
-    /// The first request that was not served.
+    /// The first memory request for which there was no word.
     wanted: Option<MemoryRequest>,
-    /// The addresses of all requests, where they are asked for.
+    /// The addresses of all memory requests, if the caller wants them.
     addresses: Option<Vec<Hpa>>,
 }
 
@@ -185,8 +191,8 @@ impl Choosing<'_> {
         }
         let (word, cycle) = match self.reads.split_first() {
             _ if self.served == MOST_REQUESTS => return self.want(hpa, update),
-            // The device could also know the word from before; but then this request of the device
-            // would be one too many.
+            // A page-walk cache could also give an older word here. But then the device's memory
+            // request would not belong to the walk.
             Some((next, behind)) if next.at == hpa && next.update == update => {
                 self.reads = behind;
                 (next.word, next.cycle)
@@ -206,8 +212,8 @@ impl Choosing<'_> {
         None
     }
 
-    /// Returns one of the words that a request may be served with, by the script; none if there is
-    /// none.
+    /// Returns the word that the script selects for a memory request; none if memory has returned
+    /// no word for such a request.
     fn choose(&mut self, hpa: Hpa, update: Option<Update>) -> Option<Word> {
         let mut possible = self.words?.served(hpa, update);
         let count = possible.clone().count();
@@ -243,16 +249,17 @@ pub(super) enum Followed {
     Stopped,
     /// Every walk was visited.
     All,
-    /// There are too many walks.
+    /// There are too many golden walks, and some were not visited.
     TooMany,
 }
 
-/// The choices that a golden walk has made, of how many each.
+/// The choices of a golden walk: for each, the index of the selected word and the number of
+/// possible words.
 type Script = Vec<(usize, usize)>;
 
-/// Follows the golden walk of a request that a script chooses: one that checks permissions at a
-/// time. Returns it with the choices that it has made, and puts the addresses of its requests into
-/// `addresses`.
+/// Computes the golden walk of a request that a script selects. `checks`: when the walk checks
+/// permissions. Returns the walk and the choices that it has made. The addresses of its memory
+/// requests are added to `addresses`.
 fn walk_by(
     format: Format,
     query: &Query,
@@ -287,7 +294,7 @@ fn walk_by(
     }
     let walk = GoldenWalk {
         end: match (memory.wanted, found) {
-            // To the golden walk, a word that memory has not served is an error.
+            // The golden walk reads a memory error where there is no word.
             (Some(request), Err(fault)) => End::Wants(Wanted {
                 request,
                 at: fault.at,
@@ -302,10 +309,10 @@ fn walk_by(
     (walk, memory.script)
 }
 
-/// Calls `visit` with every golden walk of a request in which each memory request is served with
-/// the next of `reads`, or with one of `words`, until `visit` returns true.
+/// Calls `visit` with every golden walk of a request until `visit` returns true. Each memory
+/// request of a golden walk gets the word of the next memory request in `reads`, or one of `words`.
 ///
-/// `checks`: the time at which the golden walk checks permissions.
+/// `checks`: when the golden walk checks permissions.
 pub(super) fn each_walk(
     format: Format,
     query: &Query,
@@ -340,7 +347,7 @@ fn every_walk(
         if visit(&walk) {
             return Followed::Stopped;
         }
-        // The next script differs in the last choice that has another word.
+        // The next script selects the next word at the last choice that has one.
         script = choices;
         while script
             .pop_if(|(choice, count)| *choice + 1 == *count)
@@ -354,8 +361,8 @@ fn every_walk(
     Followed::TooMany
 }
 
-/// Returns the addresses of all golden walks of a request over words: of what they have read, and
-/// of what they call for. None: there are too many walks.
+/// Returns the addresses of all memory requests of all golden walks of a request over words,
+/// including requests for which there is no word. None if there are too many golden walks.
 pub(super) fn every_address(format: Format, query: &Query, words: &Words) -> Option<Vec<Hpa>> {
     let mut addresses = Vec::new();
     let followed = every_walk(
@@ -370,8 +377,8 @@ pub(super) fn every_address(format: Format, query: &Query, words: &Words) -> Opt
     (followed == Followed::All).then_some(addresses)
 }
 
-/// Returns the end of the golden walk of a request over the words of a device's walk. `checks`: the
-/// time at which it checks permissions.
+/// Returns the end of the golden walk of a request over the words of a walk of the device.
+/// `checks`: when the golden walk checks permissions.
 pub(super) fn end_of(
     format: Format,
     query: &Query,

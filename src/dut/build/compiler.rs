@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The C++ compilers, and their flags.
+//! The C++ compilers that devices are built with, and their flags.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,46 +10,47 @@ use super::{BuildError, Result, Verilator, write_if_changed};
 /// The target that objects are linked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linkage {
-    /// The program.
+    /// The program `nestwalk`.
     Program,
-    /// A shared object, of which nothing but its interface can be seen.
+    /// A shared object that exports only its interface.
     SharedObject,
 }
 
-/// All that decides how C++ is compiled.
+/// The options that determine the flags of a C++ compilation.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// See [`Linkage`].
     pub linkage: Linkage,
-    /// The target triple, as cargo has it.
+    /// The target triple, as cargo spells it.
     pub target: String,
     /// The folder that has `rtl/` and `sim/`.
     pub sources: PathBuf,
-    /// A folder for files of the compiler's own.
+    /// A folder for temporary files of the compiler checks.
     pub scratch: PathBuf,
     /// Include folders of zlib and lz4.
     pub include: Vec<PathBuf>,
-    /// Models count the code that a run reaches.
+    /// Models count code coverage.
     pub coverage: bool,
-    /// Optimisation of models, 0 to 3.
+    /// The optimisation level of models, 0 to 3.
     pub model_opt_level: u32,
 }
 
-/// The C++ compiler of devices, if it is to be another one. Not set, it is clang++ where there is
-/// one (devices are faster than by GCC), unless `CXX` says what to take.
+/// The environment variable with the C++ compiler for models. If it is not set, models are compiled
+/// with `CXX` if that is set, else with clang++ if there is one, because models compiled with
+/// clang++ run faster than with GCC.
 const MODEL_CXX: &str = "NESTWALK_MODEL_CXX";
 
 /// The compilers of a build.
 pub struct Compilers {
-    /// For the runtime and for code beside the models.
+    /// The compiler of Verilator's runtime and of hand-written code.
     base: cc::Build,
-    /// For devices.
+    /// The compiler of models.
     device: cc::Build,
-    /// For sources in C, which a user's RTL calls.
+    /// The compiler of C sources that a user's RTL calls.
     c: cc::Build,
-    /// Their versions: text that differs between compilers.
+    /// The versions of the compilers, as a text that differs if one of the compilers differs.
     pub identity: String,
-    /// The programs, as they are called.
+    /// The programs of the compilers, by the names or paths that are executed.
     pub programs: [PathBuf; 2],
 }
 
@@ -57,7 +58,7 @@ impl Compilers {
     /// Finds the compilers.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no usable compiler.
     pub fn find(options: &Options, verilator: &Verilator) -> Result<Self> {
         let mut base = cc::Build::new();
         base.target(&options.target)
@@ -78,8 +79,8 @@ impl Compilers {
         if let Some(program) = program {
             device.compiler(program);
         }
-        // A model is wide words, taken apart and put together bit by bit: GCC's vector code for
-        // that is no faster, and slower for some devices (docs/performance.md).
+        // Models split and join wide words bit by bit. GCC's vector code is no faster for this, and
+        // slower for some devices (docs/performance.md).
         if tool(&device)?.is_like_gnu() {
             device
                 .flag("-fno-tree-vectorize")
@@ -111,8 +112,8 @@ impl Compilers {
         })
     }
 
-    /// The command of the C compiler with its flags, for a user's source in a shared object, and
-    /// its version.
+    /// Returns the command of the C compiler with the flags for a user's source in a shared object,
+    /// and the version of the compiler.
     ///
     /// # Errors
     /// If the compiler cannot be identified.
@@ -120,7 +121,7 @@ impl Compilers {
         Ok((tool(&self.c)?.to_command(), version(&self.c)?))
     }
 
-    /// The command of a compiler with its flags.
+    /// Returns the command of a C++ compiler with its flags. `is_device`: the compiler of models.
     ///
     /// # Errors
     /// If the compiler cannot be identified.
@@ -139,7 +140,8 @@ fn tool(build: &cc::Build) -> Result<cc::Tool> {
         .map_err(|error| BuildError::NoCompiler(error.to_string()))
 }
 
-/// A command with its flags, without the places of include files: only their contents matter.
+/// Returns a command with its flags as text, but without include paths. The contents of the include
+/// files are hashed separately, so their locations do not matter.
 pub fn fingerprint(command: &Command) -> String {
     let mut text = command.get_program().to_string_lossy().into_owned();
     let mut arguments = command.get_args();
@@ -154,7 +156,7 @@ pub fn fingerprint(command: &Command) -> String {
     text
 }
 
-/// The first line that a compiler prints of itself.
+/// Returns the first line of the output of `--version`.
 fn version(build: &cc::Build) -> Result<String> {
     let tool = tool(build)?;
     let output = Command::new(tool.path())
@@ -173,8 +175,9 @@ fn version(build: &cc::Build) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Flags of all C++: the defaults of `cc` (position-independent, frame pointers, debug) cost a
-/// third of the speed, and an unoptimised model is of no use even in a debug build.
+/// Sets the flags of every C++ compilation. The defaults of `cc` (position-independent code, frame
+/// pointers, debug information) would cost a third of the speed. Models are optimised in debug
+/// builds too, because an unoptimised model is too slow to use.
 pub fn configure(build: &mut cc::Build, options: &Options, verilator: &Verilator) {
     build
         .cpp(true)
@@ -188,7 +191,7 @@ pub fn configure(build: &mut cc::Build, options: &Options, verilator: &Verilator
         .include(verilator.include().join("vltstd"));
     match options.linkage {
         Linkage::Program => build.flag("-fPIE"),
-        // Calls within the object need no table of symbols when none of them can be replaced.
+        // Calls within the object need no procedure linkage table if no symbol can be interposed.
         Linkage::SharedObject => build
             .flag("-fPIC")
             .flag("-fvisibility=hidden")
@@ -214,7 +217,7 @@ pub fn configure(build: &mut cc::Build, options: &Options, verilator: &Verilator
     build.includes(&options.include);
 }
 
-/// Returns true if a compiler and its library exist.
+/// Returns true if a compiler exists and can compile a C++20 source that uses the standard library.
 fn compiles_cxx20(program: &str, scratch: &Path) -> Result<bool> {
     let source = scratch.join("concepts.cpp");
     write_if_changed(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reasons why a device cannot be compiled.
+//! Errors of the compilation of a device.
 
 use std::error::Error;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A device cannot be compiled.
+/// The reason why a device cannot be compiled.
 #[derive(Debug)]
 pub enum BuildError {
-    /// There is no Verilator that can be used. The text is that of `tools/find-verilator.sh`.
+    /// There is no usable Verilator. The field is the output of `tools/find-verilator.sh`.
     NoVerilator(String),
     /// The C++ compiler cannot be found or identified.
     NoCompiler(String),
-    /// A tool does not start.
+    /// A tool cannot be started.
     Start {
         /// The tool.
         tool: PathBuf,
@@ -23,7 +23,7 @@ pub enum BuildError {
     },
     /// A tool has failed.
     Failed {
-        /// Its task, as a noun: `Verilator on the RTL`.
+        /// The task of the tool, as a noun phrase: `Verilator on the RTL`.
         what: String,
         /// The output of the tool.
         output: String,
@@ -35,19 +35,19 @@ pub enum BuildError {
         /// The reason.
         source: io::Error,
     },
-    /// A variable of the environment has a value that it cannot have.
+    /// An environment variable has an illegal value.
     Variable {
         /// The variable.
         name: &'static str,
-        /// Its value.
+        /// The value of the variable.
         value: String,
-        /// The values that it can have.
+        /// The legal values.
         legal: String,
     },
 }
 
 impl BuildError {
-    /// The error of a tool that has ended.
+    /// Returns the error of a tool that has ended with a failure, with its output.
     pub fn failed(what: impl Into<String>, output: &Output) -> Self {
         let printed = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
         Self::Failed {
@@ -56,7 +56,7 @@ impl BuildError {
         }
     }
 
-    /// Makes the error of a file or a folder.
+    /// Returns a function that converts an I/O error of a file or folder.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         |source| Self::File { path, source }
@@ -79,7 +79,7 @@ impl fmt::Display for BuildError {
             Self::Failed { what, output } => write!(f, "{what} has failed:\n{output}"),
             Self::File { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Variable { name, value, legal } => {
-                write!(f, "{name} is {value:?}; it is {legal}")
+                write!(f, "{name} is {value:?}, but must be {legal}")
             }
         }
     }

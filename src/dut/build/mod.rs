@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Compiles devices: Verilator makes C++ of the RTL, and a C++ compiler makes objects of that.
+//! Compiles devices: Verilator translates the RTL into C++, and a C++ compiler compiles the C++
+//! into objects.
 //!
-//! The build script compiles the devices of the program with this module. The program compiles the
-//! others with it on first use (`super::library`), each into a shared object. The module is part of
-//! both, so it uses `std`, `cc`, the table of devices beside it and the hash of the crate.
+//! The build script uses this module to compile the devices that are linked into the program. The
+//! program uses it to compile each other device into a shared object on first use
+//! (`super::library`). Because the module is part of both, it uses nothing but `std`, `cc`, the
+//! table of devices (`variants`) and the hash function of the crate.
 
 pub mod compiler;
 mod error;
@@ -17,10 +19,10 @@ pub use progress::{print as print_progress, wanted as progress_wanted};
 pub use units::{Kind, Model, Part, Unit, compile_all, write_if_changed};
 pub use verilator::{Sources, Verilator};
 
-/// Shorthand of this module.
+/// The result of a function of this module.
 pub type Result<T> = std::result::Result<T, BuildError>;
 
-/// The variable that names the Verilator to use.
+/// The environment variable with the path of the Verilator to use.
 pub const VERILATOR: &str = "NESTWALK_VERILATOR";
 
 /// Sources of Verilator's runtime that models need.
@@ -30,5 +32,5 @@ pub const RUNTIME: &[&str] = &[
     "verilated_fst_c.cpp",
 ];
 
-/// The source that models with code coverage need as well.
+/// The further source of Verilator's runtime that models with code coverage need.
 pub const COVERAGE_RUNTIME: &str = "verilated_cov.cpp";

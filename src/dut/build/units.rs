@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Models, the units that they are compiled in, and the objects of units.
+//! Models, the compilation units of models, and the objects of units.
 //!
-//! A unit that has not changed is not compiled again: an object is identified by a hash of its
-//! sources, its flags and its compiler. So an edit of the RTL compiles only the models that it
-//! reaches, and the runtime is compiled once.
+//! An object is identified by a hash of its sources, its flags and its compiler, so a unit that has
+//! not changed is not compiled again. After an edit of the RTL, only the models whose C++ has
+//! changed are compiled, and the runtime is compiled once.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -17,32 +17,33 @@ use std::thread;
 use super::{BuildError, Compilers, Options, Result, Verilator, fingerprint};
 use crate::dut::variants::Variant;
 
-/// A device, verilated.
+/// A device whose RTL Verilator has translated into C++.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Stem of the names of its objects.
+    /// The stem of the file names of its objects.
     pub name: String,
-    /// The class that Verilator makes.
+    /// The C++ class that Verilator generates.
     pub class: String,
-    /// Its parameters.
+    /// The parameters of the device.
     pub variant: Variant,
     /// See [`Kind`].
     pub kind: Kind,
-    /// The folder of its C++.
+    /// The folder with the generated C++.
     pub folder: PathBuf,
 }
 
-/// The driver of a model.
+/// The program that drives a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The testbench.
     Device,
-    /// The hand-written C++ harness: ports as they are, `-O3`.
+    /// The hand-written C++ harness, for comparisons of speed. It drives the ports directly, and
+    /// the model is compiled with `-O3`.
     Harnessed,
 }
 
 impl Model {
-    /// The parameter `InputsAt` of `sim/tb_top.sv`.
+    /// Returns the value of the parameter `InputsAt` of `sim/tb_top.sv`.
     pub fn inputs_at(&self) -> u32 {
         match self.kind {
             Kind::Device => self.variant.inputs_at(),
@@ -51,38 +52,40 @@ impl Model {
     }
 }
 
-/// The halves of a model, as Verilator tells them apart by name.
+/// The two parts of the generated C++ of a model. Verilator marks the slow part in the file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The code that runs in every cycle.
     Fast,
-    /// The code that runs once: to optimise it would take half of the time.
+    /// The code that runs once. It is not optimised, because that would take half of the compile
+    /// time.
     Slow,
 }
 
-/// One object file, and what it depends on.
+/// An object file and its inputs.
 #[derive(Debug)]
 pub struct Unit {
-    /// Stem of the object's name.
+    /// The stem of the file name of the object.
     pub name: String,
-    /// The name of the model that it is a part of.
+    /// The name of the model to which the unit belongs.
     pub model: Option<String>,
     source: PathBuf,
-    /// Include folders that come before all others.
+    /// Include folders that are searched before all others.
     before: Vec<PathBuf>,
-    /// Include folders that come after them.
+    /// Include folders that are searched after the folders of the flags.
     after: Vec<PathBuf>,
     inputs: Vec<PathBuf>,
     opt_level: u32,
     is_device: bool,
 }
 
-/// Headers that take the place of some of the runtime's: those of this project do not abort.
+/// The folder of headers that replace headers of Verilator's FST writer. The replacements report an
+/// error where the original headers abort the process.
 const FST_HEADERS: &str = "sim/fst";
 
 impl Unit {
-    /// A part of a model. All of its generated sources are included in one file in the folder
-    /// `scratch`, which is faster to compile than each alone.
+    /// Returns the unit of a part of a model. A file in the folder `scratch` includes all generated
+    /// sources of the part, because one large file compiles faster than many small files.
     ///
     /// # Errors
     /// If a file cannot be read or written.
@@ -103,7 +106,8 @@ impl Unit {
             unity.push_str(&format!("#include \"{}\"\n", file_name(path)));
         }
         let (suffix, opt_level) = match part {
-            // Counters in every line leave little to optimise, and make much of it.
+            // With code coverage there is a counter in every line. Optimisation then takes long and
+            // gains little.
             Part::Fast if options.coverage => ("", 1),
             Part::Fast if model.kind == Kind::Harnessed => ("", 3),
             Part::Fast => ("", options.model_opt_level),
@@ -125,7 +129,8 @@ impl Unit {
         })
     }
 
-    /// The C interface of a model (`sim/dut_abi.cpp`), whose `device.inc` is in the model's folder.
+    /// Returns the unit of the C interface of a model (`sim/dut_abi.cpp`). The file `device.inc`
+    /// that it includes is in the folder of the model.
     ///
     /// # Errors
     /// If a file cannot be read.
@@ -149,7 +154,7 @@ impl Unit {
         })
     }
 
-    /// A source of Verilator's runtime.
+    /// Returns the unit of a source of Verilator's runtime.
     pub fn runtime(source: &str, verilator: &Verilator, options: &Options) -> Self {
         let source = verilator.include().join(source);
         let headers = options.sources.join(FST_HEADERS);
@@ -169,7 +174,7 @@ impl Unit {
         }
     }
 
-    /// A source of `sim/` that belongs to no model.
+    /// Returns the unit of a source in `sim/` that does not depend on a model.
     pub fn of_sim(source: &str, options: &Options) -> Self {
         let source = options.sources.join("sim").join(source);
         Self {
@@ -184,7 +189,8 @@ impl Unit {
         }
     }
 
-    /// Finds where the object of these inputs is or will be, below the folder `objects`.
+    /// Computes the path of the object, below the folder `objects`. The path contains a hash of all
+    /// inputs.
     ///
     /// # Errors
     /// If an input cannot be read.
@@ -213,7 +219,8 @@ impl Unit {
         let folder = objects.join(&self.name);
         let object = folder.join(format!("{hash}.o"));
 
-        // The folders of the flags come after those that take the place of some of their headers.
+        // The folders with replaced headers have to be searched before the include folders of the
+        // flags.
         let mut all = Command::new(command.get_program());
         all.current_dir(&options.sources);
         let set = command
@@ -237,7 +244,7 @@ impl Unit {
     }
 }
 
-/// A unit with its object: where it is, or how to compile it.
+/// A unit with the path of its object, and the command that compiles the object.
 #[derive(Debug)]
 pub struct Prepared {
     what: String,
@@ -253,8 +260,8 @@ impl Prepared {
         self.object.is_file()
     }
 
-    /// Compiles the object, which appears whole or not at all. `keeps_others`: objects of other
-    /// inputs stay.
+    /// Compiles the object. The object file is created atomically. `keeps_others`: older objects of
+    /// the same unit, with other inputs, are not deleted.
     ///
     /// # Errors
     /// If the compiler fails, or the object cannot be written.
@@ -273,7 +280,7 @@ impl Prepared {
             source,
         })?;
         if !output.status.success() {
-            // A compiler may have left a part of it.
+            // The compiler may have written a part of the object.
             let _ = fs::remove_file(&draft);
             let what = format!("the C++ compiler, on {},", self.what);
             return Err(BuildError::failed(what, &output));
@@ -282,10 +289,11 @@ impl Prepared {
     }
 }
 
-/// Compiles units, the last of the list first, `jobs` at a time. `compiled` is called after each.
+/// Compiles units with `jobs` compilers at a time, beginning with the last unit of the list.
+/// `compiled` is called after each unit.
 ///
 /// # Errors
-/// The first error; what has begun is finished.
+/// The first error. Compilations that have begun are finished all the same.
 pub fn compile_all(
     units: Vec<(&Unit, Prepared)>,
     jobs: usize,
@@ -317,7 +325,7 @@ pub fn compile_all(
     })
 }
 
-/// The files of a folder, in the order of their names.
+/// Returns the files of a folder, in the order of their names.
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(BuildError::file(folder))?;
     let paths = entries.map(|entry| entry.map(|e| e.path()));
@@ -328,10 +336,11 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Writes a file, unless it has this text already: what depends on it is then not made again.
+/// Writes a text to a file, unless the file contains this text already. An unchanged file keeps its
+/// time, so nothing that depends on it is rebuilt.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If the file cannot be written.
 pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).ok().as_deref() != Some(text) {
         fs::write(path, text).map_err(BuildError::file(path))?;
@@ -339,7 +348,7 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 pub fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }

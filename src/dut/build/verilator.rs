@@ -9,42 +9,42 @@ use std::process::Command;
 use super::units::Model;
 use super::{BuildError, Result, VERILATOR};
 
-/// A Verilator that runs.
+/// A Verilator that is installed and usable.
 #[derive(Clone, Debug)]
 pub struct Verilator {
     /// The program.
     pub binary: PathBuf,
     /// The `VERILATOR_ROOT` to run it with.
     pub root: PathBuf,
-    /// The version, as it states it.
+    /// The output of `verilator --version`.
     pub version: String,
 }
 
-/// The sources of a foreign device.
+/// The inputs of a Verilator run on the sources of a foreign device.
 #[derive(Debug)]
 pub struct Sources<'a> {
-    /// The device, for errors.
+    /// The name of the device, for error messages.
     pub what: &'a str,
-    /// The folder that Verilator runs in.
+    /// The working folder of Verilator.
     pub root: &'a Path,
-    /// Files, include folders, macros and parameters.
+    /// The arguments for source files, include folders, macros and parameters.
     pub arguments: Vec<OsString>,
     /// The top module.
     pub top: &'a str,
-    /// The class to make.
+    /// The name of the C++ class to generate.
     pub class: &'a str,
-    /// The folder of the C++.
+    /// The folder for the generated C++.
     pub folder: &'a Path,
     /// RTL assertions are on.
     pub assertions: bool,
 }
 
 impl Verilator {
-    /// Asks `tools/find-verilator.sh`, which the make targets ask too. `binary`: the program to
-    /// look at, in place of those that the script knows of.
+    /// Finds a usable Verilator with the script `tools/find-verilator.sh`, which the make targets
+    /// use as well. `binary`: the only program to try; none for the default search of the script.
     ///
     /// # Errors
-    /// If there is none that can be used.
+    /// If there is no usable Verilator.
     pub fn find(script: &Path, binary: Option<&Path>) -> Result<Self> {
         let mut command = Command::new("sh");
         command.arg(script);
@@ -74,11 +74,11 @@ impl Verilator {
         }
     }
 
-    /// Makes the C++ of the user's sources. Returns the files that Verilator has read, besides its
-    /// own.
+    /// Translates the sources of a foreign device into C++. Returns the files that Verilator has
+    /// read, except files of Verilator itself.
     ///
     /// # Errors
-    /// If Verilator refuses the sources.
+    /// If Verilator reports an error in the sources.
     pub fn verilate_sources(&self, sources: &Sources<'_>, coverage: bool) -> Result<Vec<PathBuf>> {
         if sources.folder.exists() {
             fs::remove_dir_all(sources.folder).map_err(BuildError::file(sources.folder))?;
@@ -88,7 +88,7 @@ impl Verilator {
         if coverage {
             Self::count_code(&mut command);
         }
-        // The ports of the socket are plain vectors; the user's may be enumerations.
+        // The wrapper connects plain vectors to the user's ports, and these may be enumerations.
         command
             .arg("-Wno-ENUMVALUE")
             .args([
@@ -123,13 +123,14 @@ impl Verilator {
         Ok(files)
     }
 
-    /// The command with the flags of every model.
+    /// Returns the Verilator command with the flags that all models have.
     fn command(&self, assertions: bool) -> Command {
         let mut command = Command::new(&self.binary);
         command
             .env("VERILATOR_ROOT", &self.root)
             .args(["--cc", "-O3", "--quiet", "--trace-fst", "--trace-structs"])
-            // Warnings are for `make lint`: half-done RTL must run all the same.
+            // Warnings are not fatal, so that unfinished RTL can be simulated. `make lint` reports
+            // them.
             .args(["-Wno-fatal", "--timescale", "1ns/1ns"])
             .args(if assertions {
                 ["--assert", "--x-assign", "unique", "--x-initial", "unique"]
@@ -140,19 +141,19 @@ impl Verilator {
     }
 
     fn count_code(command: &mut Command) {
-        // Each kind by its name: a bare --coverage also counts state machines, or what Verilator
-        // takes for one.
+        // Each kind of coverage is selected by name. A plain --coverage would also count state
+        // machines, and Verilator detects some that are none.
         let kinds = ["line", "toggle", "expr", "user"];
         command.args(kinds.map(|kind| format!("--coverage-{kind}")));
     }
 
-    /// Makes the C++ of a model. `sources` is the folder that has `rtl/` and `sim/`.
+    /// Translates the RTL of a model into C++. `sources`: the folder that has `rtl/` and `sim/`.
     ///
     /// # Errors
-    /// If Verilator refuses the RTL.
+    /// If Verilator reports an error in the RTL.
     pub fn verilate(&self, model: &Model, sources: &Path, coverage: bool) -> Result<()> {
         let variant = &model.variant;
-        // Files of an earlier Verilator or RTL must not be compiled.
+        // Old generated files are removed, because they would be compiled as well.
         if model.folder.exists() {
             fs::remove_dir_all(&model.folder).map_err(BuildError::file(&model.folder))?;
         }
@@ -202,7 +203,7 @@ impl Verilator {
         Ok(())
     }
 
-    /// The folder of the runtime.
+    /// Returns the folder of Verilator's runtime sources.
     pub fn include(&self) -> PathBuf {
         self.root.join("include")
     }

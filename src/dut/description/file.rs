@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Device files. `docs/your-walker.md` describes them, and [`template`] has every key.
+//! Reads device files. `docs/your-walker.md` describes them, and [`template`] returns one with
+//! every key.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,17 +20,18 @@ use crate::scenario::parse::error::{Problem, Result, Span};
 use crate::scenario::parse::reader::{Field, Table, one_of};
 use crate::shown;
 
-/// A device file with every key and its default, for a new device.
+/// Returns a device file with every key and its default, for a new device.
 pub fn template() -> &'static str {
     let text = include_str!("template.toml");
-    // The licence is that of this project's file, not of a user's.
+    // The first line is the licence of the template. It is dropped, because it does not apply to a
+    // user's file.
     text.split_once('\n').map_or(text, |(_, rest)| rest)
 }
 
-/// The reason why there is no device file.
+/// The reason why a device file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(
         "cannot read {}: {source}\n  `nestwalk build --new DIR` writes a device file.",
         shown::path(path)
@@ -40,32 +42,33 @@ pub enum DeviceFileError {
         /// The reason.
         source: io::Error,
     },
-    /// Something in it is wrong.
+    /// The file contains an error.
     #[error(transparent)]
     Parse(#[from] ParseError),
 }
 
-/// A value of the file, with its place.
+/// A value of a device file, with its position in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Given<T> {
     pub(super) value: T,
     pub(super) span: Span,
 }
 
-/// A device file. A key that is not there follows from the device's ports or has its default
-/// ([`DeviceFile::resolve`]).
+/// The contents of a device file. [`DeviceFile::resolve`] derives the value of a missing key from
+/// the ports of the device, or uses the default of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceFile {
-    /// Its name, for errors.
+    /// The name of the file, for error messages.
     pub(super) path: String,
     pub(super) text: String,
     /// The device's name.
     pub name: String,
     /// The top module.
     pub top: String,
-    /// The source files, and files of Verilator's arguments (`.f`), relative to the device file.
+    /// The source files, and files with arguments for Verilator (`.f`). Paths are relative to the
+    /// device file.
     pub files: Vec<String>,
-    /// Folders with include files, likewise.
+    /// Folders with include files. Paths are relative to the device file.
     pub include: Vec<String>,
     /// Macros, `NAME` or `NAME=VALUE`.
     pub defines: Vec<String>,
@@ -86,7 +89,7 @@ pub struct DeviceFile {
     pub(super) memory: GivenMemory,
     pub(super) context: GivenContext,
     pub(super) stalls: [u32; 2],
-    /// The file is the map of a recording, which has no RTL.
+    /// The file is the map of a recording (`nestwalk audit`), and has no keys about RTL.
     pub(super) is_map: bool,
 }
 
@@ -103,7 +106,7 @@ pub(super) struct GivenModes {
     pub(super) vmid_width: Option<Given<u32>>,
 }
 
-/// An extension that a device may have.
+/// An optional RISC-V extension of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
     Svadu,
@@ -165,7 +168,8 @@ pub(super) struct GivenMemory {
     pub(super) reorder: Option<Given<bool>>,
 }
 
-/// The sections of a device file with their keys. The first has the keys outside of sections.
+/// The sections of a device file with their keys. The first element has the keys outside of
+/// sections.
 pub(super) const KEYS: &[(&str, &[&str])] = &[
     (
         "",
@@ -217,7 +221,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("timing", &["stall", "fence_stall"]),
 ];
 
-/// The keys of a section.
+/// Returns the keys of a section.
 fn keys(section: &str) -> &'static [&'static str] {
     let found = KEYS.iter().find(|(name, _)| *name == section);
     found.map_or(&[], |(_, keys)| keys)
@@ -227,7 +231,7 @@ impl DeviceFile {
     /// Reads a device file.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a device file.
+    /// If the file cannot be read, or is not a device file.
     pub fn load(path: &Path) -> std::result::Result<Self, DeviceFileError> {
         let text = input::read_text(path, input::MOST_SMALL);
         let text = text.map_err(|source| DeviceFileError::Read {
@@ -237,19 +241,17 @@ impl DeviceFile {
         Ok(Self::parse(&text, &path.to_string_lossy())?)
     }
 
-    /// Reads the device file in `text`. Errors call it `path`.
+    /// Parses the text of a device file. `path`: the name of the file in error messages.
     ///
-    /// # Errors
-    /// [`ParseError`] for the first thing that is wrong.
+    /// # Errors [`ParseError`] for the first error in the text.
     pub fn parse(text: &str, path: &str) -> std::result::Result<Self, ParseError> {
         read(text, path, None).map_err(|problem| ParseError::new(*problem, text, path))
     }
 
-    /// Reads the description of a device from the map of a recording. The map has the keys of a
-    /// device file except those about the RTL, and the keys `others`, which are not read here.
+    /// Parses the description of a device in the map of a recording. A map has the keys of a device
+    /// file except the keys about RTL. `others`: further keys of the map, which are not read here.
     ///
-    /// # Errors
-    /// [`ParseError`] for the first thing that is wrong.
+    /// # Errors [`ParseError`] for the first error in the text.
     pub(crate) fn parse_map(
         text: &str,
         path: &str,
@@ -258,21 +260,22 @@ impl DeviceFile {
         read(text, path, Some(others)).map_err(|problem| ParseError::new(*problem, text, path))
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Shows an error in the file.
+    /// Returns an error with its position in the file.
     pub(super) fn error(&self, problem: Problem) -> ParseError {
         ParseError::new(problem, &self.text, &self.path)
     }
 }
 
-/// The keys that the map of a recording does not have: those about the RTL.
+/// The keys about RTL, which the map of a recording does not have.
 const OF_RTL: [&str; 6] = ["top", "files", "include", "defines", "assertions", "waves"];
 
-/// Reads a device file. `map`: it is the map of a recording, with these keys besides.
+/// Parses a device file. `map`: the text is the map of a recording, which has these keys in
+/// addition.
 fn read(text: &str, path: &str, map: Option<&[&'static str]>) -> Result<DeviceFile> {
     let document = DeTable::parse(text).map_err(|error| Problem::syntax(&error, text))?;
     let file = Table::document(document.get_ref());
@@ -329,7 +332,7 @@ fn read(text: &str, path: &str, map: Option<&[&'static str]>) -> Result<DeviceFi
     })
 }
 
-/// The top module and the source files.
+/// Reads the top module and the source files.
 fn sources(file: &Table<'_>) -> Result<(String, Vec<String>)> {
     let top = word(file, "top", "the top module, whose ports are the socket's")?;
     let source = "a list of source files, relative to this file";
@@ -345,7 +348,7 @@ fn sources(file: &Table<'_>) -> Result<(String, Vec<String>)> {
     }
 }
 
-/// A section, which has no other keys than its own.
+/// Returns a section, and checks that it has no unknown keys.
 fn section<'a>(
     file: &Table<'a>,
     key: &'static str,
@@ -359,17 +362,17 @@ fn section<'a>(
     Ok(Some(table))
 }
 
-/// A string of one line that is not empty.
+/// Returns the value of a key: a string of one line that is not empty.
 fn word(file: &Table<'_>, key: &'static str, what: &str) -> Result<String> {
     let field = file.require(key, what)?;
     let text = field.string(what)?;
     match text.is_empty() || text.contains(char::is_control) {
-        true => Err(field.wrong(format!("`{key}` = {text:?} is no name"), what)),
+        true => Err(field.wrong(format!("`{key}` = {text:?} is not a name"), what)),
         false => Ok(text.to_owned()),
     }
 }
 
-/// Refuses files that are neither read by Verilator nor compiled.
+/// Checks that a source file is a file for Verilator or for a C or C++ compiler.
 fn check_source(field: &Field<'_>, what: &str) -> Result<()> {
     let text = field.string(what)?;
     let extension = Path::new(text).extension().and_then(|end| end.to_str());
@@ -398,7 +401,7 @@ fn strings(field: &Field<'_>, what: &str) -> Result<Vec<String>> {
     texts.collect()
 }
 
-/// Signals for views of a wave: `u_mmu.state`, or `u_mmu.state[3:0]`.
+/// Reads the signals that wave views show, such as `u_mmu.state` or `u_mmu.state[3:0]`.
 fn waves(file: &Table<'_>) -> Result<Vec<(String, Option<u32>)>> {
     let what = "a list of signals, such as \"u_mmu.state[3:0]\"";
     let Some(field) = file.get("waves") else {
@@ -406,7 +409,7 @@ fn waves(file: &Table<'_>) -> Result<Vec<(String, Option<u32>)>> {
     };
     let signals = field.array(what)?.into_iter().map(|field| {
         let text = field.string(what)?;
-        let wrong = || field.wrong(format!("{text:?} is no signal"), what);
+        let wrong = || field.wrong(format!("{text:?} is not a signal"), what);
         let (path, width) = match text.split_once('[') {
             None => (text, None),
             Some((path, range)) => {
@@ -437,10 +440,11 @@ fn parameters(file: &Table<'_>) -> Result<Vec<(String, String)>> {
     for (name, value) in field.table("[parameters]")?.all() {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
         if name.is_empty() || !name.chars().all(is_word) {
-            return Err(
-                Problem::at(&value.key_span, format!("{name:?} is no parameter"))
-                    .label("expected the name of a parameter of the top module"),
-            );
+            return Err(Problem::at(
+                &value.key_span,
+                format!("{name:?} is not the name of a parameter"),
+            )
+            .label("expected the name of a parameter of the top module"));
         }
         let what = "a number, true, false, or a string with a value in SystemVerilog";
         let text = if value.is_integer() {
@@ -456,7 +460,7 @@ fn parameters(file: &Table<'_>) -> Result<Vec<(String, String)>> {
     Ok(parameters)
 }
 
-/// A list of several of `options`, at least one.
+/// Reads a list of one or more of `options`, each at most once.
 fn several<T: Clone + PartialEq>(
     field: &Field<'_>,
     what: &str,
@@ -470,7 +474,7 @@ fn several<T: Clone + PartialEq>(
         if value.contains(&chosen) {
             return Err(Problem::at(
                 &element.span,
-                format!("`{}` has this twice", field.name),
+                format!("`{}` lists this value twice", field.name),
             ));
         }
         value.push(chosen);
@@ -487,7 +491,7 @@ fn several<T: Clone + PartialEq>(
     }
 }
 
-/// The names of the modes of a stage, with their numbers of levels.
+/// Returns the names of the modes of a stage, with their numbers of levels.
 pub(super) fn stage_modes(format: Format, is_host: bool) -> Vec<(&'static str, u8)> {
     match (format, is_host) {
         (Format::Rv32, false) => vec![("bare", 0), ("sv32", 2)],

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The description of a device: its abilities, the freedoms of the specification that it uses, and
-//! how much it shows.
+//! its level of visibility.
 //!
-//! A foreign device is described by a TOML file beside its RTL ([`DeviceFile`]) and by the ports of
-//! its top. The project's own devices are described by their parameters
-//! (`Description::of_variant`). The testbench asks nothing else about a device.
+//! The description of a foreign device is derived from a TOML file ([`DeviceFile`]) and from the
+//! ports of its top module. The description of one of the project's own devices is derived from its
+//! parameters (`Description::of_variant`). The testbench knows nothing about a device but its
+//! description.
 
 mod file;
 mod own;
@@ -23,25 +24,27 @@ pub use file::{DeviceFile, DeviceFileError, template};
 pub use resolve::Port;
 pub use top::template_top;
 
-/// A level of visibility. Each level has the checks of the levels below it.
+/// A level of visibility: how much of its behaviour a device shows. At each level the checks of the
+/// lower levels apply as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Visibility {
-    /// The ports alone: a read cannot be attributed to a walk.
+    /// The testbench sees the ports alone, and cannot attribute a memory read to a walk.
     Ports,
-    /// Every read belongs to a known walk: there is one walk at a time, or a memory id for each.
+    /// The testbench can attribute every memory read to a walk: there is one walk in flight, or
+    /// each walk in flight has its own id on the memory port.
     Attributed,
-    /// Also hits, the walk that serves a request, and fills.
+    /// The event record also shows TLB hits, the assignment of requests to walks, and fills.
     Requests,
-    /// Also every step of a walk.
+    /// The event record also shows every step of a walk.
     Steps,
 }
 
 impl Visibility {
-    /// Every level, the lowest first.
+    /// All levels, the lowest first.
     pub const ALL: [Self; 4] = [Self::Ports, Self::Attributed, Self::Requests, Self::Steps];
 
-    /// Its name in device files and reports.
+    /// Returns the name of the level in device files and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ports => "ports",
@@ -61,13 +64,13 @@ impl fmt::Display for Visibility {
 /// The abilities of a device, and the freedoms that it uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Its name, for reports.
+    /// The name of the device, for reports.
     pub name: String,
     /// The paging format.
     pub format: Format,
     /// See [`Modes`].
     pub modes: Modes,
-    /// See [`Tlb`]; none if no response comes without a walk.
+    /// See [`Tlb`]; none if the device has no TLB, so that each response comes from a walk.
     pub tlb: Option<Tlb>,
     /// See [`Walks`].
     pub walks: Walks,
@@ -77,23 +80,24 @@ pub struct Description {
     pub responses: Responses,
     /// See [`Memory`].
     pub memory: Memory,
-    /// The time at which the device reads the context of a request.
+    /// See [`ContextTime`].
     pub context: ContextTime,
-    /// The device reads CSRs, which cannot hold every context: see [`Description::csrs_hold`].
+    /// The device reads the context from CSRs, which cannot represent every context: see
+    /// [`Description::csrs_hold`].
     pub has_csrs: bool,
     /// See [`Stalls`].
     pub stalls: Stalls,
-    /// RTL assertions are on, and bits that the RTL leaves open are drawn.
+    /// RTL assertions are on, and bits that the RTL leaves undefined start with random values.
     pub assertions: bool,
     /// The ports of the device.
     pub ports: Ports,
     /// Signals for views of a wave: the path below the top, and the width of a vector in bits.
     pub waves: Vec<(String, Option<u32>)>,
-    /// The highest level of visibility that the testbench uses, whatever the ports show.
+    /// The highest level of visibility that the testbench uses, even if the ports show more.
     pub most_visibility: Visibility,
 }
 
-/// The requests that a device serves.
+/// The contexts and accesses that a device serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modes {
     /// The numbers of levels of the guest stage, 0 for Bare.
@@ -102,9 +106,9 @@ pub struct Modes {
     pub host: Vec<u8>,
     /// The values of V.
     pub virt: Vec<bool>,
-    /// Accesses.
+    /// The kinds of access.
     pub accesses: Vec<Access>,
-    /// Privileges: requests of user mode, of supervisor mode.
+    /// The privileges: `true` for requests in user mode, `false` for requests in supervisor mode.
     pub user: Vec<bool>,
     /// The device sets A and D (Svadu). Otherwise a clear one faults (Svade).
     pub svadu: bool,
@@ -116,11 +120,11 @@ pub struct Modes {
     pub sum: bool,
     /// The device has MXR, of the guest stage and of the host stage.
     pub mxr: [bool; 2],
-    /// Bits of a host physical address.
+    /// The width of a host physical address in bits.
     pub hpa_width: u32,
-    /// Bits of an ASID.
+    /// The width of an ASID in bits.
     pub asid_width: u32,
-    /// Bits of a VMID.
+    /// The width of a VMID in bits.
     pub vmid_width: u32,
     /// The device has the handout's rights mode.
     pub rights: bool,
@@ -129,87 +133,91 @@ pub struct Modes {
 /// A TLB of complete translations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tlb {
-    /// Entries.
+    /// The number of entries.
     pub entries: u32,
-    /// So many of the pages that were filled or used last must still be there.
+    /// The number of most recently filled or hit pages that the TLB must still contain.
     pub recent: u32,
-    /// A hit may fault. Otherwise an entry that does not permit the access is a miss.
+    /// A hit in an entry that does not permit the access may end with a fault. If false, such a
+    /// request must miss.
     pub hit_may_fault: bool,
-    /// Fetches have a TLB of their own, of as many entries.
+    /// Fetches have their own TLB with the same number of entries.
     pub split: bool,
-    /// The second level.
+    /// The L2 TLB, if there is one.
     pub second: Option<SecondTlb>,
 }
 
 /// The walks of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walks {
-    /// Walks in flight, at most.
+    /// The most walks in flight.
     pub outstanding: u32,
     /// See [`Reads`].
     pub reads: Reads,
     /// See [`PermissionCheck`].
     pub permissions: PermissionCheck,
-    /// Entries of the page-walk caches.
+    /// The number of entries of each page-walk cache.
     pub caches: WalkCacheEntries,
-    /// A read may leave in the cycle of its predecessor's data.
+    /// The device may offer the next memory read of a walk in the cycle in which the data of the
+    /// previous read arrive.
     pub read_bypass: bool,
-    /// Walks that no request asks for may read.
+    /// The device may read entries for speculative walks, which serve no request.
     pub speculative: bool,
 }
 
-/// The memory reads that belong to a walk.
+/// The memory reads that a device may make for a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// Exactly those of the golden walk.
+    /// Exactly the reads of the golden walk.
     Exact,
-    /// The reads of the golden walk, and others of the same lines of so many bytes.
+    /// The reads of the golden walk, and reads of other words in the same lines. The field is the
+    /// size of a line in bytes.
     Line(u32),
-    /// Any.
+    /// Any reads.
     Any,
 }
 
 /// The time at which a walk checks the permissions of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermissionCheck {
-    /// The walk checks the leaf when it has read it, and reads nothing after a fault.
+    /// The walk checks a leaf as soon as it has read the leaf, and reads nothing after a fault.
     Entry,
-    /// The walk checks the leaf when it ends, and may read on after a fault.
+    /// The walk checks leaves at its end, and may read further entries after a fault.
     End,
 }
 
 /// The fences of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fences {
-    /// An operand must keep entries that it does not match: see [`Precision`].
+    /// See [`Precision`].
     pub precise: Precision,
-    /// An operand that is 0 means all, as if it were absent.
+    /// An operand with the value 0 is ignored, as if it were absent.
     pub zero_is_all: bool,
-    /// A fence with an operand of a stage that is Bare may keep the entry.
+    /// A fence with an operand of a stage that is Bare need not invalidate an entry.
     pub ignores_bare: bool,
 }
 
-/// The operands whose fences must keep the entries that they do not match.
+/// The operands that a fence compares exactly. If an operand is set here, the fence must not
+/// invalidate a most recently used page that the operand does not match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Precision {
-    /// Fences with a gVA.
+    /// The gVA is compared.
     pub gva: bool,
-    /// Fences with a gPA.
+    /// The gPA is compared.
     pub gpa: bool,
-    /// Fences with an ASID.
+    /// The ASID is compared.
     pub asid: bool,
-    /// Fences with a VMID.
+    /// The VMID is compared.
     pub vmid: bool,
 }
 
-/// Freedoms of responses. Their fields follow from the ports: see [`ResponseFields`].
+/// Freedoms of responses. The fields of a response follow from the ports: see [`ResponseFields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Responses {
     /// See [`Tval2`].
     pub tval2: Tval2,
     /// See [`FaultOrder`].
     pub order: FaultOrder,
-    /// Requests without a response, at most.
+    /// The most requests in flight.
     pub outstanding: u32,
 }
 
@@ -220,16 +228,16 @@ pub enum Tval2 {
     Exact,
     /// 0, or the faulting gPA.
     MayBeZero,
-    /// Not compared.
+    /// The value is not compared.
     Absent,
 }
 
 /// The fault that a walk reports if several apply and the specification does not order them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultOrder {
-    /// The one that the golden model meets first.
+    /// The first fault of the golden walk.
     Golden,
-    /// Any of them.
+    /// Any fault that applies.
     Any,
 }
 
@@ -238,18 +246,18 @@ pub enum FaultOrder {
 pub struct Memory {
     /// See [`UpdateScheme`].
     pub updates: UpdateScheme,
-    /// The device accepts errors.
+    /// The device has an error input, so memory may return errors.
     pub errors: bool,
-    /// Different values of a read's id; 1 if the port has none.
+    /// The number of ids of memory reads; 1 if the port has no id.
     pub ids: u32,
-    /// The responses to reads of different ids may be reordered.
+    /// Memory may return responses to reads with different ids in any order.
     pub reorder: bool,
 }
 
 /// The way in which a device sets A and D.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateScheme {
-    /// It does not.
+    /// The device never sets A and D.
     None,
     /// By a compare-and-swap.
     CompareAndSwap,
@@ -264,21 +272,21 @@ pub enum UpdateScheme {
 pub enum ContextTime {
     /// The device reads the context when it accepts the request.
     Request,
-    /// The device reads the context while it serves the request. The context does not change while
-    /// a request is in flight.
+    /// The device reads the context while it serves the request. The testbench does not change the
+    /// context while a request is in flight.
     Live,
 }
 
-/// The cycles that a device may do nothing.
+/// The most cycles for which a device may do nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stalls {
-    /// While a request waits, and the testbench withholds nothing.
+    /// The limit while a request waits, and the device waits for nothing outside it.
     pub request: u32,
-    /// While a fence waits.
+    /// The limit while a fence waits.
     pub fence: u32,
 }
 
-/// The fields of a response that the device has.
+/// The fields of a response for which the device has ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ResponseFields {
@@ -301,13 +309,14 @@ pub struct ResponseFields {
 }
 
 impl Description {
-    /// The level of visibility.
+    /// Returns the level of visibility that the testbench uses.
     pub fn visibility(&self) -> Visibility {
         self.shown().min(self.most_visibility)
     }
 
-    /// The level of visibility of a run in which these page-walk caches are in use at some time.
-    /// Walks that page-walk caches shorten can be told from their steps alone.
+    /// Returns the level of visibility of a run. `ever`: the page-walk caches that are in use at
+    /// some time in the run. With page-walk caches, level `requests` is not enough to follow walks:
+    /// the hits of these caches are reported only with the steps.
     pub fn visibility_with(&self, ever: WalkCaches) -> Visibility {
         match self.visibility() {
             Visibility::Requests if ever.any() => Visibility::Attributed,
@@ -315,7 +324,7 @@ impl Description {
         }
     }
 
-    /// The level of visibility that the ports give.
+    /// Returns the level of visibility that the ports allow.
     fn shown(&self) -> Visibility {
         if self.ports.has("event_o") {
             return Visibility::Steps;
@@ -326,8 +335,7 @@ impl Description {
         }
     }
 
-    /// Returns the description of the same device, of which the testbench uses no more than a level
-    /// of visibility.
+    /// Returns the description with the level of visibility limited to `visibility`.
     #[must_use]
     pub fn at_most(&self, visibility: Visibility) -> Self {
         Self {
@@ -336,68 +344,69 @@ impl Description {
         }
     }
 
-    /// The most requests without a response.
+    /// Returns the most requests in flight.
     pub fn outstanding(&self) -> u32 {
         self.responses.outstanding
     }
 
-    /// Different values of a request's id. Without ids the testbench tells requests apart by its
-    /// own.
+    /// Returns the number of ids of requests. If the device has no ids, the testbench numbers the
+    /// requests with 256 ids of its own.
     pub fn request_ids(&self) -> u32 {
         self.ports.width("req_id_i").map_or(256, |width| 1 << width)
     }
 
-    /// Tells whether the requester can delay a response.
+    /// Returns true if the requester can delay a response.
     pub fn has_response_ready(&self) -> bool {
         self.ports.has("rsp_ready_i")
     }
 
-    /// Tells whether a response says that it is a TLB hit. A hidden field counts as absent.
+    /// Returns true if a response shows that it is a TLB hit, and the level of visibility lets the
+    /// testbench use this field.
     pub fn has_hit_flag(&self) -> bool {
         self.ports.has("rsp_hit_o") && self.visibility() >= Visibility::Requests
     }
 
-    /// Tells whether there is an event record that the testbench uses.
+    /// Returns true if the testbench uses the event record.
     pub fn has_events(&self) -> bool {
         self.visibility() >= Visibility::Requests
     }
 
-    /// Tells whether steps of walks are in the event record, and the testbench uses them.
+    /// Returns true if the testbench uses the steps of walks in the event record.
     pub fn has_steps(&self) -> bool {
         self.visibility() >= Visibility::Steps
     }
 
-    /// Tells whether there are fences.
+    /// Returns true if the device has a fence port.
     pub fn has_fences(&self) -> bool {
         self.fences.is_some()
     }
 
-    /// Different values of the memory port's id; 1 if it has none.
+    /// Returns the number of ids on the memory port; 1 if the port has no id.
     pub fn memory_ids(&self) -> u32 {
         self.memory.ids
     }
 
-    /// Tells whether memory may return an error.
+    /// Returns true if memory may return an error.
     pub fn has_memory_errors(&self) -> bool {
         self.memory.errors
     }
 
-    /// Tells whether memory may return data of a later read first.
+    /// Returns true if memory may return the data of a later read first.
     pub fn has_reordering(&self) -> bool {
         self.memory.reorder
     }
 
-    /// Tells whether the device updates entries.
+    /// Returns true if the device updates entries (A and D bits).
     pub fn has_updates(&self) -> bool {
         self.memory.updates != UpdateScheme::None
     }
 
-    /// Tells whether a fence can make the device answer with a replay.
+    /// Returns true if the device responds with a replay to a request that a fence has overtaken.
     pub fn has_replays(&self) -> bool {
         self.ports.has("rsp_replay_o")
     }
 
-    /// The fields of a response.
+    /// Returns the fields of a response for which the device has ports.
     pub fn response_fields(&self) -> ResponseFields {
         let has = |name| self.ports.has(name);
         ResponseFields {
@@ -420,22 +429,23 @@ impl Description {
         }
     }
 
-    /// The modes that a stage may have in a format, with their numbers of levels.
+    /// Returns the names of the modes of a stage in a format, with their numbers of levels.
     pub fn mode_names(format: Format, is_host: bool) -> Vec<(&'static str, u8)> {
         file::stage_modes(format, is_host)
     }
 
-    /// The most levels of a stage.
+    /// Returns the highest number of levels of either stage.
     pub fn max_levels(&self) -> u8 {
         let levels = self.modes.guest.iter().chain(&self.modes.host);
         levels.copied().max().unwrap_or(0)
     }
 
-    /// The fault kind that stands for a fault of an unknown kind on the response port.
+    /// The value of the fault kind for a device that reports a fault without its kind.
     pub const UNKNOWN_FAULT: u8 = 0xF;
 
-    /// Tells whether the CSRs of a hart can hold a context. `mstatus.MXR` makes executable pages
-    /// readable in both stages, and the bits of `henvcfg` are 0 where those of `menvcfg` are.
+    /// Returns true if the CSRs of a hart can represent a context. MXR of the host stage is
+    /// `mstatus.MXR`, which sets MXR of both stages. A bit of `henvcfg` is 0 if the same bit of
+    /// `menvcfg` is 0.
     pub fn csrs_hold(context: &Context) -> bool {
         let (guest, host) = (&context.guest, &context.host);
         !context.virt
@@ -444,7 +454,7 @@ impl Description {
                 && (host.pbmte || !guest.pbmte)
     }
 
-    /// Tells whether the device has the modes of a context.
+    /// Returns true if the device serves requests in a context.
     pub fn serves(&self, context: &Context) -> bool {
         let modes = &self.modes;
         let (guest, host) = (&context.guest, &context.host);
@@ -465,7 +475,7 @@ impl Description {
             && tag(context.vmid, modes.vmid_width)
     }
 
-    /// Tells whether a response with this kind of fault tells nothing but that it is a fault.
+    /// Returns true if the value of a fault kind is the value for a fault of an unknown kind.
     pub fn is_unknown_fault(kind: u8) -> bool {
         kind == Self::UNKNOWN_FAULT && FaultKind::ALL.iter().all(|&known| known as u8 != kind)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The description of the project's own devices.
+//! Descriptions of the project's own devices.
 
 use super::{
     ContextTime, Description, FaultOrder, Fences, Memory, Modes, PermissionCheck, Precision, Reads,
@@ -8,11 +8,12 @@ use super::{
 use crate::dut::socket::Ports;
 use crate::dut::variants::Variant;
 
-/// Cycles that a device may do nothing while a request waits: see [`Stalls`].
+/// The most cycles for which a device may do nothing while a request or a fence waits: see
+/// [`Stalls`].
 pub(super) const STALL: u32 = 1000;
 
 impl Description {
-    /// The description of one of the project's own devices.
+    /// Returns the description of one of the project's own devices.
     pub(crate) fn of_variant(variant: &Variant) -> Self {
         let format = variant.paging_format();
         let updates = format.updates_entries() && variant.svadu;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From a device file and the ports of its top to a description.
+//! Derives the description of a device from its device file and the ports of its top module.
 //!
-//! A port of the socket that is missing or of the wrong width is an error here, before anything is
-//! compiled. So is an ability that no port backs.
+//! All ports are checked here, before anything is compiled: a missing port, a port of a wrong
+//! width, and a declared ability without the port that it needs are errors.
 
 use super::file::{DeviceFile, Extension, Given, stage_modes};
 use super::{
@@ -19,21 +19,21 @@ use crate::scenario::parse::reader::distance;
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// The module reads it.
+    /// The port is an input.
     pub is_input: bool,
-    /// Its width, in bits.
+    /// The width of the port in bits.
     pub width: u32,
 }
 
-/// The most requests without a response, of a device with ids.
+/// The most requests in flight of a device whose requests have ids.
 const MOST_OUTSTANDING: u32 = 256;
 
 impl DeviceFile {
     /// Compares the ports of the top module with the socket, and derives the description.
     ///
     /// # Errors
-    /// If a port is missing, unknown or of the wrong width or direction, or if the file declares an
-    /// ability that no port backs.
+    /// If a port is missing, unknown or of the wrong width or direction, or if the file
+    /// declares an ability and the top module lacks a port for it.
     pub fn resolve(&self, ports: &[Port]) -> std::result::Result<Description, ParseError> {
         let resolved = self
             .check_ports(ports)
@@ -41,7 +41,7 @@ impl DeviceFile {
         resolved.map_err(|problem| self.error(*problem))
     }
 
-    /// The place of the top's name, for errors about its ports.
+    /// Returns the position of the name of the top module in the file, for errors about its ports.
     fn top_span(&self) -> Span {
         if self.is_map {
             let head = "[signals]";
@@ -75,7 +75,7 @@ impl DeviceFile {
                 let message = format!("port `{}` of {top} is {}", port.name, side(port.is_input));
                 return Err(self
                     .about_ports(message)
-                    .label(format!("the socket has it as {}", side(is_input))));
+                    .label(format!("in the socket it is {}", side(is_input))));
             }
             if !(least..=most).contains(&port.width) {
                 let message = format!(
@@ -141,16 +141,19 @@ impl DeviceFile {
             .map(|name| (distance(&port.name, name), name))
             .min()
             .filter(|&(edits, _)| edits <= 3);
-        let message = format!("port `{}` of {} is not of the socket", port.name, self.top);
+        let message = format!(
+            "port `{}` of {} is not a port of the socket",
+            port.name, self.top
+        );
         let problem = self.about_ports(message);
         match nearest {
             Some((_, name)) => problem.label(format!("did you mean `{name}`?")),
-            None => problem.label("the testbench does not know it"),
+            None => problem.label("the socket has no port of this name"),
         }
         .help("docs/your-walker.md lists the ports of the socket; connect others in the top module")
     }
 
-    /// The error of an ability that a port is missing for.
+    /// Returns the error of an ability that needs a missing port.
     fn no_port(&self, span: &Span, ability: &str, port: &str) -> Box<Problem> {
         Problem::at(
             span,
@@ -159,7 +162,8 @@ impl DeviceFile {
         .label(format!("add the port, or do not declare {ability}"))
     }
 
-    /// A width that was given, which is not more than that of the port, else the port's.
+    /// Returns the width that the file gives, which must not exceed the width of the port. The
+    /// default is the width of the port.
     fn width(
         &self,
         given: Option<&Given<u32>>,
@@ -271,7 +275,7 @@ impl DeviceFile {
                 };
                 return Err(Problem::at(
                     &given.span,
-                    format!("{} requests without a response, but {why}", given.value),
+                    format!("{} requests in flight, but {why}", given.value),
                 )
                 .label(format!("expected at most {most_requests}")));
             }
@@ -283,7 +287,7 @@ impl DeviceFile {
             && given.value.any()
             && !ports.has("walk_caches_i")
         {
-            let ability = "page-walk caches that can be switched";
+            let ability = "page-walk caches that can be switched on and off";
             return Err(self.no_port(&given.span, ability, "walk_caches_i"));
         }
         let memory = self.describe_memory(&ports, &modes, ids)?;
@@ -374,7 +378,7 @@ impl DeviceFile {
             let modes = stage_modes(format, is_host);
             modes.into_iter().map(|(_, levels)| levels).collect()
         };
-        // Each stage: its levels, and the ports that they need.
+        // Reads the levels of a stage, and checks the ports that they need.
         let stage = |given: Option<&Given<Vec<u8>>>, is_host: bool| -> Result<Vec<u8>> {
             let (root, count) = match is_host {
                 false => ("req_guest_root_i", "req_guest_levels_i"),
@@ -501,7 +505,7 @@ impl DeviceFile {
     }
 }
 
-/// A number of bits, in words.
+/// Returns a number of bits as text.
 fn bits(count: u32) -> String {
     format!("{count} bit{}", if count == 1 { "" } else { "s" })
 }

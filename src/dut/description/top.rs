@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A top module to begin with: the ports of the socket.
+//! The template of a top module, with the ports of the socket.
 
 use std::fmt::Write;
 
 use crate::dut::socket::{CLOCK, FAULT, MANDATORY, PORTS, RESET, SocketPort, Width};
 use crate::format::Format;
 
-/// Ports that most devices have, besides the mandatory ones.
+/// The optional ports that most devices have.
 const USUAL: &[&str] = &[
     "req_virt_i",
     "req_guest_levels_i",
@@ -25,8 +25,9 @@ const USUAL: &[&str] = &[
     "mem_rsp_error_i",
 ];
 
-/// The text of a top module for a new device. Optional ports are comments, before the others, so
-/// that any of them can be made a port.
+/// Returns the text of a top module for a new device. Optional ports that most devices lack are
+/// comments at the beginning of the port list, so that each can be made a port by removing its
+/// `//`.
 pub fn template_top() -> String {
     let format = Format::Rv64;
     let line = |port: &SocketPort| {
@@ -55,7 +56,7 @@ pub fn template_top() -> String {
     let active = PORTS.iter().filter(is_active).map(line);
     let ports: Vec<String> = clocks.into_iter().chain(active).collect();
     let _ = writeln!(text, "  {}\n);\n", ports.join(",\n  "));
-    text.push_str("  // my_mmu u_mmu (...);\n\n  // Until there is an MMU, nothing is accepted.\n");
+    text.push_str("  // my_mmu u_mmu (...);\n\n  // Without an MMU, no request is accepted.\n");
     for name in ["req_ready_o", "rsp_valid_o", "mem_req_valid_o"] {
         let _ = writeln!(text, "  assign {name} = 1'b0;");
     }

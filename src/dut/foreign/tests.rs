@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Scenarios for the MMU of `examples/classic_mmu`.
+//! Tests of the stimulus for a foreign device, with the MMU of `examples/classic_mmu`.
 
 use super::*;
 use crate::scenario::{Scenario, abilities};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Freedoms that a device file declares: each accepts what the default refuses, and no more.
+//! Tests of the freedoms that a device file declares: with a freedom, the checks accept exactly one
+//! behaviour that they reject by default.
 
 use super::*;
 use crate::addr::Gpa;
@@ -7,8 +8,8 @@ use crate::bench::freedoms::Freedom;
 use crate::dut::description::{FaultOrder, PermissionCheck, Reads, Tval2};
 use crate::mmu::{Fault, FaultKind, Position, Purpose, Rights};
 
-/// The host's root table. Its first entries map the first two GiB to themselves, and the third GiB
-/// is not mapped.
+/// The root table of the host stage. Its first two entries are an identity mapping of the first two
+/// GiB. The third GiB is not mapped.
 const HOST_ROOT: u64 = 0x8000;
 const GIB: u64 = 1 << 30;
 
@@ -17,7 +18,7 @@ const EXECUTE: Rights = Rights {
     ..Rights::NONE
 };
 
-/// A load of a page of [`load`] in a virtual machine, with both stages on.
+/// Returns the same load as [`load`], but in a virtual machine with both stages on.
 fn guest_load(number: u64) -> Query {
     let mut query = load(number);
     query.context.virt = true;
@@ -29,7 +30,7 @@ fn guest_load(number: u64) -> Query {
     query
 }
 
-/// A load of a gPA, with the guest stage Bare.
+/// Returns a load of a gPA, with the guest stage Bare.
 fn host_load(gpa: u64) -> Query {
     let mut query = guest_load(0);
     query.context.guest = StageControl::default();
@@ -38,7 +39,7 @@ fn host_load(gpa: u64) -> Query {
 }
 
 impl Rig {
-    /// A device of level `attributed` with both stages, one request at a time.
+    /// Returns a rig of level `attributed` with both stages mapped.
     fn nested(change: fn(&mut Description)) -> Self {
         let mut rig = Self::new(Visibility::Attributed, change);
         rig.map_host();
@@ -53,7 +54,8 @@ impl Rig {
         }
     }
 
-    /// The memory requests that the walk of a request makes if it checks permissions at its end.
+    /// Returns the memory requests of the golden walk of a request that checks permissions at its
+    /// end.
     fn late_reads(&mut self, query: &Query) -> Vec<Read> {
         let mut log = Log {
             memory: &mut self.memory,
@@ -70,7 +72,7 @@ impl Rig {
         reads.iter().try_for_each(|read| self.checker.read(0, read))
     }
 
-    /// A read of a word by the device.
+    /// Plays a memory read by the device.
     fn read(&mut self, at: u64) -> Checked {
         self.cycle += 1;
         let read = Read {
@@ -82,17 +84,17 @@ impl Rig {
         self.checker.read(0, &read)
     }
 
-    /// The uses of a freedom.
+    /// Returns the number of uses of a freedom.
     fn uses(&self, freedom: Freedom) -> u64 {
         self.checker.uses().of(freedom)
     }
 
-    /// The fault that the golden walk of a request ends with.
+    /// Returns the fault with which the golden walk of a request ends.
     fn fault_of(&mut self, query: &Query) -> Fault {
         golden::walk(FORMAT, query, &mut self.memory, &mut ()).unwrap_err()
     }
 
-    /// The response to a request is a fault.
+    /// Plays a response with a fault.
     fn fault(&mut self, id: u8, query: &Query, fault: &Fault) -> Checked<Response> {
         self.cycle += 1;
         let trap = fault.trap.unwrap();
@@ -132,7 +134,7 @@ fn a_walk_goes_on_behind_a_permission_fault_of_a_device_that_checks_at_the_end()
         rig.edit(1, denied);
         rig.accept(0, &query);
         let (at_entry, at_end) = (rig.reads(&query), rig.late_reads(&query));
-        // One more: the host walk of the data.
+        // The late walk has one read more: the host-stage walk of the data address.
         assert_eq!(at_entry.len() + 1, at_end.len());
         let checked = rig.read_all(&at_end);
         (rig, checked)
@@ -149,7 +151,7 @@ fn a_walk_goes_on_behind_a_permission_fault_of_a_device_that_checks_at_the_end()
     assert_eq!(fault.kind, FaultKind::Permission);
     rig.fault(0, &query, &fault).unwrap();
     assert_eq!(rig.uses(Freedom::LatePermissions), 1);
-    // The freedom is one of reads: the access is denied.
+    // The freedom allows further reads only. The response must still be the fault.
     let (mut rig, _) = after_the_fault(late);
     let page = Ok(Translation {
         gpa: Gpa(GIB),
@@ -159,7 +161,7 @@ fn a_walk_goes_on_behind_a_permission_fault_of_a_device_that_checks_at_the_end()
     });
     let checked = rig.respond(0, &query, &page);
     assert_eq!(found(checked), Check::WalkResponse);
-    // A read of no walk is none of a late check either.
+    // A read that belongs to no walk is found with the freedom as well.
     let (mut rig, _) = after_the_fault(late);
     assert_eq!(found(rig.read(0x7000)), Check::Reads);
 }
@@ -185,7 +187,8 @@ fn a_walk_of_an_address_that_is_too_wide_is_one_of_a_device_that_checks_at_the_e
     let fault = rig.fault_of(&query);
     assert_eq!(fault.kind, FaultKind::Width);
     rig.fault(0, &query, &fault).unwrap();
-    // The TLB may contain the page of the address without the bits above, and not of the other.
+    // The TLB may contain the page of the legal address with the same lower bits, and not a page of
+    // the illegal address.
     rig.hit(1, &load(1), &page(1)).unwrap();
     assert_eq!(found(rig.hit(2, &query, &page(1))), Check::WalkResponse);
 }
@@ -195,7 +198,7 @@ fn a_later_fault_of_a_walk_is_legal_if_the_order_of_faults_is_free() {
     let query = guest_load(1);
     let both = |change| {
         let mut rig = Rig::nested(change);
-        // The guest denies a load, and the host does not map the data.
+        // The guest leaf denies a load, and the host stage does not map the data address.
         let elsewhere = Entry::leaf(2 * GIB, EXECUTE).0;
         rig.edit(1, elsewhere);
         rig.accept(0, &query);
@@ -222,7 +225,7 @@ fn a_later_fault_of_a_walk_is_legal_if_the_order_of_faults_is_free() {
     let (mut rig, first, _) = both(free);
     rig.fault(0, &query, &first).unwrap();
     assert_eq!(rig.uses(Freedom::FaultOrder), 0);
-    // No stage gives this one.
+    // A fault that neither stage gives is found.
     let (mut rig, first, _) = both(free);
     let other = Fault {
         trap: first
@@ -251,7 +254,7 @@ fn the_other_words_of_a_line_are_free_and_those_of_other_lines_are_not() {
         rig.read(entry(2)).unwrap();
         assert_eq!(rig.uses(Freedom::FreeReads), u64::from(is_free));
         rig.respond(0, &load(1), &page(1)).unwrap();
-        // The words of the line may serve another request.
+        // Another word of the line may serve the walk of another request.
         rig.hit(1, &load(2), &page(2)).unwrap();
         rig.fence();
         assert_eq!(found(rig.hit(2, &load(2), &page(2))), Check::WalkResponse);
@@ -263,11 +266,12 @@ fn the_other_words_of_a_line_are_free_and_those_of_other_lines_are_not() {
         let checked = rig.read(entry(8));
         match is_free {
             true => assert_eq!(found(checked), Check::Reads),
-            // Level `ports` does not tell the reads of one request from those of another.
+            // At level `ports` a read of another line is accepted, because it may belong to another
+            // request.
             false => checked.unwrap(),
         }
     }
-    // Where reads are attributed, the words beside the walk's are found without the freedom.
+    // At level `attributed` and without the freedom, reads of other words of the line are found.
     let mut rig = Rig::new(Visibility::Attributed, |_| {});
     rig.accept(0, &load(1));
     for read in rig.reads(&load(1)) {
@@ -276,7 +280,7 @@ fn the_other_words_of_a_line_are_free_and_those_of_other_lines_are_not() {
     assert_eq!(found(rig.read(entry(2))), Check::Reads);
     let mut rig = Rig::new(Visibility::Attributed, by_lines);
     rig.serve(0, &load(1), &page(1)).unwrap();
-    // The rest of a line may follow the response.
+    // The device may read the rest of a line after the response.
     rig.read(entry(3)).unwrap();
 }
 
@@ -286,13 +290,15 @@ fn speculative_walks_read_the_tables_that_roots_and_entries_lead_to() {
     let last = |number: u64| LAST + 8 * number;
     let mut rig = Rig::new(Visibility::Attributed, speculative);
     rig.serve(0, &load(1), &page(1)).unwrap();
-    // No request asks for it, and another hits what it has found.
+    // The device reads an entry for no request. A later request hits the translation that the
+    // speculative walk has found.
     assert_eq!(rig.uses(Freedom::Speculative), 0);
     rig.read(last(2)).unwrap();
     assert_eq!(rig.uses(Freedom::Speculative), 1);
     rig.hit(1, &load(2), &page(2)).unwrap();
     rig.read(ROOT).unwrap();
-    // Nothing leads there: a page of data, and a table before its pointer was read.
+    // Two reads that no pointer justifies: a page of data, and a table whose pointer the device has
+    // not read.
     assert_eq!(found(rig.read(HPA)), Check::Reads);
     let mut rig = Rig::new(Visibility::Attributed, speculative);
     rig.accept(0, &load(1));
@@ -307,7 +313,7 @@ fn speculative_walks_read_the_tables_that_roots_and_entries_lead_to() {
 fn a_speculative_walk_of_two_stages_reads_the_hosts_pages() {
     let mut rig = Rig::nested(|description| description.walks.speculative = true);
     rig.accept(0, &guest_load(1));
-    // The first GiB is the host's page, and has the guest's tables.
+    // The first GiB is one page of the host stage, and contains the guest tables.
     rig.read(HOST_ROOT).unwrap();
     rig.read(LAST).unwrap();
     assert_eq!(found(rig.read(GIB)), Check::Reads);
@@ -361,7 +367,7 @@ fn a_fence_with_an_operand_of_a_bare_stage_may_be_ignored_if_the_device_says_so(
         };
         assert_eq!(found(hit_behind(|_| {}, &by_gva)), Check::WalkResponse);
         hit_behind(free, &by_gva).unwrap();
-        // The host stage is on.
+        // The host stage is on, so a fence by gPA must not be ignored.
         assert_eq!(found(hit_behind(free, &by_gpa)), Check::WalkResponse);
         assert_eq!(
             found(hit_behind(free, &Fence::default())),
@@ -421,7 +427,7 @@ fn a_device_without_replays_may_walk_anew_behind_a_fence_and_not_otherwise() {
     rig.fence();
     rig.walk(0, &load(1)).unwrap();
     rig.respond(0, &load(1), &page(1)).unwrap();
-    // Once for each fence.
+    // The device may start the walk again once for each fence, and no more.
     let mut rig = begun();
     rig.fence();
     let reads = rig.reads(&load(1));
@@ -455,16 +461,17 @@ fn a_page_that_a_walk_with_a_fault_has_filled_may_be_the_one_that_hits() {
     };
     let mut user = of_asid(7);
     user.context.user = true;
-    // A user's load of a supervisor's page of ASID 7.
+    // A load in user mode from a supervisor page of ASID 7.
     let fault = rig.fault_of(&user);
     rig.accept(0, &user);
     rig.walk(0, &user).unwrap();
     rig.fault(0, &user, &fault).unwrap();
-    // The page becomes global, and is filled once more, for ASID 8.
+    // The page becomes a global page, and the TLB is filled with it again, for ASID 8.
     let global = Entry::leaf(HPA + PAGE, Rights::ALL).with_global(true);
     rig.edit(1, global.0);
     rig.serve(1, &of_asid(8), &page(1)).unwrap();
-    // A hit of ASID 7 may use either. So two pages later the global one may have gone.
+    // A hit of ASID 7 may use either entry. So after two other pages the entry of the global page
+    // may have been evicted.
     rig.serve(2, &load(2), &page(2)).unwrap();
     rig.hit(3, &of_asid(7), &page(1)).unwrap();
     rig.serve(4, &load(3), &page(3)).unwrap();
@@ -519,7 +526,7 @@ fn a_hit_of_what_a_walk_with_a_fault_has_found_is_legal() {
                 tlb.hit_may_fault = true;
             });
             rig.edit(1, of_user(is_global).0);
-            // A supervisor's load of a user's page.
+            // A load in supervisor mode from a user page.
             let fault = rig.fault_of(&load(1));
             rig.accept(0, &load(1));
             rig.walk(0, &load(1)).unwrap();
@@ -530,7 +537,7 @@ fn a_hit_of_what_a_walk_with_a_fault_has_found_is_legal() {
             rig.fault(2, &load(1), &fault).unwrap();
             let is_told = level == Visibility::Attributed;
             assert_eq!(rig.uses(Freedom::HitMayFault), u64::from(is_told));
-            // Under another ASID with another root, if it is global.
+            // A global page may also hit under another ASID with another root.
             let mut other = user(load(1));
             other.context.asid = 8;
             other.context.guest.root = Gpa(0x9000);
