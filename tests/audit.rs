@@ -1061,7 +1061,7 @@ fn the_ten_lines_of_the_page_are_a_recording_and_every_error_in_them_is_refused_
         (
             "\"kind\":\"read\",\"hpa\":\"0x80000000\"",
             "\"kind\":\"read-data\",\"data\":1",
-            "data of memory, but each memory request",
+            "memory returns data, but each memory request",
         ),
         (
             "\"cycle\":13,\"kind\":\"read-data\"",

@@ -505,7 +505,9 @@ impl PortChecker {
         // request that is not among its candidates.
         let may_be_of_another = |stream: &Stream| {
             let mut candidates = stream.walks.iter().flat_map(|walk| &walk.candidates);
-            candidates.any(|candidate| self.mixes_contexts(&candidate.query))
+            candidates.any(|candidate| {
+                self.mixes_contexts(&candidate.query) || self.views(&candidate.query).len() > 1
+            })
         };
         let is_orphan = |&(place, stream): &(usize, &Stream)| {
             !self.recovery.is_doubtful(place)
