@@ -307,7 +307,7 @@ fn a_miss_of_the_page_used_last_is_found_with_one_request_at_a_time() {
     rig.cycle += 1;
     let fence = Fence {
         virt: false,
-        gva: Some(Gva(GVA + PAGE | 1 << 60)),
+        gva: Some(Gva((GVA + PAGE) | (1 << 60))),
         ..Fence::default()
     };
     rig.checker.fence(&fence, rig.cycle);
